@@ -1,0 +1,183 @@
+"""The result of one cell of the matrix: the one format everything in `reports` reads, one JSON object per line.
+
+Belongs here: the record's schema, its version, reading and writing of `results.jsonl`.
+Does not belong here: how a verdict is reached (`interop.runner`, `interop.judge`), or how it is shown (`html`, `junit`, `markdown`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+SCHEMA_VERSION = 1
+
+
+class Verdict(StrEnum):
+    """What a cell came to; none is ever rewritten into another."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    WARN = "warn"
+    OBSERVED = "observed"
+    UNSUPPORTED = "unsupported"
+    SETUP_FAILED = "setup-failed"
+    HARNESS_ERROR = "harness-error"
+    FLAKY = "flaky"
+
+    @property
+    def meaning(self) -> str:
+        """One line for a legend."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    Verdict.PASS: "every expectation held and no rule was broken",
+    Verdict.FAIL: "a MUST of the specification was broken",
+    Verdict.WARN: "a SHOULD of the specification was not followed",
+    Verdict.OBSERVED: "the specification leaves it open; what happened is recorded",
+    Verdict.UNSUPPORTED: "the implementation says it cannot do this",
+    Verdict.SETUP_FAILED: "the case could not be brought to its start",
+    Verdict.HARNESS_ERROR: "the harness or an adapter broke; nothing is said about the implementation",
+    Verdict.FLAKY: "failed, then passed when tried again",
+}
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TraceEntry(_Model):
+    """One thing that happened on one link, as the recording proxy saw it."""
+
+    at: float = Field(description="seconds since the cell began")
+    link: str = Field(description="name of the actor whose link it is")
+    connection: int = Field(description="1 for the link's first network connection, 2 for the next, ...")
+    kind: Literal["open", "packet", "malformed", "close", "fault"]
+    sender: Literal["client", "broker", "harness"]
+    fate: Literal[
+        "forwarded", "dropped", "held", "released", "injected", "duplicated", "rewritten", "delayed", "lost"
+    ] = Field("forwarded", description="what the proxy did with it; `lost` when its link was cut or frozen first")
+    packet: str | None = Field(None, description="PUBLISH, PUBACK, ...; none unless kind is packet")
+    summary: str = Field(
+        "", description="one line, e.g. `PUBLISH q2 id 7 dup t 4 bytes`, `closed by broker (FIN)`, `cut`"
+    )
+    fields: dict[str, Any] = Field(
+        default_factory=dict, description="the decoded packet, by the specification's field names"
+    )
+    hex: str = Field("", description="the first bytes on the wire, in hexadecimal")
+    size_bytes: int = 0
+
+
+class StepResult(_Model):
+    """One line of the scenario and how it went."""
+
+    number: int = Field(description="1-based")
+    text: str = Field(description="the step as it is written in the scenario file")
+    line: int | None = Field(None, description="line in the scenario file")
+    status: Literal["passed", "failed", "skipped", "not-run"]
+    at: float | None = Field(None, description="seconds since the cell began when the step started")
+    seconds: float | None = None
+    window: tuple[float, float] | None = Field(
+        None, description="allowed time for the observation: after, within (seconds since the last action)"
+    )
+    observed_at: float | None = Field(None, description="when it was observed, on the same clock as the window")
+
+
+class Finding(_Model):
+    """One thing that was wrong: a step's expectation that did not hold, or a rule of the judge that a trace broke."""
+
+    source: Literal["step", "judge"]
+    rule: str = Field(description="name of the judge's rule, or the step's verb")
+    level: Literal["must", "should", "may"]
+    blame: Literal["client", "broker", "unknown"]
+    cites: tuple[str, ...] = Field((), description="statement ids of the cell's version, e.g. MQTT-3.3.1-1")
+    message: str = Field(description="one line: what was expected and what happened")
+    expected: str = ""
+    observed: str = ""
+    step: int | None = Field(None, description="1-based number of the step it came from")
+    trace_index: int | None = Field(None, description="0-based index into the trace of the entry that diverges")
+
+
+class KnownFailure(_Model):
+    """Why a failure was expected."""
+
+    reason: str
+    link: str | None = None
+
+
+class Record(_Model):
+    """One cell: a scenario, played by a client against a broker, in one version over one transport."""
+
+    schema_version: int = SCHEMA_VERSION
+    scenario: str = Field(description="area/name, with [case] for a row of a table, e.g. `qos2/resume_after_pubrec`")
+    title: str
+    about: str = ""
+    area: str
+    client: str
+    broker: str
+    mqtt: Literal["3.1", "3.1.1", "5.0"]
+    transport: str
+    verdict: Verdict
+    reason: str = Field("", description="one line: why it is not a pass (empty for pass)")
+    cites: tuple[str, ...] = Field(
+        (), description="statement ids: those that were broken, else those the scenario is about"
+    )
+    level: Literal["must", "should", "may"] = "must"
+    blame: Literal["client", "broker", "both", "unknown", "none"] = "none"
+    seconds: float = Field(description="wall time of the cell")
+    waiting_seconds: float = Field(
+        0.0, description="of these, spent waiting because the scenario demands that time passes"
+    )
+    overhead_seconds: float = Field(0.0, description="the rest: processes, connections, proxy, judge")
+    started_at: str = Field("", description="UTC, ISO 8601")
+    findings: tuple[Finding, ...] = ()
+    steps: tuple[StepResult, ...] = ()
+    trace: tuple[TraceEntry, ...] = ()
+    known_failure: KnownFailure | None = None
+    unexpected_pass: bool = Field(False, description="a known failure is listed for this cell, but it passed")
+    attempts: int = 1
+    implementations: dict[str, str] = Field(
+        default_factory=dict, description="versions of everything: client, broker, harness, python"
+    )
+    log: str = Field("", description="what the adapter and the broker wrote to their logs (stderr)")
+    rerun: str = Field("", description="the command that runs just this cell again")
+
+    @property
+    def cell_id(self) -> str:
+        """The cell's identity: `scenario client broker mqtt transport`."""
+        return f"{self.scenario} {self.client} {self.broker} {self.mqtt} {self.transport}"
+
+
+class BadResults(Exception):
+    """A results file that cannot be read; the message says which line and why."""
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """The records of a `results.jsonl`; raises BadResults naming file and line."""
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield _parse(line, path, number)
+    except OSError as error:
+        raise BadResults(f"{path}: {error.strerror}") from error
+
+
+def _parse(line: bytes, path: Path, number: int) -> Record:
+    try:
+        return Record.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BadResults(f"{path}:{number}: not a result record: {where}: {first['msg']}") from error
+
+
+def write_records(path: Path, records: Iterable[Record]) -> None:
+    """Write `results.jsonl`, one record per line, sorted by cell so that two runs compare line by line."""
+    with path.open("w", encoding="utf-8") as out:
+        for record in sorted(records, key=lambda r: r.cell_id):
+            out.write(record.model_dump_json(exclude_defaults=False) + "\n")
