@@ -1,0 +1,1 @@
+"""The MQTT interoperability harness: scenarios, recording proxy, drivers, judge and runner."""

@@ -1,0 +1,1 @@
+"""One small file per client implementation, all behind one contract of JSON Lines."""

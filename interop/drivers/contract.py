@@ -1,0 +1,369 @@
+"""The contract between the harness and a client under test: commands in, events out, one JSON object per line.
+
+Belongs here: every message of the contract, its schema, its version.
+Does not belong here: how a message travels (`process`, `in_process`), or what a client library does with it (`paho`).
+
+The harness writes commands to the adapter's standard input, the adapter writes events to its standard output; standard
+error is its log. A command carries an `id`; exactly one event answers it and repeats that `id`. Events without an `id`
+(`message`, `disconnected`) come whenever they happen. Commands may overlap: a `publish` that waits for its PUBACK does
+not hold up the next command. `null` (or a field left out) means "this client cannot observe it", never "false".
+An adapter serves one client instance at a time: `reset` throws it away, network connection included, and makes the
+adapter as good as new. A second `connect` without `reset` uses the same client instance and its session state again.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter, WithJsonSchema
+
+CONTRACT_VERSION = 1
+
+MqttLabel = Literal["3.1", "3.1.1", "5.0"]
+QoSLevel = Annotated[int, Field(ge=0, le=2)]
+Seconds = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _bytes_from(value: object) -> object:
+    return b64decode(value, validate=True) if isinstance(value, str) else value
+
+
+Binary = Annotated[
+    bytes,
+    BeforeValidator(_bytes_from),
+    PlainSerializer(lambda value: b64encode(value).decode("ascii"), when_used="json"),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
+]
+"""`bytes` in Python, standard base64 text in JSON."""
+
+
+class Message(BaseModel):
+    """What all messages of the contract share: nothing unknown is accepted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PropertyValues(Message):
+    """5.0 properties by the specification's names; binary values in base64."""
+
+    payload_format_indicator: int | None = None
+    message_expiry_interval: int | None = None
+    content_type: str | None = None
+    response_topic: str | None = None
+    correlation_data: Binary | None = None
+    subscription_identifier: tuple[int, ...] = ()
+    session_expiry_interval: int | None = None
+    assigned_client_identifier: str | None = None
+    server_keep_alive: int | None = None
+    authentication_method: str | None = None
+    authentication_data: Binary | None = None
+    request_problem_information: int | None = None
+    will_delay_interval: int | None = None
+    request_response_information: int | None = None
+    response_information: str | None = None
+    server_reference: str | None = None
+    reason_string: str | None = None
+    receive_maximum: int | None = None
+    topic_alias_maximum: int | None = None
+    topic_alias: int | None = None
+    maximum_qos: int | None = None
+    retain_available: int | None = None
+    user_property: tuple[tuple[str, str], ...] = ()
+    maximum_packet_size: int | None = None
+    wildcard_subscription_available: int | None = None
+    subscription_identifier_available: int | None = None
+    shared_subscription_available: int | None = None
+
+
+NONE = PropertyValues()
+
+
+# --- commands: harness -> adapter -------------------------------------------------------------------------------------
+
+
+class Command(Message):
+    """A request; `id` is chosen by the harness and repeated in the answer."""
+
+    id: int
+
+
+class Hello(Command):
+    """The first command: who are you, and what can you do? Answered by `hello`."""
+
+    do: Literal["hello"] = "hello"
+    contract: int = CONTRACT_VERSION
+
+
+class WillMessage(Message):
+    """The will of a connect command."""
+
+    topic: str
+    payload: Binary = b""
+    qos: QoSLevel = 0
+    retain: bool = False
+    properties: PropertyValues = NONE
+
+
+class Connect(Command):
+    """Open a network connection and send CONNECT. Answered by `connected`, or by `error`.
+
+    `clean_start` is Clean Session in 3.x. `manual_ack`: PUBACK and PUBREC wait for `ack` commands.
+    The client must not reconnect by itself and must not change the protocol version.
+    """
+
+    do: Literal["connect"] = "connect"
+    mqtt: MqttLabel
+    transport: Literal["tcp", "tls", "ws", "wss"] = "tcp"
+    host: str = "127.0.0.1"
+    port: int
+    path: str = "/mqtt"
+    ca_file: str | None = None
+    client_id: str = ""
+    clean_start: bool = True
+    keep_alive: Seconds = 60
+    username: str | None = None
+    password: Binary | None = None
+    will: WillMessage | None = None
+    properties: PropertyValues = NONE
+    manual_ack: bool = False
+
+
+class SubscriptionRequest(Message):
+    """One topic filter with its options; 3.x uses `qos` only."""
+
+    topic_filter: str
+    qos: QoSLevel = 0
+    no_local: bool = False
+    retain_as_published: bool = False
+    retain_handling: Annotated[int, Field(ge=0, le=2)] = 0
+
+
+class Subscribe(Command):
+    """Send one SUBSCRIBE. Answered by `subscribed` when SUBACK is in."""
+
+    do: Literal["subscribe"] = "subscribe"
+    subscriptions: Annotated[tuple[SubscriptionRequest, ...], Field(min_length=1)]
+    properties: PropertyValues = NONE
+
+
+class Unsubscribe(Command):
+    """Send one UNSUBSCRIBE. Answered by `unsubscribed` when UNSUBACK is in."""
+
+    do: Literal["unsubscribe"] = "unsubscribe"
+    topic_filters: Annotated[tuple[str, ...], Field(min_length=1)]
+    properties: PropertyValues = NONE
+
+
+class Publish(Command):
+    """Publish one message. Answered by `published` when its flow is complete (at QoS 0: when it is handed to the network).
+
+    If the network connection goes away first, the answer stays due until a later connection completes the flow.
+    """
+
+    do: Literal["publish"] = "publish"
+    topic: str
+    payload: Binary = b""
+    qos: QoSLevel = 0
+    retain: bool = False
+    properties: PropertyValues = NONE
+
+
+class Ack(Command):
+    """Acknowledge the message with this `message` number (manual acknowledgement only). Answered by `acked`."""
+
+    do: Literal["ack"] = "ack"
+    message: int
+    reason: int = 0
+
+
+class Auth(Command):
+    """Begin re-authentication with AUTH. Answered by `authenticated`."""
+
+    do: Literal["auth"] = "auth"
+    properties: PropertyValues = NONE
+
+
+class Disconnect(Command):
+    """Send DISCONNECT and close. Answered by `disconnected` with this id."""
+
+    do: Literal["disconnect"] = "disconnect"
+    reason: int = 0
+    properties: PropertyValues = NONE
+
+
+class Drop(Command):
+    """Close the network connection at once, without DISCONNECT. Answered by `dropped`."""
+
+    do: Literal["drop"] = "drop"
+
+
+class Reset(Command):
+    """Throw the client instance away and be ready for another. Answered by `ready`."""
+
+    do: Literal["reset"] = "reset"
+
+
+class Exit(Command):
+    """End the process. Answered by `bye`."""
+
+    do: Literal["exit"] = "exit"
+
+
+AnyCommand = Annotated[
+    Hello | Connect | Subscribe | Unsubscribe | Publish | Ack | Auth | Disconnect | Drop | Reset | Exit,
+    Field(discriminator="do"),
+]
+
+
+# --- events: adapter -> harness ---------------------------------------------------------------------------------------
+
+
+class Event(Message):
+    """Something that happened; `id` repeats the command's when this event is its answer."""
+
+    id: int | None = None
+
+
+class HelloEvent(Event):
+    """Who the adapter speaks for. `unsupported` lists features by the names scenarios use in `needs`."""
+
+    event: Literal["hello"] = "hello"
+    contract: int = CONTRACT_VERSION
+    client: str
+    version: str
+    mqtt: tuple[MqttLabel, ...]
+    transports: tuple[Literal["tcp", "tls", "ws", "wss"], ...] = ("tcp",)
+    unsupported: tuple[str, ...] = ()
+
+
+class Connected(Event):
+    """CONNACK with success is in."""
+
+    event: Literal["connected"] = "connected"
+    session_present: bool | None = None
+    reason: int | None = None
+    properties: PropertyValues | None = None
+
+
+class Subscribed(Event):
+    """SUBACK is in."""
+
+    event: Literal["subscribed"] = "subscribed"
+    reasons: tuple[int, ...] | None = None
+    properties: PropertyValues | None = None
+
+
+class Unsubscribed(Event):
+    """UNSUBACK is in."""
+
+    event: Literal["unsubscribed"] = "unsubscribed"
+    reasons: tuple[int, ...] | None = None
+    properties: PropertyValues | None = None
+
+
+class Published(Event):
+    """The application was told that its message is delivered."""
+
+    event: Literal["published"] = "published"
+    reason: int | None = None
+    properties: PropertyValues | None = None
+
+
+class MessageEvent(Event):
+    """A message reached the application; `message` counts from 1 within one client instance."""
+
+    event: Literal["message"] = "message"
+    message: int
+    topic: str
+    payload: Binary = b""
+    qos: QoSLevel | None = None
+    retain: bool | None = None
+    dup: bool | None = None
+    packet_id: int | None = None
+    properties: PropertyValues | None = None
+
+
+class Acked(Event):
+    """The acknowledgement was handed to the client library."""
+
+    event: Literal["acked"] = "acked"
+
+
+class Authenticated(Event):
+    """Re-authentication succeeded."""
+
+    event: Literal["authenticated"] = "authenticated"
+    properties: PropertyValues | None = None
+
+
+class Disconnected(Event):
+    """The application was told that the connection ended; without an `id` it was not the application's wish."""
+
+    event: Literal["disconnected"] = "disconnected"
+    by: Literal["client", "broker", "network"] | None = None
+    reason: int | None = None
+    properties: PropertyValues | None = None
+
+
+class Dropped(Event):
+    """The network connection was closed without DISCONNECT."""
+
+    event: Literal["dropped"] = "dropped"
+
+
+class Ready(Event):
+    """As good as new."""
+
+    event: Literal["ready"] = "ready"
+
+
+class Bye(Event):
+    """The last event."""
+
+    event: Literal["bye"] = "bye"
+
+
+class ErrorEvent(Event):
+    """A command did not succeed.
+
+    `unsupported`: the client cannot do this. `refused`: the broker said no, `reason` holds its code.
+    `cut-off`: the network connection ended before the answer. `failed`: anything else, see `detail`.
+    """
+
+    event: Literal["error"] = "error"
+    error: Literal["unsupported", "refused", "cut-off", "failed"]
+    reason: int | None = None
+    detail: str = ""
+    properties: PropertyValues | None = None
+
+
+AnyEvent = Annotated[
+    HelloEvent
+    | Connected
+    | Subscribed
+    | Unsubscribed
+    | Published
+    | MessageEvent
+    | Acked
+    | Authenticated
+    | Disconnected
+    | Dropped
+    | Ready
+    | Bye
+    | ErrorEvent,
+    Field(discriminator="event"),
+]
+
+COMMAND: TypeAdapter[AnyCommand] = TypeAdapter(AnyCommand)
+EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
+
+
+def json_schema() -> dict[str, Any]:
+    """The contract as a JSON Schema: `commands` is what an adapter reads, `events` what it writes."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"mqtt-interop adapter contract, version {CONTRACT_VERSION}",
+        "commands": COMMAND.json_schema(),
+        "events": EVENT.json_schema(mode="serialization"),
+    }
