@@ -1,7 +1,8 @@
 """The result of one cell of the matrix: the one format everything in `reports` reads, one JSON object per line.
 
 Belongs here: the record's schema, its version, reading and writing of `results.jsonl`.
-Does not belong here: how a verdict is reached (`interop.runner`, `interop.judge`), or how it is shown (`html`, `junit`, `markdown`).
+Does not belong here: how a verdict is reached (`interop.runner`, `interop.judge`), or how it is shown (`html`, `junit`,
+`markdown`).
 """
 
 from __future__ import annotations
@@ -58,6 +59,9 @@ class TraceEntry(_Model):
     connection: int = Field(description="1 for the link's first network connection, 2 for the next, ...")
     kind: Literal["open", "packet", "malformed", "close", "fault"]
     sender: Literal["client", "broker", "harness"]
+    receiver: Literal["client", "broker"] | None = Field(
+        None, description="who it was sent to; none when that is simply the sender's peer (an injected packet names it)"
+    )
     fate: Literal[
         "forwarded", "dropped", "held", "released", "injected", "duplicated", "rewritten", "delayed", "lost"
     ] = Field("forwarded", description="what the proxy did with it; `lost` when its link was cut or frozen first")

@@ -1,0 +1,376 @@
+"""What a set of results adds up to: the one counting model behind every page and the terminal.
+
+Belongs here: pure functions over records; counts, the matrix, the order failures are read in, overhead, sentences.
+Does not belong here: markup, files, clocks, or how a verdict came about.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from math import ceil
+from statistics import median
+from typing import Literal, NamedTuple, TypeVar
+
+from reports.record import Record, Verdict
+
+Role = Literal["client", "broker"]
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """The run the records come from; `started_at` is UTC in ISO 8601."""
+
+    started_at: str
+    wall_seconds: float
+    harness_version: str
+    command: str = ""
+    workers: int = 1
+
+
+class Outcome(StrEnum):
+    """A verdict against what was expected of it, in the order in which a reader wants to see them.
+
+    It is the verdict, with two kinds set apart: a `fail` that is listed as known, and a pass that is listed as failing.
+    """
+
+    FAIL = "fail"
+    HARNESS_ERROR = "harness-error"
+    SETUP_FAILED = "setup-failed"
+    FLAKY = "flaky"
+    UNEXPECTED_PASS = "unexpected-pass"
+    KNOWN_FAILURE = "known-failure"
+    WARN = "warn"
+    UNSUPPORTED = "unsupported"
+    OBSERVED = "observed"
+    PASS = "pass"
+
+    @property
+    def label(self) -> str:
+        """Short words for a chip or a column."""
+        return _LABELS[self]
+
+    @property
+    def meaning(self) -> str:
+        """One line for a legend."""
+        return _MEANINGS.get(self) or Verdict(self.value).meaning
+
+    @property
+    def rank(self) -> int:
+        """0 is read first."""
+        return _RANKS[self]
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing about it needs a look."""
+        return self in (Outcome.PASS, Outcome.OBSERVED, Outcome.UNSUPPORTED)
+
+
+_LABELS = {
+    Outcome.FAIL: "fail",
+    Outcome.HARNESS_ERROR: "harness error",
+    Outcome.SETUP_FAILED: "setup failed",
+    Outcome.FLAKY: "flaky",
+    Outcome.UNEXPECTED_PASS: "unexpected pass",
+    Outcome.KNOWN_FAILURE: "known failure",
+    Outcome.WARN: "warn",
+    Outcome.UNSUPPORTED: "unsupported",
+    Outcome.OBSERVED: "observed",
+    Outcome.PASS: "pass",
+}
+_MEANINGS = {
+    Outcome.FAIL: "a MUST of the specification was broken, and this is not listed as known",
+    Outcome.KNOWN_FAILURE: "a MUST was broken, as the list of known failures says it would be",
+    Outcome.UNEXPECTED_PASS: "it passed although it is listed as a known failure: the list is out of date",
+}
+_RANKS = {outcome: rank for rank, outcome in enumerate(Outcome)}
+_MAY_BE_KNOWN = frozenset({Verdict.FAIL, Verdict.WARN, Verdict.SETUP_FAILED, Verdict.FLAKY})
+
+
+def outcome_of(record: Record) -> Outcome:
+    """Where a record stands; every record has exactly one outcome."""
+    if record.unexpected_pass and record.verdict is Verdict.PASS:
+        return Outcome.UNEXPECTED_PASS
+    if record.verdict is Verdict.FAIL and record.known_failure:
+        return Outcome.KNOWN_FAILURE
+    return Outcome(record.verdict.value)
+
+
+def is_known(record: Record) -> bool:
+    """Whether its shortcoming is listed; a harness error never is, it says nothing about the implementation."""
+    return record.known_failure is not None and record.verdict in _MAY_BE_KNOWN
+
+
+def reading_order(record: Record) -> tuple[int, bool, str, str, str, str, str]:
+    """A sort key: failures before passes, new before known, then by cell."""
+    r = record
+    return outcome_of(r).rank, is_known(r), r.scenario, r.client, r.broker, r.mqtt, r.transport
+
+
+class Counts:
+    """How many cells came to which outcome; the outcomes add up to `total`."""
+
+    __slots__ = ("by_outcome",)
+
+    def __init__(self, outcomes: Iterable[Outcome] = ()) -> None:
+        self.by_outcome: Counter[Outcome] = Counter(outcomes)
+
+    def __getitem__(self, outcome: Outcome) -> int:
+        return self.by_outcome[outcome]
+
+    @property
+    def total(self) -> int:
+        """All cells."""
+        return self.by_outcome.total()
+
+    @property
+    def passed(self) -> int:
+        """Cells whose verdict is `pass`, expected or not."""
+        return self[Outcome.PASS] + self[Outcome.UNEXPECTED_PASS]
+
+    @property
+    def failed(self) -> int:
+        """Cells whose verdict is `fail`, known or not."""
+        return self[Outcome.FAIL] + self[Outcome.KNOWN_FAILURE]
+
+    def present(self) -> list[tuple[Outcome, int]]:
+        """The outcomes that occur, in reading order."""
+        return [(outcome, self[outcome]) for outcome in Outcome if self[outcome]]
+
+    def besides_passes(self) -> str:
+        """What the cells that did not pass came to: `9 fail (7 known), 3 unsupported`; empty if all passed."""
+        parts = [_failures_phrase(self)] if self.failed else []
+        for outcome, singular, plural in _PHRASES:
+            if count := self[outcome]:
+                parts.append(f"{number(count)} {singular if count == 1 else plural}")
+        return ", ".join(parts)
+
+
+_PHRASES = (
+    (Outcome.HARNESS_ERROR, "harness error", "harness errors"),
+    (Outcome.SETUP_FAILED, "setup failed", "setups failed"),
+    (Outcome.FLAKY, "flaky", "flaky"),
+    (Outcome.WARN, "warning", "warnings"),
+    (Outcome.UNSUPPORTED, "unsupported", "unsupported"),
+    (Outcome.OBSERVED, "observed", "observed"),
+)
+
+
+def _failures_phrase(counts: Counts) -> str:
+    failed, known = counts.failed, counts[Outcome.KNOWN_FAILURE]
+    aside = (
+        "" if not known else "known" if failed == 1 else "all known" if failed == known else f"{number(known)} known"
+    )
+    return f"{number(failed)} {'fails' if failed == 1 else 'fail'}" + (f" ({aside})" if aside else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Implementation:
+    """One client or one broker over all its cells; `label` carries its version."""
+
+    role: Role
+    name: str
+    label: str
+    counts: Counts
+    blamed_elsewhere: int
+    """failures in its cells where the other side is to blame"""
+
+    @property
+    def rest(self) -> str:
+        """What follows the semicolon of its sentence, without the full stop."""
+        words = [self.counts.besides_passes()] if self.counts.besides_passes() else []
+        if unexpected := self.counts[Outcome.UNEXPECTED_PASS]:
+            words.append(f"{number(unexpected)} of the passes {'was' if unexpected == 1 else 'were'} not expected")
+        if self.blamed_elsewhere:
+            other = "broker" if self.role == "client" else "client"
+            verb = "is" if self.blamed_elsewhere == 1 else "are"
+            words.append(f"{number(self.blamed_elsewhere)} of the failures {verb} the {other}'s")
+        return "; ".join(words)
+
+    @property
+    def sentence(self) -> str:
+        """`paho-mqtt 2.2.0 (client) passes 412 of 430 cells; 9 fail (7 known), 3 unsupported.`"""
+        head = f"{self.label} ({self.role}) passes {number(self.counts.passed)} of {cells(self.counts.total)}"
+        return f"{head}; {self.rest}." if self.rest else f"{head}."
+
+
+class Column(NamedTuple):
+    """One column of the matrix."""
+
+    client: str
+    broker: str
+    mqtt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overhead:
+    """What a cell costs apart from the waiting its scenario demands, in milliseconds."""
+
+    median_ms: float
+    p95_ms: float
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> Overhead | None:
+        """Over all records; none if there are none."""
+        values = sorted(1000 * record.overhead_seconds for record in records)
+        return cls(median(values), values[ceil(0.95 * len(values)) - 1]) if values else None
+
+    @property
+    def sentence(self) -> str:
+        """The line every report prints."""
+        return (
+            f"Median overhead per cell: {milliseconds(self.median_ms)} (waiting not counted), "
+            f"p95 {milliseconds(self.p95_ms)}."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Everything the reports say about a set of records, apart from the single cell."""
+
+    records: tuple[Record, ...]
+    """in reading order"""
+    counts: Counts
+    implementations: tuple[Implementation, ...]
+    """clients, then brokers, each by name"""
+    areas: tuple[str, ...]
+    columns: tuple[Column, ...]
+    matrix: Mapping[tuple[str, Column], Counts]
+    overhead: Overhead | None
+    environment: Mapping[str, str]
+    """versions of everything else: harness, python, ..."""
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> Summary:
+        """Count them; the order of the records does not matter."""
+        ordered = tuple(sorted(records, key=reading_order))
+        matrix = _grouped(ordered, lambda r: (r.area, column_of(r)))
+        return cls(
+            records=ordered,
+            counts=Counts(map(outcome_of, ordered)),
+            implementations=(*_implementations(ordered, "client"), *_implementations(ordered, "broker")),
+            areas=tuple(sorted({area for area, _ in matrix})),
+            columns=tuple(sorted({column for _, column in matrix})),
+            matrix={key: Counts(map(outcome_of, group)) for key, group in matrix.items()},
+            overhead=Overhead.of(ordered),
+            environment=_environment(ordered),
+        )
+
+    def counts_where(self, **wanted: str) -> Counts:
+        """Counts of the cells whose area, client, broker or mqtt is as given."""
+        keys = {"area", *Column._fields}
+        assert wanted.keys() <= keys, wanted
+        total: Counts = Counts()
+        for (area, column), counts in self.matrix.items():
+            has = {"area": area, **column._asdict()}
+            if all(has[key] == value for key, value in wanted.items()):
+                total.by_outcome.update(counts.by_outcome)
+        return total
+
+    def with_outcome(self, *outcomes: Outcome) -> tuple[Record, ...]:
+        """The records of these outcomes, in reading order."""
+        return tuple(record for record in self.records if outcome_of(record) in outcomes)
+
+    @property
+    def attention(self) -> tuple[Record, ...]:
+        """The records that need a look: failures first, new before known, unexpected passes, warnings."""
+        return tuple(record for record in self.records if not outcome_of(record).is_quiet)
+
+    @property
+    def slowest(self) -> tuple[Record, ...]:
+        """By wall time, the slowest first."""
+        return tuple(sorted(self.records, key=lambda record: -record.seconds))
+
+    @property
+    def headline(self) -> str:
+        """One sentence for the whole run, the worst news first."""
+        news = [
+            f"{number(self.counts[outcome])} {singular if self.counts[outcome] == 1 else plural}"
+            for outcome, singular, plural in _NEWS
+            if self.counts[outcome]
+        ]
+        if not self.records:
+            return "Nothing ran."
+        return f"{', '.join(news) or 'Nothing new failed'} in {cells(self.counts.total)}."
+
+
+_NEWS = (
+    (Outcome.FAIL, "new failure", "new failures"),
+    (Outcome.HARNESS_ERROR, "harness error", "harness errors"),
+    (Outcome.SETUP_FAILED, "failed setup", "failed setups"),
+    (Outcome.FLAKY, "flaky cell", "flaky cells"),
+    (Outcome.UNEXPECTED_PASS, "unexpected pass", "unexpected passes"),
+)
+
+
+def column_of(record: Record) -> Column:
+    """The matrix column a record counts in."""
+    return Column(record.client, record.broker, record.mqtt)
+
+
+def _grouped(records: Iterable[Record], key: Callable[[Record], Key]) -> dict[Key, list[Record]]:
+    groups: defaultdict[Key, list[Record]] = defaultdict(list)
+    for record in records:
+        groups[key(record)].append(record)
+    return groups
+
+
+def _implementations(records: Iterable[Record], role: Role) -> list[Implementation]:
+    groups = _grouped(records, lambda r: r.client if role == "client" else r.broker)
+    other = "broker" if role == "client" else "client"
+    return [
+        Implementation(
+            role=role,
+            name=name,
+            label=_label(name, {r.implementations.get(role, "") for r in group}),
+            counts=Counts(map(outcome_of, group)),
+            blamed_elsewhere=sum(r.verdict is Verdict.FAIL and r.blame == other for r in group),
+        )
+        for name, group in sorted(groups.items())
+    ]
+
+
+def _label(name: str, versions: set[str]) -> str:
+    """`paho` with `2.2.0` is `paho 2.2.0`; a version that names its product (`paho-mqtt 2.2.0`) stands alone."""
+    known = sorted(versions - {""})
+    if not known:
+        return name
+    joined = ", ".join(known)
+    return f"{name} {joined}" if known[0][0].isdigit() else joined
+
+
+def _environment(records: Iterable[Record]) -> dict[str, str]:
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for record in records:
+        for name, version in record.implementations.items():
+            if name not in ("client", "broker"):
+                found[name].add(version)
+    return {name: ", ".join(sorted(versions)) for name, versions in sorted(found.items())}
+
+
+def number(count: int) -> str:
+    """`1,290`."""
+    return f"{count:,}"
+
+
+def cells(count: int) -> str:
+    """`1 cell`, `1,290 cells`."""
+    return f"{number(count)} {'cell' if count == 1 else 'cells'}"
+
+
+def milliseconds(value: float) -> str:
+    """`0.4 ms` below ten, `41 ms` above."""
+    return f"{value:.1f} ms" if value < 10 else f"{value:,.0f} ms"
+
+
+def duration(seconds: float) -> str:
+    """`0.31 s`, `12.4 s`, `1 min 23 s`."""
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"
