@@ -1,0 +1,1 @@
+"""Scenario files: their schema, how they are loaded, and the lint that keeps them honest."""

@@ -1,0 +1,79 @@
+"""What a scenario is: a title, what it proves, its actors, and one verb per line.
+
+Belongs here: the fields of a scenario file, with the meaning of each; the published JSON Schema comes from it.
+Does not belong here: the verbs (`steps`), reading YAML and expanding tables (`load`), checks that need the whole collection
+(`lint`), or doing anything (`interop.runner`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from interop.scenario.steps import Step
+from interop.scenario.values import Level, MqttLabel, Payload, PropertyMap, QoSLevel, Strict, TransportName
+
+
+class VersionClause(Strict):
+    """What the specification of one version says about the scenario."""
+
+    level: Level = Field(description="must: a failure is red; should: a warning; may: what happened is recorded")
+    cites: tuple[str, ...] = Field(description="statement ids of this version, e.g. MQTT-4.3.3-1 or MQTT31-16")
+
+
+class Will(Strict):
+    """An actor's will."""
+
+    topic: str
+    payload: Payload = ""
+    qos: QoSLevel = 0
+    retain: bool = False
+    properties: PropertyMap = Field(default_factory=dict, description="5.0 will properties, e.g. will_delay_interval")
+
+
+class Actor(Strict):
+    """One client of the scenario. The first actor is played by the client under test, the others by the reference client.
+
+    `clean` is Clean Session 1 in 3.x, Clean Start 1 without Session Expiry in 5.0.
+    `kept` is Clean Session 0 in 3.x, Clean Start 0 with Session Expiry Interval 300 in 5.0 unless `properties` says otherwise.
+    An actor connects by itself when a step first uses it; a `connect` step does it explicitly.
+    """
+
+    session: Literal["clean", "kept"] = "clean"
+    keep_alive: Annotated[int, Field(ge=0, le=65535)] = 60
+    client_id: str | None = Field(None, description="none: the runner makes one; '' asks the broker to assign one")
+    username: str | None = None
+    password: str | None = None
+    will: Will | None = None
+    properties: PropertyMap = Field(default_factory=dict, description="5.0 CONNECT properties; left out in 3.x")
+    manual_ack: bool = False
+
+
+class Scenario(Strict):
+    """One scenario file, or one row of its table once expanded."""
+
+    title: str
+    about: str = Field(
+        "", description="what a reader should know: the intent, and why the expectation follows from the text"
+    )
+    judges: Literal["client", "broker", "both"] = Field(
+        "both", description="whose behaviour the steps put to the test; a failed step is blamed on it"
+    )
+    versions: dict[MqttLabel, VersionClause] = Field(min_length=1)
+    needs: tuple[str, ...] = Field(
+        (), description="features client and broker must have; see interop/scenario/features.py"
+    )
+    transports: tuple[TransportName, ...] = ("tcp",)
+    broker: dict[str, Any] = Field(
+        default_factory=dict, description="settings of the broker (fields of BrokerConfig), where it can be configured"
+    )
+    for_each: tuple[dict[str, Any], ...] | dict[str, tuple[Any, ...]] | None = Field(
+        None,
+        description=(
+            "a table: a list of rows, or a product {name: [values]}. `${name}` in any value is replaced. "
+            "A row may have `case` (its short name) and `versions` (a list: only these)."
+        ),
+    )
+    actors: dict[str, Actor] = Field(min_length=1)
+    steps: tuple[Step, ...] = Field(min_length=1)

@@ -1,0 +1,461 @@
+"""The verbs of a scenario, one model each.
+
+Belongs here: every verb with its fields and their meaning; this file is the reference a scenario's author reads.
+Does not belong here: how a verb is carried out (`interop.runner`), shared value types (`values`).
+
+Three families. *Actors* do what applications do: connect, subscribe, publish, ... *Faults* happen on an actor's link, in the
+recording proxy: cut, freeze, hold, inject, ... *Observations* wait for something to be seen and fail when it is not:
+receive, wire, closed, ...
+
+Windows (`after`, `within`) are in seconds and count from the last step that *did* something, as opposed to observations.
+A fault that is armed with `at` moves that moment to when it fires. Everything an actor receives must be expected: a message
+that no `receive` asked for fails the cell at its end. Names (topics, client ids) are relative; the runner makes them unique.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from interop.scenario.values import (
+    Level,
+    MqttLabel,
+    PacketName,
+    Pattern,
+    Payload,
+    PropertyMap,
+    QoSLevel,
+    Reason,
+    Seconds,
+    Side,
+    Strict,
+)
+
+PATIENCE_SECONDS = 3.0
+"""How long an observation waits when the step names no `within`."""
+
+
+class AnyStep(Strict):
+    """What every step may say."""
+
+    only: tuple[MqttLabel, ...] | None = Field(None, description="this step is for these versions; others skip it")
+    level: Level | None = Field(None, description="when this step is less (or more) binding than the scenario")
+    cites: tuple[str, ...] | None = Field(
+        None, description="statement ids, when this step proves others than the scenario"
+    )
+
+
+# --- actors -----------------------------------------------------------------------------------------------------------
+
+
+class Connect(AnyStep):
+    """The actor connects (again). Its session settings are the actor's unless overridden here."""
+
+    do: Literal["connect"]
+    actor: str = Field(alias="as")
+    session: Literal["clean", "kept"] | None = None
+    keep_alive: Annotated[int, Field(ge=0, le=65535)] | None = None
+    client_id: str | None = None
+    username: str | None = None
+    password: str | None = None
+    properties: PropertyMap | None = Field(None, description="replaces the actor's CONNECT properties")
+    without_will: bool = False
+    outcome: Literal["accepted", "refused", "cut-off"] = "accepted"
+    session_present: bool | None = Field(
+        None, description="expected in CONNACK; not looked at in 3.1, which has no such flag"
+    )
+    reason: Reason | tuple[Reason, ...] | None = Field(None, description="expected return or reason code in CONNACK")
+    answer: PropertyMap = Field(default_factory=dict, description="properties CONNACK must carry")
+
+
+class Disconnect(AnyStep):
+    """The actor disconnects with DISCONNECT."""
+
+    do: Literal["disconnect"]
+    actor: str = Field(alias="as")
+    reason: Reason = 0
+    properties: PropertyMap = Field(default_factory=dict)
+
+
+class TopicRequest(Strict):
+    """One topic filter of a SUBSCRIBE; the options besides `qos` exist in 5.0 only."""
+
+    topic: str
+    qos: QoSLevel = 0
+    no_local: bool = False
+    retain_as_published: bool = False
+    retain_handling: Annotated[int, Field(ge=0, le=2)] = 0
+
+
+class Subscribe(AnyStep):
+    """The actor subscribes, with one filter (`topic` and its options) or several (`topics`)."""
+
+    do: Literal["subscribe"]
+    actor: str = Field(alias="as")
+    topic: str | None = None
+    qos: QoSLevel = 0
+    no_local: bool = False
+    retain_as_published: bool = False
+    retain_handling: Annotated[int, Field(ge=0, le=2)] = 0
+    topics: tuple[TopicRequest, ...] = ()
+    properties: PropertyMap = Field(default_factory=dict)
+    outcome: Literal["done", "refused", "cut-off", "pending"] = "done"
+    granted: Reason | tuple[Reason, ...] | None = Field(None, description="expected codes in SUBACK, on the wire")
+    answer: PropertyMap = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_way_to_say_it(self) -> Subscribe:
+        if (self.topic is None) == (not self.topics):
+            raise ValueError("give either `topic` or `topics`")
+        return self
+
+    def requests(self) -> tuple[TopicRequest, ...]:
+        """The filters asked for, however they were written."""
+        if self.topic is None:
+            return self.topics
+        return (
+            TopicRequest(
+                topic=self.topic,
+                qos=self.qos,
+                no_local=self.no_local,
+                retain_as_published=self.retain_as_published,
+                retain_handling=self.retain_handling,
+            ),
+        )
+
+
+class Unsubscribe(AnyStep):
+    """The actor unsubscribes from one filter (`topic`) or several (`topics`)."""
+
+    do: Literal["unsubscribe"]
+    actor: str = Field(alias="as")
+    topic: str | None = None
+    topics: tuple[str, ...] = ()
+    properties: PropertyMap = Field(default_factory=dict)
+    outcome: Literal["done", "cut-off", "pending"] = "done"
+    reasons: tuple[Reason, ...] | None = Field(None, description="expected codes in UNSUBACK (5.0), on the wire")
+
+    @model_validator(mode="after")
+    def _one_way_to_say_it(self) -> Unsubscribe:
+        if (self.topic is None) == (not self.topics):
+            raise ValueError("give either `topic` or `topics`")
+        return self
+
+    def filters(self) -> tuple[str, ...]:
+        """The filters named, however they were written."""
+        return self.topics if self.topic is None else (self.topic,)
+
+
+class Publish(AnyStep):
+    """The actor publishes one message, or `payloads` one after another.
+
+    `done` waits until the application is told of its delivery; `pending` goes on at once (see `completed`);
+    `cut-off` means that the connection ends first; `refused` that the broker answers with an error (5.0) or that the client
+    itself refuses to send what the broker does not allow.
+    """
+
+    do: Literal["publish"]
+    actor: str = Field(alias="as")
+    topic: str = Field(description="relative; '' with a topic_alias property sends an empty topic name")
+    qos: QoSLevel = 0
+    retain: bool = False
+    payload: Payload = ""
+    payloads: tuple[Payload, ...] = Field((), description="several messages, all handed over before waiting for any")
+    properties: PropertyMap = Field(default_factory=dict)
+    outcome: Literal["done", "pending", "cut-off", "refused"] = "done"
+    reason: Reason | tuple[Reason, ...] | None = Field(
+        None, description="expected code in PUBACK or PUBREC (5.0), on the wire"
+    )
+
+
+class Ack(AnyStep):
+    """The actor (with `manual_ack`) acknowledges a message it received, by payload, or the oldest one not yet acknowledged."""
+
+    do: Literal["ack"]
+    actor: str = Field(alias="as")
+    payload: Payload | None = None
+
+
+class Auth(AnyStep):
+    """The actor begins re-authentication (5.0)."""
+
+    do: Literal["auth"]
+    actor: str = Field(alias="as")
+    properties: PropertyMap = Field(default_factory=dict)
+    outcome: Literal["done", "refused", "cut-off"] = "done"
+
+
+# --- faults on a link -------------------------------------------------------------------------------------------------
+
+
+class Fault(AnyStep):
+    """A fault on an actor's link. Without `at` it happens now; with `at` it waits for the nth such packet from now on."""
+
+    link: str
+    at: PacketName | None = None
+    sender: Side | None = Field(None, alias="from", description="who sends the packet; needed when both sides can")
+    nth: Annotated[int, Field(ge=1)] = 1
+
+
+class Cut(Fault):
+    """The link is cut: FIN or RST to both sides, or silence (both sides stay connected to nothing).
+
+    `packet: lost` (default) keeps the packet from its receiver, `delivered` lets it through first.
+    """
+
+    do: Literal["cut"]
+    how: Literal["fin", "rst", "silence"] = "fin"
+    packet: Literal["lost", "delivered"] = "lost"
+
+
+class Freeze(Fault):
+    """Bytes stop, the sockets stay open: in both directions, or only those from one side (`only_from`).
+
+    Bytes that are sent meanwhile wait in the proxy until `thaw`.
+    """
+
+    do: Literal["freeze"]
+    only_from: Side | None = None
+
+
+class Thaw(AnyStep):
+    """What `freeze` or `hold` kept back goes on, in order."""
+
+    do: Literal["thaw"]
+    link: str
+
+
+class Hold(Fault):
+    """The packet is kept back until `thaw`; other packets pass it."""
+
+    do: Literal["hold"]
+    at: PacketName
+    every: bool = Field(False, description="keep back each such packet, not only the nth")
+
+
+class Drop(Fault):
+    """The packet never arrives."""
+
+    do: Literal["drop"]
+    at: PacketName
+    every: bool = Field(False, description="each such packet, not only the nth")
+
+
+class Duplicate(Fault):
+    """The packet arrives twice; `dup` sets the DUP flag in the copy."""
+
+    do: Literal["duplicate"]
+    at: PacketName
+    dup: bool | None = None
+
+
+class Delay(Fault):
+    """The packet, and what follows it in its direction, arrives that much later."""
+
+    do: Literal["delay"]
+    at: PacketName
+    seconds: Seconds
+
+
+class Split(AnyStep):
+    """From now on bytes from this side arrive one by one, each in a segment of its own."""
+
+    do: Literal["split"]
+    link: str
+    sender: Side = Field(alias="from")
+
+
+class Rewrite(Fault):
+    """The packet arrives changed: fields `set` to other values, or replaced by raw bytes (`hex`)."""
+
+    do: Literal["rewrite"]
+    at: PacketName
+    set: dict[str, Any] = Field(default_factory=dict)
+    hex: str | None = None
+
+
+class Inject(AnyStep):
+    """A packet nobody sent arrives at one side: described field by field, repeated from the trace, or raw bytes.
+
+    Exactly one of `packet` ({type: PUBREL, packet_id: 7, ...}; fields as in reference_broker.wire.packets), `repeat` (the last
+    packet of that kind the other side sent, with changes by `set`) and `hex` (raw bytes, may be half a packet).
+    `count` repeats it. Answers to injected packets travel on unless a `drop` catches them.
+    """
+
+    do: Literal["inject"]
+    link: str
+    to: Side
+    packet: dict[str, Any] | None = None
+    repeat: PacketName | None = None
+    set: dict[str, Any] = Field(default_factory=dict)
+    hex: str | None = None
+    count: Annotated[int, Field(ge=1, le=100)] = 1
+
+    @model_validator(mode="after")
+    def _one_way_to_say_it(self) -> Inject:
+        if sum(given is not None for given in (self.packet, self.repeat, self.hex)) != 1:
+            raise ValueError("give exactly one of `packet`, `repeat` and `hex`")
+        return self
+
+
+class Mark(AnyStep):
+    """Names this moment, for `since`."""
+
+    do: Literal["mark"]
+    name: str
+
+
+class Elapse(AnyStep):
+    """A span of time the specification speaks of passes; `because` says which."""
+
+    do: Literal["elapse"]
+    seconds: Seconds
+    because: str
+
+
+# --- observations -----------------------------------------------------------------------------------------------------
+
+
+class AtLeastAtMost(Strict):
+    """A number of times with bounds."""
+
+    at_least: Annotated[int, Field(ge=0)]
+    at_most: int
+
+
+class Receive(AnyStep):
+    """The application gets this message: the next one on `topic` that no earlier step took.
+
+    `payloads` is a list in the order they must come; `unordered` lifts that. `times` repeats one payload.
+    Fields left out are not looked at; a field the client cannot observe is looked at on the wire instead.
+    `properties` must be there with these values; `without` must not be there.
+    """
+
+    do: Literal["receive"]
+    actor: str = Field(alias="as")
+    topic: str
+    payload: Payload | None = None
+    payloads: tuple[Payload, ...] = ()
+    unordered: bool = False
+    qos: QoSLevel | None = None
+    retain: bool | None = None
+    dup: bool | None = None
+    properties: PropertyMap = Field(default_factory=dict)
+    without: tuple[str, ...] = ()
+    times: Annotated[int, Field(ge=1)] | AtLeastAtMost = 1
+    after: Seconds = 0.0
+    within: Seconds = PATIENCE_SECONDS
+
+
+class Nothing(AnyStep):
+    """The application gets no message (on `topic`, or at all) for that long."""
+
+    do: Literal["nothing"]
+    actor: str = Field(alias="as")
+    topic: str | None = None
+    seconds: Seconds = 0.2
+
+
+class Completed(AnyStep):
+    """A publish that was left `pending` or `cut-off` is reported as delivered, the oldest one first, `times` of them."""
+
+    do: Literal["completed"]
+    actor: str = Field(alias="as")
+    times: Annotated[int, Field(ge=1)] = 1
+    reason: Reason | tuple[Reason, ...] | None = None
+    after: Seconds = 0.0
+    within: Seconds = PATIENCE_SECONDS
+
+
+class Reported(AnyStep):
+    """The application was told that its connection ended; `reason` is the code it was told (5.0), if it can observe it."""
+
+    do: Literal["reported"]
+    actor: str = Field(alias="as")
+    what: Literal["disconnected"] = "disconnected"
+    reason: Reason | None = None
+    after: Seconds = 0.0
+    within: Seconds = PATIENCE_SECONDS
+
+
+class Wire(AnyStep):
+    """Packets on a link, seen by the recording proxy, in the order they reached it.
+
+    `exactly`: these and no others (PINGREQ and PINGRESP do not count unless listed); `contains`: these in this order, others
+    may come between; `never`: none of these. `since` is `start`, `connect` (the link's last network connection), `cut` (the last
+    fault that fired on it) or the name of a `mark`. `from` looks at one direction only.
+    `exactly` and `never` are checked once more when the cell ends (`never` and the tail of `exactly`, for the same stretch: until
+    the next `mark` or the link's next connection).
+    """
+
+    do: Literal["wire"]
+    link: str
+    sender: Side | None = Field(None, alias="from")
+    since: str = "start"
+    exactly: tuple[Pattern, ...] | None = None
+    contains: tuple[Pattern, ...] | None = None
+    never: tuple[Pattern, ...] | None = None
+    after: Seconds = 0.0
+    within: Seconds = PATIENCE_SECONDS
+
+    @model_validator(mode="after")
+    def _one_way_to_say_it(self) -> Wire:
+        if sum(given is not None for given in (self.exactly, self.contains, self.never)) != 1:
+            raise ValueError("give exactly one of `exactly`, `contains` and `never`")
+        return self
+
+
+class Closed(AnyStep):
+    """The link's network connection is closed, by that side.
+
+    `reason` (5.0) demands a DISCONNECT or refusing CONNACK with that code before; it is not looked at in 3.x.
+    """
+
+    do: Literal["closed"]
+    link: str
+    by: Side
+    reason: Reason | tuple[Reason, ...] | None = None
+    after: Seconds = 0.0
+    within: Seconds = PATIENCE_SECONDS
+
+
+class StaysOpen(AnyStep):
+    """The link's network connection is still open that long after the last action."""
+
+    do: Literal["stays_open"]
+    link: str
+    seconds: Seconds = 0.2
+
+
+Step = Annotated[
+    Connect
+    | Disconnect
+    | Subscribe
+    | Unsubscribe
+    | Publish
+    | Ack
+    | Auth
+    | Cut
+    | Freeze
+    | Thaw
+    | Hold
+    | Drop
+    | Duplicate
+    | Delay
+    | Split
+    | Rewrite
+    | Inject
+    | Mark
+    | Elapse
+    | Receive
+    | Nothing
+    | Completed
+    | Reported
+    | Wire
+    | Closed
+    | StaysOpen,
+    Field(discriminator="do"),
+]
+
+Observation = Receive | Nothing | Completed | Reported | Wire | Closed | StaysOpen
