@@ -1,0 +1,95 @@
+"""Where a broker is found: host, port and what is wrapped around MQTT's bytes.
+
+Belongs here: the address as a value, and its URL form.
+Does not belong here: sockets, name look-ups and certificates' contents.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+class Transport(StrEnum):
+    """What carries MQTT's byte stream. [5.0 4.2, 5.0 6]"""
+
+    TCP = "tcp"
+    TLS = "tls"
+    WS = "ws"
+    WSS = "wss"
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether TLS is the outermost wrapping."""
+        return self in {Transport.TLS, Transport.WSS}
+
+    @property
+    def is_websocket(self) -> bool:
+        """Whether MQTT's bytes travel in WebSocket frames."""
+        return self in {Transport.WS, Transport.WSS}
+
+
+_SCHEMES = {Transport.TCP: "mqtt", Transport.TLS: "mqtts", Transport.WS: "ws", Transport.WSS: "wss"}
+_TRANSPORTS = {scheme: transport for transport, scheme in _SCHEMES.items()} | {t.value: t for t in Transport}
+
+DEFAULT_PORTS = {Transport.TCP: 1883, Transport.TLS: 8883, Transport.WS: 80, Transport.WSS: 443}
+"""The ports IANA lists for MQTT, and those of HTTP. [5.0 4.2]"""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One place to connect to or to listen on; port 0 lets the system pick one.
+
+    `path` matters to a WebSocket client only; `ca_file` is what a TLS client trusts (None: what the system trusts).
+    Raises ValueError for a port outside 0 to 65,535.
+    """
+
+    host: str
+    port: int
+    transport: Transport = Transport.TCP
+    path: str = "/mqtt"
+    ca_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65_535:
+            raise ValueError(f"port {self.port} is not between 0 and 65535")
+
+    @property
+    def host_and_port(self) -> str:
+        """`127.0.0.1:1883`, or `[::1]:1883`."""
+        return join_host_and_port(self.host, self.port)
+
+    @property
+    def url(self) -> str:
+        """The address as people write it: `mqtt://`, `mqtts://`, `ws://` or `wss://`."""
+        path = self.path if self.transport.is_websocket else ""
+        return f"{_SCHEMES[self.transport]}://{self.host_and_port}{path}"
+
+    def __str__(self) -> str:
+        return self.url
+
+    @classmethod
+    def parse(cls, text: str, *, ca_file: Path | None = None) -> Address:
+        """Read `host`, `host:port`, `[::1]:port` or a URL; raises ValueError that says what is expected."""
+        parts = urlsplit(text if "://" in text else f"mqtt://{text}")
+        transport = _TRANSPORTS.get(parts.scheme)
+        if transport is None or not parts.hostname:
+            raise ValueError(f"{text!r} is no address; expected host:port or a mqtt, mqtts, ws or wss URL")
+        try:
+            port = parts.port
+        except ValueError as error:
+            raise ValueError(f"{text!r} has no usable port: {error}") from None
+        return cls(
+            parts.hostname,
+            DEFAULT_PORTS[transport] if port is None else port,
+            transport,
+            path=parts.path or "/mqtt",
+            ca_file=ca_file,
+        )
+
+
+def join_host_and_port(host: str, port: int) -> str:
+    """Write `host:port`, with brackets around an IPv6 host."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

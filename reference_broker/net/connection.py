@@ -1,0 +1,196 @@
+"""One TCP connection under asyncio, whatever is wrapped around MQTT's bytes, at either end.
+
+Belongs here: writing, back-pressure, the two ways to end a connection (FIN and RST), and feeding the wrapping.
+Does not belong here: who connects or listens (`stream`, `listening`), and what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from typing import cast
+
+from reference_broker.net.address import join_host_and_port
+from reference_broker.net.errors import BadPeer
+from reference_broker.net.wrapping import Wrapping
+
+LINGER_SECONDS = 2.0
+"""How long a connection we closed waits for the peer's end before it is torn down."""
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: close() sends RST
+
+
+class Connection(asyncio.Protocol):
+    """Base of both users of a connection; they fill in the `on_...` methods.
+
+    `on_open` comes first, once the wrapping's handshake is over; `on_lost` comes last and exactly once.
+    """
+
+    __slots__ = (
+        "_closing",
+        "_fin_received",
+        "_linger",
+        "_open",
+        "_transport",
+        "_wrapping",
+        "is_write_paused",
+        "peer",
+        "peer_has_ended",
+    )
+
+    def __init__(self, wrapping: Wrapping | None = None) -> None:
+        self.peer = ""
+        self.peer_has_ended = False
+        self.is_write_paused = False
+        self._wrapping = wrapping
+        self._transport: asyncio.Transport | None = None
+        self._linger: asyncio.TimerHandle | None = None
+        self._open = False
+        self._closing = False
+        self._fin_received = False
+
+    # What the two users fill in.
+
+    def on_open(self) -> None:
+        """Bytes can be written and will be received from now on."""
+
+    def on_data(self, data: bytes) -> None:
+        """Bytes came, never none."""
+
+    def on_end(self) -> None:
+        """The peer sent its last byte; our side can still write, and has to close."""
+
+    def on_bad_peer(self, error: BadPeer) -> None:
+        """The peer broke the wrapping's rules; the connection closes by itself."""
+
+    def on_write_paused(self) -> None:
+        """The peer reads slower than we write."""
+
+    def on_write_resumed(self) -> None:
+        """The peer caught up."""
+
+    def on_lost(self, error: Exception | None) -> None:
+        """The connection is gone; `error` says why if neither side closed it in order."""
+
+    # What they call.
+
+    def write(self, data: bytes) -> None:
+        """Send bytes, after everything written before; does nothing once closed."""
+        if self._transport is None or self._closing:
+            return
+        self._transport.write(data if self._wrapping is None else self._wrapping.send(data))
+
+    def close(self) -> None:
+        """Send what was written, say the wrapping's goodbye, then FIN; what still arrives is thrown away.
+
+        Closing the socket at once would answer bytes still on their way to us with RST, and RST makes the peer
+        lose what it has not read yet, so we close it only when the peer ended too, or LINGER_SECONDS later.
+        """
+        if self._transport is None or self._closing:
+            return
+        self._closing = True
+        if self._wrapping is not None and (goodbye := self._wrapping.close()):
+            self._transport.write(goodbye)
+        if self._fin_received:
+            self._transport.close()
+            return
+        try:
+            self._transport.resume_reading()
+            self._transport.write_eof()
+        except OSError:  # the peer reset the connection in between
+            self._transport.abort()
+            return
+        self._linger = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._transport.abort)
+
+    def abort(self) -> None:
+        """Drop the connection at once with RST; the peer's read fails with ConnectionResetError."""
+        if self._transport is None:
+            return
+        self._closing = True
+        with contextlib.suppress(OSError):  # already reset by the peer
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self._transport.abort()
+
+    def pause_reading(self) -> None:
+        """Take no more bytes from the peer, so that in the end it has to stop sending."""
+        if self._transport is not None and not self._closing and self._transport.is_reading():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take bytes again."""
+        if self._transport is not None and not (self._closing or self._fin_received or self._transport.is_closing()):
+            self._transport.resume_reading()
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember the peer, begin the handshake."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its base class
+        peer = transport.get_extra_info("peername")
+        self.peer = join_host_and_port(peer[0], peer[1]) if peer else ""
+        if self._wrapping is None:
+            self._open = True
+            self.on_open()
+        else:
+            self._write_reply(self._wrapping)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand bytes on, unwrapped."""
+        if self._closing:
+            return
+        if self._wrapping is None:
+            self.on_data(data)
+        else:
+            self._unwrap(self._wrapping, data)
+
+    def eof_received(self) -> bool:
+        """Tell that the peer ended; keep our half open until `close`."""
+        self._fin_received = True
+        if self._closing:
+            return False
+        self._end()
+        return not self._closing
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Forget the transport and tell the user."""
+        self._transport = None
+        self._closing = True
+        if self._linger is not None:
+            self._linger.cancel()
+        self.on_lost(error)
+
+    def pause_writing(self) -> None:
+        """Pass back-pressure on."""
+        self.is_write_paused = True
+        self.on_write_paused()
+
+    def resume_writing(self) -> None:
+        """Pass the end of back-pressure on."""
+        self.is_write_paused = False
+        self.on_write_resumed()
+
+    def _unwrap(self, wrapping: Wrapping, data: bytes) -> None:
+        inside = wrapping.receive(data)
+        self._write_reply(wrapping)
+        if not self._open and wrapping.is_open:
+            self._open = True
+            self.on_open()
+        if inside and not self._closing:
+            self.on_data(inside)
+        if wrapping.error is not None:
+            self.on_bad_peer(wrapping.error)
+            self.close()
+        elif wrapping.has_ended:
+            self._end()
+
+    def _write_reply(self, wrapping: Wrapping) -> None:
+        reply = wrapping.take_reply()
+        if reply and self._transport is not None and not self._closing:
+            self._transport.write(reply)
+
+    def _end(self) -> None:
+        if not self.peer_has_ended and not self._closing:
+            self.peer_has_ended = True
+            self.on_end()

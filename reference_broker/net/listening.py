@@ -1,0 +1,85 @@
+"""Open listening sockets, for streams and for the broker alike.
+
+Belongs here: binding, and saying clearly why it failed; which wrapping an address needs.
+Does not belong here: what happens on an accepted connection.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from reference_broker.net.address import Address
+from reference_broker.net.errors import AddressInUse, CertificateUnusable, ListenFailed, reason_of
+from reference_broker.net.tls import TlsWrapping, client_context, server_context
+from reference_broker.net.websocket import DEFAULT_MAXIMUM_FRAME_SIZE, WebSocketWrapping
+from reference_broker.net.wrapping import Nested, Wrapping
+
+_BACKLOG = 1024  # connections the kernel holds until we accept them; a burst of clients must not be refused
+
+MakeWrapping = Callable[[], Wrapping | None]
+"""Makes what a new connection needs around MQTT; None for bare TCP."""
+
+
+def bind(address: Address) -> socket.socket:
+    """Give a listening socket; a host name is bound at its first IPv4 address, else at its first IPv6 address.
+
+    Raises AddressInUse or ListenFailed.
+    """
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise ListenFailed(f"cannot listen on {address.host_and_port}: {reason_of(error)}") from None
+    family, *_, where = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if address.host in {"", "::"} else 1)
+        listener.bind(where)
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise AddressInUse(f"cannot listen on {address.host_and_port}: the port is already in use") from None
+        raise ListenFailed(f"cannot listen on {address.host_and_port}: {reason_of(error)}") from None
+    return listener
+
+
+def server_wrapping(
+    address: Address,
+    cert_file: Path | None,
+    key_file: Path | None,
+    maximum_frame_size: int = DEFAULT_MAXIMUM_FRAME_SIZE,
+) -> MakeWrapping:
+    """Give what makes the wrapping of each accepted connection; raises CertificateUnusable."""
+
+    def websocket() -> Wrapping:
+        return WebSocketWrapping.server(maximum_frame_size)
+
+    if not address.transport.is_encrypted:
+        return websocket if address.transport.is_websocket else _bare
+    if cert_file is None or key_file is None:
+        raise CertificateUnusable(f"cannot listen on {address.url}: it needs a certificate and its key")
+    context = server_context(cert_file, key_file)
+    if address.transport.is_websocket:
+        return lambda: Nested(TlsWrapping(context), websocket())
+    return lambda: TlsWrapping(context)
+
+
+def client_wrapping(address: Address) -> Wrapping | None:
+    """Give the wrapping of one connection to `address`; raises CertificateUnusable."""
+    tls = None
+    if address.transport.is_encrypted:
+        tls = TlsWrapping(client_context(address.ca_file), server_hostname=address.host)
+    if not address.transport.is_websocket:
+        return tls
+    websocket = WebSocketWrapping.client(address)
+    return websocket if tls is None else Nested(tls, websocket)
+
+
+def _bare() -> None:
+    return None

@@ -1,0 +1,130 @@
+"""WebSocket around MQTT: binary frames of the sub-protocol `mqtt`. [3.1.1 6, 5.0 6]
+
+Belongs here: the wrapping, built on the sans-IO protocol of the `websockets` package.
+Does not belong here: sockets; HTTP beyond the one upgrade.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+from websockets.uri import WebSocketURI
+
+from reference_broker.net.address import Address
+from reference_broker.net.errors import BadPeer
+
+SUBPROTOCOL = Subprotocol("mqtt")
+"""What a client has to offer and a server to choose. [5.0 MQTT-6.0.0-3, MQTT-6.0.0-4]"""
+
+_OLD_SUBPROTOCOL = Subprotocol("mqttv3.1")  # what 3.1 clients offer, from before it was registered
+
+_LOGGER = logging.getLogger(__name__)
+_LOGGER.setLevel(logging.CRITICAL)  # what goes wrong is reported as `error`, once
+
+DEFAULT_MAXIMUM_FRAME_SIZE = 268_435_456 + 4096
+"""Bytes a peer may put in one message: the largest MQTT packet, and a little for its neighbours. [5.0 2.1.4]"""
+
+
+class WebSocketWrapping:
+    """One end of a WebSocket connection, on bytes in memory.
+
+    The receiver takes a packet apart from frames: one may span several, several may share one. [5.0 MQTT-6.0.0-2]
+    """
+
+    name = "WebSocket"
+
+    def __init__(self, protocol: ServerProtocol | ClientProtocol) -> None:
+        self.is_open = False
+        self.has_ended = False
+        self.error: BadPeer | None = None
+        self._protocol = protocol
+        if isinstance(protocol, ClientProtocol):
+            protocol.send_request(protocol.connect())
+
+    @classmethod
+    def server(cls, maximum_frame_size: int = DEFAULT_MAXIMUM_FRAME_SIZE) -> WebSocketWrapping:
+        """A server's end; it accepts any path."""
+        subprotocols = [SUBPROTOCOL, _OLD_SUBPROTOCOL]
+        return cls(ServerProtocol(subprotocols=subprotocols, max_size=maximum_frame_size, logger=_LOGGER))
+
+    @classmethod
+    def client(cls, address: Address, maximum_frame_size: int = DEFAULT_MAXIMUM_FRAME_SIZE) -> WebSocketWrapping:
+        """A client's end, for the host and path of `address`."""
+        path, _, query = address.path.partition("?")
+        uri = WebSocketURI(address.transport.is_encrypted, address.host, address.port, path, query)
+        return cls(ClientProtocol(uri, subprotocols=[SUBPROTOCOL], max_size=maximum_frame_size, logger=_LOGGER))
+
+    def receive(self, data: bytes) -> bytes:
+        """Take frames apart, answer pings."""
+        if self.has_ended or self.error:
+            return b""
+        payloads: list[bytes] = []
+        try:
+            self._protocol.receive_data(data)
+            for event in self._protocol.events_received():
+                if isinstance(event, Frame):
+                    self._take_frame(event, payloads)
+                elif isinstance(event, Request) and isinstance(self._protocol, ServerProtocol):
+                    self._protocol.send_response(self._protocol.accept(event))
+        except (AssertionError, WebSocketException) as error:  # frames before the end of a handshake that fails
+            self.error = BadPeer(f"WebSocket failed: {_reason(error)}")
+        self._check()
+        return b"".join(payloads)
+
+    def send(self, data: bytes) -> bytes:
+        """Put bytes in one binary frame; nothing after the goodbye. [5.0 MQTT-6.0.0-1]"""
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_binary(data)
+        return self.take_reply()
+
+    def take_reply(self) -> bytes:
+        """Give the upgrade, pongs and close frames; the end of the stream is the owner's to send."""
+        return b"".join(self._protocol.data_to_send())
+
+    def close(self) -> bytes:
+        """Say goodbye with a close frame."""
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
+        return self.take_reply()
+
+    def _take_frame(self, frame: Frame, payloads: list[bytes]) -> None:
+        if self.has_ended or self.error:
+            return
+        if frame.opcode in {Opcode.BINARY, Opcode.CONT}:
+            payloads.append(bytes(frame.data))
+        elif frame.opcode is Opcode.TEXT:
+            self._fail(CloseCode.UNSUPPORTED_DATA, "text frame; MQTT needs binary frames [5.0 MQTT-6.0.0-1]")
+        elif frame.opcode is Opcode.CLOSE:
+            self.has_ended = True
+
+    def _check(self) -> None:
+        """Notice a handshake that ended and a parser that gave up."""
+        protocol = self._protocol
+        if self.error or self.has_ended:
+            return
+        if protocol.handshake_exc is not None:
+            self.error = BadPeer(f"WebSocket handshake failed: {_reason(protocol.handshake_exc)}")
+        elif protocol.parser_exc is not None:
+            self.error = BadPeer(f"WebSocket failed: {_reason(protocol.parser_exc)}")
+        elif not self.is_open and protocol.state is State.OPEN:
+            if protocol.subprotocol is None:
+                self._fail(CloseCode.PROTOCOL_ERROR, "the server did not choose the sub-protocol mqtt")
+            self.is_open = not self.error
+
+    def _fail(self, code: CloseCode, reason: str) -> None:
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close(code, reason)
+        self.error = BadPeer(f"WebSocket failed: {reason}")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, InvalidStatus):
+        return f"HTTP status {error.response.status_code}"
+    return str(error) or type(error).__name__
