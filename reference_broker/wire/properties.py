@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from enum import Enum
 
+from reference_broker.wire.rules import Rule
 from reference_broker.wire.types import PacketType
 
 WILL = "WILL"
@@ -29,7 +30,7 @@ class PropertyType(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Properties:
-    """The properties of one packet, `None` (or an empty tuple) where absent; times in seconds, sizes in bytes. [5.0 2.2.2.2]
+    """The properties of one packet, `None` or an empty tuple where absent; seconds and bytes. [5.0 2.2.2.2]
 
     Booleans on the wire (`request_problem_information` and the `..._available` ones, `payload_format_indicator`) are
     ints 0 or 1 here, as the specification gives them. Repeatable properties are tuples in wire order.
@@ -82,6 +83,7 @@ class PropertyRule:
     repeatable: frozenset[PacketType | str] = frozenset()
     minimum: int = 0
     maximum: int | None = None
+    range_rule: Rule = Rule.PROPERTY_RANGE
 
 
 def _rule(
@@ -92,8 +94,9 @@ def _rule(
     repeatable: tuple[PacketType | str, ...] = (),
     minimum: int = 0,
     maximum: int | None = None,
+    range_rule: Rule = Rule.PROPERTY_RANGE,
 ) -> PropertyRule:
-    return PropertyRule(identifier, name, kind, frozenset(places), frozenset(repeatable), minimum, maximum)
+    return PropertyRule(identifier, name, kind, frozenset(places), frozenset(repeatable), minimum, maximum, range_rule)
 
 
 _T = PropertyType
@@ -109,7 +112,7 @@ PROPERTY_RULES: tuple[PropertyRule, ...] = (
     _rule(0x03, "content_type", _T.UTF8_STRING, _P.PUBLISH, WILL),
     _rule(0x08, "response_topic", _T.UTF8_STRING, _P.PUBLISH, WILL),
     _rule(0x09, "correlation_data", _T.BINARY_DATA, _P.PUBLISH, WILL),
-    # A server may send several, one for each matching subscription; a SUBSCRIBE has at most one. [5.0 3.8.2.1.2, 3.3.2.3.8]
+    # A server may send one for each matching subscription; a SUBSCRIBE has at most one. [5.0 3.8.2.1.2, 3.3.2.3.8]
     _rule(
         0x0B, "subscription_identifier", _T.VARIABLE_BYTE_INTEGER, _P.PUBLISH, _P.SUBSCRIBE,
         repeatable=(_P.PUBLISH,), minimum=1,
@@ -130,7 +133,7 @@ PROPERTY_RULES: tuple[PropertyRule, ...] = (
     ),
     _rule(0x21, "receive_maximum", _T.TWO_BYTE_INTEGER, _P.CONNECT, _P.CONNACK, minimum=1),
     _rule(0x22, "topic_alias_maximum", _T.TWO_BYTE_INTEGER, _P.CONNECT, _P.CONNACK),
-    _rule(0x23, "topic_alias", _T.TWO_BYTE_INTEGER, _P.PUBLISH, minimum=1),
+    _rule(0x23, "topic_alias", _T.TWO_BYTE_INTEGER, _P.PUBLISH, minimum=1, range_rule=Rule.TOPIC_ALIAS_ZERO),
     _rule(0x24, "maximum_qos", _T.BYTE, _P.CONNACK, maximum=1),
     _rule(0x25, "retain_available", _T.BYTE, _P.CONNACK, maximum=1),
     _rule(0x26, "user_property", _T.UTF8_STRING_PAIR, *_EVERYWHERE_BUT_PING, repeatable=_EVERYWHERE_BUT_PING),
