@@ -187,9 +187,11 @@ class Rule(Enum):
     def statement(self, version: Version | None) -> str:
         """The numbered statement with its version, e.g. `5.0 MQTT-1.5.5-1`; empty where the version has none.
 
-        Before a CONNECT was read the version is None: the newest version's statement stands for all.
+        Before a CONNECT was read the version is None: a number that 3.1.1 and 5.0 share is cited, any other is not.
         """
         if version is None:
+            if self.value.v311 != self.value.v5:
+                return ""
             version = Version.V5
         number: str = getattr(self.value, _STATEMENT_FIELDS[version])
         return f"{version.label} {number}" if number else ""

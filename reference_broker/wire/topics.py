@@ -78,7 +78,7 @@ def matches(topic_filter: str, topic: str) -> bool:
     """Whether a well-formed filter (without share name) selects a topic name, character by character. [5.0 4.7]
 
     `#` selects the parent level too, and a filter that begins with a wildcard no topic that begins with `$`.
-    [5.0 4.7.1.2, MQTT-4.7.2-1, MQTT-4.7.3-4]
+    [5.0 4.7.1.2, MQTT-4.7.2-1, MQTT-4.7.3-4] 3.1 leaves `$` open; it is treated alike. [3.1 MQTT31-22]
     """
     if topic_filter[0] in "#+" and topic.startswith("$"):
         return False

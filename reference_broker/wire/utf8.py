@@ -26,11 +26,11 @@ def encode_binary(value: bytes) -> bytes:
 def encode_string(value: str) -> bytes:
     """`value` as UTF-8 behind its two-byte length; raises LocalError for U+0000, surrogates or above 65,535 bytes."""
     if "\0" in value:
-        raise Rule.STRING_NULL.forbids(Version.V5, repr(value))
+        raise Rule.STRING_NULL.forbids(found=repr(value))
     try:
         encoded = value.encode()
     except UnicodeEncodeError as error:
-        raise Rule.STRING_UTF8.forbids(Version.V5, repr(value)) from error
+        raise Rule.STRING_UTF8.forbids(found=repr(value)) from error
     return encode_binary(encoded)
 
 
