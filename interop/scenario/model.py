@@ -1,8 +1,8 @@
 """What a scenario is: a title, what it proves, its actors, and one verb per line.
 
 Belongs here: the fields of a scenario file, with the meaning of each; the published JSON Schema comes from it.
-Does not belong here: the verbs (`steps`), reading YAML and expanding tables (`load`), checks that need the whole collection
-(`lint`), or doing anything (`interop.runner`).
+Does not belong here: the verbs (`steps`), reading YAML and expanding tables (`load`), checks that need more than one
+field (`lint`), or doing anything (`interop.runner`).
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ class Will(Strict):
 
 
 class Actor(Strict):
-    """One client of the scenario. The first actor is played by the client under test, the others by the reference client.
+    """One client of the scenario. The client under test plays the first actor, the reference client the others.
 
     `clean` is Clean Session 1 in 3.x, Clean Start 1 without Session Expiry in 5.0.
-    `kept` is Clean Session 0 in 3.x, Clean Start 0 with Session Expiry Interval 300 in 5.0 unless `properties` says otherwise.
+    `kept` is Clean Session 0 in 3.x, Clean Start 0 with Session Expiry Interval 300 in 5.0 unless `properties` says
+    otherwise.
     An actor connects by itself when a step first uses it; a `connect` step does it explicitly.
     """
 

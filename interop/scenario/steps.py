@@ -3,13 +3,14 @@
 Belongs here: every verb with its fields and their meaning; this file is the reference a scenario's author reads.
 Does not belong here: how a verb is carried out (`interop.runner`), shared value types (`values`).
 
-Three families. *Actors* do what applications do: connect, subscribe, publish, ... *Faults* happen on an actor's link, in the
-recording proxy: cut, freeze, hold, inject, ... *Observations* wait for something to be seen and fail when it is not:
-receive, wire, closed, ...
+Three families. *Actors* do what applications do: connect, subscribe, publish, ... *Faults* happen on an actor's link,
+in the recording proxy: cut, freeze, hold, inject, ... *Observations* wait for something to be seen and fail when it is
+not: receive, wire, closed, ...
 
-Windows (`after`, `within`) are in seconds and count from the last step that *did* something, as opposed to observations.
-A fault that is armed with `at` moves that moment to when it fires. Everything an actor receives must be expected: a message
-that no `receive` asked for fails the cell at its end. Names (topics, client ids) are relative; the runner makes them unique.
+Windows (`after`, `within`) are in seconds and count from the last step that *did* something, as opposed to
+observations. A fault that is armed with `at` moves that moment to when it fires. Everything an actor receives must be
+expected: a message that no `receive` asked for fails the cell at its end. Names (topics, client ids) are relative; the
+runner makes them unique.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from interop.scenario.values import (
+    HexBytes,
     Level,
     MqttLabel,
     PacketName,
@@ -151,8 +153,8 @@ class Publish(AnyStep):
     """The actor publishes one message, or `payloads` one after another.
 
     `done` waits until the application is told of its delivery; `pending` goes on at once (see `completed`);
-    `cut-off` means that the connection ends first; `refused` that the broker answers with an error (5.0) or that the client
-    itself refuses to send what the broker does not allow.
+    `cut-off` means that the connection ends first; `refused` that the broker answers with an error (5.0) or that the
+    client itself refuses to send what the broker does not allow.
     """
 
     do: Literal["publish"]
@@ -170,7 +172,7 @@ class Publish(AnyStep):
 
 
 class Ack(AnyStep):
-    """The actor (with `manual_ack`) acknowledges a message it received, by payload, or the oldest one not yet acknowledged."""
+    """The actor (with `manual_ack`) acknowledges a message it received: by payload, or the oldest one still waiting."""
 
     do: Literal["ack"]
     actor: str = Field(alias="as")
@@ -190,7 +192,7 @@ class Auth(AnyStep):
 
 
 class Fault(AnyStep):
-    """A fault on an actor's link. Without `at` it happens now; with `at` it waits for the nth such packet from now on."""
+    """A fault on an actor's link. Without `at` it happens now; with `at` it waits for the nth such packet from here."""
 
     link: str
     at: PacketName | None = None
@@ -272,14 +274,15 @@ class Rewrite(Fault):
     do: Literal["rewrite"]
     at: PacketName
     set: dict[str, Any] = Field(default_factory=dict)
-    hex: str | None = None
+    hex: HexBytes | None = None
 
 
 class Inject(AnyStep):
     """A packet nobody sent arrives at one side: described field by field, repeated from the trace, or raw bytes.
 
-    Exactly one of `packet` ({type: PUBREL, packet_id: 7, ...}; fields as in reference_broker.wire.packets), `repeat` (the last
-    packet of that kind the other side sent, with changes by `set`) and `hex` (raw bytes, may be half a packet).
+    Exactly one of `packet` ({type: PUBREL, packet_id: 7, ...}; fields as in reference_broker.wire.packets), `repeat`
+    (the last packet of that kind the other side sent, with changes by `set`) and `hex` (raw bytes, may be half a
+    packet).
     `count` repeats it. Answers to injected packets travel on unless a `drop` catches them.
     """
 
@@ -289,7 +292,7 @@ class Inject(AnyStep):
     packet: dict[str, Any] | None = None
     repeat: PacketName | None = None
     set: dict[str, Any] = Field(default_factory=dict)
-    hex: str | None = None
+    hex: HexBytes | None = None
     count: Annotated[int, Field(ge=1, le=100)] = 1
 
     @model_validator(mode="after")
@@ -358,7 +361,7 @@ class Nothing(AnyStep):
 
 
 class Completed(AnyStep):
-    """A publish that was left `pending` or `cut-off` is reported as delivered, the oldest one first, `times` of them."""
+    """A publish that was left `pending` or `cut-off` is reported as delivered, the oldest first, `times` of them."""
 
     do: Literal["completed"]
     actor: str = Field(alias="as")
@@ -369,7 +372,7 @@ class Completed(AnyStep):
 
 
 class Reported(AnyStep):
-    """The application was told that its connection ended; `reason` is the code it was told (5.0), if it can observe it."""
+    """The application was told that its connection ended; `reason` is the code it was told (5.0), if it can tell."""
 
     do: Literal["reported"]
     actor: str = Field(alias="as")
@@ -382,11 +385,11 @@ class Reported(AnyStep):
 class Wire(AnyStep):
     """Packets on a link, seen by the recording proxy, in the order they reached it.
 
-    `exactly`: these and no others (PINGREQ and PINGRESP do not count unless listed); `contains`: these in this order, others
-    may come between; `never`: none of these. `since` is `start`, `connect` (the link's last network connection), `cut` (the last
-    fault that fired on it) or the name of a `mark`. `from` looks at one direction only.
-    `exactly` and `never` are checked once more when the cell ends (`never` and the tail of `exactly`, for the same stretch: until
-    the next `mark` or the link's next connection).
+    `exactly`: these and no others (PINGREQ and PINGRESP do not count unless listed); `contains`: these in this order,
+    others may come between; `never`: none of these. `since` is `start`, `connect` (the link's last network connection),
+    `cut` (the last fault that fired on it) or the name of a `mark`. `from` looks at one direction only.
+    `exactly` and `never` are checked once more when the cell ends (`never` and the tail of `exactly`, for the same
+    stretch: until the next `mark` or the link's next connection).
     """
 
     do: Literal["wire"]

@@ -6,12 +6,14 @@ Does not belong here: the verbs (`steps`), the scenario (`model`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from reference_broker.wire.properties import PROPERTY_BY_NAME
+from interop.scenario.problems import unknown
+from reference_broker.wire.properties import PROPERTY_BY_NAME, PropertyType
 from reference_broker.wire.types import PacketType
 
 MqttLabel = Literal["3.1", "3.1.1", "5.0"]
@@ -42,10 +44,27 @@ class Sized(Strict):
     size_bytes: Annotated[int, Field(ge=0, le=1_048_576)]
 
 
+def _is_hex(text: object) -> bool:
+    try:
+        return isinstance(text, str) and bytes.fromhex(text) is not None
+    except ValueError:
+        return False
+
+
+def _check_hex(text: str) -> str:
+    if not _is_hex(text):
+        raise ValueError(f"found {text!r}; expected hexadecimal bytes, e.g. '00 ff'")
+    return text
+
+
+HexBytes = Annotated[str, AfterValidator(_check_hex)]
+"""Bytes in hexadecimal, spaces between them allowed: `30 05 00 01 74 68 69`."""
+
+
 class Hex(Strict):
     """A payload given byte by byte."""
 
-    hex: str
+    hex: HexBytes
 
     def value(self) -> bytes:
         """The bytes; spaces between digits are allowed."""
@@ -66,16 +85,57 @@ def payload_bytes(payload: Payload) -> bytes:
     return (pattern * (payload.size_bytes // len(pattern) + 1))[: payload.size_bytes]
 
 
-def _known_properties(values: dict[str, Any]) -> dict[str, Any]:
-    for name in values:
+_PROPERTY_NAMES = sorted(PROPERTY_BY_NAME)
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_integer_or_integers(value: object) -> bool:
+    return _is_integer(value) or (isinstance(value, list) and bool(value) and all(map(_is_integer, value)))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_binary(value: object) -> bool:
+    return isinstance(value, str) or (isinstance(value, dict) and set(value) == {"hex"} and _is_hex(value["hex"]))
+
+
+def _is_pairs(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(map(_is_text, pair)) for pair in value
+    )
+
+
+_WRITTEN: dict[PropertyType, tuple[Callable[[object], bool], str]] = {
+    PropertyType.BYTE: (_is_integer, "an integer"),
+    PropertyType.TWO_BYTE_INTEGER: (_is_integer, "an integer"),
+    PropertyType.FOUR_BYTE_INTEGER: (_is_integer, "an integer"),
+    PropertyType.VARIABLE_BYTE_INTEGER: (_is_integer_or_integers, "an integer, or a list of integers"),
+    PropertyType.UTF8_STRING: (_is_text, "text"),
+    PropertyType.UTF8_STRING_PAIR: (_is_pairs, "a list of [name, value]"),
+    PropertyType.BINARY_DATA: (_is_binary, 'text, or {hex: "00 ff"}'),
+}
+
+
+def _check_properties(values: dict[str, Any]) -> dict[str, Any]:
+    for name, value in values.items():
         if name not in PROPERTY_BY_NAME:
-            raise ValueError(f"unknown property {name!r}; expected one of {', '.join(sorted(PROPERTY_BY_NAME))}")
+            raise ValueError(unknown("property", name, _PROPERTY_NAMES, "properties"))
+        fits, expected = _WRITTEN[PROPERTY_BY_NAME[name].type]
+        if not fits(value):
+            raise ValueError(f"{name}: found {value!r}; expected {expected}")
     return values
 
 
-PropertyMap = Annotated[dict[str, Any], AfterValidator(_known_properties)]
-"""5.0 properties by the specification's names in snake case. Strings, integers; `user_property` is a list of [name, value];
-binary ones (`correlation_data`, `authentication_data`) are text (UTF-8) or `{hex: ...}`. A `topic`-like one (`response_topic`) is relative."""
+PropertyMap = Annotated[dict[str, Any], AfterValidator(_check_properties)]
+"""5.0 properties by the specification's names in snake case: strings, integers (for `subscription_identifier` also a
+list of them), for `user_property` a list of [name, value]; `correlation_data` and `authentication_data` are text
+(UTF-8) or `{hex: ...}`; `response_topic` is relative.
+"""
 
 PacketName = Literal[
     "CONNECT", "CONNACK", "PUBLISH", "PUBACK", "PUBREC", "PUBREL", "PUBCOMP", "SUBSCRIBE", "SUBACK",
@@ -85,7 +145,7 @@ assert set(PacketName.__args__) == {kind.name for kind in PacketType}  # type: i
 
 
 class PacketPattern(BaseModel):
-    """A packet to look for: its kind and any of its fields by the specification's names, e.g. `{packet: PUBLISH, dup: true}`.
+    """A packet to look for: its kind and any of its fields by the specification's names: `{packet: PUBLISH, qos: 1}`.
 
     Fields are those of `reference_broker.wire.packets`; `topic` is relative, `payload` is a Payload, `properties` is a
     subset that must be present, `without` lists properties that must be absent, `reason` may be a list of alternatives.

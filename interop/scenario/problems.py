@@ -1,0 +1,47 @@
+"""What can be wrong with scenario files, and how it is said to the person who wrote them.
+
+Belongs here: one problem with its place, the exception that carries all of them, the "did you mean".
+Does not belong here: finding problems (`load`, `lint`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing that is wrong: file, 1-based line, the place inside it (`steps[3].topic`), what was expected."""
+
+    path: Path
+    line: int
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        place = f"{shown(self.path)}:{self.line}"
+        return f"{place}: {self.where}: {self.message}" if self.where else f"{place}: {self.message}"
+
+
+class ScenarioError(Exception):
+    """Scenario files that cannot be used; `problems` has all of them, and so has the message, one per line."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(set(problems)))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def shown(path: Path) -> Path:
+    """The path as a person in the current directory would type it."""
+    absolute = path.absolute()
+    return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else path
+
+
+def unknown(what: str, found: object, known: Sequence[str], plural: str | None = None) -> str:
+    """`unknown verb 'publsh'; did you mean 'publish'? (verbs: ack, auth, ...)`."""
+    close = get_close_matches(str(found), known, n=1)
+    guess = f"; did you mean {close[0]!r}?" if close else ""
+    return f"unknown {what} {found!r}{guess} ({plural or what + 's'}: {', '.join(known)})"
