@@ -1,0 +1,330 @@
+"""One actor's link on real sockets: a listener that takes the client's connections on to the broker.
+
+Belongs here: streams, timers, and the faults as the runner asks for them.
+Does not belong here: what happens to a packet (`lane`) or a connection (`crossing`), what it means (`interop.judge`).
+
+Everything runs in one event loop. A fault `now` befalls the link's newest connection; an armed one (`when`) waits over
+reconnections until it fires. Connections are independent: while an old one is silent or frozen, a new one works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import ClassVar
+
+from interop.tap.crossing import Crossing
+from interop.tap.faults import Action, Cut, Delay, Drop, Duplicate, Freeze, Hold, How, Plan, Rewrite, When
+from interop.tap.lane import Effect, Write
+from interop.tap.trace import Kind, Sender, Trace
+from reference_broker.net.address import Address
+from reference_broker.net.errors import ConnectFailed
+from reference_broker.net.stream import Listener, Stream, dial, listen
+from reference_broker.net.tls import TestCertificates
+from reference_broker.wire.encode import encode
+from reference_broker.wire.packets import Packet
+from reference_broker.wire.types import Version
+
+__all__ = ["How", "Link", "When"]
+
+GOODBYE_SECONDS = 0.2
+"""How long a closing link waits for its peers to end their side."""
+
+
+class Link:
+    """The way of one actor to the broker at `upstream`, over the same transport; entries go to `trace` under `name`.
+
+    `version` is used to decode a connection until its CONNECT tells. `server_tls` is what the client gets to see over
+    TLS; without it `open` raises CertificateUnusable there.
+    """
+
+    HOST: ClassVar[str] = "127.0.0.1"
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        upstream: Address,
+        version: Version,
+        trace: Trace,
+        server_tls: TestCertificates | None = None,
+    ) -> None:
+        self.name = name
+        self.upstream = upstream
+        self.version = version
+        self.trace = trace
+        self._server_tls = server_tls
+        self._plan = Plan()
+        self._split: set[Sender] = set()
+        self._passages: list[_Passage] = []
+        self._listener: Listener | None = None
+
+    async def open(self) -> Address:
+        """Listen; gives what the client connects to. Raises ListenFailed."""
+        tls = self._server_tls
+        listener = await listen(
+            dataclasses.replace(self.upstream, host=self.HOST, port=0, ca_file=tls.ca_file if tls else None),
+            self._serve,
+            cert_file=tls.cert_file if tls else None,
+            key_file=tls.key_file if tls else None,
+        )
+        self._listener = listener
+        return listener.address
+
+    async def close(self) -> None:
+        """End all connections, silent ones too, and the listener; a peer that does not end its side is cut off."""
+        if self._listener is not None:
+            await self._listener.close()
+        await asyncio.gather(*(passage.wait_closed() for passage in self._passages))
+
+    @property
+    def connections(self) -> int:
+        """How many network connections the client opened so far; the newest has that number."""
+        return len(self._passages)
+
+    @property
+    def failures(self) -> list[Exception]:
+        """Rewrites that could not be carried out: the harness's or the scenario's mistake."""
+        return [failure for passage in self._passages for failure in passage.crossing.failures]
+
+    def is_open(self, side: Sender) -> bool:
+        """Whether that side's newest connection is open: neither it nor the tap has ended it."""
+        return bool(self._passages) and self._passages[-1].crossing.is_open(side)
+
+    # --- faults -------------------------------------------------------------------------------------------------------
+
+    def cut(self, how: How, when: When | None = None, deliver: bool = False) -> None:
+        """End the connection by FIN, RST or silence; `deliver` lets the packet through first."""
+        if when is not None:
+            self._plan.arm(when, Cut(how, deliver))
+        elif newest := self._newest(str(Cut(how))):
+            newest.perform(newest.crossing.cut(how, self.trace.clock()))
+
+    def freeze(self, only_from: Sender | None = None, when: When | None = None) -> None:
+        """Stop bytes both ways, or those from one side; what is sent meanwhile waits."""
+        freeze = Freeze(only_from)
+        if when is not None:
+            self._plan.arm(when, freeze)
+        elif newest := self._newest(str(freeze)):
+            newest.crossing.freeze(freeze, self.trace.clock())
+
+    def thaw(self) -> None:
+        """Let go what freeze and hold kept back, on every connection, in the order it was sent."""
+        self._plan.end_holds()
+        for passage in self._passages:
+            if passage.is_alive:
+                passage.perform(passage.crossing.thaw(self.trace.clock()))
+
+    def hold(self, when: When) -> None:
+        """Keep the packet back until `thaw`; others pass it."""
+        self._plan.arm(when, Hold())
+
+    def drop(self, when: When) -> None:
+        """Never deliver the packet."""
+        self._plan.arm(when, Drop())
+
+    def duplicate(self, when: When, dup: bool | None = None) -> None:
+        """Deliver the packet twice; `dup` sets or clears DUP in the copy."""
+        self._plan.arm(when, Duplicate(dup))
+
+    def delay(self, when: When, seconds: float) -> None:
+        """Deliver the packet that much later; what follows in its direction waits behind it."""
+        self._plan.arm(when, Delay(seconds))
+
+    def rewrite(self, when: When, change: Callable[[Packet], Packet] | bytes) -> None:
+        """Deliver a changed packet, or bytes, in the packet's place."""
+        self._plan.arm(when, Rewrite(change))
+
+    def split(self, sender: Sender) -> None:
+        """From now on bytes from that side arrive one by one, each in a segment of its own."""
+        self._split.add(sender)
+        self._note(f"split what the {sender} sends")
+
+    def inject(self, to: Sender, data: bytes | Packet) -> None:
+        """A packet, or any bytes, arrive at that side of the newest connection though nobody sent them.
+
+        Raises LocalError for a packet the specification forbids to send (give its bytes), RuntimeError when there was
+        no connection yet.
+        """
+        if not self._passages:
+            raise RuntimeError(f"cannot inject: {self.name} has not connected yet")
+        newest = self._passages[-1]
+        raw = data if isinstance(data, bytes) else encode(data, newest.crossing.version)
+        newest.perform(newest.crossing.inject(to, raw, self.trace.clock()))
+
+    def arm(self, when: When, action: Action) -> None:
+        """Let any fault wait for a packet."""
+        self._plan.arm(when, action)
+
+    # --- connections --------------------------------------------------------------------------------------------------
+
+    def _newest(self, fault: str) -> _Passage | None:
+        """The connection a fault befalls; without one the trace tells that it fired into the void."""
+        if self._passages and self._passages[-1].is_alive:
+            return self._passages[-1]
+        self._note(f"{fault}: no connection")
+        return None
+
+    def _note(self, note: str) -> None:
+        self.trace.record(self.name, self.connections, Kind.FAULT, Sender.HARNESS, note=note)
+
+    async def _serve(self, client: Stream) -> None:
+        passage = _Passage(self, client)
+        self._passages.append(passage)
+        self.trace.record(self.name, self.connections, Kind.OPEN, Sender.CLIENT)
+        await passage.run()
+
+    def new_crossing(self) -> Crossing:
+        """The core of the next connection."""
+        return Crossing(self.trace, self.name, self.connections + 1, self.version, self._plan)
+
+    def splits(self, sender: Sender) -> bool:
+        """Whether bytes from that side go one by one."""
+        return sender in self._split
+
+
+class _Passage:
+    """One connection: two streams, its timer, and the core that decides."""
+
+    def __init__(self, link: Link, client: Stream) -> None:
+        self.crossing = link.new_crossing()
+        self._link = link
+        self._clock = link.trace.clock
+        self._client = client
+        self._outlets = {Sender.CLIENT: _Outlet(client)}
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether one of its sides is still open."""
+        return self.crossing.is_open(Sender.CLIENT) or self.crossing.is_open(Sender.BROKER)
+
+    async def run(self) -> None:
+        """Carry bytes until both sides have ended."""
+        try:
+            broker = await dial(self._link.upstream)
+        except ConnectFailed as error:
+            self.perform(self.crossing.refuse(str(error), self._clock()))
+            return
+        self._outlets[Sender.BROKER] = _Outlet(broker)
+        if not self.crossing.is_open(Sender.BROKER):  # cut in between
+            broker.close()
+            return
+        try:
+            async with asyncio.TaskGroup() as readers:
+                readers.create_task(self._read(Sender.CLIENT, self._client, broker))
+                readers.create_task(self._read(Sender.BROKER, broker, self._client))
+        finally:
+            self.crossing.give_up()
+            if self._timer is not None:
+                self._timer.cancel()
+            for outlet in self._outlets.values():
+                outlet.close()
+
+    def perform(self, effects: Iterable[Effect]) -> None:
+        """Carry out what the core decided, and set the timer for what it waits for."""
+        for effect in effects:
+            outlet = self._outlets.get(effect.to)
+            if outlet is None:  # a fault hit while the broker was being dialled
+                continue
+            if isinstance(effect, Write):
+                outlet.write(effect.data, split=self._link.splits(effect.to.peer))
+            else:
+                outlet.end(effect.how)
+        self._set_timer()
+
+    async def wait_closed(self) -> None:
+        """Wait for the sockets' end, a moment in order, then by RST."""
+        await asyncio.gather(*(outlet.wait_closed() for outlet in self._outlets.values()))
+
+    async def _read(self, side: Sender, stream: Stream, peer: Stream) -> None:
+        while True:
+            try:
+                data = await stream.read()
+            except ConnectionResetError:
+                self.perform(self.crossing.end(side, How.RST, self._clock()))
+                return
+            except ConnectionError as error:  # TLS or WebSocket broken; the text says by what
+                self.perform(self.crossing.end(side, How.FIN, self._clock(), str(error)))
+                return
+            now = self._clock()
+            if not data:
+                if not stream.is_closed:
+                    self.perform(self.crossing.end(side, How.FIN, now))
+                return
+            self.perform(self.crossing.receive(side, data, now))
+            with contextlib.suppress(ConnectionError):  # its own reader tells
+                await peer.drain()
+
+    def _set_timer(self) -> None:
+        deadline = self.crossing.next_deadline()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if deadline is not None and self.is_alive:
+            delay_seconds = max(0.0, deadline - self._clock())
+            self._timer = asyncio.get_running_loop().call_later(delay_seconds, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.perform(self.crossing.handle_timer(self._clock()))
+
+
+class _Outlet:
+    """Writes to one stream, in order, whole or split into single bytes."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._backlog: list[tuple[bytes, bool]] = []
+        self._pump: asyncio.Task[None] | None = None
+        self._ending = False
+
+    def write(self, data: bytes, *, split: bool) -> None:
+        """Send bytes after those before; split ones need turns of the loop, so that each has a segment of its own."""
+        if self._pump is None and not split:
+            self._stream.write(data)
+            return
+        self._backlog.append((data, split))
+        if self._pump is None:
+            self._pump = asyncio.get_running_loop().create_task(self._send_backlog())
+
+    def end(self, how: How) -> None:
+        """Send FIN behind what was written, or RST at once."""
+        if how is How.RST:
+            self._stop()
+            self._stream.abort()
+        elif self._pump is not None:
+            self._ending = True
+        else:
+            self._stream.close()
+
+    def close(self) -> None:
+        """Give up what is not written yet."""
+        self._stop()
+        self._stream.close()
+
+    async def wait_closed(self) -> None:
+        """Wait for the socket's end; after GOODBYE_SECONDS it is reset."""
+        try:
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await self._stream.wait_closed()
+        except TimeoutError:
+            self._stream.abort()
+            await self._stream.wait_closed()
+
+    async def _send_backlog(self) -> None:
+        while self._backlog:
+            data, split = self._backlog.pop(0)
+            for piece in (data[at : at + 1] for at in range(len(data))) if split else (data,):
+                self._stream.write(piece)
+                await asyncio.sleep(0)
+        self._pump = None
+        if self._ending:
+            self._stream.close()
+
+    def _stop(self) -> None:
+        if self._pump is not None:
+            self._pump.cancel()
+            self._pump = None

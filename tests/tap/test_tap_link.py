@@ -1,0 +1,381 @@
+"""The tap on real sockets: transports, ends, faults over reconnections, segments."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from interop.tap.link import How, Link, When
+from interop.tap.trace import Fate, Kind, Sender, Trace
+from reference_broker.net.address import Address, Transport
+from reference_broker.net.stream import Stream, dial, listen
+from reference_broker.net.tls import TestCertificates, make_test_certificates
+from reference_broker.wire.decode import Reader
+from reference_broker.wire.encode import encode
+from reference_broker.wire.packets import ConnAck, Connect, Packet, PubAck, Publish
+from reference_broker.wire.types import PacketType, QoS, Version
+
+CLIENT, BROKER = Sender.CLIENT, Sender.BROKER
+V311 = Version.V311
+CONNECT = encode(Connect(V311, "c"), V311)
+CONNACK = encode(ConnAck(), V311)
+PUBLISH = encode(Publish("t", b"x", QoS.AT_LEAST_ONCE, packet_id=1), V311)
+PUBACK = encode(PubAck(1), V311)
+PATIENCE_SECONDS = 3.0
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> TestCertificates:
+    return make_test_certificates(tmp_path_factory.mktemp("tls") / "certificates")
+
+
+class Peers:
+    """A link between a listener we play the broker on and streams we play the client on."""
+
+    def __init__(self, link: Link, address: Address, trace: Trace) -> None:
+        self.link = link
+        self.address = address
+        self.trace = trace
+        self.accepted: asyncio.Queue[Stream] = asyncio.Queue()
+        self.clients: list[Stream] = []
+
+    async def connect(self) -> tuple[Stream, Stream]:
+        client = await dial(self.address)
+        self.clients.append(client)
+        return client, await asyncio.wait_for(self.accepted.get(), PATIENCE_SECONDS)
+
+    async def seen(self, count: int) -> None:
+        while len(self.trace) < count:
+            assert await self.trace.changed(len(self.trace), self.trace.clock() + PATIENCE_SECONDS), self.trace.entries
+
+    def story(self) -> list[str]:
+        return [f"{e.connection} {e.kind} {e.sender} {e.fate} {e.note}".rstrip() for e in self.trace]
+
+
+@asynccontextmanager
+async def tapped(transport: Transport = Transport.TCP, tls: TestCertificates | None = None) -> AsyncIterator[Peers]:
+    trace = Trace(time.monotonic)
+    accepted: asyncio.Queue[Stream] = asyncio.Queue()
+    streams: list[Stream] = []
+
+    async def on_stream(stream: Stream) -> None:
+        await accepted.put(stream)
+        streams.append(stream)
+        await stream.wait_closed()
+
+    server = await listen(
+        Address("127.0.0.1", 0, transport, ca_file=tls.ca_file if tls else None),
+        on_stream,
+        cert_file=tls.cert_file if tls else None,
+        key_file=tls.key_file if tls else None,
+    )
+    link = Link("pub", upstream=server.address, version=V311, trace=trace, server_tls=tls)
+    peers = Peers(link, await link.open(), trace)
+    peers.accepted = accepted
+    try:
+        yield peers
+    finally:
+        for stream in (*peers.clients, *streams):
+            stream.abort()
+        await link.close()
+        await server.close()
+        for stream in (*peers.clients, *streams):
+            await stream.wait_closed()
+
+
+async def read_exactly(stream: Stream, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        chunk = await asyncio.wait_for(stream.read(), PATIENCE_SECONDS)
+        assert chunk, f"stream ended after {data!r}"
+        data += chunk
+    return data
+
+
+async def ended(stream: Stream) -> str:
+    try:
+        data = await asyncio.wait_for(stream.read(), PATIENCE_SECONDS)
+    except ConnectionResetError:
+        return "RST"
+    return "FIN" if data == b"" else repr(data)
+
+
+def run(story: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(asyncio.wait_for(story(), 20))  # type: ignore[arg-type]  # a coroutine function is passed
+
+
+@pytest.mark.parametrize("transport", list(Transport))
+def test_bytes_cross_both_ways_over_every_transport(transport: Transport, certificates: TestCertificates) -> None:
+    async def story() -> None:
+        async with tapped(transport, certificates if transport.is_encrypted else None) as peers:
+            assert peers.address.transport is transport
+            client, broker = await peers.connect()
+            client.write(CONNECT)
+            assert await read_exactly(broker, len(CONNECT)) == CONNECT
+            broker.write(CONNACK)
+            assert await read_exactly(client, len(CONNACK)) == CONNACK
+            client.close()
+            assert await ended(broker) == "FIN"
+            assert peers.story() == [
+                "1 open client forwarded",
+                "1 packet client forwarded",
+                "1 packet broker forwarded",
+                "1 close client forwarded FIN",
+            ]
+
+    run(story)
+
+
+@pytest.mark.parametrize("first", [CLIENT, BROKER])
+@pytest.mark.parametrize("how", ["FIN", "RST"])
+def test_the_first_end_is_recorded_and_reaches_the_other_side_as_it_was(first: Sender, how: str) -> None:
+    async def story() -> None:
+        async with tapped() as peers:
+            client, broker = await peers.connect()
+            one, other = (client, broker) if first is CLIENT else (broker, client)
+            if how == "FIN":
+                one.close()
+            else:
+                one.abort()
+            assert await ended(other) == how
+            await peers.seen(2)
+            assert peers.story()[1:] == [f"1 close {first} forwarded {how}"]
+            assert not peers.link.is_open(CLIENT)
+            assert not peers.link.is_open(BROKER)
+
+    run(story)
+
+
+@pytest.mark.parametrize("how", [How.FIN, How.RST])
+@pytest.mark.parametrize("deliver", [False, True])
+def test_a_cut_ends_both_sides_before_or_after_the_packet(how: How, deliver: bool) -> None:
+    async def story() -> None:
+        async with tapped() as peers:
+            peers.link.cut(how, When(PacketType.PUBLISH, CLIENT), deliver)
+            client, broker = await peers.connect()
+            client.write(CONNECT + PUBLISH)
+            await read_exactly(broker, len(CONNECT) + (len(PUBLISH) if deliver else 0))
+            assert await ended(broker) == str(how)
+            assert await ended(client) == str(how)
+            fate = "forwarded" if deliver else "lost"
+            assert peers.story()[2:] == [
+                f"1 packet client {fate}",
+                f"1 fault harness forwarded cut ({how}) at PUBLISH from client",
+                f"1 close harness forwarded {how}",
+            ]
+
+    run(story)
+
+
+def test_a_silent_connection_stays_open_on_both_sides_while_a_new_one_works() -> None:
+    async def story() -> None:
+        async with tapped() as peers:
+            client, broker = await peers.connect()
+            peers.link.cut(How.SILENCE)
+            client.write(CONNECT)
+            await peers.seen(3)
+            assert peers.trace.entries[-1].fate is Fate.LOST
+            new_client, new_broker = await peers.connect()
+            new_client.write(CONNECT)
+            await read_exactly(new_broker, len(CONNECT))
+            assert not broker.peer_has_ended
+            assert not client.peer_has_ended
+            broker.close()
+            await peers.seen(6)
+            assert peers.story()[-1] == "1 close broker lost FIN"
+            assert not client.peer_has_ended
+            assert peers.link.connections == 2
+
+    run(story)
+
+
+def test_a_frozen_link_keeps_bytes_and_ends_until_it_thaws() -> None:
+    async def story() -> None:
+        async with tapped() as peers:
+            client, broker = await peers.connect()
+            peers.link.freeze()
+            client.write(CONNECT)
+            await peers.seen(3)
+            client.close()
+            await peers.seen(4)
+            assert not broker.peer_has_ended
+            assert not peers.link.is_open(CLIENT)
+            assert peers.link.is_open(BROKER)
+            peers.link.thaw()
+            assert await read_exactly(broker, len(CONNECT)) == CONNECT
+            assert await ended(broker) == "FIN"
+            assert peers.story()[1:] == [
+                "1 fault harness forwarded freeze",
+                "1 packet client held",
+                "1 close client held FIN",
+                "1 fault harness released thaw",
+                "1 packet client released",
+                "1 close client released FIN",
+            ]
+
+    run(story)
+
+
+def test_an_armed_fault_counts_over_reconnections_and_fires_once() -> None:
+    async def story() -> None:
+        async with tapped() as peers:
+            peers.link.cut(How.FIN, When(PacketType.PUBLISH, CLIENT, nth=2))
+            for _ in range(2):
+                client, broker = await peers.connect()
+                client.write(CONNECT + PUBLISH)
+                await read_exactly(broker, len(CONNECT))
+                if peers.link.connections == 1:
+                    await read_exactly(broker, len(PUBLISH))
+                    client.close()
+                assert await ended(broker) == "FIN"
+            client, broker = await peers.connect()
+            client.write(CONNECT + PUBLISH + PUBLISH)
+            await read_exactly(broker, len(CONNECT) + 2 * len(PUBLISH))
+            faults = [entry for entry in peers.trace if entry.kind is Kind.FAULT]
+            assert [entry.connection for entry in faults] == [2]
+            assert peers.trace.last_fault("pub") == faults[0].index
+
+    run(story)
+
+
+def test_a_delayed_packet_goes_when_its_time_has_come_and_keeps_its_place() -> None:
+    async def story() -> None:
+        async with tapped() as peers:
+            peers.link.delay(When(PacketType.CONNECT, CLIENT), 0.05)
+            client, broker = await peers.connect()
+            client.write(CONNECT + PUBLISH)
+            assert await read_exactly(broker, len(CONNECT) + len(PUBLISH)) == CONNECT + PUBLISH
+            sent, released = peers.trace.sent_by(CLIENT, "pub")[0], peers.trace.received_by(BROKER, "pub")[0]
+            assert 0.05 <= released.at - sent.at < 0.5
+
+    run(story)
+
+
+def test_split_bytes_arrive_in_segments_of_one() -> None:
+    async def story() -> None:
+        async with tapped() as peers:
+            peers.link.split(CLIENT)
+            client, broker = await peers.connect()
+            client.write(CONNECT)
+            sizes = []
+            while sum(sizes) < len(CONNECT):
+                sizes.append(len(await asyncio.wait_for(broker.read(), PATIENCE_SECONDS)))
+            assert sizes == [1] * len(CONNECT)
+            broker.write(CONNACK)
+            assert await client.read() == CONNACK
+            client.write(PUBLISH)
+            client.close()
+            assert await read_exactly(broker, len(PUBLISH)) == PUBLISH
+            assert await ended(broker) == "FIN"
+
+    run(story)
+
+
+def test_an_injected_packet_arrives_though_nobody_sent_it() -> None:
+    async def story() -> None:
+        async with tapped() as peers:
+            with pytest.raises(RuntimeError, match="has not connected"):
+                peers.link.inject(CLIENT, PUBACK)
+            client, broker = await peers.connect()
+            await peers.seen(1)
+            peers.link.inject(CLIENT, PubAck(1))
+            assert await read_exactly(client, len(PUBACK)) == PUBACK
+            peers.link.inject(BROKER, PUBLISH[:3])
+            assert await read_exactly(broker, 3) == PUBLISH[:3]
+            packet, half = peers.trace.entries[-2:]
+            assert (packet.kind, packet.sender, packet.receiver) == (Kind.PACKET, Sender.HARNESS, CLIENT)
+            assert (half.kind, half.fate, half.receiver) == (Kind.MALFORMED, Fate.INJECTED, BROKER)
+            assert not peers.trace.sent_by(CLIENT, "pub")
+            assert not peers.trace.sent_by(BROKER, "pub")
+
+    run(story)
+
+
+def test_without_a_broker_the_connection_ends_and_the_trace_says_why() -> None:
+    async def story() -> None:
+        trace = Trace(time.monotonic)
+        gone = await listen(Address("127.0.0.1", 0), lambda stream: stream.wait_closed())
+        await gone.close()
+        link = Link("pub", upstream=gone.address, version=V311, trace=trace)
+        client = await dial(await link.open())
+        assert await ended(client) == "FIN"
+        close = trace.entries[-1]
+        assert (close.kind, close.sender) == (Kind.CLOSE, Sender.HARNESS)
+        assert close.note.startswith("no broker: ")
+        assert str(gone.address.port) in close.note
+        assert not link.is_open(CLIENT)
+        client.close()
+        await link.close()
+        await client.wait_closed()
+
+    run(story)
+
+
+def test_a_fault_without_a_connection_leaves_a_line_and_nothing_else() -> None:
+    async def story() -> None:
+        async with tapped() as peers:
+            peers.link.cut(How.FIN)
+            peers.link.freeze()
+            assert [entry.note for entry in peers.trace] == ["cut (FIN): no connection", "freeze: no connection"]
+            client, broker = await peers.connect()
+            client.write(CONNECT)
+            assert await read_exactly(broker, len(CONNECT)) == CONNECT
+
+    run(story)
+
+
+def test_a_large_packet_crosses_whole_and_is_recorded_once() -> None:
+    async def story() -> None:
+        big = encode(Publish("t", bytes(3_000_000)), V311)
+        async with tapped() as peers:
+            client, broker = await peers.connect()
+            client.write(big)
+            assert await read_exactly(broker, len(big)) == big
+            (entry,) = peers.trace.sent_by(CLIENT, "pub")
+            packet: Packet | None = entry.packet
+            assert isinstance(packet, Publish)
+            assert len(packet.payload) == 3_000_000
+
+    run(story)
+
+
+def test_half_a_packet_is_passed_on_after_a_moment_but_recorded_when_complete() -> None:
+    async def story() -> None:
+        async with tapped() as peers:
+            client, broker = await peers.connect()
+            client.write(PUBLISH[:4])
+            assert await read_exactly(broker, 4) == PUBLISH[:4]
+            assert not peers.trace.sent_by(CLIENT, "pub")
+            client.write(PUBLISH[4:])
+            assert await read_exactly(broker, len(PUBLISH) - 4) == PUBLISH[4:]
+            (entry,) = peers.trace.sent_by(CLIENT, "pub")
+            assert entry.data == PUBLISH
+            assert Reader(V311).version is V311
+
+    run(story)
+
+
+def test_a_rewrite_that_cannot_be_made_is_reported_and_changes_nothing() -> None:
+    async def story() -> None:
+        async with tapped() as peers:
+            peers.link.rewrite(When(PacketType.PUBLISH, CLIENT), lambda packet: Publish("a/#"))
+            client, broker = await peers.connect()
+            client.write(PUBLISH)
+            assert await read_exactly(broker, len(PUBLISH)) == PUBLISH
+            (failure,) = peers.link.failures
+            assert "wildcard" in str(failure)
+
+    run(story)
+
+
+def test_certificates_are_kept_out_of_a_plain_link(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with tapped() as peers:
+            assert peers.address.ca_file is None
+
+    run(story)
