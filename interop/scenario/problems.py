@@ -42,6 +42,13 @@ def shown(path: Path) -> Path:
 
 def unknown(what: str, found: object, known: Sequence[str], plural: str | None = None) -> str:
     """`unknown verb 'publsh'; did you mean 'publish'? (verbs: ack, auth, ...)`."""
-    close = get_close_matches(str(found), known, n=1)
-    guess = f"; did you mean {close[0]!r}?" if close else ""
+    close = closest(str(found), known)
+    guess = f"; did you mean {close!r}?" if close else ""
     return f"unknown {what} {found!r}{guess} ({plural or what + 's'}: {', '.join(known)})"
+
+
+def closest(found: str, known: Iterable[str]) -> str | None:
+    """The known word most like what was found, whatever its case; None when nothing is like it."""
+    by_folded = {word.casefold(): word for word in known}
+    close = get_close_matches(found.casefold(), by_folded, n=1)
+    return by_folded[close[0]] if close else None

@@ -15,7 +15,7 @@ runner makes them unique.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -462,3 +462,7 @@ Step = Annotated[
 ]
 
 Observation = Receive | Nothing | Completed | Reported | Wire | Closed | StaysOpen
+
+_MODELS: tuple[type[AnyStep], ...] = get_args(get_args(Step)[0])
+VERBS: dict[str, type[AnyStep]] = {get_args(model.model_fields["do"].annotation)[0]: model for model in _MODELS}
+"""Every verb with its model."""

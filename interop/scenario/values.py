@@ -10,7 +10,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from interop.scenario.problems import unknown
 from reference_broker.wire.properties import PROPERTY_BY_NAME, PropertyType
@@ -71,7 +71,17 @@ class Hex(Strict):
         return bytes.fromhex(self.hex)
 
 
-Payload = str | Sized | Hex
+def _payload_form(value: object) -> str:
+    """Which of the three forms is meant, so that an error speaks of that one only."""
+    if isinstance(value, Hex) or (isinstance(value, dict) and "hex" in value):
+        return "hex"
+    return "sized" if isinstance(value, dict | Sized) else "text"
+
+
+Payload = Annotated[
+    Annotated[str, Tag("text")] | Annotated[Sized, Tag("sized")] | Annotated[Hex, Tag("hex")],
+    Discriminator(_payload_form),
+]
 """Text (sent as UTF-8), `{size_bytes: 65536}`, or `{hex: "00 ff"}`."""
 
 

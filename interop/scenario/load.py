@@ -1,0 +1,114 @@
+"""Scenario files, read, expanded and validated.
+
+Belongs here: finding the files, the result type, collecting all problems of all files.
+Does not belong here: YAML (`yaml12`), tables (`table`), wording (`explain`), checks beyond the schema (`lint`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from interop.scenario.explain import problems_of
+from interop.scenario.model import Scenario
+from interop.scenario.problems import Problem, ScenarioError
+from interop.scenario.table import Row, expand, source_of
+from interop.scenario.yaml12 import Document, read
+
+DEFAULT_FOLDER = Path(__file__).parents[2] / "scenarios"
+"""The collection that comes with the product: beside this package in a checkout and when installed."""
+
+SUFFIX = ".yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedScenario:
+    """One scenario, or one row of its table: `name` is `area/file-stem` or `area/file-stem[case]`.
+
+    `line_of_step` holds the 1-based line of each step, `step_texts` each step as it is written, with the row's values.
+    """
+
+    name: str
+    area: str
+    path: Path
+    scenario: Scenario
+    line_of_step: tuple[int, ...]
+    step_texts: tuple[str, ...]
+    document: Document
+
+    @property
+    def file_name(self) -> str:
+        """`area/file-stem`, shared by all rows of a table."""
+        return self.name.partition("[")[0]
+
+
+def load_scenarios(paths: Sequence[Path] | None = None) -> list[LoadedScenario]:
+    """All scenarios of these folders or files (none: of the product's own collection), sorted by file, rows in order.
+
+    Raises ScenarioError with every problem of every file.
+    """
+    loaded: list[LoadedScenario] = []
+    problems: list[Problem] = []
+    for path in _files(paths or [DEFAULT_FOLDER]):
+        try:
+            loaded += load_file(path)
+        except ScenarioError as error:
+            problems += error.problems
+    if problems:
+        raise ScenarioError(problems)
+    return loaded
+
+
+def load_file(path: Path) -> list[LoadedScenario]:
+    """The scenarios of one file; raises ScenarioError."""
+    document = read(path, _text(path))
+    area = path.absolute().parent.name
+    loaded: list[LoadedScenario] = []
+    problems: list[Problem] = []
+    for row in expand(document):
+        try:
+            scenario = _validated(row)
+        except ValidationError as error:
+            problems += problems_of(error, document, row.data)
+            continue
+        places = [("steps", index) for index in range(len(scenario.steps))]
+        loaded.append(
+            LoadedScenario(
+                name=f"{area}/{path.stem}[{row.case}]" if row.case else f"{area}/{path.stem}",
+                area=area,
+                path=path,
+                scenario=scenario,
+                line_of_step=tuple(document.line(where) for where in places),
+                step_texts=tuple(source_of(document.source(where), row.values) for where in places),
+                document=document,
+            )
+        )
+    if problems:
+        raise ScenarioError(problems)
+    return loaded
+
+
+def _validated(row: Row) -> Scenario:
+    # Through JSON, because there strict validation still takes a list for a tuple and a text for an enum.
+    return Scenario.model_validate_json(json.dumps(row.data), strict=True)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ScenarioError([Problem(path, 1, "", f"not UTF-8: {error.reason} at byte {error.start}")]) from None
+    except OSError as error:
+        raise ScenarioError([Problem(path, 1, "", error.strerror or str(error))]) from None
+
+
+def _files(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(path.rglob(f"*{SUFFIX}"))
+        else:
+            yield path
