@@ -29,14 +29,14 @@ SUFFIX = ".yaml"
 class LoadedScenario:
     """One scenario, or one row of its table: `name` is `area/file-stem` or `area/file-stem[case]`.
 
-    `line_of_step` holds the 1-based line of each step, `step_texts` each step as it is written, with the row's values.
+    `step_lines` holds the 1-based line of each step, `step_texts` each step as it is written, with the row's values.
     """
 
     name: str
     area: str
     path: Path
     scenario: Scenario
-    line_of_step: tuple[int, ...]
+    step_lines: tuple[int, ...]
     step_texts: tuple[str, ...]
     document: Document
 
@@ -82,7 +82,7 @@ def load_file(path: Path) -> list[LoadedScenario]:
                 area=area,
                 path=path,
                 scenario=scenario,
-                line_of_step=tuple(document.line(where) for where in places),
+                step_lines=tuple(document.line(where) for where in places),
                 step_texts=tuple(source_of(document.source(where), row.values) for where in places),
                 document=document,
             )
