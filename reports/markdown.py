@@ -1,0 +1,136 @@
+"""A summary for a pull request or a CI job's page: short enough to be read, with the news first.
+
+Belongs here: GitHub-flavoured Markdown from a `Summary`, bounded in length.
+Does not belong here: counting (`summary`), or single cells in depth (`html`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from reports.record import Record
+from reports.summary import (
+    Counts,
+    Outcome,
+    RunInfo,
+    Summary,
+    cells,
+    duration,
+    number,
+    outcome_of,
+)
+
+_MAXIMUM_ROWS = 30
+_SLOWEST = 5
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~#@&])")
+
+
+def write_markdown(summary: Summary, path: Path, *, run: RunInfo | None = None) -> None:
+    """Write `summary.md`; raises OSError."""
+    path.write_text(markdown(summary, run=run), encoding="utf-8")
+
+
+def markdown(summary: Summary, *, run: RunInfo | None = None) -> str:
+    """The whole text."""
+    sections = (
+        [f"## MQTT interoperability\n\n**{summary.headline}**"],
+        ["\n".join(f"- {_escape(implementation.sentence)}" for implementation in summary.implementations)],
+        _news(summary),
+        _matrix(summary),
+        _listing("Known failures", summary.with_outcome(Outcome.KNOWN_FAILURE), fold=True),
+        _costs(summary, run),
+    )
+    return "\n\n".join(part for section in sections for part in section if part) + "\n"
+
+
+def _news(summary: Summary) -> Iterable[str]:
+    failed = (Outcome.FAIL, Outcome.HARNESS_ERROR, Outcome.SETUP_FAILED, Outcome.FLAKY)
+    yield from _listing("New failures", summary.with_outcome(*failed))
+    yield from _listing("Unexpected passes", summary.with_outcome(Outcome.UNEXPECTED_PASS))
+
+
+def _listing(title: str, records: Sequence[Record], *, fold: bool = False) -> Iterable[str]:
+    if not records:
+        return
+    rows = [
+        f"| {outcome_of(r).label} | {_code(r.scenario)} | {_place(r)} | {_why(r)} | {_escape(', '.join(r.cites))} |"
+        for r in records[:_MAXIMUM_ROWS]
+    ]
+    table = "\n".join(["| | scenario | where | why | statements |", "|---|---|---|---|---|", *rows])
+    heading = f"{title} ({number(len(records))})"
+    yield f"<details><summary>{heading}</summary>" if fold else f"### {heading}"
+    yield table
+    if len(records) > _MAXIMUM_ROWS:
+        yield f"… and {cells(len(records) - _MAXIMUM_ROWS)} more in `report.html`."
+    if fold:
+        yield "</details>"
+
+
+def _place(record: Record) -> str:
+    return _escape(f"{record.client} with {record.broker}, {record.mqtt}, {record.transport}")
+
+
+def _why(record: Record) -> str:
+    known = record.known_failure
+    if not known:
+        return _escape(record.reason)
+    link = f" ([upstream]({known.link}))" if known.link and re.fullmatch(r"https?://[^\s()|<>]+", known.link) else ""
+    return f"{_escape(known.reason)}{link}"
+
+
+def _matrix(summary: Summary) -> Iterable[str]:
+    """Areas by pair of client and broker, all versions together, so that it fits on a page."""
+    pairs = sorted({(column.client, column.broker) for column in summary.columns})
+    if not pairs:
+        return
+    one_broker = len({broker for _, broker in pairs}) == 1
+    heads = [client if one_broker else f"{client} with {broker}" for client, broker in pairs]
+    yield "### Cells that pass, by area"
+    lines = [f"| area | {' | '.join(map(_escape, heads))} |", "|---|" + "---:|" * len(pairs)]
+    for area in summary.areas:
+        row = [_entry(summary.counts_where(area=area, client=client, broker=broker)) for client, broker in pairs]
+        lines.append(f"| {_escape(area)} | {' | '.join(row)} |")
+    row = [_entry(summary.counts_where(client=client, broker=broker)) for client, broker in pairs]
+    lines.append(f"| **all** | {' | '.join(row)} |")
+    yield "\n".join(lines)
+
+
+def _entry(counts: Counts) -> str:
+    if not counts.total:
+        return "-"
+    new = sum(counts[outcome] for outcome in (Outcome.FAIL, Outcome.FLAKY))
+    broken = counts[Outcome.HARNESS_ERROR] + counts[Outcome.SETUP_FAILED]
+    notes = [
+        f"**{number(new)} new**" if new else "",
+        f"**{number(broken)} broken**" if broken else "",
+        f"{number(counts[Outcome.KNOWN_FAILURE])} known" if counts[Outcome.KNOWN_FAILURE] else "",
+    ]
+    aside = ", ".join(filter(None, notes))
+    return f"{number(counts.passed)} of {number(counts.total)}" + (f" ({aside})" if aside else "")
+
+
+def _costs(summary: Summary, run: RunInfo | None) -> Iterable[str]:
+    if run:
+        workers = "1 worker" if run.workers == 1 else f"{run.workers} workers"
+        yield f"Took {duration(run.wall_seconds)} with {workers}; mqtt-interop {_escape(run.harness_version)}."
+    if summary.overhead:
+        yield summary.overhead.sentence
+    if slowest := summary.slowest[:_SLOWEST]:
+        yield "<details><summary>Slowest cells</summary>"
+        rows = [
+            f"| {_code(r.scenario)} | {_place(r)} | {duration(r.seconds)} | {duration(r.waiting_seconds)} |"
+            for r in slowest
+        ]
+        yield "\n".join(["| scenario | where | time | of it waiting |", "|---|---|---:|---:|", *rows])
+        yield "</details>"
+
+
+def _code(text: str) -> str:
+    return f"`{' '.join(text.replace('`', chr(39)).replace('|', '/').split())}`"
+
+
+def _escape(text: str) -> str:
+    """Text that Markdown, a table or HTML could take for markup, on one line."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split())).replace("\\<", "&lt;").replace("\\&", "&amp;")
