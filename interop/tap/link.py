@@ -320,6 +320,7 @@ class _Outlet:
             for piece in (data[at : at + 1] for at in range(len(data))) if split else (data,):
                 self._stream.write(piece)
                 await asyncio.sleep(0)
+                await asyncio.sleep(0)  # a peer in this very loop has read it by now
         self._pump = None
         if self._ending:
             self._stream.close()

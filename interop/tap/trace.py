@@ -135,21 +135,22 @@ class Trace:
                 waiter.set_result(None)
         return entry
 
-    async def changed(self, since: int, deadline: float) -> bool:
+    async def changed(self, since: int, deadline: float | None = None) -> bool:
         """Wait until there are more than `since` entries; False when the clock reached `deadline` first."""
         if len(self.entries) > since:
             return True
-        remaining_seconds = deadline - self.clock()
-        if remaining_seconds <= 0:
+        remaining_seconds = None if deadline is None else deadline - self.clock()
+        if remaining_seconds is not None and remaining_seconds <= 0:
             return False
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
         self._waiters.add(waiter)
-        alarm = loop.call_later(remaining_seconds, _wake, waiter)
+        alarm = None if remaining_seconds is None else loop.call_later(remaining_seconds, _wake, waiter)
         try:
             await waiter
         finally:
-            alarm.cancel()
+            if alarm is not None:
+                alarm.cancel()
             self._waiters.discard(waiter)
         return len(self.entries) > since
 
