@@ -66,9 +66,7 @@ _FEATURES = (
     _in_5("disconnect-reason", "DISCONNECT with a reason code of the application's choice", Role.CLIENT),
     _in_5("disconnect-properties", "DISCONNECT with properties, e.g. Session Expiry Interval", Role.CLIENT),
     _in_5("connect-properties", "CONNECT with properties of the application's choice", Role.CLIENT),
-    Feature(
-        "publish-properties", "PUBLISH with properties, and received ones shown to the application [5.0]", Role.CLIENT
-    ),
+    _in_5("publish-properties", "PUBLISH with properties, and received ones shown to the application", Role.CLIENT),
     _in_5("will-properties", "will properties of the application's choice", Role.CLIENT),
     _in_5("subscribe-properties", "SUBSCRIBE and UNSUBSCRIBE with User Properties", Role.CLIENT),
     _in_5("reason-codes", "reason codes of acknowledgements are shown to the application", Role.CLIENT),

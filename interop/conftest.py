@@ -1,0 +1,3 @@
+"""Makes `pytest interop/` the compatibility matrix."""
+
+pytest_plugins = ["interop.runner.plugin"]

@@ -1,0 +1,404 @@
+"""The verbs that applications do: connect, subscribe, publish, ...
+
+Belongs here: carrying out an actor's verb and checking the broker's direct answer to it, on the wire.
+Does not belong here: faults (`fault`), everything that only waits to be seen (`observe`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from interop.drivers import contract
+from interop.drivers.contract import AnyEvent, ErrorEvent, PropertyValues
+from interop.runner.failures import SetupFailed, StepFailed
+from interop.runner.matching import (
+    payloads_of,
+    property_mismatch,
+    property_values,
+    reason_fits,
+    shown_payload,
+    shown_reasons,
+)
+from interop.runner.player import PATIENCE_SECONDS, Delivery, Player, Received
+from interop.runner.stage import Stage
+from interop.scenario import steps
+from interop.scenario.model import Actor
+from interop.scenario.values import payload_bytes
+from interop.tap.trace import Fate, Kind, Sender
+from reference_broker.wire.packets import ConnAck, PubAck, PubRec, SubAck, UnsubAck
+from reference_broker.wire.packets import Connect as ConnectPacket
+from reference_broker.wire.packets import Publish as PublishPacket
+from reference_broker.wire.types import PacketType, Version
+
+KEPT_SESSION_EXPIRY_SECONDS = 300
+"""Session Expiry Interval of a `kept` session that names none. [5.0 3.1.2.11.2]"""
+
+_LOSS_NOTICE_SECONDS = 1.0
+_ERROR = 0x80
+
+
+async def ready(stage: Stage, name: str) -> Player:
+    """The actor, connected: an actor connects by itself when a step first uses it."""
+    player = stage.players[name]
+    if not player.ever_connected:
+        try:
+            await _connect(stage, player, steps.Connect.model_validate({"do": "connect", "as": name}))
+        except StepFailed as failure:
+            raise SetupFailed(f"{name} could not connect: {failure}") from failure
+        stage.begin_action()
+    return player
+
+
+# --- connect and disconnect -------------------------------------------------------------------------------------------
+
+
+async def connect(stage: Stage, step: steps.Connect) -> None:
+    """CONNECT, and what CONNACK must say."""
+    await _connect(stage, stage.players[step.actor], step)
+
+
+async def _connect(stage: Stage, player: Player, step: steps.Connect) -> None:
+    await _leave_old_connection(stage, player)
+    stage.begin_action()
+    since = stage.action_index
+    player.ever_connected = True
+    answer = await player.ask(await _connect_command(stage, player, step))
+    player.connected = isinstance(answer, contract.Connected)
+    _check_version(stage, player.name, since)
+    connack = stage.last_packet(player.name, PacketType.CONNACK, Sender.BROKER, since)
+    outcome = _connect_outcome(answer, connack[1].reason if connack and isinstance(connack[1], ConnAck) else None)
+    if outcome != step.outcome:
+        detail = f": {answer.detail}" if isinstance(answer, ErrorEvent) and answer.detail else ""
+        raise StepFailed(f"the connection of {player.name} to be {step.outcome}", f"it was {outcome}{detail}")
+    if connack is not None and isinstance(connack[1], ConnAck):
+        _check_connack(stage, step, connack[0].index, connack[1])
+
+
+def _connect_outcome(answer: AnyEvent, wire_reason: int | None) -> str:
+    if isinstance(answer, contract.Connected):
+        return "accepted"
+    if wire_reason is not None and wire_reason != 0:
+        return "refused"
+    if isinstance(answer, ErrorEvent) and answer.error == "refused":
+        return "refused"
+    return "cut-off"
+
+
+def _check_connack(stage: Stage, step: steps.Connect, index: int, connack: ConnAck) -> None:
+    if not reason_fits(step.reason, connack.reason):
+        raise StepFailed(
+            f"CONNACK with code {shown_reasons(step.reason)}",
+            f"it has {shown_reasons(connack.reason)}",
+            trace_index=index,
+        )
+    # 3.1 has no such flag: the byte is reserved. [3.1 3.2]
+    has_flag = stage.version is not Version.V31
+    if has_flag and step.session_present not in (None, connack.session_present):
+        raise StepFailed(
+            f"Session Present {int(step.session_present)}",
+            f"it is {int(connack.session_present)}",
+            trace_index=index,
+        )
+    wrong = property_mismatch(step.answer, (), connack.properties, stage.names)
+    if wrong and stage.version is Version.V5:
+        raise StepFailed(f"CONNACK with {step.answer}", wrong, trace_index=index)
+
+
+def _check_version(stage: Stage, link: str, since: int) -> None:
+    """Clients change the protocol version without a word: what counts is on the wire."""
+    seen = stage.last_packet(link, PacketType.CONNECT, Sender.CLIENT, since)
+    if seen and isinstance(seen[1], ConnectPacket) and seen[1].version is not stage.version:
+        raise StepFailed(
+            f"a CONNECT of MQTT {stage.version.label}",
+            f"{link}'s client sent one of {seen[1].version.label}",
+            trace_index=seen[0].index,
+        )
+
+
+async def _leave_old_connection(stage: Stage, player: Player) -> None:
+    """Make the client give up a connection that is gone, frozen, or still there."""
+    if not player.connected:
+        return
+    ended = stage.closing(player.name, stage.last_open(player.name)) is not None
+    if ended:
+        deadline = stage.pace.now() + _LOSS_NOTICE_SECONDS
+        await stage.until(lambda: None if player.connected else True, deadline)
+    if player.connected:
+        await player.ask(contract.Drop(id=player.driver.next_id()))
+        player.connected = False
+
+
+async def _connect_command(stage: Stage, player: Player, step: steps.Connect) -> contract.Connect:
+    actor = player.actor
+    address = await stage.links[player.name].open()
+    session = step.session or actor.session
+    client_id = next((given for given in (step.client_id, actor.client_id) if given is not None), player.name)
+    username = step.username if step.username is not None else actor.username
+    password = step.password if step.password is not None else actor.password
+    return contract.Connect(
+        id=player.driver.next_id(),
+        mqtt=stage.cell.mqtt,
+        transport=stage.cell.transport,
+        host=address.host,
+        port=address.port,
+        path=address.path,
+        ca_file=str(address.ca_file) if address.ca_file else None,
+        client_id=stage.names.client_id(client_id),
+        clean_start=session == "clean",
+        keep_alive=actor.keep_alive if step.keep_alive is None else step.keep_alive,
+        username=username,
+        password=None if password is None else password.encode(),
+        will=None if step.without_will else _will(stage, actor),
+        properties=_connect_properties(stage, actor if step.properties is None else step.properties, session),
+        manual_ack=actor.manual_ack,
+    )
+
+
+def _connect_properties(stage: Stage, source: Actor | dict[str, Any], session: str) -> PropertyValues:
+    if stage.version is not Version.V5:
+        return contract.NONE
+    written = dict(source.properties if isinstance(source, Actor) else source)
+    if session == "kept":
+        written.setdefault("session_expiry_interval", KEPT_SESSION_EXPIRY_SECONDS)
+    return property_values(written, stage.names)
+
+
+def _will(stage: Stage, actor: Actor) -> contract.WillMessage | None:
+    will = actor.will
+    if will is None:
+        return None
+    return contract.WillMessage(
+        topic=stage.names.topic(will.topic),
+        payload=payload_bytes(will.payload),
+        qos=will.qos,
+        retain=will.retain,
+        properties=_only_v5(stage, will.properties),
+    )
+
+
+def _only_v5(stage: Stage, written: dict[str, Any]) -> PropertyValues:
+    return property_values(written, stage.names) if stage.version is Version.V5 else contract.NONE
+
+
+async def disconnect(stage: Stage, step: steps.Disconnect) -> None:
+    """DISCONNECT, then the end of the network connection."""
+    player = await ready(stage, step.actor)
+    command = contract.Disconnect(
+        id=player.driver.next_id(), reason=step.reason, properties=_only_v5(stage, step.properties)
+    )
+    answer = await player.ask(command)
+    player.connected = False
+    _require(answer, f"{player.name} to disconnect")
+
+
+async def auth(stage: Stage, step: steps.Auth) -> None:
+    """Re-authentication, to its end."""
+    player = await ready(stage, step.actor)
+    answer = await player.ask(
+        contract.Auth(id=player.driver.next_id(), properties=property_values(step.properties, stage.names))
+    )
+    outcome = "done" if isinstance(answer, contract.Authenticated) else "refused"
+    if isinstance(answer, ErrorEvent) and answer.error == "cut-off":
+        outcome = "cut-off"
+    if outcome != step.outcome:
+        raise StepFailed(f"the re-authentication of {player.name} to be {step.outcome}", f"it was {outcome}")
+
+
+# --- subscribe and unsubscribe ----------------------------------------------------------------------------------------
+
+
+async def subscribe(stage: Stage, step: steps.Subscribe) -> None:
+    """SUBSCRIBE, and what SUBACK must grant."""
+    player = await ready(stage, step.actor)
+    since = len(stage.trace.entries)
+    requests = tuple(
+        contract.SubscriptionRequest(
+            topic_filter=stage.names.topic(request.topic), **request.model_dump(exclude={"topic"})
+        )
+        for request in step.requests()
+    )
+    command = contract.Subscribe(
+        id=player.driver.next_id(), subscriptions=requests, properties=_only_v5(stage, step.properties)
+    )
+    outcome = await _carry_out(stage, player, command, step.outcome)
+    seen = stage.last_packet(player.name, PacketType.SUBACK, Sender.BROKER, since)
+    if seen is None or not isinstance(seen[1], SubAck):
+        return
+    index, reasons = seen[0].index, seen[1].reasons
+    if outcome == "done":
+        outcome = "refused" if all(code >= _ERROR for code in reasons) else "done"
+    _check_outcome("subscription", player, step.outcome, outcome, index)
+    _check_granted(step, reasons, index)
+    wrong = property_mismatch(step.answer, (), seen[1].properties, stage.names)
+    if wrong:
+        raise StepFailed(f"SUBACK with {step.answer}", wrong, trace_index=index)
+
+
+def _check_granted(step: steps.Subscribe, reasons: tuple[int, ...], index: int) -> None:
+    if step.granted is None:
+        return
+    wanted = (step.granted,) if isinstance(step.granted, int) else step.granted
+    if tuple(wanted) != reasons:
+        raise StepFailed(f"SUBACK to grant {_codes(wanted)}", f"it says {_codes(reasons)}", trace_index=index)
+
+
+def _codes(codes: tuple[int, ...]) -> str:
+    return ", ".join(f"0x{code:02X}" for code in codes) or "nothing"
+
+
+async def unsubscribe(stage: Stage, step: steps.Unsubscribe) -> None:
+    """UNSUBSCRIBE, and what UNSUBACK must say."""
+    player = await ready(stage, step.actor)
+    since = len(stage.trace.entries)
+    command = contract.Unsubscribe(
+        id=player.driver.next_id(),
+        topic_filters=tuple(stage.names.topic(each) for each in step.filters()),
+        properties=_only_v5(stage, step.properties),
+    )
+    outcome = await _carry_out(stage, player, command, step.outcome)
+    seen = stage.last_packet(player.name, PacketType.UNSUBACK, Sender.BROKER, since)
+    _check_outcome("unsubscription", player, step.outcome, outcome, seen[0].index if seen else None)
+    if seen is None or not isinstance(seen[1], UnsubAck) or step.reasons is None or stage.version is not Version.V5:
+        return
+    if seen[1].reasons != step.reasons:
+        raise StepFailed(
+            f"UNSUBACK with {_codes(step.reasons)}", f"it says {_codes(seen[1].reasons)}", trace_index=seen[0].index
+        )
+
+
+async def _carry_out(stage: Stage, player: Player, command: contract.AnyCommand, wanted: str) -> str:
+    """Ask, and say how it went: done, refused, cut-off or pending."""
+    if wanted == "pending":
+        player.deliveries.append(Delivery("", b"", player.hand_over(command), claimed=True))
+        return "pending"
+    task = player.hand_over(command)
+    if wanted == "cut-off":
+        return await _until_cut(stage, player, [task])
+    answer = await player.answer_of(task, command.do)
+    if isinstance(answer, ErrorEvent):
+        return "cut-off" if answer.error == "cut-off" else "refused"
+    return "done"
+
+
+def _check_outcome(what: str, player: Player, wanted: str, outcome: str, index: int | None) -> None:
+    if wanted != outcome:
+        raise StepFailed(f"the {what} of {player.name} to be {wanted}", f"it was {outcome}", trace_index=index)
+
+
+# --- publish and acknowledge ------------------------------------------------------------------------------------------
+
+
+async def publish(stage: Stage, step: steps.Publish) -> None:
+    """One PUBLISH, or several handed over before waiting for any."""
+    player = await ready(stage, step.actor)
+    since = len(stage.trace.entries)
+    deliveries = [_hand_over(stage, player, step, payload) for payload in payloads_of(step.payload, step.payloads)]
+    player.deliveries += deliveries
+    if step.outcome == "pending":
+        await asyncio.sleep(0)
+        return
+    if step.outcome == "cut-off":
+        outcome = await _until_cut(stage, player, [delivery.answer for delivery in deliveries])
+        _check_outcome("publish", player, step.outcome, outcome, None)
+        return
+    for delivery in deliveries:
+        delivery.claimed = True
+        answer = await player.answer_of(delivery.answer, "publish")
+        _check_published(stage, player, step, delivery, answer, since)
+
+
+def _hand_over(stage: Stage, player: Player, step: steps.Publish, payload: bytes) -> Delivery:
+    command = contract.Publish(
+        id=player.driver.next_id(),
+        topic=stage.names.topic(step.topic),
+        payload=payload,
+        qos=step.qos,
+        retain=step.retain,
+        properties=_only_v5(stage, step.properties),
+    )
+    return Delivery(command.topic, payload, player.hand_over(command))
+
+
+def _check_published(
+    stage: Stage, player: Player, step: steps.Publish, delivery: Delivery, answer: AnyEvent, since: int
+) -> None:
+    seen = publish_answer(stage, player.name, delivery, since)
+    outcome = "done"
+    if isinstance(answer, ErrorEvent):
+        outcome = "cut-off" if answer.error == "cut-off" else "refused"
+    elif seen is not None and seen[1] >= _ERROR:
+        outcome = "refused"
+    _check_outcome("publish", player, step.outcome, outcome, seen[0] if seen else None)
+    if step.reason is not None and seen is not None and not reason_fits(step.reason, seen[1]):
+        raise StepFailed(
+            f"{shown_payload(delivery.payload)} to be acknowledged with {shown_reasons(step.reason)}",
+            f"the broker said {shown_reasons(seen[1])}",
+            trace_index=seen[0],
+        )
+
+
+def publish_answer(stage: Stage, link: str, delivery: Delivery, since: int) -> tuple[int, int] | None:
+    """The trace index and code of the PUBACK or PUBREC that answered a publish, if one was seen."""
+    packet_id = None
+    for entry in stage.entries(link, since):
+        packet = entry.packet
+        if isinstance(packet, PublishPacket) and entry.sender is Sender.CLIENT and packet.payload == delivery.payload:
+            packet_id = packet.packet_id
+        elif isinstance(packet, PubAck | PubRec) and entry.sender is Sender.BROKER and packet.packet_id == packet_id:
+            return entry.index, packet.reason
+    return None
+
+
+async def _until_cut(stage: Stage, player: Player, answers: list[asyncio.Task[AnyEvent]]) -> str:
+    """Wait until the link is cut or frozen before the answers came; `done` when they came first."""
+    since = stage.action_index
+
+    def end() -> str | None:
+        if any(not isinstance(task.result(), ErrorEvent) for task in answers if task.done()):
+            return "done"
+        cut = any(
+            entry.kind is Kind.CLOSE or (entry.kind is Kind.FAULT and entry.fate is not Fate.INJECTED)
+            for entry in stage.entries(player.name, since)
+        )
+        return "cut-off" if cut or any(task.done() for task in answers) else None
+
+    return await stage.until(end, stage.pace.now() + PATIENCE_SECONDS) or "pending"
+
+
+async def ack(stage: Stage, step: steps.Ack) -> None:
+    """A message acknowledged by hand."""
+    player = await ready(stage, step.actor)
+    wanted = None if step.payload is None else payload_bytes(step.payload)
+
+    def candidate() -> Received | None:
+        return next(
+            (m for m in player.inbox.messages if not m.acked and wanted in (None, m.event.payload)),
+            None,
+        )
+
+    message = await stage.until(candidate, stage.pace.now() + steps.PATIENCE_SECONDS)
+    if message is None:
+        raise StepFailed("a message to acknowledge", f"{player.name} has none")
+    message.acked = True
+    answer = await player.ask(contract.Ack(id=player.driver.next_id(), message=message.event.message))
+    _require(answer, f"{player.name} to acknowledge")
+
+
+def _require(answer: AnyEvent, what: str) -> None:
+    if isinstance(answer, ErrorEvent):
+        raise StepFailed(what, f"{answer.error}: {answer.detail or 'no detail'}")
+
+
+Act = Callable[[Stage, Any], Awaitable[None]]
+
+ACTS: dict[type[steps.AnyStep], Act] = {
+    steps.Connect: connect,
+    steps.Disconnect: disconnect,
+    steps.Subscribe: subscribe,
+    steps.Unsubscribe: unsubscribe,
+    steps.Publish: publish,
+    steps.Ack: ack,
+    steps.Auth: auth,
+}

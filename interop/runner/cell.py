@@ -1,0 +1,113 @@
+"""One cell of the matrix: a scenario, played by a client against a broker, in one version over one transport.
+
+Belongs here: the cell's identity and which cells a selection gives.
+Does not belong here: playing one (`play`), pytest (`plugin`).
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from interop.scenario.load import LoadedScenario
+from interop.scenario.model import VersionClause
+from interop.scenario.steps import (
+    AnyStep,
+    Closed,
+    Completed,
+    Delay,
+    Elapse,
+    Nothing,
+    Receive,
+    Reported,
+    StaysOpen,
+    Wire,
+)
+from interop.scenario.values import MqttLabel, TransportName
+
+DEFAULT_CLIENTS = ("builtin", "paho", "gmqtt")
+DEFAULT_BROKERS = ("reference",)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What is run as one test, and gives one record."""
+
+    loaded: LoadedScenario
+    client: str
+    broker: str
+    mqtt: MqttLabel
+    transport: TransportName
+
+    @property
+    def id(self) -> str:
+        """Unique in a run, readable in a test's name."""
+        return f"{self.loaded.name}-{self.client}-{self.broker}-{self.mqtt}-{self.transport}"
+
+    @property
+    def clause(self) -> VersionClause:
+        """What the specification of the cell's version says about the scenario."""
+        return self.loaded.scenario.versions[self.mqtt]
+
+    def steps(self) -> Iterator[tuple[int, AnyStep]]:
+        """The steps of this version with their 0-based place in the file."""
+        for place, step in enumerate(self.loaded.scenario.steps):
+            if step.only is None or self.mqtt in step.only:
+                yield place, step
+
+    @property
+    def expected_wait_seconds(self) -> float:
+        """How long the scenario makes the cell wait when all goes well."""
+        return sum(_wait_seconds(step) for _, step in self.steps())
+
+    @property
+    def rerun(self) -> str:
+        """The command that runs just this cell."""
+        return shlex.join(
+            ["mqtt-interop", "run", "--client", self.client, "--broker", self.broker, "--mqtt", self.mqtt,
+             "--transport", self.transport, "--scenario", self.loaded.name]
+        )  # fmt: skip
+
+
+def _wait_seconds(step: AnyStep) -> float:
+    match step:
+        case Elapse() | Nothing() | StaysOpen() | Delay():
+            return step.seconds
+        case Receive() | Closed() | Wire() | Completed() | Reported():
+            return step.after
+        case _:
+            return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What the command line asked for; an empty tuple stands for "all that a scenario names"."""
+
+    clients: tuple[str, ...] = DEFAULT_CLIENTS
+    brokers: tuple[str, ...] = DEFAULT_BROKERS
+    versions: tuple[str, ...] = ()
+    transports: tuple[str, ...] = ()
+    scenarios: tuple[str, ...] = ()
+
+    def takes(self, name: str) -> bool:
+        """Whether a scenario's name is wanted: equal to, or matched as a shell pattern by, one of those asked for."""
+        return not self.scenarios or any(
+            name == wanted or fnmatch.fnmatchcase(name, wanted) for wanted in self.scenarios
+        )
+
+
+def plan(scenarios: Iterable[LoadedScenario], selection: Selection) -> Sequence[Cell]:
+    """All cells of a selection, in the order of the scenario files."""
+    return [
+        Cell(loaded, client, broker, mqtt, transport)
+        for loaded in scenarios
+        if selection.takes(loaded.name)
+        for mqtt in loaded.scenario.versions
+        if not selection.versions or mqtt in selection.versions
+        for transport in loaded.scenario.transports
+        if not selection.transports or transport in selection.transports
+        for broker in selection.brokers
+        for client in selection.clients
+    ]

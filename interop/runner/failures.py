@@ -1,0 +1,25 @@
+"""How a cell can end before its last step.
+
+Belongs here: the exceptions that steps raise and `play` turns into verdicts.
+Does not belong here: verdicts (`verdict`).
+"""
+
+from __future__ import annotations
+
+
+class StepFailed(Exception):
+    """An expectation did not hold; `trace_index` is the 0-based entry that diverges, if one does."""
+
+    def __init__(self, expected: str, observed: str, *, trace_index: int | None = None) -> None:
+        super().__init__(f"expected {expected}, but {observed}")
+        self.expected = expected
+        self.observed = observed
+        self.trace_index = trace_index
+
+
+class Unsupported(Exception):
+    """An implementation says it cannot do what the scenario needs."""
+
+
+class SetupFailed(Exception):
+    """The cell could not be brought to the point where something is put to the test."""

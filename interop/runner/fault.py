@@ -1,0 +1,208 @@
+"""The verbs that happen on a link: cut, freeze, hold, inject, ...
+
+Belongs here: a scenario's fault handed to the recording proxy; marks and the passing of time.
+Does not belong here: how a fault is done (`interop.tap`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from interop.runner.act import ready
+from interop.runner.failures import StepFailed
+from interop.runner.matching import wire_properties
+from interop.runner.stage import Stage
+from interop.scenario import steps
+from interop.scenario.values import Hex, payload_bytes
+from interop.tap.link import How, When
+from interop.tap.trace import Sender
+from reference_broker.wire import packets
+from reference_broker.wire.packets import Packet, Subscription, Will
+from reference_broker.wire.types import PacketType, QoS, RetainHandling
+
+_SIDES = {"client": Sender.CLIENT, "broker": Sender.BROKER}
+_OPPOSITE = {"client": Sender.BROKER, "broker": Sender.CLIENT}
+_ONLY_CLIENTS_SEND = {
+    PacketType.CONNECT, PacketType.SUBSCRIBE, PacketType.UNSUBSCRIBE, PacketType.PINGREQ,
+}  # fmt: skip
+_ONLY_BROKERS_SEND = {PacketType.CONNACK, PacketType.SUBACK, PacketType.UNSUBACK, PacketType.PINGRESP}
+_PACKET_CLASSES: dict[str, type[Any]] = {
+    each.type.name: each for each in vars(packets).values() if isinstance(each, type) and hasattr(each, "type")
+}
+
+
+def when(step: steps.Fault) -> When | None:
+    """The moment a fault waits for; None is now."""
+    if step.at is None:
+        return None
+    kind = PacketType[step.at]
+    sender = _SIDES[step.sender] if step.sender else _usual_sender(kind)
+    return When(kind, sender, nth=step.nth, every=getattr(step, "every", False))
+
+
+def _usual_sender(kind: PacketType) -> Sender:
+    if kind in _ONLY_BROKERS_SEND:
+        return Sender.BROKER
+    if kind in _ONLY_CLIENTS_SEND:
+        return Sender.CLIENT
+    raise StepFailed(f"`from` beside `at: {kind.name}`", "both sides can send it")
+
+
+def _at_once(step: steps.Fault) -> When:
+    moment = when(step)
+    if moment is None:
+        raise StepFailed("`at`", "the step names no packet")
+    return moment
+
+
+async def cut(stage: Stage, step: steps.Cut) -> None:
+    """The link is cut."""
+    stage.links[step.link].cut(How[step.how.upper()], when=when(step), deliver=step.packet == "delivered")
+
+
+async def freeze(stage: Stage, step: steps.Freeze) -> None:
+    """Bytes stop, the sockets stay."""
+    only_from = _SIDES[step.only_from] if step.only_from else None
+    stage.links[step.link].freeze(only_from=only_from, when=when(step))
+
+
+async def thaw(stage: Stage, step: steps.Thaw) -> None:
+    """What was kept back goes on."""
+    stage.links[step.link].thaw()
+
+
+async def hold(stage: Stage, step: steps.Hold) -> None:
+    """A packet is kept back."""
+    stage.links[step.link].hold(_at_once(step))
+
+
+async def drop(stage: Stage, step: steps.Drop) -> None:
+    """A packet never arrives."""
+    stage.links[step.link].drop(_at_once(step))
+
+
+async def duplicate(stage: Stage, step: steps.Duplicate) -> None:
+    """A packet arrives twice."""
+    stage.links[step.link].duplicate(_at_once(step), dup=step.dup)
+
+
+async def delay(stage: Stage, step: steps.Delay) -> None:
+    """A packet arrives later."""
+    stage.links[step.link].delay(_at_once(step), step.seconds)
+
+
+async def split(stage: Stage, step: steps.Split) -> None:
+    """Bytes arrive one by one."""
+    stage.links[step.link].split(_SIDES[step.sender])
+
+
+async def rewrite(stage: Stage, step: steps.Rewrite) -> None:
+    """A packet arrives changed."""
+    if step.hex is not None:
+        stage.links[step.link].rewrite(_at_once(step), bytes.fromhex(step.hex))
+    else:
+        stage.links[step.link].rewrite(_at_once(step), lambda packet: changed(packet, step.set, stage))
+
+
+async def inject(stage: Stage, step: steps.Inject) -> None:
+    """A packet nobody sent arrives."""
+    await ready(stage, step.link)
+    data = _injected(stage, step)
+    for _ in range(step.count):
+        stage.links[step.link].inject(_SIDES[step.to], data)
+
+
+def _injected(stage: Stage, step: steps.Inject) -> Packet | bytes:
+    if step.hex is not None:
+        return bytes.fromhex(step.hex)
+    if step.repeat is not None:
+        seen = stage.last_packet(step.link, PacketType[step.repeat], _OPPOSITE[step.to])
+        if seen is None:
+            raise StepFailed(f"a {step.repeat} to repeat", f"none was seen on the link of {step.link}")
+        return changed(seen[1], step.set, stage)
+    return build_packet(step.packet or {}, stage)
+
+
+def changed(packet: Packet, fields: Mapping[str, Any], stage: Stage) -> Packet:
+    """The packet with some fields set to other values."""
+    values = {name: _field_value(name, value, stage) for name, value in fields.items()}
+    return dataclasses.replace(packet, **values)
+
+
+def build_packet(written: Mapping[str, Any], stage: Stage) -> Packet:
+    """A packet from a scenario's description: `type` and the fields of its class in `reference_broker.wire.packets`."""
+    fields = dict(written)
+    kind = _PACKET_CLASSES[fields.pop("type")]
+    values = {name: _field_value(name, value, stage) for name, value in fields.items()}
+    if kind is packets.Connect:
+        values.setdefault("version", stage.version)
+    packet: Packet = kind(**values)
+    return packet
+
+
+def _subscriptions(written: Any, stage: Stage) -> tuple[Subscription, ...]:
+    return tuple(
+        Subscription(
+            topic_filter=stage.names.topic(each["topic"]),
+            qos=QoS(each.get("qos", 0)),
+            no_local=each.get("no_local", False),
+            retain_as_published=each.get("retain_as_published", False),
+            retain_handling=RetainHandling(each.get("retain_handling", 0)),
+        )
+        for each in written
+    )
+
+
+def _payload(written: Any, _: Stage) -> bytes:
+    return payload_bytes(Hex(**written) if isinstance(written, Mapping) else written)
+
+
+def _will(written: Any, stage: Stage) -> Will:
+    return Will(**{name: _field_value(name, value, stage) for name, value in written.items()})
+
+
+_FIELD_VALUES: dict[str, Callable[[Any, Stage], Any]] = {
+    "topic": lambda written, stage: stage.names.topic(written),
+    "topic_filters": lambda written, stage: tuple(stage.names.topic(each) for each in written),
+    "client_id": lambda written, stage: stage.names.client_id(written),
+    "payload": _payload,
+    "password": _payload,
+    "qos": lambda written, _: QoS(written),
+    "reasons": lambda written, _: tuple(written),
+    "properties": lambda written, stage: wire_properties(written, stage.names),
+    "subscriptions": _subscriptions,
+    "will": _will,
+}
+
+
+def _field_value(name: str, written: Any, stage: Stage) -> Any:
+    convert = _FIELD_VALUES.get(name)
+    return written if convert is None else convert(written, stage)
+
+
+async def mark(stage: Stage, step: steps.Mark) -> None:
+    """This moment gets a name."""
+    stage.marks[step.name] = len(stage.trace.entries)
+
+
+async def elapse(stage: Stage, step: steps.Elapse) -> None:
+    """A span of time the specification speaks of passes."""
+    await stage.rest_until(stage.pace.now() + step.seconds)
+
+
+FAULTS: dict[type[steps.AnyStep], Callable[[Stage, Any], Awaitable[None]]] = {
+    steps.Cut: cut,
+    steps.Freeze: freeze,
+    steps.Thaw: thaw,
+    steps.Hold: hold,
+    steps.Drop: drop,
+    steps.Duplicate: duplicate,
+    steps.Delay: delay,
+    steps.Split: split,
+    steps.Rewrite: rewrite,
+    steps.Inject: inject,
+    steps.Mark: mark,
+    steps.Elapse: elapse,
+}

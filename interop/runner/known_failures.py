@@ -1,0 +1,97 @@
+"""Failures that are expected, with reason and upstream link: they still run, and are reported once they stop failing.
+
+Belongs here: reading the list and finding the entry for a cell.
+Does not belong here: verdicts (`verdict`), the list itself (`known_failures.yaml`).
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import yaml
+from pydantic import Field, TypeAdapter, ValidationError
+
+from interop.runner.cell import Cell
+from interop.scenario.values import MqttLabel, Strict, TransportName
+from reports.record import KnownFailure
+
+
+class BadKnownFailures(Exception):
+    """The list cannot be read; the message says where and why."""
+
+
+class Entry(Strict):
+    """One implementation's shortcoming and the cells it shows in.
+
+    With `rules`, a cell is expected only where nothing but these is broken: a new fault in the same cell is still red.
+    """
+
+    client: str | None = None
+    broker: str | None = None
+    scenarios: tuple[str, ...] = Field(min_length=1, description="names or shell patterns, e.g. qos2/resume_*")
+    mqtt: tuple[MqttLabel, ...] = ()
+    transports: tuple[TransportName, ...] = ()
+    rules: tuple[str, ...] = Field((), description="names of the judge's rules, or verbs of steps")
+    reason: str
+    link: str | None = Field(None, description="the upstream report, where there is one")
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFailures:
+    """The list, looked up by cell."""
+
+    entries: tuple[Entry, ...] = ()
+
+    def entry_for(self, cell: Cell) -> Entry | None:
+        """The first entry that speaks of the cell."""
+        return next((entry for entry in self.entries if _speaks_of(entry, cell)), None)
+
+    def entry_that_explains(self, cell: Cell, broken: Iterable[str]) -> Entry | None:
+        """The first entry that speaks of the cell and of everything broken in it."""
+        broken = set(broken)
+        speaking = (entry for entry in self.entries if _speaks_of(entry, cell))
+        return next((entry for entry in speaking if not entry.rules or broken <= set(entry.rules)), None)
+
+
+def explanation(entry: Entry) -> KnownFailure:
+    """What the record says of it."""
+    return KnownFailure(reason=entry.reason, link=entry.link)
+
+
+def _speaks_of(entry: Entry, cell: Cell) -> bool:
+    return (
+        entry.client in (None, cell.client)
+        and entry.broker in (None, cell.broker)
+        and (not entry.mqtt or cell.mqtt in entry.mqtt)
+        and (not entry.transports or cell.transport in entry.transports)
+        and any(_matches(cell.loaded.name, pattern) for pattern in entry.scenarios)
+    )
+
+
+def _matches(name: str, pattern: str) -> bool:
+    # A case stands in brackets, which are special in shell patterns: an exact name is compared as it is.
+    return name == pattern or fnmatch.fnmatchcase(name, pattern.replace("[", "[[]"))
+
+
+_ENTRIES = TypeAdapter(tuple[Entry, ...])
+
+
+def load_known_failures(path: Path | None = None) -> KnownFailures:
+    """The list in a file, by default the one that ships; raises BadKnownFailures."""
+    source = path or Path(str(files("interop.runner") / "known_failures.yaml"))
+    try:
+        written = yaml.safe_load(source.read_text(encoding="utf-8")) or []
+    except OSError as error:
+        raise BadKnownFailures(f"{source}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise BadKnownFailures(f"{source}: not YAML: {' '.join(str(error).split())}") from error
+    try:
+        return KnownFailures(_ENTRIES.validate_python(written))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BadKnownFailures(f"{source}: entry {where}: {first['msg']}") from error

@@ -1,0 +1,406 @@
+"""The verbs that only look: receive, wire, closed, ...
+
+Belongs here: waiting, within a scenario's window, until something is seen, and saying what was seen instead.
+Does not belong here: doing anything to client, broker or link (`act`, `fault`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from interop.drivers.contract import Disconnected, ErrorEvent, MessageEvent
+from interop.runner.act import publish_answer, ready
+from interop.runner.failures import StepFailed
+from interop.runner.matching import (
+    counts_on_the_wire,
+    fits,
+    payloads_of,
+    property_mismatch,
+    reason_fits,
+    shown_pattern,
+    shown_payload,
+    shown_reasons,
+    subsequence_gap,
+)
+from interop.runner.player import Delivery, Player, Received
+from interop.runner.stage import GRACE_SECONDS, Seen, Stage
+from interop.scenario import steps
+from interop.scenario.values import Pattern
+from interop.tap.trace import Fate, Kind, Sender, TraceEntry
+from reference_broker.wire.packets import ConnAck, Disconnect, Publish
+from reference_broker.wire.types import Version
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What an observation's window was and when the thing was seen, in seconds since the last action."""
+
+    after: float
+    within: float
+    at: float | None
+
+
+async def _seen_in_window(
+    stage: Stage, seen: Callable[[], Seen | None], after: float, within: float, moment: float
+) -> Seen | None:
+    """Wait for something within a window; time that passes because the window opens late is not work."""
+    with stage.pace.waiting() if after > 0 else nullcontext():
+        return await stage.until(seen, moment + within)
+
+
+def _check_not_early(what: str, at: float, after: float, moment: float, index: int | None = None) -> None:
+    if at - moment < after:
+        raise StepFailed(f"{what} not before {after:g} s", f"it came after {at - moment:.3f} s", trace_index=index)
+
+
+# --- what an application is told --------------------------------------------------------------------------------------
+
+
+async def receive(stage: Stage, step: steps.Receive) -> Observed:
+    """Messages the application gets, in order."""
+    player = await ready(stage, step.actor)
+    moment = stage.moment
+    payloads = payloads_of(step.payload, step.payloads) or (None,)
+    least, most = _bounds(step, len(payloads))
+    wanted: list[bytes | None] = [*payloads] if len(payloads) > 1 else [payloads[0]] * most
+    at: float | None = None
+    for count in range(most):
+        obligatory = count < least
+        within = step.within if obligatory else 0.0
+        message = await _next_message(stage, player, step, within, moment)
+        if message is None and not obligatory:
+            break
+        if message is None:
+            raise StepFailed(_expected_message(step, wanted, count), _instead(stage, player))
+        at = _message_time(stage, player, message)
+        _check_not_early("the message", at, step.after, moment)
+        expected = _take(message, wanted, unordered=step.unordered)
+        _check_message(stage, player, step, message, expected)
+    return Observed(step.after, step.within, None if at is None else at - moment)
+
+
+def _bounds(step: steps.Receive, payloads: int) -> tuple[int, int]:
+    if payloads > 1:
+        return payloads, payloads
+    if isinstance(step.times, int):
+        return step.times, step.times
+    return step.times.at_least, step.times.at_most
+
+
+async def _next_message(
+    stage: Stage, player: Player, step: steps.Receive, within: float, moment: float
+) -> Received | None:
+    topic = stage.names.topic(step.topic)
+
+    def next_one() -> Received | None:
+        return next((m for m in player.inbox.messages if not m.taken and m.event.topic == topic), None)
+
+    return await _seen_in_window(stage, next_one, step.after, within, moment)
+
+
+def _expected_message(step: steps.Receive, wanted: list[bytes | None], count: int) -> str:
+    payload = wanted[min(count, len(wanted) - 1)]
+    what = "a message" if payload is None else shown_payload(payload)
+    return f"{step.actor} to get {what} on {step.topic!r} within {step.within:g} s ({count} of {len(wanted)} so far)"
+
+
+def _instead(stage: Stage, player: Player) -> str:
+    others = [m for m in player.inbox.messages if not m.taken]
+    if not others:
+        return "nothing came"
+    first = others[0].event
+    return f"only {shown_payload(first.payload)} came, on {stage.names.relative(first.topic)!r}"
+
+
+def _take(message: Received, wanted: list[bytes | None], *, unordered: bool) -> bytes | None:
+    message.taken = True
+    if unordered and message.event.payload in wanted:
+        wanted.remove(message.event.payload)
+        return message.event.payload
+    return wanted.pop(0)
+
+
+def _check_message(stage: Stage, player: Player, step: steps.Receive, message: Received, payload: bytes | None) -> None:
+    event = message.event
+    delivered = _on_the_wire(stage, player, event)
+    index = delivered[-1].index if delivered else None
+    if payload is not None and event.payload != payload:
+        raise StepFailed(shown_payload(payload), f"{player.name} got {shown_payload(event.payload)}", trace_index=index)
+    for name in ("qos", "retain", "dup"):
+        wanted = getattr(step, name)
+        if wanted is None:
+            continue
+        told = getattr(event, name)
+        on_wire = [getattr(entry.packet, name) for entry in delivered]
+        # What the application cannot observe is looked at on the wire.
+        if (told is not None and told != wanted) or (told is None and wanted not in on_wire):
+            raise StepFailed(f"{name} {wanted}", f"it is {told if told is not None else on_wire}", trace_index=index)
+    if step.properties or step.without:
+        _check_message_properties(stage, step, event, delivered, index)
+
+
+def _check_message_properties(
+    stage: Stage, step: steps.Receive, event: MessageEvent, delivered: list[TraceEntry], index: int | None
+) -> None:
+    if stage.version is not Version.V5:
+        return
+    if event.properties is not None:
+        wrong = property_mismatch(step.properties, step.without, event.properties, stage.names)
+    else:
+        found = [entry.packet.properties for entry in delivered if isinstance(entry.packet, Publish)]
+        wrongs = [property_mismatch(step.properties, step.without, each, stage.names) for each in found]
+        wrong = None if None in wrongs else (wrongs or ["it is not on the wire"])[-1]
+    if wrong:
+        wanted = ", ".join([*step.properties, *(f"no {name}" for name in step.without)])
+        raise StepFailed(f"a message with {wanted}", wrong, trace_index=index)
+
+
+def _on_the_wire(stage: Stage, player: Player, event: MessageEvent) -> list[TraceEntry]:
+    """The PUBLISH packets that may have brought a message: same payload, same topic (or a topic alias)."""
+    return [
+        entry
+        for entry in stage.entries(player.name)
+        if isinstance(entry.packet, Publish)
+        and entry.sender is not Sender.CLIENT
+        and entry.delivered
+        and entry.packet.payload == event.payload
+        and entry.packet.topic in ("", event.topic)
+    ]
+
+
+def _message_time(stage: Stage, player: Player, message: Received) -> float:
+    """When a message came: on the wire where it is found there, because applications hear of it later."""
+    found = [entry.at for entry in _on_the_wire(stage, player, message.event) if entry.at <= message.at]
+    return found[-1] if found else message.at
+
+
+async def nothing(stage: Stage, step: steps.Nothing) -> Observed:
+    """No message for that long."""
+    player = await ready(stage, step.actor)
+    moment = stage.moment
+    topic = None if step.topic is None else stage.names.topic(step.topic)
+    await stage.rest_until(moment + step.seconds)
+    unwanted = next((m for m in player.inbox.messages if not m.taken and topic in (None, m.event.topic)), None)
+    if unwanted is not None:
+        what = f"{shown_payload(unwanted.event.payload)} on {stage.names.relative(unwanted.event.topic)!r}"
+        raise StepFailed(f"{player.name} to get nothing for {step.seconds:g} s", f"it got {what}")
+    return Observed(0.0, step.seconds, None)
+
+
+async def completed(stage: Stage, step: steps.Completed) -> Observed:
+    """Publishes left pending or cut off are reported as delivered."""
+    player = stage.players[step.actor]
+    moment = stage.moment
+    for _ in range(step.times):
+        delivery = next((each for each in player.deliveries if not each.claimed), None)
+        if delivery is None:
+            raise StepFailed("a publish still to be completed", f"{player.name} has none")
+        await _complete(stage, player, step, delivery, moment)
+    return Observed(step.after, step.within, stage.pace.now() - moment)
+
+
+async def _complete(stage: Stage, player: Player, step: steps.Completed, delivery: Delivery, moment: float) -> None:
+    delivery.claimed = True
+    done = await _seen_in_window(
+        stage, lambda: True if delivery.answer.done() else None, step.after, step.within, moment
+    )
+    if done is None:
+        await player.prove_alive()
+        raise StepFailed(
+            f"{player.name} to be told that {shown_payload(delivery.payload)} is delivered within {step.within:g} s",
+            "it was not",
+        )
+    answer = delivery.answer.result()
+    if isinstance(answer, ErrorEvent) and answer.error != "cut-off":
+        raise StepFailed(f"{shown_payload(delivery.payload)} to be delivered", f"{answer.error}: {answer.detail}")
+    seen = publish_answer(stage, player.name, delivery, 0)
+    if step.reason is not None and seen is not None and not reason_fits(step.reason, seen[1]):
+        raise StepFailed(
+            f"code {shown_reasons(step.reason)}", f"the broker said {shown_reasons(seen[1])}", trace_index=seen[0]
+        )
+
+
+async def reported(stage: Stage, step: steps.Reported) -> Observed:
+    """The application was told that its connection ended."""
+    player = stage.players[step.actor]
+    moment = stage.moment
+
+    def told() -> tuple[float, Disconnected] | None:
+        return next((each for each in player.inbox.endings if each[0] >= moment), None)
+
+    ending = await _seen_in_window(stage, told, step.after, step.within, moment)
+    if ending is None:
+        raise StepFailed(f"{player.name}'s application to be told of the end within {step.within:g} s", "it was not")
+    at, event = ending
+    _check_not_early("the report", at, step.after, moment)
+    if step.reason is not None and event.reason is not None and event.reason != step.reason:
+        raise StepFailed(f"reason {shown_reasons(step.reason)}", f"it was told {shown_reasons(event.reason)}")
+    return Observed(step.after, step.within, at - moment)
+
+
+# --- what is on the wire ----------------------------------------------------------------------------------------------
+
+
+async def wire(stage: Stage, step: steps.Wire) -> Observed:
+    """Packets on a link."""
+    moment = stage.moment
+    start = _start(stage, step)
+    at: float | None = None
+    if step.contains is not None:
+        at = await _wire_contains(stage, step, step.contains, start, moment)
+    elif step.exactly is not None:
+        at = await _wire_exactly(stage, step, step.exactly, start, moment)
+    else:
+        await _wire_never(stage, step, step.never or (), start, moment)
+    return Observed(step.after, step.within, None if at is None else at - moment)
+
+
+def _start(stage: Stage, step: steps.Wire) -> int:
+    if step.since == "start":
+        return 0
+    if step.since == "connect":
+        return stage.last_open(step.link)
+    if step.since == "cut":
+        fault = stage.trace.last_fault(step.link)
+        return 0 if fault is None else fault
+    return stage.marks[step.since]
+
+
+def _packets(stage: Stage, step: steps.Wire, start: int) -> Iterator[TraceEntry]:
+    """What the two sides sent. What was lost in the very cut one counts from is not part of what follows it."""
+    for entry in stage.entries(step.link, start):
+        if entry.packet is None or not entry.sent or step.sender not in (None, entry.sender.value):
+            continue
+        if step.since == "cut" and entry.fate is Fate.LOST:
+            continue
+        yield entry
+
+
+async def _wire_contains(
+    stage: Stage, step: steps.Wire, patterns: tuple[Pattern, ...], start: int, moment: float
+) -> float:
+    def found() -> bool | None:
+        return True if subsequence_gap(patterns, list(_packets(stage, step, start)), stage.names) is None else None
+
+    if await _seen_in_window(stage, found, step.after, step.within, moment) is None:
+        seen = list(_packets(stage, step, start))
+        gap = subsequence_gap(patterns, seen, stage.names)
+        missing = shown_pattern(patterns[gap or 0])
+        raise StepFailed(f"{missing} on the link of {step.link} within {step.within:g} s", f"there was {_listed(seen)}")
+    last = next(
+        entry for entry in reversed(list(_packets(stage, step, start))) if fits(patterns[-1], entry, stage.names)
+    )
+    _check_not_early(shown_pattern(patterns[-1]), last.at, step.after, moment, last.index)
+    return last.at
+
+
+async def _wire_exactly(
+    stage: Stage, step: steps.Wire, patterns: tuple[Pattern, ...], start: int, moment: float
+) -> float | None:
+    def counted() -> list[TraceEntry]:
+        return [entry for entry in _packets(stage, step, start) if counts_on_the_wire(entry, patterns)]
+
+    def enough() -> bool | None:
+        return True if len(counted()) >= len(patterns) else None
+
+    await _seen_in_window(stage, enough, step.after, step.within, moment)
+    await stage.rest_until(stage.pace.now() + GRACE_SECONDS)
+    seen = counted()
+    wrong = next(
+        (
+            place
+            for place, (pattern, entry) in enumerate(zip(patterns, seen, strict=False))
+            if not fits(pattern, entry, stage.names)
+        ),
+        None,
+    )
+    if wrong is None and len(seen) == len(patterns):
+        if seen:
+            _check_not_early("the last of them", seen[-1].at, step.after, moment, seen[-1].index)
+        return seen[-1].at if seen else None
+    place = wrong if wrong is not None else min(len(seen), len(patterns))
+    index = seen[place].index if place < len(seen) else None
+    wanted = ", ".join(shown_pattern(pattern) for pattern in patterns) or "nothing"
+    raise StepFailed(f"exactly {wanted} on the link of {step.link}", f"there was {_listed(seen)}", trace_index=index)
+
+
+async def _wire_never(stage: Stage, step: steps.Wire, patterns: tuple[Pattern, ...], start: int, moment: float) -> None:
+    await stage.rest_until(max(moment + step.after, stage.pace.now() + GRACE_SECONDS))
+    for entry in _packets(stage, step, start):
+        for pattern in patterns:
+            if fits(pattern, entry, stage.names):
+                raise StepFailed(
+                    f"no {shown_pattern(pattern)} on the link of {step.link}", "there was one", trace_index=entry.index
+                )
+
+
+def _listed(entries: list[TraceEntry], most: int = 12) -> str:
+    names = [entry.packet.type.name for entry in entries if entry.packet is not None]
+    shown = ", ".join(names[-most:]) or "nothing"
+    return f"... {shown}" if len(names) > most else shown
+
+
+async def closed(stage: Stage, step: steps.Closed) -> Observed:
+    """The network connection is closed by one side."""
+    moment = stage.moment
+    since = stage.action_index
+    ending = await _seen_in_window(stage, lambda: stage.closing(step.link, since), step.after, step.within, moment)
+    if ending is None:
+        raise StepFailed(
+            f"the link of {step.link} to be closed by the {step.by} within {step.within:g} s", "it stayed open"
+        )
+    if ending.sender.value != step.by:
+        raise StepFailed(
+            f"the link of {step.link} to be closed by the {step.by}",
+            f"the {ending.sender.value} closed it",
+            trace_index=ending.index,
+        )
+    _check_not_early("the end of the connection", ending.at, step.after, moment, ending.index)
+    if step.reason is not None and stage.version is Version.V5:
+        _check_closing_reason(stage, step, ending)
+    return Observed(step.after, step.within, ending.at - moment)
+
+
+def _check_closing_reason(stage: Stage, step: steps.Closed, ending: TraceEntry) -> None:
+    codes = [
+        entry.packet.reason
+        for entry in stage.entries(step.link)
+        if entry.connection == ending.connection
+        and isinstance(entry.packet, Disconnect | ConnAck)
+        and entry.sender.value == step.by
+        and entry.index < ending.index
+    ]
+    if not codes or not reason_fits(step.reason, codes[-1]):
+        raise StepFailed(
+            f"code {shown_reasons(step.reason)} before the end",
+            f"there was {shown_reasons(codes[-1] if codes else None)}",
+            trace_index=ending.index,
+        )
+
+
+async def stays_open(stage: Stage, step: steps.StaysOpen) -> Observed:
+    """The network connection is still there after that long."""
+    moment = stage.moment
+    await stage.rest_until(moment + step.seconds)
+    ending = stage.closing(step.link, stage.last_open(step.link))
+    if ending is not None and ending.kind is Kind.CLOSE:
+        raise StepFailed(
+            f"the link of {step.link} to stay open for {step.seconds:g} s",
+            f"the {ending.sender.value} closed it after {ending.at - moment:.3f} s",
+            trace_index=ending.index,
+        )
+    return Observed(0.0, step.seconds, None)
+
+
+OBSERVATIONS: dict[type[steps.AnyStep], Callable[[Stage, Any], Awaitable[Observed]]] = {
+    steps.Receive: receive,
+    steps.Nothing: nothing,
+    steps.Completed: completed,
+    steps.Reported: reported,
+    steps.Wire: wire,
+    steps.Closed: closed,
+    steps.StaysOpen: stays_open,
+}

@@ -1,0 +1,103 @@
+"""Keeps a cell's work and its waiting apart: for honest timings, and so that waiting cells overlap.
+
+Belongs here: the cell's clock, its stretches of waiting, how many cells of a worker work at once.
+Does not belong here: what is waited for.
+
+A new cell begins only while few others work, and while the scenario demands that time passes a cell does not count
+as working. So keep-alive cells wait side by side, and a cell's overhead is not inflated by its neighbours'. A cell that
+comes back from waiting goes on at once, whoever works: what it does next may be due at that very moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+LONG_SECONDS = 0.4
+"""A cell that waits longer than this is started early and fills others' time."""
+
+
+class Slots:
+    """Who may begin: at most `at_once` cells work, and at most `long_under_way` of those that wait long are under way.
+
+    Cells that wait long go first, so that the short ones fill the time in which they wait.
+    """
+
+    def __init__(self, at_once: int, long_under_way: int) -> None:
+        self._at_once = at_once
+        self._long_under_way = long_under_way
+        self._working = 0
+        self._long_cells: deque[asyncio.Future[None]] = deque()
+        self._short_cells: deque[asyncio.Future[None]] = deque()
+
+    async def begin(self, *, long: bool) -> None:
+        """Wait for room for one more cell, and count it as working."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        (self._long_cells if long else self._short_cells).append(turn)
+        self._give_turns()
+        await turn
+
+    def end(self, *, long: bool) -> None:
+        """The cell is over."""
+        self._long_under_way += long
+        self.rest()
+
+    def rest(self) -> None:
+        """The cell waits: somebody else may begin."""
+        self._working -= 1
+        self._give_turns()
+
+    def go_on(self) -> None:
+        """The cell works again, at once."""
+        self._working += 1
+
+    def _give_turns(self) -> None:
+        while self._working < self._at_once:
+            if self._long_cells and self._long_under_way > 0:
+                turn = self._long_cells.popleft()
+                self._long_under_way -= not turn.done()
+            elif self._short_cells:
+                turn = self._short_cells.popleft()
+            else:
+                return
+            if not turn.done():  # done means cancelled: the run is being ended
+                self._working += 1
+                turn.set_result(None)
+
+
+class Pace:
+    """The time account of one cell; `now()` is the clock of its trace."""
+
+    def __init__(self, slots: Slots, expected_wait_seconds: float = 0.0) -> None:
+        self._slots = slots
+        self._long = expected_wait_seconds > LONG_SECONDS
+        self._began = 0.0
+        self.waiting_seconds = 0.0
+
+    def now(self) -> float:
+        """Seconds since the cell began."""
+        return time.monotonic() - self._began
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """The whole cell, once there is room for it."""
+        await self._slots.begin(long=self._long)
+        self._began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._slots.end(long=self._long)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """A stretch in which the scenario demands that time passes."""
+        self._slots.rest()
+        since = time.monotonic()
+        try:
+            yield
+        finally:
+            self.waiting_seconds += time.monotonic() - since
+            self._slots.go_on()

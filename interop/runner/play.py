@@ -1,0 +1,275 @@
+"""Plays one cell from its first connection to its record.
+
+Belongs here: setting the stage, the run of the steps, the end, and the record.
+Does not belong here: what a verb does (`act`, `fault`, `observe`), how cells share a worker (`engine`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import time
+import traceback
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version as installed_version
+
+from interop.brokers.broker import BrokerFault, BrokerSpec, RunningBroker
+from interop.drivers.driver import DriverFault
+from interop.drivers.pool import DriverPool
+from interop.judge import judge
+from interop.runner.act import ACTS
+from interop.runner.cell import Cell
+from interop.runner.failures import SetupFailed, StepFailed, Unsupported
+from interop.runner.fault import FAULTS
+from interop.runner.known_failures import KnownFailures, explanation
+from interop.runner.matching import shown_payload
+from interop.runner.names import Names
+from interop.runner.observe import OBSERVATIONS
+from interop.runner.pace import Pace, Slots
+from interop.runner.player import Player
+from interop.runner.stage import GRACE_SECONDS, Stage
+from interop.runner.tracing import trace_records
+from interop.runner.verdict import REFERENCE_CLIENT, Outcome, judge_finding, step_finding, weigh
+from interop.scenario.steps import AnyStep, Observation
+from interop.tap.link import Link
+from interop.tap.trace import Trace
+from reference_broker.net.address import Transport
+from reference_broker.net.tls import TestCertificates
+from reports.record import Finding, Record, StepResult, Verdict
+
+CELL_LIMIT_SECONDS = 60.0
+"""A cell that is still under way after this long is ended: something hangs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What the cells of one worker share."""
+
+    drivers: DriverPool
+    brokers: dict[str, BrokerSpec]
+    known_failures: KnownFailures
+    certificates: Callable[[], TestCertificates]
+    slots: Slots
+
+
+@dataclass(slots=True)
+class Notes:
+    """What is gathered while a cell is played; nothing of it is lost when the cell breaks off."""
+
+    steps: list[StepResult] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    implementations: dict[str, str] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+    early_end: Outcome | None = None
+
+
+async def play(cell: Cell, workshop: Workshop) -> Record:
+    """Play a cell and give its record; whatever happens, there is one."""
+    pace = Pace(workshop.slots, cell.expected_wait_seconds)
+    trace = Trace(pace.now)
+    notes = Notes()
+    started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    async with pace.working():
+        try:
+            async with asyncio.timeout(CELL_LIMIT_SECONDS):
+                await _play_on_stage(cell, workshop, Stage(cell, Names(), pace, trace), notes)
+        except Unsupported as reason:
+            notes.early_end = Outcome(Verdict.UNSUPPORTED, str(reason), cell.clause.cites, "none")
+        except (SetupFailed, BrokerFault) as failure:
+            notes.early_end = Outcome(Verdict.SETUP_FAILED, str(failure), cell.clause.cites, "unknown")
+        except DriverFault as fault:
+            notes.log.append(fault.log)
+            notes.early_end = Outcome(Verdict.HARNESS_ERROR, f"adapter of {cell.client}: {fault}", (), "none")
+        except TimeoutError:
+            reason_text = f"the cell did not end within {CELL_LIMIT_SECONDS:g} s"
+            notes.early_end = Outcome(Verdict.HARNESS_ERROR, reason_text, (), "none")
+        except Exception as error:  # a bug of ours must cost one cell, not the run
+            notes.log.append(traceback.format_exc())
+            notes.early_end = Outcome(Verdict.HARNESS_ERROR, f"{type(error).__name__}: {error}", (), "none")
+        return _record(cell, workshop, pace, trace, notes, started_at)
+
+
+async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: Notes) -> None:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(stage.close)
+        broker = await stack.enter_async_context(_running_broker(cell, workshop, notes))
+        for name, actor in cell.loaded.scenario.actors.items():
+            client = cell.client if not stage.players else REFERENCE_CLIENT
+            driver = await workshop.drivers.acquire(client)
+            stack.push_async_callback(workshop.drivers.release, driver)
+            player = Player(name, actor, driver, began=time.monotonic() - stage.pace.now(), on_change=stage.changed.set)
+            stack.push_async_callback(player.close)
+            if not stage.players:
+                notes.implementations |= {"client": f"{driver.hello.client} {driver.hello.version}"}
+                _check_client_can(cell, player)
+            stage.players[name] = player
+            link = Link(
+                name,
+                upstream=broker.address(Transport(cell.transport)),
+                version=stage.version,
+                trace=stage.trace,
+                server_tls=workshop.certificates() if Transport(cell.transport).is_encrypted else None,
+            )
+            stack.push_async_callback(link.close)
+            stage.links[name] = link
+        try:
+            await _run_steps(cell, stage, notes)
+            notes.findings += [judge_finding(broken) for broken in judge(stage.trace, stage.version)]
+        finally:
+            notes.log += [
+                f"[{name}]\n{player.driver.log}" for name, player in stage.players.items() if player.driver.log
+            ]
+            notes.log += [f"[broker]\n{broker.log}"] if broker.log else []
+
+
+@asynccontextmanager
+async def _running_broker(cell: Cell, workshop: Workshop, notes: Notes) -> AsyncIterator[RunningBroker]:
+    spec = workshop.brokers[cell.broker]
+    settings = cell.loaded.scenario.broker
+    _check_broker_can(cell, spec)
+    broker = await spec.start(dict(settings), transport=Transport(cell.transport))
+    notes.implementations["broker"] = f"{broker.name} {broker.version}"
+    try:
+        yield broker
+    finally:
+        await broker.stop()
+
+
+def _check_broker_can(cell: Cell, spec: BrokerSpec) -> None:
+    scenario = cell.loaded.scenario
+    if unknown := sorted(set(scenario.broker) - set(spec.settings)):
+        raise Unsupported(f"{spec.name} cannot be configured with {', '.join(unknown)}")
+    _check_can(spec.name, cell, spec.versions, spec.transports, spec.unsupported)
+
+
+def _check_client_can(cell: Cell, player: Player) -> None:
+    hello = player.driver.hello
+    _check_can(hello.client, cell, hello.mqtt, hello.transports, hello.unsupported)
+
+
+def _check_can(
+    who: str, cell: Cell, versions: Sequence[str], transports: Sequence[str], unsupported: Sequence[str]
+) -> None:
+    if cell.mqtt not in versions:
+        raise Unsupported(f"{who} does not speak MQTT {cell.mqtt}")
+    if cell.transport not in transports:
+        raise Unsupported(f"{who} has no {cell.transport}")
+    if missing := [need for need in cell.loaded.scenario.needs if need in unsupported]:
+        raise Unsupported(f"{who} has no {', '.join(missing)}")
+
+
+# --- steps ------------------------------------------------------------------------------------------------------------
+
+
+async def _run_steps(cell: Cell, stage: Stage, notes: Notes) -> None:
+    chosen = dict(cell.steps())
+    failed = False
+    for place, text in enumerate(cell.loaded.step_texts):
+        line = cell.loaded.step_lines[place]
+        number = place + 1
+        if place not in chosen:
+            notes.steps.append(StepResult(number=number, text=text, line=line, status="skipped"))
+        elif failed:
+            notes.steps.append(StepResult(number=number, text=text, line=line, status="not-run"))
+        else:
+            failed = not await _run_step(cell, stage, notes, chosen[place], number)
+    if not failed:
+        await _check_the_end(cell, stage, notes)
+
+
+async def _run_step(cell: Cell, stage: Stage, notes: Notes, step: AnyStep, number: int) -> bool:
+    began = stage.pace.now()
+    window, observed_at, status = None, None, "failed"
+    try:
+        if isinstance(step, Observation):
+            observed = await OBSERVATIONS[type(step)](stage, step)
+            window, observed_at = (observed.after, observed.within), observed.at
+        else:
+            stage.begin_action()
+            await (ACTS | FAULTS)[type(step)](stage, step)
+        status = "passed"
+    except StepFailed as failure:
+        notes.findings.append(step_finding(cell, step, number, failure))
+    finally:
+        loaded = cell.loaded
+        notes.steps.append(
+            StepResult(
+                number=number,
+                text=loaded.step_texts[number - 1],
+                line=loaded.step_lines[number - 1],
+                status="passed" if status == "passed" else "failed",
+                at=round(began, 4),
+                seconds=round(stage.pace.now() - began, 4),
+                window=window,
+                observed_at=None if observed_at is None else round(observed_at, 4),
+            )
+        )
+    return status == "passed"
+
+
+async def _check_the_end(cell: Cell, stage: Stage, notes: Notes) -> None:
+    """Everything an actor receives must have been expected."""
+    await stage.rest_until(stage.pace.now() + GRACE_SECONDS)
+    last = cell.loaded.scenario.steps[-1]
+    for player in stage.players.values():
+        for message in player.inbox.messages:
+            if not message.taken:
+                what = f"{shown_payload(message.event.payload)} on {stage.names.relative(message.event.topic)!r}"
+                failure = StepFailed(f"no further message for {player.name}", f"it got {what}")
+                finding = step_finding(cell, last, len(cell.loaded.step_texts), failure)
+                notes.findings.append(finding.model_copy(update={"rule": "unexpected-message", "step": None}))
+                break
+
+
+# --- the record -------------------------------------------------------------------------------------------------------
+
+
+def _record(cell: Cell, workshop: Workshop, pace: Pace, trace: Trace, notes: Notes, started_at: str) -> Record:
+    outcome = notes.early_end or weigh(cell, notes.findings)
+    bad = outcome.verdict in {Verdict.FAIL, Verdict.WARN}
+    known = workshop.known_failures.entry_for(cell)
+    explained = (
+        workshop.known_failures.entry_that_explains(cell, (finding.rule for finding in notes.findings)) if bad else None
+    )
+    loaded = cell.loaded
+    seconds = pace.now()
+    return Record(
+        scenario=loaded.name,
+        title=loaded.scenario.title,
+        about=loaded.scenario.about,
+        area=loaded.area,
+        client=cell.client,
+        broker=cell.broker,
+        mqtt=cell.mqtt,
+        transport=cell.transport,
+        verdict=outcome.verdict,
+        reason=outcome.reason,
+        cites=outcome.cites,
+        level=cell.clause.level.value,
+        blame=outcome.blame,
+        seconds=round(seconds, 4),
+        waiting_seconds=round(pace.waiting_seconds, 4),
+        overhead_seconds=round(max(0.0, seconds - pace.waiting_seconds), 4),
+        started_at=started_at,
+        findings=tuple(notes.findings),
+        steps=tuple(notes.steps),
+        trace=trace_records(trace),
+        known_failure=explanation(explained) if explained else None,
+        unexpected_pass=known is not None and outcome.verdict is Verdict.PASS,
+        implementations=notes.implementations | _HARNESS,
+        log="\n".join(notes.log),
+        rerun=cell.rerun,
+    )
+
+
+def _harness_version() -> str:
+    try:
+        return installed_version("mqtt-interop")
+    except ModuleNotFoundError:
+        return "not installed"
+
+
+_HARNESS = {"harness": f"mqtt-interop {_harness_version()}", "python": platform.python_version()}

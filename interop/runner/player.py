@@ -1,0 +1,119 @@
+"""One actor of a cell, played by a driver: what it was asked, what its application was told.
+
+Belongs here: a driver's answers and events sorted into inboxes, and asking it something with bounded patience.
+Does not belong here: how a driver works (`interop.drivers`), what a verb asks for (`act`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from interop.drivers.contract import AnyCommand, AnyEvent, Disconnected, ErrorEvent, Hello, MessageEvent
+from interop.drivers.driver import Driver, DriverHung
+from interop.runner.failures import StepFailed, Unsupported
+from interop.scenario.model import Actor
+
+PATIENCE_SECONDS = 5.0
+"""How long a client may take to answer a command before the step fails."""
+
+ALIVE_SECONDS = 5.0
+"""How long an adapter may take to say that it is alive before it counts as hung."""
+
+
+@dataclass(slots=True)
+class Received:
+    """A message that reached the application; `taken` once a step expected it, `acked` once acknowledged by hand."""
+
+    at: float
+    event: MessageEvent
+    taken: bool = False
+    acked: bool = False
+
+
+@dataclass(slots=True)
+class Delivery:
+    """A publish that was handed over; its answer may be long in coming."""
+
+    topic: str
+    payload: bytes
+    answer: asyncio.Task[AnyEvent]
+    claimed: bool = False
+
+
+@dataclass(slots=True)
+class Inbox:
+    """What an application was told, in order."""
+
+    messages: list[Received] = field(default_factory=list)
+    endings: list[tuple[float, Disconnected]] = field(default_factory=list)
+
+
+class Player:
+    """An actor with its driver."""
+
+    def __init__(self, name: str, actor: Actor, driver: Driver, *, began: float, on_change: Callable[[], None]) -> None:
+        self.name = name
+        self.actor = actor
+        self.driver = driver
+        self.inbox = Inbox()
+        self.deliveries: list[Delivery] = []
+        self.connected = False
+        self.ever_connected = False
+        self._began = began
+        self._on_change = on_change
+        self._listen = asyncio.ensure_future(self._listen_to_driver())
+
+    async def close(self) -> None:
+        """Stop listening; the driver goes back to its pool."""
+        for task in (self._listen, *(delivery.answer for delivery in self.deliveries)):
+            task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await task
+
+    async def _listen_to_driver(self) -> None:
+        while True:
+            moment, event = await self.driver.events.get()
+            at = moment - self._began
+            if isinstance(event, MessageEvent):
+                self.inbox.messages.append(Received(at, event))
+            elif isinstance(event, Disconnected):
+                self.inbox.endings.append((at, event))
+                self.connected = False
+            self._on_change()
+
+    def hand_over(self, command: AnyCommand) -> asyncio.Task[AnyEvent]:
+        """Give the driver a command; the task is its answer."""
+        task: asyncio.Task[AnyEvent] = asyncio.ensure_future(self.driver.request(command, timeout_seconds=60.0))
+        task.add_done_callback(lambda _: self._on_change())
+        return task
+
+    async def ask(self, command: AnyCommand) -> AnyEvent:
+        """The answer to a command.
+
+        Raises Unsupported when the client cannot do it, StepFailed when no answer comes in time although the adapter is
+        alive, DriverFault (a harness error) when the adapter itself broke.
+        """
+        return await self.answer_of(self.hand_over(command), command.do)
+
+    async def answer_of(self, task: asyncio.Task[AnyEvent], what: str) -> AnyEvent:
+        """The answer a task stands for; raises like `ask`."""
+        done, _ = await asyncio.wait({task}, timeout=PATIENCE_SECONDS)
+        if not done:
+            await self.prove_alive()
+            task.cancel()
+            raise StepFailed(f"{self.name}'s {what} to be answered", f"nothing came within {PATIENCE_SECONDS:g} s")
+        answer = task.result()
+        if isinstance(answer, ErrorEvent) and answer.error == "unsupported":
+            raise Unsupported(f"{self.driver.hello.client} cannot {what}: {answer.detail or 'unsupported'}")
+        return answer
+
+    async def prove_alive(self) -> None:
+        """Raise DriverHung unless the adapter answers: only silence of a client is a finding, not of an adapter."""
+        hello = Hello(id=self.driver.next_id())
+        try:
+            await asyncio.wait_for(self.driver.request(hello, timeout_seconds=ALIVE_SECONDS), ALIVE_SECONDS)
+        except TimeoutError as error:
+            raise DriverHung(f"the adapter of {self.name} does not answer") from error

@@ -1,0 +1,96 @@
+"""What a cell comes to: the step that failed and the rules that were broken, weighed into one verdict.
+
+Belongs here: findings, blame, the verdict and its one-line reason.
+Does not belong here: playing the cell (`play`), the rules themselves (`interop.judge`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from interop.judge import Finding as Broken
+from interop.runner.cell import Cell
+from interop.runner.failures import StepFailed
+from interop.scenario.steps import AnyStep
+from reports.record import Finding, Verdict
+
+Level = Literal["must", "should", "may"]
+Blame = Literal["client", "broker", "both", "unknown", "none"]
+
+_VERDICT_BY_LEVEL = {"must": Verdict.FAIL, "should": Verdict.WARN, "may": Verdict.OBSERVED}
+_GRAVITY = {"must": 0, "should": 1, "may": 2}
+
+REFERENCE_CLIENT = "builtin"
+REFERENCE_BROKER = "reference"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The verdict with what the report says of it."""
+
+    verdict: Verdict
+    reason: str
+    cites: tuple[str, ...]
+    blame: Blame
+
+
+def step_finding(cell: Cell, step: AnyStep, number: int, failure: StepFailed) -> Finding:
+    """The finding for a step's expectation that did not hold; `number` is 1-based."""
+    return Finding(
+        source="step",
+        rule=str(getattr(step, "do", "end")),
+        level=(step.level or cell.clause.level).value,
+        blame=_blamed_for_steps(cell),
+        cites=step.cites if step.cites is not None else cell.clause.cites,
+        message=str(failure),
+        expected=failure.expected,
+        observed=failure.observed,
+        step=number,
+        trace_index=failure.trace_index,
+    )
+
+
+def judge_finding(broken: Broken) -> Finding:
+    """The finding for a rule of the judge."""
+    return Finding(
+        source="judge",
+        rule=broken.rule,
+        level=_level(str(broken.level)),
+        blame="client" if broken.blame.value == "client" else "broker",
+        cites=broken.cites,
+        message=f"{broken.link}: {broken.message}",
+        trace_index=broken.trace_index,
+    )
+
+
+def _level(text: str) -> Level:
+    return "must" if text == "must" else "should" if text == "should" else "may"
+
+
+def _blamed_for_steps(cell: Cell) -> Literal["client", "broker", "unknown"]:
+    """Who a failed step speaks of: the side it puts to the test, or the only one that is not our own reference."""
+    foreign_client, foreign_broker = cell.client != REFERENCE_CLIENT, cell.broker != REFERENCE_BROKER
+    if foreign_client != foreign_broker:
+        return "client" if foreign_client else "broker"
+    judged = cell.loaded.scenario.judges
+    return "unknown" if judged == "both" else judged
+
+
+def weigh(cell: Cell, findings: Sequence[Finding]) -> Outcome:
+    """The verdict that findings give: the gravest decides."""
+    clause = cell.clause
+    if not findings:
+        if clause.level == "may":
+            return Outcome(
+                Verdict.OBSERVED, "did as described, which the specification leaves open", clause.cites, "none"
+            )
+        return Outcome(Verdict.PASS, "", clause.cites, "none")
+    ordered = sorted(findings, key=lambda finding: _GRAVITY[finding.level])
+    gravest = ordered[0]
+    cites = tuple(dict.fromkeys(cite for each in ordered if each.level == gravest.level for cite in each.cites))
+    blamed = {each.blame for each in ordered if each.level == gravest.level}
+    blame: Blame = next(iter(blamed)) if len(blamed) == 1 else "both"
+    more = f" (and {len(ordered) - 1} more)" if len(ordered) > 1 else ""
+    return Outcome(_VERDICT_BY_LEVEL[gravest.level], gravest.message + more, cites, blame)
