@@ -9,6 +9,7 @@ error is its log. A command carries an `id`; exactly one event answers it and re
 not hold up the next command. `null` (or a field left out) means "this client cannot observe it", never "false".
 An adapter serves one client instance at a time: `reset` throws it away, network connection included, and makes the
 adapter as good as new. A second `connect` without `reset` uses the same client instance and its session state again.
+An adapter ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ class WillMessage(Message):
 
 
 class Connect(Command):
-    """Open a network connection and send CONNECT. Answered by `connected`, or by `error`.
+    """Open a network connection and send CONNECT. Answered by `connected`, or by `error` and no `disconnected`.
 
     `clean_start` is Clean Session in 3.x. `manual_ack`: PUBACK and PUBREC wait for `ack` commands.
     The client must not reconnect by itself and must not change the protocol version.
@@ -156,8 +157,9 @@ class Unsubscribe(Command):
 
 
 class Publish(Command):
-    """Publish one message. Answered by `published` when its flow is complete (at QoS 0: when it is handed to the network).
+    """Publish one message. Answered by `published` when its flow is complete (QoS 0: when it is handed to the network).
 
+    A PUBACK or PUBREC that says no is answered by the error `refused`, where the client tells its application.
     If the network connection goes away first, the answer stays due until a later connection completes the flow.
     """
 
@@ -193,13 +195,16 @@ class Disconnect(Command):
 
 
 class Drop(Command):
-    """Close the network connection at once, without DISCONNECT. Answered by `dropped`."""
+    """Close the network connection at once, without DISCONNECT. Answered by `dropped`; no `disconnected` follows it."""
 
     do: Literal["drop"] = "drop"
 
 
 class Reset(Command):
-    """Throw the client instance away and be ready for another. Answered by `ready`."""
+    """Throw the client instance away, without a word to the broker, and be ready for another. Answered by `ready`.
+
+    Commands without an answer are forgotten: nothing of the old instance may be written after `ready`.
+    """
 
     do: Literal["reset"] = "reset"
 
@@ -327,7 +332,8 @@ class Bye(Event):
 class ErrorEvent(Event):
     """A command did not succeed.
 
-    `unsupported`: the client cannot do this. `refused`: the broker said no, `reason` holds its code.
+    `unsupported`: the client, or the adapter, cannot do this; the answer to any verb it does not know.
+    `refused`: the broker said no; `reason` holds its code as the version in use writes it (5 or 135: not authorized).
     `cut-off`: the network connection ended before the answer. `failed`: anything else, see `detail`.
     """
 
@@ -354,6 +360,24 @@ AnyEvent = Annotated[
     | ErrorEvent,
     Field(discriminator="event"),
 ]
+
+ANSWERS: dict[str, type[Event]] = {
+    "hello": HelloEvent,
+    "connect": Connected,
+    "subscribe": Subscribed,
+    "unsubscribe": Unsubscribed,
+    "publish": Published,
+    "ack": Acked,
+    "auth": Authenticated,
+    "disconnect": Disconnected,
+    "drop": Dropped,
+    "reset": Ready,
+    "exit": Bye,
+}
+"""Each verb and the event that answers it, where `error` does not."""
+
+UNASKED = (MessageEvent, Disconnected)
+"""The events that come without an `id`."""
 
 COMMAND: TypeAdapter[AnyCommand] = TypeAdapter(AnyCommand)
 EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)

@@ -3,8 +3,8 @@
 Belongs here: everything that knows pytest and pytest-xdist.
 Does not belong here: playing cells (`engine`), which worker plays which (`schedule`), drawing reports (`reports`).
 
-Roles: the *controller* shows the table and writes the reports; *workers* play cells. Without pytest-xdist one process is
-both. A record is kept on disk the moment its cell is over, an interrupted run loses none.
+Roles: the *controller* shows the table and writes the reports; *workers* play cells. Without pytest-xdist one process
+is both. A record is kept on disk the moment its cell is over, so that an interrupted run loses none.
 """
 
 from __future__ import annotations

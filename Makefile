@@ -1,0 +1,55 @@
+# Everything a person types. Each target sets up what it needs, in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+EXPECTED := interop/expected_verdicts.csv
+OUT ?= compat
+BASE ?= python:3.11-slim-bookworm
+IMAGE ?= mqtt-interop
+
+.PHONY: help setup interop test check expected compare wheel image clean
+
+help:            ## this list
+	@grep -hE '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -t -s ':'
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "mqtt-interop needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@$(PYTHON) -m venv .venv || { echo "Python's venv module is missing (Debian: apt install python3-venv)"; exit 2; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+setup: $(INSTALLED)      ## the environment, in .venv
+
+interop: $(INSTALLED)    ## the compatibility matrix; options of pytest in ARGS
+	$(BIN)/pytest interop/ -n auto --out $(OUT) $(ARGS)
+
+test: $(INSTALLED)       ## the product's own tests
+	$(BIN)/pytest tests -n auto -q $(ARGS)
+
+check: $(INSTALLED)      ## style, types, import layers, scenario files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/mqtt-interop lint
+
+compare: $(INSTALLED)    ## verdicts of the last matrix against the committed expectation
+	$(BIN)/mqtt-interop diff $(EXPECTED) $(OUT)/results.jsonl
+
+expected: $(INSTALLED)   ## make the last matrix the expectation
+	$(BIN)/mqtt-interop diff --write $(EXPECTED) $(OUT)/results.jsonl
+
+wheel: $(INSTALLED)      ## a wheel in dist/, tried in a clean environment
+	rm -rf dist build/clean
+	$(BIN)/python -m build --wheel --outdir dist .
+	$(PYTHON) -m venv build/clean
+	build/clean/bin/pip install --quiet --disable-pip-version-check dist/*.whl
+	cd build/clean && bin/mqtt-interop --version && bin/mqtt-interop lint && \
+	  bin/mqtt-interop run --scenario 'delivery/*' --client builtin --client paho --out compat
+
+image: $(INSTALLED)      ## a container image; BASE names its base image
+	docker build --build-arg BASE=$(BASE) --tag $(IMAGE) $(BUILD_ARGS) .
+
+clean:           ## remove what was made
+	rm -rf .venv build dist compat .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
