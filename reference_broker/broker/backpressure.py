@@ -1,0 +1,83 @@
+"""Holding publishers back for subscribers that do not read, but not for ever.
+
+Belongs here: which links wait for which, and until when.
+Does not belong here: what is dropped meanwhile (`sending`), reading and writing (the adapter).
+
+A subscriber whose output piles up stops the publishers that feed it from being read, so that nothing is lost while it
+is merely slower. After `backpressure_seconds` it is left behind: its publishers go on, and what does not fit is dropped
+or queued within the bounds, until it has read everything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reference_broker.broker.broker import Broker
+    from reference_broker.broker.link import Link
+    from reference_broker.broker.timers import Timer
+
+_TOLERATED_BYTES = 512 * 1024
+"""Output a paused link may hold before publishers wait for it."""
+
+
+class _Congestion:
+    __slots__ = ("publishers", "timer")
+
+    def __init__(self) -> None:
+        self.publishers: set[Link] = set()
+        self.timer: Timer | None = None
+
+
+class Backpressure:
+    """Who waits for whom. `Link.reading_paused` is set and cleared here only."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._congested: dict[Link, _Congestion] = {}
+
+    def held(self, link: Link) -> None:
+        """More output is held for a link that does not read."""
+        if link.held_bytes <= min(_TOLERATED_BYTES, self._broker.config.outgoing_maximum_bytes):
+            return
+        congestion = self._congested.get(link)
+        if congestion is None:
+            congestion = self._congested[link] = _Congestion()
+            deadline = self._broker.now + self._broker.config.backpressure_seconds
+            congestion.timer = self._broker.timers.at(deadline, lambda _now: self._leave_behind(link))
+        publisher = self._broker.active_link
+        if publisher is link:
+            # It asks for more than it reads: it waits until it has read, however long that takes.
+            link.reading_paused = True
+        elif publisher is not None and congestion.timer is not None:
+            congestion.publishers.add(publisher)
+            publisher.reading_paused = True
+
+    def drained(self, link: Link) -> None:
+        """A link has read everything, or is closed."""
+        congestion = self._congested.pop(link, None)
+        if congestion is not None:
+            if congestion.timer is not None:
+                congestion.timer.cancel()
+            self._release(congestion)
+            self._reconsider(link)
+
+    def is_waiting(self, link: Link) -> bool:
+        """Whether a link is not read because of others."""
+        return any(link in congestion.publishers for congestion in self._congested.values())
+
+    def _leave_behind(self, link: Link) -> None:
+        congestion = self._congested[link]
+        congestion.timer = None  # nobody waits for it any more
+        self._release(congestion)
+
+    def _release(self, congestion: _Congestion) -> None:
+        waited, congestion.publishers = congestion.publishers, set()
+        for publisher in waited:
+            self._reconsider(publisher)
+
+    def _reconsider(self, link: Link) -> None:
+        if link.reading_paused and not self.is_waiting(link):
+            link.reading_paused = False
+            if link.keep_alive is not None:
+                link.keep_alive.packet_received(self._broker.now)  # the silence was ours

@@ -1,0 +1,184 @@
+"""The broker as one object: connections in, output and deadlines out, and the way of a message between sessions.
+
+Belongs here: what an adapter calls, and handing an accepted message to everybody who gets it.
+Does not belong here: the protocol of a connection (`link`), subscriptions (`routing`), sockets and clocks.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from reference_broker.broker.access import AccessControl
+from reference_broker.broker.backpressure import Backpressure
+from reference_broker.broker.config import BrokerConfig
+from reference_broker.broker.link import Link
+from reference_broker.broker.message import Delivery, Message
+from reference_broker.broker.retained import RetainedMessages
+from reference_broker.broker.routing import Router
+from reference_broker.broker.sessions import Session, Sessions
+from reference_broker.broker.shared import SharedSubscription
+from reference_broker.broker.timers import Timers
+from reference_broker.broker.wills import Wills
+from reference_broker.wire.types import QoS, ReasonCode
+
+_AT_MOST_ONCE = QoS.AT_MOST_ONCE
+
+
+class Broker:
+    """A broker without sockets or clock. Times are seconds of any clock that only goes forward.
+
+    An adapter calls `connect` for each accepted connection, feeds the link, writes what `take_output` returns after
+    each call, and calls `handle_timer` when `next_deadline` is reached. `log` takes one line for each rejected peer.
+    """
+
+    def __init__(self, config: BrokerConfig | None = None, *, seed: int | None = None) -> None:
+        """`seed` makes the client ids the broker assigns repeatable."""
+        self.config = config or BrokerConfig()
+        self.log: Callable[[str], None] = _log_nothing
+        self.now = 0.0
+        """The latest time the broker was told."""
+        self.timers = Timers()
+        self.access = AccessControl(self.config)
+        self.router = Router(self.access)
+        self.retained = RetainedMessages()
+        self.wills = Wills(self)
+        self.sessions = Sessions(self)
+        self.backpressure = Backpressure(self)
+        self.links: set[Link] = set()
+        self.link_count = 0
+        """Connected clients."""
+        self.active_link: Link | None = None
+        """Whose bytes are being read."""
+        self.dirty: list[Link] = []
+        """Links that may have output, in the order they got it."""
+        self._random = random.Random(seed)
+
+    # --- what the adapter calls --------------------------------------------------------------------------------------
+
+    def connect(self, now: float, peer: str = "") -> Link:
+        """A network connection was accepted; `peer` names it in the log."""
+        self.now = now
+        link = Link(self, now, peer)
+        self.links.add(link)
+        return link
+
+    def take_output(self) -> list[tuple[Link, bytes, bool]]:
+        """What to write since the last call: for each link its bytes, and whether to close it after them."""
+        output = []
+        dirty, self.dirty = self.dirty, []
+        for link in dirty:
+            taken = link.take_output()
+            if taken is not None:
+                data, close = taken
+                if data or close:
+                    output.append((link, data, close))
+        return output
+
+    def next_deadline(self) -> float | None:
+        """When `handle_timer` has something to do; None if never."""
+        return self.timers.next_deadline()
+
+    def handle_timer(self, now: float) -> None:
+        """Do what is due: keep alives, delayed wills, session and message expiry, timeouts."""
+        self.now = now
+        self.timers.run(now)
+
+    def shutdown(self, now: float) -> None:
+        """Close every connection, 5.0 ones with DISCONNECT 0x8B. [5.0 3.14.2.1]"""
+        self.now = now
+        for link in list(self.links):
+            link.disconnect(ReasonCode.SERVER_SHUTTING_DOWN, "the broker is shutting down", now)
+
+    # --- the way of a message ----------------------------------------------------------------------------------------
+
+    def accept(self, message: Message, now: float) -> ReasonCode:
+        """Take a published message over: retain it if asked, deliver it to all who subscribe. [5.0 MQTT-4.5.0-1]"""
+        kept = not message.retain or self._retain(message)
+        receivers = self._deliver(message, now)
+        message.forget_encoded()
+        if not kept:
+            return ReasonCode.QUOTA_EXCEEDED
+        if not receivers and self.config.no_matching_subscribers_reason:
+            return ReasonCode.NO_MATCHING_SUBSCRIBERS
+        return ReasonCode.SUCCESS
+
+    def deliver_shared(self, shared: SharedSubscription, message: Message, now: float) -> bool:
+        """Deliver to the one member whose turn it is; False when there is none. [5.0 4.8.2]"""
+        chosen = shared.choose(lambda session: self.access.may_receive(session.username, message.topic))
+        if chosen is None:
+            return False
+        retain = message.retain and chosen.retain_as_published
+        subscription_ids = (chosen.subscription_id,) if chosen.subscription_id else ()
+        qos = min(message.qos, chosen.qos)  # [5.0 MQTT-4.8.2-3]
+        self._deliver_to(chosen.session, message, qos, retain, subscription_ids, now, shared)
+        return True
+
+    def _deliver(self, message: Message, now: float) -> int:
+        """Deliver to all who subscribe; how many there are."""
+        route = self.router.route(message.topic)
+        receivers = 0
+        for anybody in route.targets:
+            session = anybody.session
+            target = anybody.own if session.client_id == message.publisher else anybody
+            if target is None:
+                continue
+            receivers += 1
+            qos = min(message.qos, target.qos)  # [5.0 MQTT-3.8.4-8]
+            # RETAIN goes on only to who asked for it. [3.1.1 MQTT-3.3.1-9, 5.0 MQTT-3.3.1-12, MQTT-3.3.1-13]
+            retain = message.retain and target.retain_as_published
+            self._deliver_to(session, message, qos, retain, target.subscription_ids, now)
+        for shared in route.shared:
+            receivers += self.deliver_shared(shared, message, now)
+        return receivers
+
+    def _deliver_to(
+        self,
+        session: Session,
+        message: Message,
+        qos: QoS,
+        retain: bool,
+        subscription_ids: tuple[int, ...],
+        now: float,
+        shared: SharedSubscription | None = None,
+    ) -> None:
+        link = session.link
+        if link is not None and link.sender is not None:
+            if qos == _AT_MOST_ONCE:
+                link.sender.send_qos0(message, retain, subscription_ids, now)
+            else:
+                link.sender.deliver(Delivery(message, qos, retain, subscription_ids, shared), now)
+        elif qos != _AT_MOST_ONCE or self.config.queue_qos0_offline:
+            session.enqueue(Delivery(message, qos, retain, subscription_ids, shared), self.config, now)
+
+    def _retain(self, message: Message) -> bool:
+        """Keep or clear the topic's retained message; False when there is no room. [5.0 MQTT-3.3.1-5 to -8]"""
+        if not self.config.retain_available:
+            return True
+        if not message.payload:
+            self.retained.clear(message.topic)
+            return True
+        limit = self.config.retained_maximum_messages
+        if limit is not None and len(self.retained) >= limit and self.retained.get(message.topic) is None:
+            return False
+        self.retained.set(message)
+        if message.expires_at is not None:
+            self.timers.at(message.expires_at, lambda _now: self._expire_retained(message))
+        return True
+
+    def _expire_retained(self, message: Message) -> None:
+        if self.retained.get(message.topic) is message:
+            self.retained.clear(message.topic)
+
+    # --- small things ------------------------------------------------------------------------------------------------
+
+    def new_client_id(self) -> str:
+        """A client id no session has. [5.0 MQTT-3.1.3-6, MQTT-3.2.2-16]"""
+        while True:
+            client_id = f"{self.config.assigned_client_id_prefix}{self._random.getrandbits(64):016x}"
+            if client_id not in self.sessions:
+                return client_id
+
+
+def _log_nothing(_line: str) -> None:
+    pass

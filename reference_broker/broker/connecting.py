@@ -1,0 +1,111 @@
+"""CONNECT: whether the client is let in. [3.1.1 3.1.4, 5.0 3.1.4]
+
+Belongs here: the checks of a CONNECT, in order.
+Does not belong here: the exchange of AUTH packets (`authenticating`), or the answer (`accepting`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reference_broker.broker import authenticating
+from reference_broker.broker.accepting import REASON_CODES, accept, refuse
+from reference_broker.broker.access import Authentication
+from reference_broker.broker.config import BrokerConfig
+from reference_broker.broker.sending import Sender
+from reference_broker.wire.packets import Connect, Will
+from reference_broker.wire.properties import Properties
+from reference_broker.wire.types import ConnectReturnCode, ReasonCode, Version
+
+if TYPE_CHECKING:
+    from reference_broker.broker.link import Link
+
+_LONGEST_CLIENT_ID_31 = 23
+
+
+class Refused(Exception):
+    """This CONNECT is well-formed and not accepted; `reason` is the 5.0 code."""
+
+    def __init__(self, reason: int, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+def on_connect(link: Link, packet: Connect, now: float) -> None:
+    """Accept a client, begin to authenticate it, or refuse it."""
+    config = link.broker.config
+    link.version = packet.version
+    link.client_id = packet.client_id
+    link.connect = packet
+    link.sender = Sender(link, packet.version, config, packet.properties)
+    try:
+        _check(link, packet)
+        method_name = packet.properties.authentication_method
+        if method_name is None:
+            if not link.broker.access.may_connect(packet.username, packet.password):
+                raise Refused(ReasonCode.BAD_USER_NAME_OR_PASSWORD, "bad user name or password")
+        else:
+            method = link.broker.access.method(method_name)
+            if method is None:  # [5.0 MQTT-4.12.0-1]
+                raise Refused(ReasonCode.BAD_AUTHENTICATION_METHOD, f"no authentication method {method_name!r}")
+            link.authentication = Authentication(method)
+    except Refused as refusal:
+        refuse(link, refusal.reason, str(refusal), now)
+        return
+    if link.authentication is None:
+        accept(link, now, None)
+    else:
+        authenticating.begin(link, now)
+
+
+# --- checks ----------------------------------------------------------------------------------------------------------
+
+
+def _check(link: Link, connect: Connect) -> None:
+    config = link.broker.config
+    if config.refuse_connect is not None:
+        reason = REASON_CODES.get(ConnectReturnCode(config.refuse_connect)) if config.refuse_connect <= 5 else None
+        raise Refused(reason or config.refuse_connect, "this broker is told to refuse every client")
+    _check_client_id(connect, config)
+    if connect.will is not None:
+        _check_will(link, connect.will, connect)
+    if config.maximum_connections is not None and link.broker.link_count >= config.maximum_connections:
+        existing = link.broker.sessions.get(connect.client_id) if connect.client_id else None
+        if existing is None or existing.link is None:
+            raise Refused(ReasonCode.QUOTA_EXCEEDED, f"{config.maximum_connections} clients are connected")
+
+
+def _check_client_id(connect: Connect, config: BrokerConfig) -> None:
+    version, client_id = connect.version, connect.client_id
+    if not client_id:
+        if version is Version.V31:  # 1 to 23 characters, clean session or not [3.1 MQTT31-5]
+            raise Refused(ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, "empty client id")
+        if version is Version.V311 and not connect.clean_start:  # [3.1.1 MQTT-3.1.3-8]
+            raise Refused(ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, "empty client id with a session to be kept")
+        if not config.allow_empty_client_id:
+            raise Refused(ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, "empty client id")
+    elif version is Version.V31 and config.enforce_client_id_length_31 and len(client_id) > _LONGEST_CLIENT_ID_31:
+        raise Refused(ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, f"client id of {len(client_id)} characters")
+
+
+def _check_will(link: Link, will: Will, connect: Connect) -> None:
+    config = link.broker.config
+    if will.qos > config.maximum_qos:  # [5.0 MQTT-3.2.2-12]
+        raise Refused(ReasonCode.QOS_NOT_SUPPORTED, f"will of QoS {int(will.qos)}")
+    if will.retain and not config.retain_available and connect.version is Version.V5:  # [5.0 MQTT-3.2.2-13]
+        raise Refused(ReasonCode.RETAIN_NOT_SUPPORTED, "retained will")
+    if config.validate_payload_format and not is_payload_well_formed(will.payload, will.properties):
+        raise Refused(ReasonCode.PAYLOAD_FORMAT_INVALID, "will payload is not the UTF-8 it is said to be")
+    if not link.broker.access.may_publish(connect.username, will.topic):
+        raise Refused(ReasonCode.NOT_AUTHORIZED, f"will topic {will.topic!r} is not allowed")
+
+
+def is_payload_well_formed(payload: bytes, properties: Properties) -> bool:
+    """Whether a payload is UTF-8 if its Payload Format Indicator says so. [5.0 3.3.2.3.2]"""
+    if properties.payload_format_indicator != 1:
+        return True
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,307 @@
+"""The protocol state of one network connection.
+
+Belongs here: cutting bytes into packets, which packet is allowed when, how a connection ends, and its output buffer.
+Does not belong here: what each packet does (`connecting`, `publishing`, `subscribing`, `authenticating`), sockets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any
+
+from reference_broker.broker import accepting, authenticating, connecting, publishing, subscribing
+from reference_broker.broker.access import Authentication
+from reference_broker.broker.sending import Sender
+from reference_broker.broker.sessions import Session
+from reference_broker.session.flow_control import ReceiveQuota
+from reference_broker.session.keep_alive import ServerKeepAlive
+from reference_broker.session.topic_aliases import InboundAliases
+from reference_broker.wire.decode import Reader
+from reference_broker.wire.errors import ProtocolError, RemoteError
+from reference_broker.wire.packets import Connect, Disconnect, Packet, PingReq
+from reference_broker.wire.sender import Sender as Side
+from reference_broker.wire.types import PacketType, ReasonCode, Version
+
+if TYPE_CHECKING:
+    from reference_broker.broker.broker import Broker
+    from reference_broker.broker.timers import Timer
+
+_PINGRESP = b"\xd0\x00"
+
+
+class Phase(Enum):
+    """How far a connection has come."""
+
+    AWAITING_CONNECT = auto()
+    AUTHENTICATING = auto()
+    CONNECTED = auto()
+    CLOSED = auto()
+
+
+class Link:
+    """One accepted connection; an adapter moves its bytes and tells it the time.
+
+    `reading_paused` asks the adapter to read no more until it is False again, which it looks up after each
+    `Broker.take_output`. `writing_paused` is what the adapter said last.
+    """
+
+    __slots__ = (
+        "_dirty",
+        "_output",
+        "_reader",
+        "_timer",
+        "authentication",
+        "broker",
+        "client_id",
+        "close_requested",
+        "connect",
+        "held_bytes",
+        "inbound_aliases",
+        "keep_alive",
+        "peer",
+        "phase",
+        "reading_paused",
+        "receive_quota",
+        "sender",
+        "session",
+        "version",
+        "writing_paused",
+    )
+
+    def __init__(self, broker: Broker, now: float, peer: str) -> None:
+        self.broker = broker
+        self.peer = peer
+        self.phase = Phase.AWAITING_CONNECT
+        self.version: Version | None = None
+        self.client_id: str | None = None
+        self.connect: Connect | None = None
+        """The CONNECT being authenticated, and afterwards what is still needed of it."""
+        self.session: Session | None = None
+        self.sender: Sender | None = None
+        self.authentication: Authentication | None = None
+        self.keep_alive: ServerKeepAlive | None = None
+        self.receive_quota: ReceiveQuota | None = None
+        self.inbound_aliases: InboundAliases | None = None
+        self.reading_paused = False
+        self.writing_paused = False
+        self.held_bytes = 0
+        """Output waiting because writing is paused."""
+        self.close_requested = False
+        self._output: list[bytes] = []
+        self._dirty = False
+        self._reader = Reader(maximum_packet_size=broker.config.maximum_packet_size, sender=Side.CLIENT)
+        deadline = now + broker.config.connect_timeout_seconds
+        self._timer: Timer | None = broker.timers.at(deadline, self._connect_overdue)
+
+    # --- what the adapter calls --------------------------------------------------------------------------------------
+
+    def receive_data(self, data: bytes, now: float) -> None:
+        """Take bytes from the peer; never raises for what a peer can send. Nothing happens once the link is closed."""
+        self.broker.now = now
+        self.broker.active_link = self
+        try:
+            self._reader.feed(data)
+            while self.phase is not Phase.CLOSED and (packet := self._reader.next_packet()) is not None:
+                self.handle(packet, now)
+        except RemoteError as error:
+            self.fail(error, now)
+        finally:
+            self.broker.active_link = None
+
+    def connection_lost(self, now: float) -> None:
+        """The network connection is gone without DISCONNECT, or after this side closed it."""
+        self.broker.now = now
+        self.end(now, publish_will=True)
+        self._output.clear()
+
+    def pause_writing(self) -> None:
+        """The adapter's buffer is full: hold output back, within bounds."""
+        self.writing_paused = True
+
+    def resume_writing(self) -> None:
+        """The adapter's buffer has drained: `Broker.take_output` has what was held back."""
+        self.writing_paused = False
+        self.held_bytes = 0
+        self.broker.backpressure.drained(self)
+        if self._output:
+            self._mark_dirty()
+        if self.sender is not None and self.phase is Phase.CONNECTED:
+            self.sender.pump(self.broker.now)
+
+    # --- packets in --------------------------------------------------------------------------------------------------
+
+    def handle(self, packet: Packet, now: float) -> None:
+        """Let one packet have its effect; raises RemoteError when it is not allowed now."""
+        handler = HANDLERS.get((self.phase, packet.type))
+        if handler is None:
+            raise self._unexpected(packet)
+        if self.keep_alive is not None:
+            self.keep_alive.packet_received(now)
+        handler(self, packet, now)
+
+    def _unexpected(self, packet: Packet) -> ProtocolError:
+        if packet.type is PacketType.CONNECT:
+            label = Version(self.version or Version.V5).label
+            return ProtocolError("a second CONNECT", f"{label} MQTT-3.1.0-2" if label != "3.1" else "3.1 MQTT31-23")
+        if self.phase is Phase.AUTHENTICATING:
+            return ProtocolError(f"{packet.type.name} before CONNACK", "5.0 MQTT-3.1.2-30")
+        return ProtocolError(f"{packet.type.name} from a client", "")
+
+    def parts(self) -> tuple[Session, Sender]:
+        """Session and sender, which a connected link always has."""
+        assert self.session is not None
+        assert self.sender is not None
+        return self.session, self.sender
+
+    # --- packets out -------------------------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Append whole packets to the output."""
+        self._output.append(data)
+        if not self._dirty:
+            self._mark_dirty()
+        if self.writing_paused:
+            self.held_bytes += len(data)
+            self.broker.backpressure.held(self)
+
+    def is_overfull(self) -> bool:
+        """Whether the peer is so far behind that messages are dropped (QoS 0) or wait in the session."""
+        return self.held_bytes >= self.broker.config.outgoing_maximum_bytes and self.writing_paused
+
+    def take_output(self) -> tuple[bytes, bool] | None:
+        """What to write and whether to close afterwards; None while writing is paused."""
+        self._dirty = False
+        if self.writing_paused and not self.close_requested:
+            return None
+        output = self._output
+        data = output[0] if len(output) == 1 else b"".join(output)
+        output.clear()
+        return data, self.close_requested
+
+    def _mark_dirty(self) -> None:
+        self._dirty = True
+        self.broker.dirty.append(self)
+
+    # --- the end -----------------------------------------------------------------------------------------------------
+
+    def fail(self, error: RemoteError, now: float) -> None:
+        """The peer broke the protocol: say so if that can be said, close. [5.0 MQTT-4.13.1-1, 3.1.1 MQTT-4.8.0-1]"""
+        cause = f"{error} [{error.statement}]" if error.statement else str(error)
+        self.log(cause)
+        if self.phase is Phase.AWAITING_CONNECT or self.phase is Phase.AUTHENTICATING:
+            accepting.answer_failed(self, error, self._reader.take_rest())
+            self.end(now, publish_will=False)
+        else:
+            self.disconnect(error.reason, cause, now)
+
+    def disconnect(self, reason: ReasonCode, text: str, now: float, *, publish_will: bool = True) -> None:
+        """Close from this side, in 5.0 with a DISCONNECT that says why."""
+        if self.phase is Phase.CLOSED:
+            return
+        if self.writing_paused:
+            # The peer does not read: let go of what it would not get, so that the last packet has room.
+            self._output.clear()
+        if self.version is Version.V5 and self.sender is not None and self.phase is Phase.CONNECTED:
+            self.sender.send(Disconnect(reason, self.sender.diagnostics(PacketType.DISCONNECT, text)))
+        self.end(now, publish_will=publish_will)
+
+    def end(self, now: float, *, publish_will: bool) -> None:
+        """Close without another packet and leave the session; a second call does nothing."""
+        if self.phase is Phase.CLOSED:
+            return
+        self.phase = Phase.CLOSED
+        self.close_requested = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.broker.backpressure.drained(self)
+        self.broker.links.discard(self)
+        if not self._dirty:
+            self._mark_dirty()
+        session, self.session = self.session, None
+        self.sender = None
+        if session is not None:
+            self.broker.link_count -= 1
+            self.broker.sessions.leave(session, now, publish_will=publish_will)
+
+    def log(self, what: str) -> None:
+        """One line about this peer."""
+        self.broker.log(f"{self.peer or 'peer'}, client id {self.client_id!r}: {what}")
+
+    # --- time --------------------------------------------------------------------------------------------------------
+
+    def connected(self, now: float, keep_alive: int) -> None:
+        """CONNACK was sent: stop waiting for CONNECT, begin to watch the keep alive. [5.0 3.1.4]"""
+        self.phase = Phase.CONNECTED
+        assert self._timer is not None
+        self._timer.cancel()
+        self._timer = None
+        if keep_alive:
+            self.keep_alive = ServerKeepAlive(keep_alive, now)
+            self._watch_keep_alive()
+
+    def _watch_keep_alive(self) -> None:
+        assert self.keep_alive is not None
+        deadline = self.keep_alive.deadline()
+        assert deadline is not None
+        self._timer = self.broker.timers.at(deadline, self._keep_alive_due)
+
+    def _keep_alive_due(self, now: float) -> None:
+        """The timer is not moved by each packet: it looks when it fires, and goes on if there was one."""
+        assert self.keep_alive is not None
+        if self.broker.backpressure.is_waiting(self):
+            self.keep_alive.packet_received(now)  # its silence is ours: we do not read
+        if self.keep_alive.is_overdue(now):
+            self.log("keep alive timeout")
+            # As if the network had failed. [3.1.1 MQTT-3.1.2-24, 5.0 MQTT-3.1.2-22]
+            self.disconnect(ReasonCode.KEEP_ALIVE_TIMEOUT, "keep alive timeout", now)
+        else:
+            self._watch_keep_alive()
+
+    def _connect_overdue(self, now: float) -> None:
+        self.log(
+            "no complete CONNECT in time" if self.phase is Phase.AWAITING_CONNECT else "authentication not in time"
+        )
+        self.end(now, publish_will=False)
+
+
+# --- the small handlers ----------------------------------------------------------------------------------------------
+
+
+def _on_pingreq(link: Link, _packet: PingReq, _now: float) -> None:
+    link.write(_PINGRESP)  # [5.0 MQTT-3.12.4-1]
+
+
+def _on_disconnect(link: Link, packet: Disconnect, now: float) -> None:
+    interval = packet.properties.session_expiry_interval
+    if interval is not None and link.session is not None:
+        assert link.connect is not None
+        if interval and not link.connect.properties.session_expiry_interval:
+            raise ProtocolError("DISCONNECT gives a session an expiry it did not have", "5.0 3.14.2.2.2")
+        link.session.expiry_interval = min(interval, link.broker.config.session_expiry_maximum)
+    # Anything but 0x00 leaves the will to be published. [5.0 3.1.2.5, MQTT-3.14.4-3]
+    link.end(now, publish_will=packet.reason != ReasonCode.SUCCESS)
+
+
+def _on_acknowledgement(link: Link, packet: Any, now: float) -> None:
+    assert link.sender is not None
+    link.sender.acknowledged(packet, now)
+
+
+HANDLERS: dict[tuple[Phase, PacketType], Callable[[Link, Any, float], None]] = {
+    (Phase.AWAITING_CONNECT, PacketType.CONNECT): connecting.on_connect,
+    (Phase.AUTHENTICATING, PacketType.AUTH): authenticating.on_auth_before_connack,
+    (Phase.AUTHENTICATING, PacketType.DISCONNECT): _on_disconnect,
+    (Phase.CONNECTED, PacketType.PUBLISH): publishing.on_publish,
+    (Phase.CONNECTED, PacketType.PUBREL): publishing.on_pubrel,
+    (Phase.CONNECTED, PacketType.PUBACK): _on_acknowledgement,
+    (Phase.CONNECTED, PacketType.PUBREC): _on_acknowledgement,
+    (Phase.CONNECTED, PacketType.PUBCOMP): _on_acknowledgement,
+    (Phase.CONNECTED, PacketType.SUBSCRIBE): subscribing.on_subscribe,
+    (Phase.CONNECTED, PacketType.UNSUBSCRIBE): subscribing.on_unsubscribe,
+    (Phase.CONNECTED, PacketType.PINGREQ): _on_pingreq,
+    (Phase.CONNECTED, PacketType.DISCONNECT): _on_disconnect,
+    (Phase.CONNECTED, PacketType.AUTH): authenticating.on_auth,
+}
+"""Which packet is allowed in which phase, and what it does. What is not here is a protocol error."""

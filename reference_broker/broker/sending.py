@@ -1,0 +1,222 @@
+"""The outgoing half of one connection: what leaves now, what waits, what is dropped. [5.0 3.3.4, 4.9]
+
+Belongs here: the client's Receive Maximum, Maximum Packet Size, Topic Alias Maximum and Request Problem Information,
+and moving messages from the session's queue into flight.
+Does not belong here: the QoS automata (`session.delivery`), the queue's bounds (`sessions`), sockets.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reference_broker.broker.config import BrokerConfig
+from reference_broker.broker.message import Delivery, Message
+from reference_broker.broker.sessions import Session
+from reference_broker.session.flow_control import DEFAULT_RECEIVE_MAXIMUM, SendQuota
+from reference_broker.session.topic_aliases import OutboundAliases
+from reference_broker.wire.encode import encode
+from reference_broker.wire.packets import Packet, PingReq, PingResp, PubAck, PubComp, Publish, PubRec
+from reference_broker.wire.properties import NO_PROPERTIES, Properties
+from reference_broker.wire.types import PacketType, QoS, Version
+
+if TYPE_CHECKING:
+    from reference_broker.broker.link import Link
+
+_AT_MOST_ONCE = QoS.AT_MOST_ONCE
+
+
+class Sender:
+    """Sends to one connected client, within the limits its CONNECT announced."""
+
+    __slots__ = (
+        "_aliases",
+        "_config",
+        "_link",
+        "_quota",
+        "_resend",
+        "_session",
+        "_uncharged",
+        "_wants_problem_information",
+        "maximum_packet_size",
+        "version",
+    )
+
+    def __init__(self, link: Link, version: Version, config: BrokerConfig, announced: Properties) -> None:
+        """`announced` are the properties of CONNECT, `NO_PROPERTIES` for 3.x."""
+        self._link = link
+        self._config = config
+        self._session: Session | None = None
+        self.version = version
+        self.maximum_packet_size = announced.maximum_packet_size
+        self._wants_problem_information = announced.request_problem_information != 0
+        self._quota = SendQuota(min(announced.receive_maximum or DEFAULT_RECEIVE_MAXIMUM, config.maximum_inflight))
+        alias_maximum = min(announced.topic_alias_maximum or 0, config.outgoing_topic_alias_maximum)
+        self._aliases = OutboundAliases(alias_maximum) if alias_maximum else None
+        self._resend: deque[Publish] | None = None
+        self._uncharged: set[int] | None = None
+
+    # --- packets other than PUBLISH ----------------------------------------------------------------------------------
+
+    def send(self, packet: Packet) -> bool:
+        """Send a packet now; one too large goes without diagnostics, or not at all (False).
+
+        [5.0 MQTT-3.1.2-24, MQTT-3.2.2-19, MQTT-3.2.2-20]
+        """
+        data = encode(packet, self.version)
+        limit = self.maximum_packet_size
+        if limit is not None and len(data) > limit:
+            bare = without_diagnostics(packet)
+            data = encode(bare, self.version)
+            if len(data) > limit:
+                return False
+        self._link.write(data)
+        return True
+
+    def diagnostics(self, packet_type: PacketType, text: str) -> Properties:
+        """A Reason String for a failure, where version, configuration and client allow it. [5.0 MQTT-3.1.2-29]"""
+        if self.version < Version.V5 or not self._config.reason_strings:
+            return NO_PROPERTIES
+        if not self._wants_problem_information and packet_type not in (PacketType.CONNACK, PacketType.DISCONNECT):
+            return NO_PROPERTIES
+        return Properties(reason_string=text)
+
+    # --- messages ----------------------------------------------------------------------------------------------------
+
+    def begin(self, session: Session, now: float, *, resumed: bool) -> None:
+        """Start delivering a session's messages, those in flight first. [5.0 MQTT-4.4.0-1]"""
+        self._session = session
+        if resumed:
+            self._resend = deque()
+            for packet in session.outbound.resume():
+                if isinstance(packet, Publish):
+                    self._resend.append(packet)
+                    continue
+                # PUBREL never waits for quota [5.0 MQTT-3.3.4-10], but its message still occupies the client.
+                if not self._quota.take():
+                    self._uncharged = self._uncharged or set()
+                    self._uncharged.add(packet.packet_id)
+                self.send(packet)
+        self.pump(now)
+
+    def send_qos0(self, message: Message, retain: bool, subscription_ids: tuple[int, ...], now: float) -> None:
+        """Send a QoS 0 message now, or drop it when the client does not keep up."""
+        if self._link.is_overfull():
+            return
+        data = message.encoded_qos0(self.version, retain, subscription_ids, now)
+        if self.maximum_packet_size is not None and len(data) > self.maximum_packet_size:
+            return  # [5.0 MQTT-3.1.2-25]
+        if self._aliases is not None:
+            properties = message.properties_for(self.version, subscription_ids, now)
+            publish = Publish(message.topic, message.payload, _AT_MOST_ONCE, retain, properties=properties)
+            data = self._encode_with_alias(publish, data)
+        self._link.write(data)
+
+    def deliver(self, delivery: Delivery, now: float) -> None:
+        """Send a message now if nothing waits before it and the quota allows, else let it wait in the session."""
+        session = self._the_session()
+        if session.queue or self._resend or not self._may_send():
+            session.enqueue(delivery, self._config, now)
+        else:
+            self._start(delivery, now)
+
+    def pump(self, now: float) -> None:
+        """Send what waits, as far as quota and the client's reading allow."""
+        session = self._the_session()
+        while self._resend and self._may_send():
+            publish = self._resend.popleft()
+            assert publish.packet_id is not None
+            if publish.packet_id in session.outbound:  # it may have been acknowledged meanwhile
+                self._quota.take()
+                self._put_in_flight(self._refreshed(publish, now))
+        while session.queue and self._may_send():
+            delivery = session.dequeue()
+            if not delivery.message.is_expired(now):  # [5.0 MQTT-3.3.2-5]
+                self._start(delivery, now)
+
+    def acknowledged(self, packet: PubAck | PubRec | PubComp, now: float) -> None:
+        """Take an acknowledgement: answer it, free what it frees. [5.0 4.3.2, 4.3.3]"""
+        session = self._the_session()
+        outcome = session.outbound.acknowledge(packet)
+        if outcome.answer is not None:
+            self.send(outcome.answer)
+        if outcome.completed is not None:
+            session.inflight.pop(outcome.completed, None)
+            if self._uncharged is not None and outcome.completed in self._uncharged:
+                self._uncharged.discard(outcome.completed)
+            else:
+                self._quota.give_back()
+            if session.queue or self._resend:
+                self.pump(now)
+
+    def _start(self, delivery: Delivery, now: float) -> None:
+        publish = delivery.publish(self.version, now)
+        if delivery.qos == _AT_MOST_ONCE:  # one that was queued for an absent client
+            self._put_in_flight(publish)
+            return
+        if self._is_too_large(publish):
+            return  # as if it had been delivered [5.0 MQTT-3.1.2-25]
+        session = self._the_session()
+        numbered = session.outbound.send(publish)
+        assert numbered.packet_id is not None
+        session.inflight[numbered.packet_id] = delivery
+        self._quota.take()
+        self._put_in_flight(numbered)
+
+    def _put_in_flight(self, publish: Publish) -> None:
+        data = encode(publish, self.version)
+        if self.maximum_packet_size is not None and len(data) > self.maximum_packet_size:
+            self._discard(publish)
+            return
+        if self._aliases is not None:
+            data = self._encode_with_alias(publish, data)
+        self._link.write(data)
+
+    def _encode_with_alias(self, publish: Publish, plain: bytes) -> bytes:
+        """The packet with a topic alias, or as it is where setting the alias would make it too large."""
+        assert self._aliases is not None
+        if self.maximum_packet_size is not None and len(plain) + _ALIAS_SIZE > self.maximum_packet_size:
+            return plain
+        return encode(self._aliases.apply(publish), self.version)
+
+    def _discard(self, publish: Publish) -> None:
+        """A re-sent message too large for the client's new limit counts as delivered. [5.0 MQTT-3.1.2-25]"""
+        if publish.packet_id is None:
+            return
+        session = self._the_session()
+        settled = PubAck(publish.packet_id) if publish.qos == QoS.AT_LEAST_ONCE else PubRec(publish.packet_id, 0x80)
+        session.outbound.acknowledge(settled)
+        session.inflight.pop(publish.packet_id, None)
+        self._quota.give_back()
+
+    def _refreshed(self, publish: Publish, now: float) -> Publish:
+        """A re-sent PUBLISH in the client's present version and with the expiry that is left."""
+        assert publish.packet_id is not None
+        delivery = self._the_session().inflight.get(publish.packet_id)
+        if delivery is None:
+            return publish
+        properties = delivery.message.properties_for(self.version, delivery.subscription_ids, now)
+        return replace(publish, properties=properties)
+
+    def _is_too_large(self, publish: Publish) -> bool:
+        limit = self.maximum_packet_size
+        return limit is not None and len(encode(replace(publish, packet_id=1), self.version)) > limit
+
+    def _may_send(self) -> bool:
+        return self._quota.available > 0 and not self._link.is_overfull()
+
+    def _the_session(self) -> Session:
+        assert self._session is not None, "messages flow only after begin()"
+        return self._session
+
+
+_ALIAS_SIZE = 8
+"""Most bytes a topic alias adds: three of its own, and two more for each length that grows by them."""
+
+
+def without_diagnostics(packet: Packet) -> Packet:
+    """The packet without Reason String and User Property, which may not make it too large. [5.0 MQTT-3.4.2-2]"""
+    if isinstance(packet, PingReq | PingResp):
+        return packet
+    return replace(packet, properties=replace(packet.properties, reason_string=None, user_property=()))

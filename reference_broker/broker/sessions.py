@@ -1,0 +1,173 @@
+"""Sessions: what the broker keeps under a client id, and for how long. [3.1.1 3.1.2.4, 4.1, 5.0 4.1]
+
+Belongs here: the state of one session with its bounded queue, and its life: opened, resumed, left, ended.
+Does not belong here: sending (`sending`), will messages (`wills`), or the packets that connect.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from reference_broker.broker.config import NO_LIMIT, BrokerConfig, DropPolicy
+from reference_broker.broker.message import Delivery
+from reference_broker.session.delivery import Inbound, Outbound
+from reference_broker.wire.packets import Will
+from reference_broker.wire.types import QoS, Version
+
+if TYPE_CHECKING:
+    from reference_broker.broker.broker import Broker
+    from reference_broker.broker.link import Link
+    from reference_broker.broker.routing import Subscribed
+    from reference_broker.broker.timers import Timer
+
+
+class Session:
+    """All that outlives a connection for one client id. [5.0 4.1]
+
+    `inflight` holds what each packet identifier of `outbound` stands for, `queue` what waits to be sent.
+    `expiry_interval` is in seconds after the connection's end: 0 for none, `NO_LIMIT` for ever.
+    """
+
+    __slots__ = (
+        "client_id",
+        "expiry_interval",
+        "expiry_timer",
+        "inbound",
+        "inflight",
+        "link",
+        "outbound",
+        "queue",
+        "queued_bytes",
+        "subscriptions",
+        "username",
+        "version",
+        "will",
+        "will_timer",
+    )
+
+    def __init__(self, client_id: str, version: Version) -> None:
+        self.client_id = client_id
+        self.version = version
+        self.username: str | None = None
+        self.expiry_interval = 0
+        self.link: Link | None = None
+        self.subscriptions: dict[str, Subscribed] = {}
+        self.outbound = Outbound(version)
+        self.inbound = Inbound(version)
+        self.inflight: dict[int, Delivery] = {}
+        self.queue: deque[Delivery] = deque()
+        self.queued_bytes = 0
+        self.will: Will | None = None
+        self.expiry_timer: Timer | None = None
+        self.will_timer: Timer | None = None
+
+    def set_version(self, version: Version) -> None:
+        """The client may return with another version of the protocol."""
+        self.version = self.outbound.version = self.inbound.version = version
+
+    def enqueue(self, delivery: Delivery, config: BrokerConfig, now: float) -> None:
+        """Let a message wait, within the bounds: past them the configured policy says which one is dropped."""
+        size = len(delivery.message.payload)
+        if self._is_full(size, config):
+            self._drop_expired(now)
+        while self._is_full(size, config):
+            if config.queue_drop_policy is DropPolicy.NEWEST or not self.queue:
+                return
+            self.dequeue()
+        self.queue.append(delivery)
+        self.queued_bytes += size
+
+    def dequeue(self) -> Delivery:
+        """Take the message that waited longest."""
+        delivery = self.queue.popleft()
+        self.queued_bytes -= len(delivery.message.payload)
+        return delivery
+
+    def _is_full(self, size: int, config: BrokerConfig) -> bool:
+        return len(self.queue) >= config.queue_maximum_messages or self.queued_bytes + size > config.queue_maximum_bytes
+
+    def _drop_expired(self, now: float) -> None:
+        self.queue = deque(delivery for delivery in self.queue if not delivery.message.is_expired(now))
+        self.queued_bytes = sum(len(delivery.message.payload) for delivery in self.queue)
+
+
+class Sessions:
+    """All sessions of a broker by client id. [5.0 MQTT-3.1.3-2]"""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._by_client_id: dict[str, Session] = {}
+
+    def __contains__(self, client_id: object) -> bool:
+        return client_id in self._by_client_id
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._by_client_id.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_client_id)
+
+    def get(self, client_id: str) -> Session | None:
+        """The session of a client id."""
+        return self._by_client_id.get(client_id)
+
+    def open(self, client_id: str, version: Version, clean_start: bool, now: float) -> tuple[Session, bool]:
+        """The session for a new connection, and whether it was there before. [5.0 MQTT-3.1.2-4 to -6]
+
+        Whoever was connected with this client id must have been disconnected before (`leave`), so that a session that
+        ends with its connection is gone and a delayed will is waiting.
+        """
+        session = self._by_client_id.get(client_id)
+        if session is not None and clean_start:
+            self.end(session, now)
+            session = None
+        if session is not None:
+            _cancel(session)
+            session.will = None  # back before the will was due [5.0 MQTT-3.1.3-9]
+            session.set_version(version)
+            return session, True
+        session = self._by_client_id[client_id] = Session(client_id, version)
+        return session, False
+
+    def leave(self, session: Session, now: float, *, publish_will: bool) -> None:
+        """The connection is over: the session ends now, later, or never. [5.0 3.1.2.11.2]"""
+        session.link = None
+        self._broker.wills.connection_closed(session, now, publish_will=publish_will)
+        interval = session.expiry_interval
+        if interval == 0:
+            self.end(session, now)
+        elif interval != NO_LIMIT:
+            session.expiry_timer = self._broker.timers.at(now + interval, lambda at: self.end(session, at))
+
+    def end(self, session: Session, now: float) -> None:
+        """Discard the session's state; its will, if still waiting, is published. [5.0 MQTT-4.1.0-2, MQTT-3.1.2-8]"""
+        _cancel(session)
+        self._by_client_id.pop(session.client_id, None)
+        self._broker.router.remove_session(session)
+        self._hand_over_shared(session, now)
+        self._broker.wills.session_ended(session, now)
+
+    def _hand_over_shared(self, session: Session, now: float) -> None:
+        """Offer other members what the session leaves undelivered of shared subscriptions. [5.0 4.8.2]
+
+        QoS 1 messages in flight and all that had not been sent yet; a QoS 2 message in flight goes to nobody else.
+        [5.0 MQTT-4.8.2-5]
+        """
+        undelivered = [d for d in session.inflight.values() if d.qos == QoS.AT_LEAST_ONCE]
+        undelivered += session.queue
+        session.inflight.clear()
+        session.queue.clear()
+        session.queued_bytes = 0
+        session.outbound.drop_all()
+        for delivery in undelivered:
+            if delivery.shared is not None:
+                self._broker.deliver_shared(delivery.shared, delivery.message, now)
+
+
+def _cancel(session: Session) -> None:
+    for timer in (session.expiry_timer, session.will_timer):
+        if timer is not None:
+            timer.cancel()
+    session.expiry_timer = session.will_timer = None

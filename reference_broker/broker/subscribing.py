@@ -1,0 +1,153 @@
+"""SUBSCRIBE and UNSUBSCRIBE. [3.1.1 3.8 to 3.11, 5.0 3.8 to 3.11]
+
+Belongs here: what is granted, the answers, and the retained messages a subscription brings.
+Does not belong here: the store of subscriptions (`routing`), well-formed filters (the wire checked them).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reference_broker.broker.message import Delivery
+from reference_broker.broker.topic_tree import has_wildcard
+from reference_broker.wire.errors import ProtocolError
+from reference_broker.wire.packets import SubAck, Subscribe, Subscription, UnsubAck, Unsubscribe
+from reference_broker.wire.properties import NO_PROPERTIES
+from reference_broker.wire.topics import split_shared
+from reference_broker.wire.types import (
+    SUBACK_FAILURE,
+    PacketType,
+    QoS,
+    ReasonCode,
+    RetainHandling,
+    Version,
+)
+
+if TYPE_CHECKING:
+    from reference_broker.broker.link import Link
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One topic filter of a SUBSCRIBE; `share` is None unless it is shared, `bare` the filter without its share."""
+
+    options: Subscription
+    share: str | None
+    bare: str
+    subscription_id: int
+
+
+def on_subscribe(link: Link, packet: Subscribe, now: float) -> None:
+    """Handle each filter as if it came alone, answer all in one SUBACK. [5.0 MQTT-3.8.4-1, MQTT-3.8.4-5]"""
+    session, sender = link.parts()
+    requests = [_request(link, options, packet) for options in packet.subscriptions]
+    _check_available(link, requests)
+    if link.version is Version.V5 and packet.packet_id in session.inbound:
+        reasons = [int(ReasonCode.PACKET_IDENTIFIER_IN_USE)] * len(requests)
+        sender.send(SubAck(packet.packet_id, tuple(reasons)))
+        return
+    reasons, retained = [], []
+    for request in requests:
+        reason = _refusal(link, request)
+        if reason is not None:
+            reasons.append(_failure(link, reason, request.options))
+            continue
+        granted = QoS(min(request.options.qos, link.broker.config.granted_qos_maximum, link.broker.config.maximum_qos))
+        is_new = link.broker.router.subscribe(
+            session, request.options, granted, request.subscription_id, request.share, request.bare
+        )
+        reasons.append(int(granted))
+        if _brings_retained(request, is_new):
+            retained.append((request, granted))
+    worst = max(reasons)
+    properties = NO_PROPERTIES
+    if worst >= SUBACK_FAILURE:
+        properties = sender.diagnostics(PacketType.SUBACK, "not every topic filter is allowed")
+    sender.send(SubAck(packet.packet_id, tuple(reasons), properties))
+    for request, granted in retained:
+        _send_retained(link, request, granted, now)
+
+
+def on_unsubscribe(link: Link, packet: Unsubscribe, _now: float) -> None:
+    """Remove exactly these filters; always answered. [5.0 MQTT-3.10.4-1, MQTT-3.10.4-4, MQTT-3.10.4-5]"""
+    session, sender = link.parts()
+    if link.version is not Version.V5:
+        for topic_filter in packet.topic_filters:
+            link.broker.router.unsubscribe(session, topic_filter)
+        sender.send(UnsubAck(packet.packet_id))
+        return
+    if packet.packet_id in session.inbound:
+        reasons = [ReasonCode.PACKET_IDENTIFIER_IN_USE] * len(packet.topic_filters)
+    else:
+        reasons = [
+            ReasonCode.SUCCESS
+            if link.broker.router.unsubscribe(session, topic_filter)
+            else ReasonCode.NO_SUBSCRIPTION_EXISTED
+            for topic_filter in packet.topic_filters
+        ]
+    sender.send(UnsubAck(packet.packet_id, tuple(map(int, reasons))))
+
+
+def _request(link: Link, options: Subscription, packet: Subscribe) -> _Request:
+    share, bare = None, options.topic_filter
+    if link.version is Version.V5:  # in 3.x `$share/...` is a filter like any other
+        share, bare = split_shared(options.topic_filter)
+    subscription_id = packet.properties.subscription_identifier
+    return _Request(options, share, bare, subscription_id[0] if subscription_id else 0)
+
+
+def _check_available(link: Link, requests: list[_Request]) -> None:
+    """A 5.0 client was told what is not available; asking for it is a protocol error. [5.0 3.2.2.3.11 to .13]"""
+    if link.version is not Version.V5:
+        return
+    config = link.broker.config
+    for request in requests:
+        if request.subscription_id and not config.subscription_identifier_available:
+            reason = ReasonCode.SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED
+            raise ProtocolError("SUBSCRIBE with a subscription identifier", "5.0 3.2.2.3.12", reason)
+        if request.share is not None and not config.shared_subscription_available:
+            reason = ReasonCode.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED
+            raise ProtocolError("SUBSCRIBE with a shared filter", "5.0 3.2.2.3.13", reason)
+        if has_wildcard(request.bare) and not config.wildcard_subscription_available:
+            reason = ReasonCode.WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED
+            raise ProtocolError("SUBSCRIBE with a wildcard", "5.0 3.2.2.3.11", reason)
+
+
+def _refusal(link: Link, request: _Request) -> ReasonCode | None:
+    """Why one filter is not granted, or None."""
+    session, _ = link.parts()
+    if not link.broker.access.may_subscribe(session.username, request.bare):
+        link.log(f"not allowed to subscribe to {request.options.topic_filter!r}")
+        return ReasonCode.NOT_AUTHORIZED
+    if has_wildcard(request.bare) and not link.broker.config.wildcard_subscription_available:
+        return ReasonCode.WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED  # [3.1.1 MQTT-3.8.3-2]
+    return None
+
+
+def _failure(link: Link, reason: ReasonCode, options: Subscription) -> int:
+    """How each version says no: 3.1 cannot, so the subscription is granted and stays silent. [3.1 MQTT31-7]"""
+    if link.version is Version.V5:
+        return int(reason)
+    return SUBACK_FAILURE if link.version is Version.V311 else int(options.qos)
+
+
+def _brings_retained(request: _Request, is_new: bool) -> bool:
+    """Whether retained messages follow. [5.0 MQTT-3.3.1-9 to -11, 4.8.2, 3.1.1 MQTT-3.8.4-3]"""
+    if request.share is not None:
+        return False
+    handling = request.options.retain_handling
+    return handling is RetainHandling.SEND or (handling is RetainHandling.SEND_IF_NEW and is_new)
+
+
+def _send_retained(link: Link, request: _Request, granted: QoS, now: float) -> None:
+    session, sender = link.parts()
+    access = link.broker.access
+    subscription_ids = (request.subscription_id,) if request.subscription_id else ()
+    for message in link.broker.retained.match(request.bare, now):
+        if request.options.no_local and message.publisher == session.client_id:
+            continue  # [5.0 MQTT-3.8.3-3]
+        if access.may_receive(session.username, message.topic):
+            qos = min(message.qos, granted)
+            # RETAIN is 1 whatever Retain As Published says. [5.0 3.3.1.3, 3.1.1 MQTT-3.3.1-8]
+            sender.deliver(Delivery(message, qos, retain=True, subscription_ids=subscription_ids), now)

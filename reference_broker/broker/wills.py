@@ -1,0 +1,50 @@
+"""Will messages: when one is published, and when not. [3.1.1 3.1.2.5, 5.0 3.1.2.5, 3.1.3.2]
+
+Belongs here: the decision at each end of a connection or session, and the message that results.
+Does not belong here: whether a CONNECT's will is acceptable (`connecting`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reference_broker.broker.message import Message
+
+if TYPE_CHECKING:
+    from reference_broker.broker.broker import Broker
+    from reference_broker.broker.sessions import Session
+
+
+class Wills:
+    """Publishes the wills of a broker's sessions, each at most once. [5.0 MQTT-3.1.2-10]"""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    def connection_closed(self, session: Session, now: float, *, publish_will: bool) -> None:
+        """Publish, delay or discard the will; `publish_will` is False after a normal DISCONNECT. [5.0 MQTT-3.14.4-3]"""
+        if session.will is None:
+            return
+        if not publish_will:
+            session.will = None
+            return
+        delay = min(session.will.properties.will_delay_interval or 0, session.expiry_interval)
+        if delay == 0:
+            self.publish(session, now)
+        else:
+            session.will_timer = self._broker.timers.at(now + delay, lambda at: self.publish(session, at))
+
+    def session_ended(self, session: Session, now: float) -> None:
+        """The session's end comes before the delay's: publish now. [5.0 3.1.3.2.2]"""
+        self.publish(session, now)
+
+    def publish(self, session: Session, now: float) -> None:
+        """Publish the will if it is still there, and forget it. [5.0 MQTT-3.1.2-8, MQTT-3.1.2-10]"""
+        will, session.will = session.will, None
+        if will is None:
+            return
+        # Its lifetime begins with its publication; the delay is not for subscribers. [5.0 3.1.3.2.4, table 2-4]
+        properties = replace(will.properties, will_delay_interval=None)
+        message = Message(will.topic, will.payload, will.qos, will.retain, properties, now, session.client_id)
+        self._broker.accept(message, now)

@@ -1,0 +1,238 @@
+"""A broker in virtual time with clients made of packets: no sockets, no clock, no client library."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from reference_broker.broker import Broker, BrokerConfig, Link
+from reference_broker.wire.decode import Reader
+from reference_broker.wire.encode import encode
+from reference_broker.wire.packets import (
+    ConnAck,
+    Connect,
+    Disconnect,
+    Packet,
+    PubAck,
+    PubComp,
+    Publish,
+    PubRec,
+    PubRel,
+    SubAck,
+    Subscribe,
+    Subscription,
+    UnsubAck,
+    Unsubscribe,
+    Will,
+)
+from reference_broker.wire.properties import Properties
+from reference_broker.wire.sender import Sender
+from reference_broker.wire.types import QoS, Version
+
+P = TypeVar("P", bound=Packet)
+V31, V311, V5 = Version.V31, Version.V311, Version.V5
+ALL_VERSIONS = (V31, V311, V5)
+FOREVER = 0xFFFFFFFF
+
+
+class World:
+    """One broker, its clients and the time."""
+
+    def __init__(self, broker: Broker | None = None, **settings: Any) -> None:
+        self.broker = broker or Broker(BrokerConfig(**settings), seed=1)
+        self.now = 1000.0
+        self.log: list[str] = []
+        self.broker.log = self.log.append
+        self.clients: dict[Link, Client] = {}
+
+    def client(self, client_id: str = "", version: Version = V5, **connect: Any) -> Client:
+        """A client that has connected; `connect` are fields of CONNECT or properties."""
+        client = Client(self, client_id, version)
+        client.connect(**connect)
+        return client
+
+    def raw(self, version: Version = V5) -> Client:
+        """A client whose connection is open and has sent nothing."""
+        client = Client(self, "raw", version)
+        client.open()
+        return client
+
+    def collect(self) -> None:
+        """Give the clients what the broker has written."""
+        while output := self.broker.take_output():
+            for link, data, close in output:
+                client = self.clients.get(link)
+                if client is not None:
+                    client.take_bytes(data, close)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, stopping at every deadline on the way."""
+        end = self.now + seconds
+        while (deadline := self.broker.next_deadline()) is not None and deadline <= end:
+            self.now = max(self.now, deadline)
+            self.broker.handle_timer(self.now)
+            self.collect()
+        self.now = end
+
+
+class Client:
+    """One end of a connection: sends what it is told, keeps what it gets, answers nothing by itself."""
+
+    def __init__(self, world: World, client_id: str, version: Version) -> None:
+        self.world = world
+        self.client_id = client_id
+        self.version = version
+        self.inbox: list[Packet] = []
+        self.wire = b""
+        self.closed = True
+        self.automatic = False
+        self._ids = itertools.count(1)
+
+    def open(self) -> None:
+        """A new network connection."""
+        self.link = self.world.broker.connect(self.world.now, f"peer-{self.client_id}")
+        self.world.clients[self.link] = self
+        self.reader = Reader(self.version, sender=Sender.SERVER)
+        self.closed = False
+        self.wire = b""
+
+    def connect(self, *, expect: int = 0, **fields: Any) -> ConnAck:
+        """Open a connection and send CONNECT; the CONNACK has the expected reason."""
+        self.open()
+        self.send(self.connect_packet(**fields))
+        connack = self.inbox.pop(0)
+        assert isinstance(connack, ConnAck), connack
+        assert connack.reason == expect, connack
+        self.connack = connack
+        return connack
+
+    def connect_packet(self, **fields: Any) -> Connect:
+        """CONNECT with these fields; others are properties."""
+        properties = {key: fields.pop(key) for key in list(fields) if key not in Connect.__dataclass_fields__}
+        if properties:
+            fields["properties"] = Properties(**properties)
+        return Connect(**{"version": self.version, "client_id": self.client_id, **fields})
+
+    def send(self, *packets: Packet) -> None:
+        """Send packets in one read."""
+        self.send_bytes(b"".join(encode(packet, self.version) for packet in packets))
+
+    def send_bytes(self, data: bytes) -> None:
+        """Send bytes in one read."""
+        self.link.receive_data(data, self.world.now)
+        self.world.collect()
+
+    def take_bytes(self, data: bytes, close: bool) -> None:
+        """The broker wrote."""
+        assert not self.closed, "the broker wrote after it closed"
+        self.wire += data
+        self.reader.feed(data)
+        for packet in self.reader:
+            self.inbox.append(packet)
+            if self.automatic:
+                self.acknowledge(packet)
+        self.closed = close
+
+    def acknowledge(self, packet: Packet) -> None:
+        """Answer as a client does."""
+        answer: Packet | None = None
+        if isinstance(packet, Publish) and packet.packet_id is not None:
+            answer = PubAck(packet.packet_id) if packet.qos == QoS.AT_LEAST_ONCE else PubRec(packet.packet_id)
+        elif isinstance(packet, PubRel):
+            answer = PubComp(packet.packet_id)
+        if answer is not None:
+            self.link.receive_data(encode(answer, self.version), self.world.now)
+
+    def drop(self) -> None:
+        """The network connection breaks."""
+        self.closed = True
+        self.link.connection_lost(self.world.now)
+        self.world.collect()
+
+    def disconnect(self, reason: int = 0, **properties: Any) -> None:
+        """DISCONNECT, and the end of the connection."""
+        self.send(Disconnect(reason, Properties(**properties)))
+        assert self.closed
+        self.drop()
+
+    def take(self) -> list[Packet]:
+        """What arrived since last asked."""
+        taken, self.inbox = self.inbox, []
+        return taken
+
+    def expect(self, kind: type[P]) -> P:
+        """The one packet that arrived, of this kind."""
+        packets = self.take()
+        assert len(packets) == 1, packets
+        assert isinstance(packets[0], kind), packets
+        return packets[0]
+
+    def messages(self) -> list[Publish]:
+        """The PUBLISH packets that arrived; nothing else did."""
+        packets = self.take()
+        assert all(isinstance(packet, Publish) for packet in packets), packets
+        return packets  # type: ignore[return-value]
+
+    def payloads(self) -> list[bytes]:
+        """The payloads of the PUBLISH packets that arrived; nothing else did."""
+        return [message.payload for message in self.messages()]
+
+    def subscribe(
+        self, *filters: str | Subscription, qos: int = 0, identifier: int | None = None, **options: Any
+    ) -> SubAck:
+        """SUBSCRIBE, and the SUBACK; retained messages stay in the inbox."""
+        subscriptions = tuple(
+            f if isinstance(f, Subscription) else Subscription(f, QoS(qos), **options) for f in filters
+        )
+        properties = Properties(subscription_identifier=(identifier,) if identifier else ())
+        self.send(Subscribe(self.next_id(), subscriptions, properties))
+        return self._pick(SubAck)
+
+    def unsubscribe(self, *filters: str) -> UnsubAck:
+        """UNSUBSCRIBE, and the UNSUBACK."""
+        self.send(Unsubscribe(self.next_id(), filters))
+        return self._pick(UnsubAck)
+
+    def publish(
+        self, topic: str, payload: bytes = b"", qos: int = 0, *, retain: bool = False, **properties: Any
+    ) -> Packet | None:
+        """PUBLISH, completed at QoS 1 and 2; returns PUBACK or PUBREC."""
+        packet_id = self.next_id() if qos else None
+        self.send(Publish(topic, payload, QoS(qos), retain, False, packet_id, Properties(**properties)))
+        if not qos:
+            return None
+        if qos == 1:
+            return self._pick(PubAck)
+        pubrec = self._pick(PubRec)
+        if pubrec.reason < 0x80:
+            self.send(PubRel(pubrec.packet_id))
+            self._pick(PubComp)
+        return pubrec
+
+    def next_id(self) -> int:
+        """A packet identifier not used before."""
+        return next(self._ids)
+
+    def _pick(self, kind: type[P]) -> P:
+        for position, packet in enumerate(self.inbox):
+            if isinstance(packet, kind):
+                del self.inbox[position]
+                return packet
+        raise AssertionError(f"no {kind.__name__} in {self.inbox}")
+
+
+def kept(version: Version) -> dict[str, Any]:
+    """CONNECT fields for a session that is kept."""
+    return {"clean_start": False, **({"session_expiry_interval": FOREVER} if version is V5 else {})}
+
+
+def will(
+    topic: str = "gone", payload: bytes = b"will", qos: int = 0, *, retain: bool = False, **properties: Any
+) -> Will:
+    """A will."""
+    return Will(topic, payload, QoS(qos), retain, Properties(**properties))
+
+
+__all__ = ["ALL_VERSIONS", "FOREVER", "V5", "V31", "V311", "Callable", "Client", "World", "kept", "replace", "will"]
