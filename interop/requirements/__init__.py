@@ -1,0 +1,1 @@
+"""What the three specifications demand, statement by statement, in our own words."""

@@ -1,0 +1,84 @@
+"""The numbered statements of MQTT 3.1, 3.1.1 and 5.0, as tables to look things up in.
+
+Belongs here: reading the tables (`mqtt31.csv`, `mqtt311.csv`, `mqtt5.csv`), and their one lookup.
+Does not belong here: who cites a statement (`interop.scenario`, `interop.judge`), whether it holds.
+
+The same number means different things in 3.1.1 and 5.0, so every lookup names the version. Ids `MQTT-s-n` are those of
+the specifications' appendix B. The 3.1 specification has no numbers, and some sentences of the others have none either:
+`MQTT31-n`, `MQTT311-U-n` and `MQTT5-U-n` are ours.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass, fields
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal, cast
+
+Role = Literal["client", "server", "both"]
+Level = Literal["must", "should", "may"]
+Kind = Literal["wire", "network", "internal"]
+TestableBy = Literal["broker-under-test", "client-under-test", "both", "not-observable"]
+
+_TABLES = {"3.1": "mqtt31.csv", "3.1.1": "mqtt311.csv", "5.0": "mqtt5.csv"}
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement of one version; `summary` is a paraphrase.
+
+    `role` is who is obliged. `kind`: `wire` can be decided from packets, `network` needs a connection's end as well,
+    `internal` cannot be seen from outside. `testable_by` is what can be under test.
+    """
+
+    id: str
+    section: str
+    role: Role
+    level: Level
+    kind: Kind
+    summary: str
+    testable_by: TestableBy
+    topic: str
+
+
+COLUMNS = tuple(field.name for field in fields(Statement))
+
+
+@cache
+def statements(version_label: str) -> dict[str, Statement]:
+    """All statements of a version (`3.1`, `3.1.1`, `5.0`) by id, in the table's order; raises KeyError for another."""
+    text = (files("interop.requirements") / _TABLES[version_label]).read_text(encoding="utf-8")
+    rows = [Statement(**cast("dict[str, Any]", row)) for row in csv.DictReader(text.splitlines())]
+    return {row.id: row for row in rows}
+
+
+def statement(version_label: str, statement_id: str) -> Statement:
+    """One statement; raises KeyError where the version has none of that id."""
+    return statements(version_label)[statement_id]
+
+
+def known(version_label: str, statement_id: str) -> bool:
+    """Whether the version has a statement of that id."""
+    return statement_id in statements(version_label)
+
+
+def nearest(version_label: str, statement_id: str, count: int = 3) -> list[str]:
+    """The ids of a version most like one it does not have: same section first, nearest number first."""
+    wanted = _numbers(statement_id)
+
+    def distance(candidate: str) -> tuple[int, int]:
+        numbers = _numbers(candidate)
+        shared = next(
+            (place for place, pair in enumerate(zip(wanted, numbers, strict=False)) if pair[0] != pair[1]), 99
+        )
+        there = numbers[shared] if shared < len(numbers) else 0
+        here = wanted[shared] if shared < len(wanted) else 0
+        return -shared, abs(there - here)
+
+    return sorted(statements(version_label), key=distance)[:count]
+
+
+def _numbers(statement_id: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", statement_id)]
