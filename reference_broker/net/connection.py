@@ -88,9 +88,11 @@ class Connection(asyncio.Protocol):
         Closing the socket at once would answer bytes still on their way to us with RST, and RST makes the peer
         lose what it has not read yet, so we close it only when the peer ended too, or LINGER_SECONDS later.
         """
-        if self._transport is None or self._closing:
+        if self._closing:
             return
         self._closing = True
+        if self._transport is None:
+            return
         if self._wrapping is not None and (goodbye := self._wrapping.close()):
             self._transport.write(goodbye)
         if self._fin_received:
@@ -106,9 +108,9 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Drop the connection at once with RST; the peer's read fails with ConnectionResetError."""
+        self._closing = True
         if self._transport is None:
             return
-        self._closing = True
         with contextlib.suppress(OSError):  # already reset by the peer
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._transport.abort()
@@ -130,6 +132,9 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its base class
         peer = transport.get_extra_info("peername")
         self.peer = join_host_and_port(peer[0], peer[1]) if peer else ""
+        if self._closing:  # before it began
+            self._transport.abort()
+            return
         if self._wrapping is None:
             self._open = True
             self.on_open()

@@ -33,7 +33,8 @@ def bind(address: Address) -> socket.socket:
     except OSError as error:
         raise ListenFailed(f"cannot listen on {address.host_and_port}: {reason_of(error)}") from None
     family, *_, where = min(found, key=lambda entry: entry[0] != socket.AF_INET)
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio switches Nagle's algorithm off only where the protocol is named
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:

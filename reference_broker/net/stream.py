@@ -7,6 +7,7 @@ Does not belong here: MQTT; the broker's own connections (`server`), which never
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -47,12 +48,11 @@ class Stream(Connection):
     `read` gives all that has come, up to some 512 KiB. One task may read and one may drain at a time.
     """
 
-    __slots__ = ("_changed", "_lost", "_on_open", "_reading_paused", "_unread", "_unread_size", "error")
+    __slots__ = ("_changed", "_lost", "_reading_paused", "_unread", "_unread_size", "error")
 
-    def __init__(self, wrapping: Wrapping | None = None, on_open: Callable[[Stream], None] | None = None) -> None:
+    def __init__(self, wrapping: Wrapping | None = None) -> None:
         super().__init__(wrapping)
         self.error: Exception | None = None  # why the connection ended out of order
-        self._on_open = on_open
         self._unread: list[bytes] = []
         self._unread_size = 0
         self._reading_paused = False
@@ -127,9 +127,7 @@ class Stream(Connection):
         self._notify()
 
     def on_open(self) -> None:
-        """Tell who waits for the connection."""
-        if self._on_open is not None:
-            self._on_open(self)
+        """Wake `wait_open`."""
         self._notify()
 
     def on_data(self, data: bytes) -> None:
@@ -181,9 +179,8 @@ async def dial(address: Address, timeout_seconds: float = 10.0) -> Stream:
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(timeout_seconds):
-            _, stream = await loop.create_connection(
-                lambda: Stream(client_wrapping(address)), address.host, address.port
-            )
+            stream = Stream(client_wrapping(address))
+            await loop.create_connection(lambda: stream, address.host, address.port)
             try:
                 await stream.wait_open()
             except BaseException:
@@ -221,10 +218,13 @@ class _Streams:
         self._on_stream = on_stream
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, stream: Stream) -> None:
+    def accept(self, wrapping: Wrapping | None) -> Stream:
+        stream = Stream(wrapping)
         task = asyncio.get_running_loop().create_task(self._handle(stream))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _task: stream.close())  # also when it was cancelled before its first step
+        return stream
 
     async def close(self) -> None:
         tasks = list(self._tasks)
@@ -233,12 +233,9 @@ class _Streams:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _handle(self, stream: Stream) -> None:
-        try:
+        with contextlib.suppress(ConnectionError):  # the peer is gone, which ends the handler in order
+            await stream.wait_open()
             await self._on_stream(stream)
-        except ConnectionError:
-            pass  # the peer is gone, which ends the handler in order
-        finally:
-            stream.close()
 
 
 async def listen(
@@ -255,8 +252,6 @@ async def listen(
     make_wrapping = server_wrapping(address, cert_file, key_file)
     streams = _Streams(on_stream)
     listening = bind(address)
-    server = await asyncio.get_running_loop().create_server(
-        lambda: Stream(make_wrapping(), streams.start), sock=listening
-    )
+    server = await asyncio.get_running_loop().create_server(lambda: streams.accept(make_wrapping()), sock=listening)
     port: int = listening.getsockname()[1]
     return Listener(dataclasses.replace(address, port=port), server, streams)

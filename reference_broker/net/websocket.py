@@ -71,11 +71,13 @@ class WebSocketWrapping:
             for event in self._protocol.events_received():
                 if isinstance(event, Frame):
                     self._take_frame(event, payloads)
-                elif isinstance(event, Request) and isinstance(self._protocol, ServerProtocol):
-                    self._protocol.send_response(self._protocol.accept(event))
+                elif isinstance(event, Request):
+                    self._accept(event)
+                else:
+                    self._take_response()
         except (AssertionError, WebSocketException) as error:  # frames before the end of a handshake that fails
             self.error = BadPeer(f"WebSocket failed: {_reason(error)}")
-        self._check()
+        self._notice_failure()
         return b"".join(payloads)
 
     def send(self, data: bytes) -> bytes:
@@ -104,8 +106,21 @@ class WebSocketWrapping:
         elif frame.opcode is Opcode.CLOSE:
             self.has_ended = True
 
-    def _check(self) -> None:
-        """Notice a handshake that ended and a parser that gave up."""
+    def _accept(self, request: Request) -> None:
+        assert isinstance(self._protocol, ServerProtocol)
+        self._protocol.send_response(self._protocol.accept(request))
+        self.is_open = self._protocol.state is State.OPEN
+
+    def _take_response(self) -> None:
+        if self._protocol.handshake_exc is not None:
+            return
+        if self._protocol.subprotocol is None:
+            self._fail(CloseCode.PROTOCOL_ERROR, "the server did not choose the sub-protocol mqtt [5.0 MQTT-6.0.0-4]")
+        else:
+            self.is_open = True
+
+    def _notice_failure(self) -> None:
+        """Notice a handshake that was refused and a parser that gave up."""
         protocol = self._protocol
         if self.error or self.has_ended:
             return
@@ -113,10 +128,6 @@ class WebSocketWrapping:
             self.error = BadPeer(f"WebSocket handshake failed: {_reason(protocol.handshake_exc)}")
         elif protocol.parser_exc is not None:
             self.error = BadPeer(f"WebSocket failed: {_reason(protocol.parser_exc)}")
-        elif not self.is_open and protocol.state is State.OPEN:
-            if protocol.subprotocol is None:
-                self._fail(CloseCode.PROTOCOL_ERROR, "the server did not choose the sub-protocol mqtt")
-            self.is_open = not self.error
 
     def _fail(self, code: CloseCode, reason: str) -> None:
         if self._protocol.state is State.OPEN:

@@ -1,0 +1,133 @@
+"""`mqtt-interop broker`: the reference broker as a process.
+
+Belongs here: options, the lines a person sees, signals and exit codes.
+Does not belong here: what settings mean (`net.config`, `broker.config`), sockets (`net.server`).
+
+Exit codes: 0 after SIGINT or SIGTERM, 1 when it cannot listen, 2 for wrong options or a wrong settings file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from reference_broker.net.config import ConfigError, ServerConfig, load_settings, make_config
+from reference_broker.net.errors import ListenFailed
+from reference_broker.net.server import LOGGER, BrokerServer
+
+_LISTENING: list[tuple[str, type, str]] = [
+    ("host", str, "where to listen (127.0.0.1)"),
+    ("port", int, "TCP port (1883); 0 picks one, here and below"),
+    ("tls_port", int, "TLS port (none)"),
+    ("ws_port", int, "WebSocket port (none)"),
+    ("wss_port", int, "secure WebSocket port (none)"),
+    ("cert", Path, "PEM file of the server's certificate chain"),
+    ("key", Path, "PEM file of its key"),
+]
+
+_LIMITS: list[tuple[str, type, str]] = [
+    ("maximum_connections", int, "connected clients"),
+    ("maximum_packet_size", int, "bytes of a packet from a client"),
+    ("receive_maximum", int, "QoS 1 and 2 messages a client may have unfinished"),
+    ("maximum_qos", int, "highest QoS a client may publish with"),
+    ("maximum_inflight", int, "QoS 1 and 2 messages to a client without its acknowledgement"),
+    ("topic_alias_maximum", int, "highest topic alias a client may use"),
+    ("server_keep_alive", int, "seconds of keep alive that 5.0 clients must use"),
+    ("session_expiry_maximum", int, "seconds a session outlives its connection"),
+    ("connect_timeout_seconds", float, "seconds a connection may take to its CONNACK"),
+    ("queue_maximum_messages", int, "messages waiting in a session"),
+    ("queue_maximum_bytes", int, "payload bytes waiting in a session"),
+    ("retained_maximum_messages", int, "retained messages"),
+    ("outgoing_maximum_bytes", int, "bytes held for a client that does not read"),
+]
+
+_LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+def main(argv: Sequence[str] | None = None, *, prog: str = "mqtt-interop broker") -> int:
+    """Run the broker until SIGINT or SIGTERM; give the exit code."""
+    arguments = vars(_parser(prog).parse_args(argv))
+    _set_up_log(arguments.pop("log_level"))
+    file: Path | None = arguments.pop("config", None)
+    try:
+        settings = load_settings(file) if file is not None else {}
+        config = make_config(settings | arguments)
+    except ConfigError as error:
+        return _fail(prog, error, 2)
+    try:
+        with asyncio.Runner(loop_factory=fastest_loop()) as runner:
+            runner.run(_serve(config))
+    except ListenFailed as error:
+        return _fail(prog, error, 1)
+    except KeyboardInterrupt:  # the second one, while shutting down
+        return 130
+    return 0
+
+
+def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Give uvloop's loop factory where uvloop is installed, else None for asyncio's own."""
+    try:
+        import uvloop  # noqa: PLC0415 - the extra `speed`, not always there
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+async def _serve(config: ServerConfig) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows: SIGINT raises KeyboardInterrupt instead
+            loop.add_signal_handler(number, stopped.set)
+    async with BrokerServer(config) as server:
+        for address in server.addresses.values():
+            sys.stdout.write(f"listening on {address}\n")
+        sys.stdout.flush()
+        await stopped.wait()
+
+
+def _parser(prog: str) -> argparse.ArgumentParser:
+    """Build the parser; what was not given is left out of its result, so that the file's value stands."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Run the reference broker: MQTT 3.1, 3.1.1 and 5.0 on every port.",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    _add_options(parser.add_argument_group("where to listen"), _LISTENING)
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="TOML file with these settings and more; options go before it"
+    )
+    _add_options(parser.add_argument_group("limits"), _LIMITS)
+    log = parser.add_mutually_exclusive_group()
+    log.add_argument("--log-level", choices=_LOG_LEVELS, default="warning", help="(warning: one line per bad peer)")
+    log.add_argument("-v", "--verbose", action="store_const", const="debug", dest="log_level", help="log connections")
+    log.add_argument("-q", "--quiet", action="store_const", const="critical", dest="log_level", help="log nothing")
+    return parser
+
+
+def _add_options(group: Any, options: list[tuple[str, type, str]]) -> None:
+    for name, kind, help_text in options:
+        metavar = {int: "N", float: "SECONDS", str: "HOST", Path: "FILE"}[kind]
+        group.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=help_text)
+
+
+def _set_up_log(level: str) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    LOGGER.handlers[:] = [handler]
+    LOGGER.setLevel(level.upper())
+    LOGGER.propagate = False
+
+
+def _fail(prog: str, error: Exception, exit_code: int) -> int:
+    sys.stderr.write(f"{prog}: {error}\n")
+    return exit_code

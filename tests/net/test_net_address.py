@@ -1,0 +1,50 @@
+"""Addresses as values and as text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reference_broker.net.address import Address, Transport
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("localhost", Address("localhost", 1883)),
+        ("127.0.0.1:1884", Address("127.0.0.1", 1884)),
+        ("[::1]:1884", Address("::1", 1884)),
+        ("mqtt://host", Address("host", 1883)),
+        ("tcp://host:1", Address("host", 1)),
+        ("mqtts://host", Address("host", 8883, Transport.TLS)),
+        ("tls://host:1", Address("host", 1, Transport.TLS)),
+        ("ws://host", Address("host", 80, Transport.WS)),
+        ("ws://host:8080/path", Address("host", 8080, Transport.WS, path="/path")),
+        ("wss://host/", Address("host", 443, Transport.WSS, path="/")),
+        ("host:0", Address("host", 0)),
+    ],
+)
+def test_text_names_an_address(text: str, expected: Address) -> None:
+    assert Address.parse(text) == expected
+
+
+def test_the_ca_file_goes_along() -> None:
+    assert Address.parse("mqtts://host", ca_file=Path("ca.pem")).ca_file == Path("ca.pem")
+
+
+@pytest.mark.parametrize("text", ["", ":1883", "http://host", "host:port", "host:65536", "mqtt://"])
+def test_text_that_names_none_is_refused_and_repeated(text: str) -> None:
+    with pytest.raises(ValueError, match=r"expected host:port|no usable port|is not between"):
+        Address.parse(text)
+
+
+@pytest.mark.parametrize("url", ["mqtt://h:1", "mqtts://[::1]:2", "ws://h:3/mqtt", "wss://h:4/x"])
+def test_a_url_survives_parsing_and_writing(url: str) -> None:
+    assert str(Address.parse(url)) == url
+
+
+@pytest.mark.parametrize("port", [-1, 65_536])
+def test_a_port_outside_sixteen_bits_is_refused(port: int) -> None:
+    with pytest.raises(ValueError, match=f"port {port}"):
+        Address("host", port)
