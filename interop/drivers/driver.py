@@ -1,7 +1,7 @@
 """A client under test as the runner sees it: requests with one answer each, events that come by themselves, and faults.
 
 Belongs here: the face all drivers share, matching answers to requests, and what counts as a fault of the driver.
-Does not belong here: how messages travel (`process`, `in_process`), reuse (`pool`), or what a message means (`contract`).
+Does not belong here: how messages travel (`process`, `in_process`), reuse (`pool`), what they mean (`contract`).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class DriverRubbish(DriverFault):
 
 
 class Probe(Command):
-    """A verb that no adapter knows: only `unsupported` is the right answer, and it must come from the adapter's mouth."""
+    """A verb that no adapter knows; the only right answer is `unsupported`, from the adapter itself."""
 
     do: str
 

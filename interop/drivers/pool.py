@@ -26,9 +26,7 @@ class _Shelf:
 class DriverPool:
     """Lends drivers by name; they start when first wanted, and are introduced and probed then."""
 
-    def __init__(
-        self, *, limit: int = DEFAULT_LIMIT, start: Callable[[str], Awaitable[Driver]] = start_driver
-    ) -> None:
+    def __init__(self, *, limit: int = DEFAULT_LIMIT, start: Callable[[str], Awaitable[Driver]] = start_driver) -> None:
         self._limit = limit
         self._start = start
         self._shelves: dict[str, _Shelf] = {}

@@ -117,7 +117,9 @@ class ProcessDriver(Driver):
             try:
                 event = EVENT.validate_json(line)
             except ValidationError as problem:
-                self._fail(DriverRubbish(f"{self.name} wrote no event of the contract: {_excerpt(line, problem)}", self.log))
+                self._fail(
+                    DriverRubbish(f"{self.name} wrote no event of the contract: {_excerpt(line, problem)}", self.log)
+                )
                 break
             self._take(event)
         self._kill()

@@ -70,7 +70,9 @@ def check_driver_name(name: str) -> None:
         if not _command(name):
             raise UnknownDriver(f"{name!r} names no command; expected {COMMAND_PREFIX}PROGRAM [ARGUMENTS]")
     elif name not in DRIVERS:
-        raise UnknownDriver(f"unknown client {name!r}; expected one of {', '.join(DRIVERS)}, or {COMMAND_PREFIX}PROGRAM")
+        raise UnknownDriver(
+            f"unknown client {name!r}; expected one of {', '.join(DRIVERS)}, or {COMMAND_PREFIX}PROGRAM"
+        )
 
 
 async def start_driver(name: str) -> Driver:

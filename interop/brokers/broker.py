@@ -1,0 +1,70 @@
+"""A broker under test as the runner sees it: what it can do, how to start it, where it listens.
+
+Belongs here: the face all kinds of brokers share, and their faults.
+Does not belong here: any one kind (`reference`, `process`, `container`, `address`), their names (`registry`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from reference_broker.net.address import Address, Transport
+
+ALL_VERSIONS = ("3.1", "3.1.1", "5.0")
+
+
+class BrokerFault(Exception):
+    """No broker came about; the text is one line a person can act on."""
+
+
+class UnknownBroker(BrokerFault):
+    """Nothing goes by that name; the text lists what does."""
+
+
+class BrokerNotThere(BrokerFault):
+    """Nobody listens at an address, or what was started did not begin to listen."""
+
+
+class RunningBroker(ABC):
+    """One broker, listening."""
+
+    def __init__(self, name: str, version: str) -> None:
+        self.name = name
+        self.version = version
+
+    @property
+    @abstractmethod
+    def log(self) -> str:
+        """The end of what the broker logged, if we can see it."""
+
+    @abstractmethod
+    def address(self, transport: Transport = Transport.TCP) -> Address:
+        """Where it listens; raises BrokerFault for a transport it was not started with."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """Be done with it: a broker of one's own stops, a shared one goes on until its spec is closed."""
+
+
+class BrokerSpec(ABC):
+    """A broker that can be had.
+
+    `settings` are the fields of BrokerConfig it can be started with, `unsupported` the features it lacks by the names of
+    `interop.scenario.features`, `shared` whether all cells use one instance.
+    """
+
+    name: str
+    settings: frozenset[str] = frozenset()
+    versions: tuple[str, ...] = ALL_VERSIONS
+    transports: tuple[str, ...] = ("tcp",)
+    unsupported: tuple[str, ...] = ()
+    shared: bool = True
+
+    @abstractmethod
+    async def start(self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP) -> RunningBroker:
+        """Give a broker that listens for `transport`, with settings as a scenario writes them; raises BrokerFault."""
+
+    async def close(self) -> None:  # noqa: B027 - most kinds keep nothing
+        """Stop what was started and is shared."""
