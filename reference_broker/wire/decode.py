@@ -12,13 +12,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reference_broker.wire.decoders import DECODERS, read_protocol
+from reference_broker.wire.decoders import DECODERS, Decoder, read_protocol
+from reference_broker.wire.errors import MalformedPacket, ProtocolError
 from reference_broker.wire.header import FIXED_FLAGS, PACKET_TYPES
 from reference_broker.wire.packets import Connect, Packet
 from reference_broker.wire.rules import Rule
 from reference_broker.wire.sender import Sender, check_sender
 from reference_broker.wire.types import PacketType, Version
 from reference_broker.wire.varint import read_remaining_length, varint_size
+
+_CONNECT = int(PacketType.CONNECT)
+_V5 = Version.V5
+
+
+def _by_first_byte(version: Version) -> tuple[Decoder | None, ...]:
+    """The decoder for each first byte, None where the type or its flags are wrong."""
+
+    def decoder(first: int) -> Decoder | None:
+        packet_type = PACKET_TYPES[first >> 4]
+        if packet_type is None or (packet_type is PacketType.AUTH and version is not _V5):
+            return None
+        fixed = FIXED_FLAGS[version][packet_type]
+        return DECODERS[packet_type] if first & 0x0F & fixed.mask == fixed.value else None
+
+    return tuple(map(decoder, range(256)))
+
+
+# A tuple, because hashing an enumeration member costs more than reading a short packet.
+_DECODER_BY_VERSION = tuple(_by_first_byte(Version(level)) if level in set(Version) else () for level in range(6))
 
 
 def decode(data: bytes, version: Version | None) -> Packet:
@@ -40,23 +61,26 @@ def decode(data: bytes, version: Version | None) -> Packet:
 
 def _decode_framed(data: bytes, start: int, body: int, end: int, version: Version | None) -> Packet:
     first = data[start]
-    if first >> 4 == PacketType.CONNECT:
+    if first >> 4 == _CONNECT:
         version, body = read_protocol(data, body, end)
     elif version is None:
         raise Rule.CONNECT_FIRST.broken(None, f"first byte {first:#04x}")
-    packet_type = PACKET_TYPES[first >> 4]
-    if packet_type is None or (packet_type is PacketType.AUTH and version is not Version.V5):
-        raise Rule.PACKET_TYPE.broken(version, f"type {first >> 4}")
-    flags = first & 0x0F
-    fixed = FIXED_FLAGS[version][packet_type]
-    if flags & fixed.mask != fixed.value:
-        raise fixed.rule.broken(version, f"first byte {first:#04x}")
-    packet, position = DECODERS[packet_type](data, body, end, flags, version)
+    decoder = _DECODER_BY_VERSION[version][first]
+    if decoder is None:
+        raise _first_byte_violation(first, version)
+    packet, position = decoder(data, body, end, first & 0x0F, version)
     if position != end:
-        raise Rule.TRAILING_BYTES.broken(version, f"{end - position} bytes more in {packet_type.name}")
-    if version is Version.V5:
+        raise Rule.TRAILING_BYTES.broken(version, f"{end - position} bytes more in {packet.type.name}")
+    if version is _V5 and data[start + 1] > 127:
         _check_shortest(data, start, end)
     return packet
+
+
+def _first_byte_violation(first: int, version: Version) -> MalformedPacket | ProtocolError:
+    packet_type = PACKET_TYPES[first >> 4]
+    if packet_type is None or (packet_type is PacketType.AUTH and version is not _V5):
+        return Rule.PACKET_TYPE.broken(version, f"type {first >> 4}")
+    return FIXED_FLAGS[version][packet_type].rule.broken(version, f"first byte {first:#04x}")
 
 
 def _check_shortest(data: bytes, start: int, end: int) -> None:
@@ -64,8 +88,8 @@ def _check_shortest(data: bytes, start: int, end: int) -> None:
     size = 1
     while data[start + size] > 127:
         size += 1
-    if size > 1 and size != varint_size(end - start - 1 - size):
-        raise Rule.SHORTEST_ENCODING.broken(Version.V5, f"a remaining length in {size} bytes")
+    if size != varint_size(end - start - 1 - size):
+        raise Rule.SHORTEST_ENCODING.broken(_V5, f"a remaining length in {size} bytes")
 
 
 class Reader:
@@ -176,7 +200,7 @@ class Reader:
         if self._pending:
             self._join()
         buffer, position = self._buffer, self._position
-        if not any_type and self.version is None and buffer[position] >> 4 != PacketType.CONNECT:
+        if not any_type and self.version is None and buffer[position] >> 4 != _CONNECT:
             raise Rule.CONNECT_FIRST.broken(None, f"first byte {buffer[position]:#04x}")
         header = read_remaining_length(buffer, position, self.version)
         if header is None:

@@ -352,7 +352,10 @@ def _decode_auth(data: bytes, position: int, end: int, _: int, version: Version)
     return packets.Auth(reason, properties), position
 
 
-DECODERS: dict[PacketType, Callable[[bytes, int, int, int, Version], tuple[Packet, int]]] = {
+Decoder = Callable[[bytes, int, int, int, Version], tuple[Packet, int]]
+"""Reads (data, position of the variable header, end, flags, version); returns the packet and where it stopped."""
+
+DECODERS: dict[PacketType, Decoder] = {
     PacketType.CONNECT: _decode_connect,
     PacketType.CONNACK: _decode_connack,
     PacketType.PUBLISH: _decode_publish,
@@ -369,4 +372,3 @@ DECODERS: dict[PacketType, Callable[[bytes, int, int, int, Version], tuple[Packe
     PacketType.DISCONNECT: _decode_disconnect,
     PacketType.AUTH: _decode_auth,
 }
-"""Each reads (data, position of the variable header, end, flags, version) and returns where it stopped."""

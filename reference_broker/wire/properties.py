@@ -66,9 +66,10 @@ class Properties:
 
     def present(self) -> dict[str, object]:
         """The properties that are set, by name, in table order."""
-        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) not in (None, ())}
+        return {name: value for name in _NAMES if (value := getattr(self, name)) is not None and value != ()}
 
 
+_NAMES = tuple(field.name for field in fields(Properties))
 NO_PROPERTIES = Properties()
 
 

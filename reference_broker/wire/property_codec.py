@@ -7,7 +7,7 @@ Does not belong here: rules between a property and the rest of its packet (`deco
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from reference_broker.wire.properties import (
     NO_PROPERTIES,
@@ -74,8 +74,39 @@ _LARGEST = {
     PropertyType.VARIABLE_BYTE_INTEGER: MAXIMUM_VARINT,
 }
 _HOLDS_TUPLE = frozenset(rule.name for rule in PROPERTY_RULES if rule.repeatable)
-_RULES_BY_PLACE: dict[Place, dict[int, PropertyRule]] = {
-    place: {rule.identifier: rule for rule in PROPERTY_RULES if place in rule.places} for place in (*PacketType, WILL)
+
+
+class _Layout(NamedTuple):
+    """A property at one place, with what is needed to read it or write it looked up beforehand."""
+
+    rule: PropertyRule
+    name: str
+    read: Callable[[bytes, int, int], tuple[Any, int]]
+    write: Callable[[Any], bytes]
+    holds_tuple: bool
+    repeatable: bool
+    minimum: int
+    maximum: int | None  # None: not a number
+
+
+def _layout(rule: PropertyRule, place: Place) -> _Layout:
+    largest = _LARGEST.get(rule.type)
+    maximum = largest if rule.maximum is None else rule.maximum
+    return _Layout(
+        rule=rule,
+        name=rule.name,
+        read=_READERS[rule.type],
+        write=_WRITERS[rule.type],
+        holds_tuple=bool(rule.repeatable),
+        repeatable=place in rule.repeatable,
+        minimum=rule.minimum,
+        maximum=None if largest is None else maximum,
+    )
+
+
+_LAYOUTS: dict[Place, dict[int, _Layout]] = {
+    place: {rule.identifier: _layout(rule, place) for rule in PROPERTY_RULES if place in rule.places}
+    for place in (*PacketType, WILL)
 }
 
 
@@ -93,25 +124,26 @@ def decode_properties(data: bytes, position: int, end: int, place: Place) -> tup
     if position + length > end:
         raise Rule.TRUNCATED.broken(_V5, f"a property length of {length}")
     end = position + length
-    rules = _RULES_BY_PLACE[place]
+    layouts = _LAYOUTS[place]
     values: dict[str, Any] = {}
     while position < end:
         identifier, position = decode_varint(data, position, end)
-        rule = rules.get(identifier)
-        if rule is None:
+        layout = layouts.get(identifier)
+        if layout is None:
             raise Rule.PROPERTY_PLACE.broken(_V5, f"property {identifier:#04x}")
-        value, position = _READERS[rule.type](data, position, end)
-        if broken := _value_violation(rule, value):
-            raise broken.broken(_V5, f"{rule.name} {value!r}")
-        if rule.name in _HOLDS_TUPLE:
-            if rule.name in values and place not in rule.repeatable:
-                raise Rule.PROPERTY_ONCE.broken(_V5, f"{rule.name} twice")
-            values.setdefault(rule.name, []).append(value)
-        elif rule.name in values:
-            raise Rule.PROPERTY_ONCE.broken(_V5, f"{rule.name} twice")
+        name = layout.name
+        if name in values and not layout.repeatable:
+            raise Rule.PROPERTY_ONCE.broken(_V5, f"{name} twice")
+        value, position = layout.read(data, position, end)
+        if broken := _value_violation(layout, value):
+            raise broken.broken(_V5, f"{name} {value!r}")
+        if not layout.holds_tuple:
+            values[name] = value
+        elif name in values:
+            values[name].append(value)
         else:
-            values[rule.name] = value
-    for name in _HOLDS_TUPLE & values.keys():
+            values[name] = [value]
+    for name in values.keys() & _HOLDS_TUPLE:
         values[name] = tuple(values[name])
     return Properties(**values), position
 
@@ -121,28 +153,27 @@ def encode_properties(properties: Properties, place: Place) -> bytes:
     if properties is NO_PROPERTIES:
         return b"\0"
     encoded = bytearray()
+    layouts = _LAYOUTS[place]
     for name, held in properties.present().items():
-        rule = PROPERTY_BY_NAME[name]
-        if place not in rule.places:
+        layout = layouts.get(PROPERTY_BY_NAME[name].identifier)
+        if layout is None:
             raise Rule.PROPERTY_PLACE.forbids(
                 _V5, f"{name} in {place.name if isinstance(place, PacketType) else place}"
             )
-        values: tuple[Any, ...] = held if name in _HOLDS_TUPLE else (held,)  # type: ignore[assignment]  # a tuple by its field
-        if len(values) > 1 and place not in rule.repeatable:
+        values: Any = held if layout.holds_tuple else (held,)
+        if len(values) > 1 and not layout.repeatable:
             raise Rule.PROPERTY_ONCE.forbids(_V5, f"{name} {len(values)} times")
         for value in values:
-            if broken := _value_violation(rule, value):
+            if broken := _value_violation(layout, value):
                 raise broken.forbids(_V5, f"{name} {value!r}")
-            encoded.append(rule.identifier)
-            encoded += _WRITERS[rule.type](value)
+            encoded.append(layout.rule.identifier)
+            encoded += layout.write(value)
     return encode_varint(len(encoded)) + bytes(encoded)
 
 
-def _value_violation(rule: PropertyRule, value: Any) -> Rule | None:
-    largest = _LARGEST.get(rule.type)
-    if largest is not None:
-        maximum = largest if rule.maximum is None else rule.maximum
-        return None if rule.minimum <= value <= maximum else rule.range_rule
-    if rule.name == "response_topic" and (broken := topic_name_violation(value)):
+def _value_violation(layout: _Layout, value: Any) -> Rule | None:
+    if layout.maximum is not None:
+        return None if layout.minimum <= value <= layout.maximum else layout.rule.range_rule
+    if layout.name == "response_topic" and (broken := topic_name_violation(value)):
         return _RESPONSE_TOPIC_RULES[broken]
     return None

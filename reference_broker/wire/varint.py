@@ -58,6 +58,8 @@ def read_remaining_length(data: bytes, position: int, version: Version | None = 
     None while bytes are missing. Raises MalformedPacket as soon as the fourth byte announces a fifth. Padding is
     accepted here: only 5.0 forbids it, and `decode` checks it there.
     """
+    if position + 1 < len(data) and data[position + 1] < 128:
+        return data[position + 1], position + 2
     value = shift = 0
     for index in range(position + 1, min(position + 5, len(data))):
         byte = data[index]

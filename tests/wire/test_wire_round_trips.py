@@ -9,6 +9,8 @@ from reference_broker.wire.decode import Reader, decode
 from reference_broker.wire.describe import describe, summary
 from reference_broker.wire.encode import encode
 from reference_broker.wire.errors import LocalError, MalformedPacket, ProtocolError
+from reference_broker.wire.packets import Publish
+from reference_broker.wire.properties import Properties
 from reference_broker.wire.types import PacketType, Version
 
 VERSIONS = pytest.mark.parametrize("version", Version, ids=lambda version: version.label)
@@ -108,3 +110,10 @@ def _read_or_refuse(data, version):
         assert version is Version.V31  # 3.1 lets receivers overlook what senders should not do
         return
     assert decode(again, version) == packet
+
+
+def test_very_many_user_properties_are_read_in_linear_time():
+    """A second's worth of copying would show here as minutes: each property is five bytes."""
+    count = 100_000
+    encoded = encode(Publish("t", properties=Properties(user_property=(("", ""),) * count)), Version.V5)
+    assert len(decode(encoded, Version.V5).properties.user_property) == count
