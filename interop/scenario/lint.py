@@ -1,0 +1,212 @@
+"""Checks that keep the collection honest, beyond what the schema can say.
+
+Belongs here: one function for each rule, over one scenario or over all of them.
+Does not belong here: the schema (`model`, `steps`, `values`), tables (`table`), what a step does (`interop.runner`).
+
+A table's rows are checked one by one; what is wrong with all of them is said once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+
+from interop.requirements.requirements import known, nearest, statement, statements
+from interop.scenario.features import FEATURES
+from interop.scenario.lint_packets import packet_problems
+from interop.scenario.lint_versions import version_problems
+from interop.scenario.load import LoadedScenario
+from interop.scenario.problems import Problem, unknown
+from interop.scenario.steps import AnyStep, Fault, Mark, Observation, Wire
+from interop.scenario.values import Level, MqttLabel
+from interop.scenario.yaml12 import Where
+
+Found = Iterator[tuple[Where, str]]
+"""What a rule finds: a place in the file, and what is wrong there."""
+
+_SNAKE_CASE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_BINDING = {Level.MAY: 0, Level.SHOULD: 1, Level.MUST: 2}
+_MOMENTS = ("start", "connect", "cut")
+_EXPECTATIONS = ("reason", "reasons", "granted", "session_present", "answer")
+
+
+def lint(scenarios: Iterable[LoadedScenario]) -> list[Problem]:
+    """Everything that is wrong with these scenarios, sorted by place; empty when all is well."""
+    loaded = list(scenarios)
+    problems = set(_across_files(loaded))
+    for one in loaded:
+        for rule in RULES:
+            problems.update(one.document.problem(where, message) for where, message in rule(one))
+    return sorted(problems)
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+def _across_files(loaded: list[LoadedScenario]) -> Iterator[Problem]:
+    """A title belongs to one file, and so does a name."""
+    titles: dict[str, LoadedScenario] = {}
+    names: dict[str, LoadedScenario] = {}
+    for one in loaded:
+        for first, what, where in (
+            (titles.setdefault(one.scenario.title.casefold(), one), "title", ("title",)),
+            (names.setdefault(one.file_name, one), "name", ()),
+        ):
+            if first.path != one.path:
+                text = one.scenario.title if what == "title" else one.file_name
+                yield one.document.problem(where, f"the {what} {text!r} is also that of {first.path.name}")
+
+
+def file_and_area_names(one: LoadedScenario) -> Found:
+    """Files and their folders are named in lower_snake_case; the folders of a collection are listed in its README."""
+    for name in (one.path.stem, one.area):
+        if not _SNAKE_CASE.fullmatch(name):
+            yield (), f"the name {name!r} is not in lower_snake_case"
+    areas = _listed_areas(one)
+    if areas and one.area not in areas:
+        yield (), unknown("area", one.area, areas) + "; the areas are listed in the README of the collection"
+
+
+@cache
+def _areas_in(readme: Path) -> list[str]:
+    text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+    return re.findall(r"^\| `([a-z0-9_]+)` \|", text, re.MULTILINE)
+
+
+def _listed_areas(one: LoadedScenario) -> list[str]:
+    return _areas_in(one.path.absolute().parent.parent / "README.md")
+
+
+def needs(one: LoadedScenario) -> Found:
+    """`needs` names features of the table."""
+    for place, need in enumerate(one.scenario.needs):
+        if need not in FEATURES:
+            yield ("needs", place), unknown("feature", need, list(FEATURES))
+
+
+def broker_settings(one: LoadedScenario) -> Found:
+    """`broker` names settings of the reference broker."""
+    for name in one.scenario.broker:
+        if name not in _broker_settings():
+            yield ("broker", name), unknown("broker setting", name, _broker_settings())
+
+
+@cache
+def _broker_settings() -> list[str]:
+    from reference_broker.broker.config import BrokerConfig  # noqa: PLC0415  # only where a scenario has settings
+
+    return sorted(field.name for field in fields(BrokerConfig))
+
+
+# --- actors and moments -----------------------------------------------------------------------------------------------
+
+
+def actors(one: LoadedScenario) -> Found:
+    """Every actor a step speaks of exists, and every actor is spoken of."""
+    known_actors = list(one.scenario.actors)
+    used = set()
+    for index, step in enumerate(one.scenario.steps):
+        for key, field in (("as", "actor"), ("link", "link")):
+            name = getattr(step, field, None)
+            if name is None:
+                continue
+            used.add(name)
+            if name not in known_actors:
+                yield ("steps", index, key), unknown("actor", name, known_actors)
+    for name in known_actors:
+        if name not in used:
+            yield ("actors", name), f"no step speaks of the actor {name!r}"
+
+
+def moments(one: LoadedScenario) -> Found:
+    """`since` names a moment that is past when the step begins."""
+    past = set(_MOMENTS)
+    has_fault = False
+    for index, step in enumerate(one.scenario.steps):
+        if isinstance(step, Mark):
+            if step.name in past:
+                yield ("steps", index, "name"), f"the moment {step.name!r} is named already"
+            past.add(step.name)
+        has_fault = has_fault or isinstance(step, Fault)
+        if isinstance(step, Wire):
+            if step.since not in past:
+                yield ("steps", index, "since"), unknown("moment", step.since, sorted(past))
+            elif step.since == "cut" and not has_fault:
+                yield ("steps", index, "since"), "no fault comes before this step; `cut` is the last fault that fired"
+
+
+def observations(one: LoadedScenario) -> Found:
+    """A scenario that looks at nothing proves nothing."""
+    if not any(isinstance(step, Observation) or _expects(step) for step in one.scenario.steps):
+        yield ("steps",), "nothing is observed or expected: no receive, wire, closed, ... and no expected answer"
+
+
+def _expects(step: AnyStep) -> bool:
+    given = step.model_fields_set
+    return any(name in given for name in _EXPECTATIONS) or getattr(step, "outcome", "done") in ("refused", "cut-off")
+
+
+def windows(one: LoadedScenario) -> Found:
+    """A window ends after it begins."""
+    for index, step in enumerate(one.scenario.steps):
+        after, within = getattr(step, "after", 0.0), getattr(step, "within", None)
+        if within is not None and within <= after:
+            yield ("steps", index), f"the window is empty: after {after:g} s but within {within:g} s"
+
+
+# --- statements -------------------------------------------------------------------------------------------------------
+
+
+def citations(one: LoadedScenario) -> Found:
+    """Statements exist in the version they are cited for, and bind as much as the scenario says."""
+    for label, clause in one.scenario.versions.items():
+        where: Where = ("versions", label)
+        yield from _unknown_statements(label, clause.cites, (*where, "cites"))
+        yield from _too_binding(label, clause.level, clause.cites, where)
+    for index, step in enumerate(one.scenario.steps):
+        for label in _versions_of(step, one):
+            cites = step.cites if step.cites is not None else one.scenario.versions[label].cites
+            if step.cites is not None:
+                yield from _unknown_statements(label, step.cites, ("steps", index, "cites"), hint=step.only is None)
+            if step.cites is not None or step.level is not None:
+                level = step.level or one.scenario.versions[label].level
+                yield from _too_binding(label, level, cites, ("steps", index))
+
+
+def _versions_of(step: AnyStep, one: LoadedScenario) -> list[MqttLabel]:
+    return [label for label in one.scenario.versions if step.only is None or label in step.only]
+
+
+def _unknown_statements(label: MqttLabel, cites: Iterable[str], where: Where, *, hint: bool = False) -> Found:
+    for place, cite in enumerate(cites):
+        if not known(label, cite):
+            near = ", ".join(nearest(label, cite))
+            more = f"; statements are numbered by version: write only: [{label!r}, ...]" if hint else ""
+            yield (*where, place), f"MQTT {label} has no statement {cite!r} (nearest: {near}){more}"
+
+
+def _too_binding(label: MqttLabel, level: Level, cites: tuple[str, ...], where: Where) -> Found:
+    levels = [Level(statement(label, cite).level) for cite in cites if known(label, cite)]
+    if not cites and level is not Level.MAY:
+        yield where, f"the level is {level}, but no statement of MQTT {label} is cited ({len(statements(label))} exist)"
+    elif levels and _BINDING[level] > max(_BINDING[each] for each in levels):
+        strongest = max(levels, key=_BINDING.__getitem__)
+        yield where, f"the level is {level}, but what is cited of MQTT {label} is at most a {strongest}"
+
+
+RULES: tuple[Callable[[LoadedScenario], Found], ...] = (
+    file_and_area_names,
+    needs,
+    broker_settings,
+    actors,
+    moments,
+    observations,
+    windows,
+    citations,
+    version_problems,
+    packet_problems,
+)
+"""Every rule over one scenario."""

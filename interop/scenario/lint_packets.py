@@ -1,0 +1,137 @@
+"""Checks of packets that scenarios describe: fields, directions, and where a property may stand.
+
+Belongs here: what the wire's own tables know about a packet a step names.
+Does not belong here: versions (`lint_versions`); packets that are wrong on purpose are written in `hex`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+from interop.scenario.load import LoadedScenario
+from interop.scenario.problems import unknown
+from interop.scenario.steps import (
+    AnyStep,
+    Auth,
+    Connect,
+    Disconnect,
+    Fault,
+    Inject,
+    Publish,
+    Receive,
+    Rewrite,
+    Subscribe,
+    Unsubscribe,
+    Wire,
+)
+from interop.scenario.values import PacketPattern
+from interop.scenario.yaml12 import Where
+from reference_broker.wire import packets
+from reference_broker.wire.properties import PROPERTY_BY_NAME, WILL
+from reference_broker.wire.types import PacketType
+
+Found = Iterator[tuple[Where, str]]
+
+_P = PacketType
+_PACKET_CLASSES: dict[str, type[Any]] = {
+    each.type.name: each for each in vars(packets).values() if isinstance(each, type) and hasattr(each, "type")
+}
+_SENT_BY_CLIENTS = frozenset({_P.CONNECT, _P.SUBSCRIBE, _P.UNSUBSCRIBE, _P.PINGREQ})
+_SENT_BY_BROKERS = frozenset({_P.CONNACK, _P.SUBACK, _P.UNSUBACK, _P.PINGRESP})
+
+_PROPERTY_FIELDS: dict[type[AnyStep], tuple[tuple[str, PacketType], ...]] = {
+    Connect: (("properties", _P.CONNECT), ("answer", _P.CONNACK)),
+    Disconnect: (("properties", _P.DISCONNECT),),
+    Subscribe: (("properties", _P.SUBSCRIBE), ("answer", _P.SUBACK)),
+    Unsubscribe: (("properties", _P.UNSUBSCRIBE),),
+    Publish: (("properties", _P.PUBLISH),),
+    Auth: (("properties", _P.AUTH),),
+    Receive: (("properties", _P.PUBLISH), ("without", _P.PUBLISH)),
+}
+"""The packet whose properties each field of a verb holds."""
+
+
+def packet_problems(one: LoadedScenario) -> Found:
+    """Every packet a scenario describes has the fields and properties it is said to have, and a sender."""
+    for name, actor in one.scenario.actors.items():
+        yield from _misplaced(actor.properties, _P.CONNECT, ("actors", name, "properties"))
+        if actor.will is not None:
+            yield from _misplaced(actor.will.properties, WILL, ("actors", name, "will", "properties"))
+    for index, step in enumerate(one.scenario.steps):
+        where: Where = ("steps", index)
+        for field, packet in _PROPERTY_FIELDS.get(type(step), ()):
+            yield from _misplaced(getattr(step, field) or (), packet, (*where, field))
+        if isinstance(step, Wire):
+            yield from _patterns(step, where)
+        if isinstance(step, Fault):
+            yield from _sender(step, where)
+        if isinstance(step, Rewrite):
+            yield from _rewritten(step, where)
+        if isinstance(step, Inject):
+            yield from _injected(step, where)
+
+
+def _misplaced(names: Iterable[str], packet: PacketType | str, where: Where) -> Found:
+    for name in names:
+        rule = PROPERTY_BY_NAME.get(name)
+        place = packet if isinstance(packet, str) else packet.name
+        if rule is None:
+            yield where, unknown("property", name, sorted(PROPERTY_BY_NAME), "properties")
+        elif packet not in rule.places:
+            allowed = ", ".join(sorted(each if isinstance(each, str) else each.name for each in rule.places))
+            yield where, f"{name} is no property of {place} (it stands in {allowed})"
+
+
+def _patterns(step: Wire, where: Where) -> Found:
+    for key in ("exactly", "contains", "never"):
+        for place, pattern in enumerate(getattr(step, key) or ()):
+            if isinstance(pattern, PacketPattern):
+                packet = PacketType[pattern.packet]
+                inner = (*where, key, place)
+                yield from _misplaced(pattern.properties, packet, (*inner, "properties"))
+                yield from _misplaced(pattern.without, packet, (*inner, "without"))
+                given = pattern.model_fields_set - {"packet", "sender", "without"}
+                yield from _fields(given, _PACKET_CLASSES[pattern.packet], inner)
+
+
+def _sender(step: Fault, where: Where) -> Found:
+    if step.at is None:
+        return
+    packet = PacketType[step.at]
+    if step.sender is None:
+        if packet not in _SENT_BY_CLIENTS | _SENT_BY_BROKERS:
+            yield where, f"both sides can send {step.at}; say `from: client` or `from: broker`"
+    elif packet in (_SENT_BY_BROKERS if step.sender == "client" else _SENT_BY_CLIENTS):
+        yield (*where, "from"), f"a {step.sender} never sends {step.at}"
+
+
+def _rewritten(step: Rewrite, where: Where) -> Found:
+    if bool(step.set) == (step.hex is not None):
+        yield where, "give either `set` or `hex`"
+    yield from _fields(step.set, _PACKET_CLASSES[step.at], (*where, "set"))
+
+
+def _injected(step: Inject, where: Where) -> Found:
+    if step.set and step.repeat is None:
+        yield (*where, "set"), "`set` changes a packet that is repeated; say `repeat` as well"
+    if step.repeat is not None:
+        yield from _fields(step.set, _PACKET_CLASSES[step.repeat], (*where, "set"))
+    if step.packet is None:
+        return
+    kind = step.packet.get("type")
+    if kind not in _PACKET_CLASSES:
+        yield (*where, "packet"), unknown("packet type", kind, list(_PACKET_CLASSES))
+        return
+    yield from _fields([key for key in step.packet if key != "type"], _PACKET_CLASSES[kind], (*where, "packet"))
+    properties = step.packet.get("properties", {})
+    if isinstance(properties, Mapping):
+        yield from _misplaced(properties, PacketType[kind], (*where, "packet", "properties"))
+
+
+def _fields(given: Iterable[str], packet: type[Any], where: Where) -> Found:
+    allowed = [field.name for field in fields(packet)]
+    for name in given:
+        if name not in allowed:
+            yield where, unknown(f"field of {packet.type.name}", name, allowed, "fields")

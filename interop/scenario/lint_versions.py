@@ -1,0 +1,90 @@
+"""Checks of what a step may say in the versions it runs in.
+
+Belongs here: `only`, and the fields that exist in 5.0 alone.
+Does not belong here: citations, which are keyed by version too (`lint`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from interop.scenario.load import LoadedScenario
+from interop.scenario.steps import (
+    AnyStep,
+    Auth,
+    Completed,
+    Connect,
+    Disconnect,
+    Inject,
+    Publish,
+    Receive,
+    Reported,
+    Subscribe,
+    Unsubscribe,
+    Wire,
+)
+from interop.scenario.values import PacketPattern, Pattern
+from interop.scenario.yaml12 import Where
+
+_SUBSCRIPTION_OPTIONS = ("no_local", "retain_as_published", "retain_handling")
+_ONLY_IN_5: dict[type[AnyStep], tuple[str, ...]] = {
+    Connect: ("answer",),
+    Disconnect: ("reason", "properties"),
+    Subscribe: (*_SUBSCRIPTION_OPTIONS, "properties", "answer"),
+    Unsubscribe: ("properties", "reasons"),
+    Publish: ("properties", "reason"),
+    Receive: ("properties", "without"),
+    Reported: ("reason",),
+    Completed: ("reason",),
+}
+"""Fields that mean something in 5.0 only. An actor's CONNECT and will properties are left out in 3.x by definition, and
+so is the code `closed` may ask for."""
+
+_PACKETS_WITH_CODE_IN_3 = ("CONNACK",)
+
+
+def version_problems(one: LoadedScenario) -> Iterator[tuple[Where, str]]:
+    """`only` names versions of the scenario, and what runs in 3.x says nothing of 5.0."""
+    # A row of a table may leave out versions that its steps speak of.
+    of_file = list(map(str, one.document.data["versions"]))
+    for index, step in enumerate(one.scenario.steps):
+        where: Where = ("steps", index)
+        for place, label in enumerate(step.only or ()):
+            if label not in of_file:
+                yield (*where, "only", place), f"{label!r} is none of the scenario's versions ({', '.join(of_file)})"
+        if any(label != "5.0" and (step.only is None or label in step.only) for label in one.scenario.versions):
+            yield from _in_3(step, where)
+
+
+def _in_3(step: AnyStep, where: Where) -> Iterator[tuple[Where, str]]:
+    if isinstance(step, Auth):
+        yield where, _said("AUTH")
+    for name in _ONLY_IN_5.get(type(step), ()):
+        if getattr(step, name) != type(step).model_fields[name].get_default(call_default_factory=True):
+            yield (*where, name), _said(f"`{name}`")
+    if isinstance(step, Subscribe):
+        for place, request in enumerate(step.topics):
+            for name in _SUBSCRIPTION_OPTIONS:
+                if getattr(request, name):
+                    yield (*where, "topics", place, name), _said(f"`{name}`")
+    if isinstance(step, Wire):
+        for key in ("exactly", "contains"):
+            for place, pattern in enumerate(getattr(step, key) or ()):
+                yield from _pattern_in_3(pattern, (*where, key, place))
+    if isinstance(step, Inject) and step.packet is not None and "properties" in step.packet:
+        yield (*where, "packet", "properties"), _said("`properties`")
+
+
+def _pattern_in_3(pattern: Pattern, where: Where) -> Iterator[tuple[Where, str]]:
+    name = pattern if isinstance(pattern, str) else pattern.packet
+    if name == "AUTH":
+        yield where, _said("AUTH")
+    if isinstance(pattern, PacketPattern):
+        if pattern.properties:
+            yield (*where, "properties"), _said("`properties`")
+        if pattern.reason is not None and name not in _PACKETS_WITH_CODE_IN_3:
+            yield (*where, "reason"), _said(f"a reason code in {name}")
+
+
+def _said(what: str) -> str:
+    return f'{what} exists in 5.0 only, but the step runs in 3.x as well; say only: ["5.0"]'
