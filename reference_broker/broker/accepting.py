@@ -17,6 +17,7 @@ from reference_broker.wire.encode import encode
 from reference_broker.wire.errors import RemoteError, UnacceptableProtocolVersion
 from reference_broker.wire.packets import ConnAck, Connect
 from reference_broker.wire.properties import NO_PROPERTIES, Properties
+from reference_broker.wire.reasons import REASONS
 from reference_broker.wire.types import ConnectReturnCode, PacketType, ReasonCode, Version
 from reference_broker.wire.varint import read_remaining_length
 
@@ -120,14 +121,11 @@ def answer_failed(link: Link, error: RemoteError, rest: bytes) -> None:
         return
     sender = link.sender or Sender(link, version, link.broker.config, NO_PROPERTIES)
     # The codes of the other packets are not in CONNACK's table. [5.0 MQTT-3.2.2-8]
-    reason = error.reason if error.reason in _CONNACK_ERRORS else ReasonCode.PROTOCOL_ERROR
+    reason = error.reason if error.reason in _CONNACK_REASONS else ReasonCode.PROTOCOL_ERROR
     sender.send(ConnAck(False, reason, sender.diagnostics(PacketType.CONNACK, str(error))))
 
 
-_CONNACK_ERRORS = frozenset({
-    ReasonCode.MALFORMED_PACKET, ReasonCode.PROTOCOL_ERROR, ReasonCode.TOPIC_NAME_INVALID, ReasonCode.PACKET_TOO_LARGE,
-    ReasonCode.BAD_AUTHENTICATION_METHOD, ReasonCode.NOT_AUTHORIZED,
-})  # fmt: skip
+_CONNACK_REASONS = REASONS[Version.V5][PacketType.CONNACK]
 
 
 def _version_of(data: bytes) -> Version | None:

@@ -11,7 +11,9 @@ from enum import StrEnum
 from typing import Final
 
 from reference_broker.wire.errors import LocalError
+from reference_broker.wire.reasons import REASONS
 from reference_broker.wire.topics import check_topic_filter
+from reference_broker.wire.types import PacketType, Version
 
 NO_LIMIT: Final = 0xFFFFFFFF
 """As a Session Expiry Interval: the session never expires. [5.0 3.1.2.11.2]"""
@@ -150,9 +152,13 @@ class BrokerConfig:
             value = getattr(self, name)
             if value is not None and not lowest <= value <= highest:
                 raise LocalError(f"{name} = {value} is not in {lowest}..{highest}")
+        if self.refuse_connect is not None and self.refuse_connect not in _REFUSALS:
+            raise LocalError(f"refuse_connect = {self.refuse_connect:#04x} is no code a CONNACK refuses with")
         for rule in self.access_rules:
             check_topic_filter(rule.topic_filter)
 
+
+_REFUSALS: Final = (REASONS[Version.V5][PacketType.CONNACK] | REASONS[Version.V311][PacketType.CONNACK]) - {0}
 
 _RANGES: Final = (
     ("receive_maximum", 1, _UINT16),
@@ -163,7 +169,6 @@ _RANGES: Final = (
     ("session_expiry_maximum", 0, _UINT32),
     ("granted_qos_maximum", 0, 2),
     ("outgoing_topic_alias_maximum", 0, _UINT16),
-    ("refuse_connect", 1, 0xFF),
     ("connect_timeout_seconds", 0.001, float("inf")),
     ("maximum_connections", 1, float("inf")),
     ("maximum_inflight", 1, _UINT16),

@@ -20,6 +20,7 @@ from reference_broker.session.topic_aliases import InboundAliases
 from reference_broker.wire.decode import Reader
 from reference_broker.wire.errors import ProtocolError, RemoteError
 from reference_broker.wire.packets import Connect, Disconnect, Packet, PingReq
+from reference_broker.wire.reasons import SERVER_REASONS
 from reference_broker.wire.sender import Sender as Side
 from reference_broker.wire.types import PacketType, ReasonCode, Version
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from reference_broker.broker.broker import Broker
     from reference_broker.broker.timers import Timer
 
+_DISCONNECT_REASONS = SERVER_REASONS[PacketType.DISCONNECT]
 _PINGRESP = b"\xd0\x00"
 
 
@@ -98,11 +100,13 @@ class Link:
 
     def receive_data(self, data: bytes, now: float) -> None:
         """Take bytes from the peer; never raises for what a peer can send. Nothing happens once the link is closed."""
+        if self.is_closed():
+            return
         self.broker.now = now
         self.broker.active_link = self
         try:
             self._reader.feed(data)
-            while self.phase is not Phase.CLOSED and (packet := self._reader.next_packet()) is not None:
+            while not self.is_closed() and (packet := self._reader.next_packet()) is not None:
                 self.handle(packet, now)
         except RemoteError as error:
             self.fail(error, now)
@@ -114,6 +118,7 @@ class Link:
         self.broker.now = now
         self.end(now, publish_will=True)
         self._output.clear()
+        self.close_requested = False  # nothing is left to close
 
     def pause_writing(self) -> None:
         """The adapter's buffer is full: hold output back, within bounds."""
@@ -128,6 +133,10 @@ class Link:
             self._mark_dirty()
         if self.sender is not None and self.phase is Phase.CONNECTED:
             self.sender.pump(self.broker.now)
+
+    def is_closed(self) -> bool:
+        """Whether this side is done with the connection."""
+        return self.phase is Phase.CLOSED
 
     # --- packets in --------------------------------------------------------------------------------------------------
 
@@ -193,11 +202,13 @@ class Link:
             accepting.answer_failed(self, error, self._reader.take_rest())
             self.end(now, publish_will=False)
         else:
-            self.disconnect(error.reason, cause, now)
+            # An unknown protocol version in a second CONNECT, say, has no code of its own here.
+            reason = error.reason if error.reason in _DISCONNECT_REASONS else ReasonCode.PROTOCOL_ERROR
+            self.disconnect(reason, cause, now)
 
     def disconnect(self, reason: ReasonCode, text: str, now: float, *, publish_will: bool = True) -> None:
         """Close from this side, in 5.0 with a DISCONNECT that says why."""
-        if self.phase is Phase.CLOSED:
+        if self.is_closed():
             return
         if self.writing_paused:
             # The peer does not read: let go of what it would not get, so that the last packet has room.
@@ -208,7 +219,7 @@ class Link:
 
     def end(self, now: float, *, publish_will: bool) -> None:
         """Close without another packet and leave the session; a second call does nothing."""
-        if self.phase is Phase.CLOSED:
+        if self.is_closed():
             return
         self.phase = Phase.CLOSED
         self.close_requested = True

@@ -148,6 +148,7 @@ class Client:
     def drop(self) -> None:
         """The network connection breaks."""
         self.closed = True
+        self.world.clients.pop(self.link)
         self.link.connection_lost(self.world.now)
         self.world.collect()
 
