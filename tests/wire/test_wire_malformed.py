@@ -67,6 +67,12 @@ BROKEN = [
     (Rule.TRUNCATED, V5, "30 05 00 01 74 01 01", MALFORMED, ""),
     (Rule.TRUNCATED, V5, "40 06 00 01 00 02 26 00", MALFORMED, ""),
     (Rule.TRUNCATED, V5, "30 08 00 01 74 04 02 00 00 00", MALFORMED, ""),
+    # Correlation Data, a string and an integer that run over the property length into the payload
+    (Rule.TRUNCATED, V5, "30 09 00 01 74 04 09 00 02 61 62", MALFORMED, ""),
+    (Rule.TRUNCATED, V5, "30 09 00 01 74 04 03 00 02 61 62", MALFORMED, ""),
+    (Rule.TRUNCATED, V5, "30 09 00 01 74 04 02 00 00 00 3C", MALFORMED, ""),
+    # a will message one byte short
+    (Rule.TRUNCATED, V311, f"10 11 {CONNECT_311} 06 00 00 00 00 00 01 77 00 01", MALFORMED, ""),
     (Rule.TRAILING_BYTES, V31, "40 03 00 01 00", MALFORMED, ""),
     (Rule.TRAILING_BYTES, V311, "62 04 00 01 00 00", MALFORMED, ""),
     (Rule.TRAILING_BYTES, V311, "20 03 00 00 00", MALFORMED, ""),

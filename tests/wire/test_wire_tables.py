@@ -1,5 +1,8 @@
 """The tables against the specification's own tables, written down here a second time by hand."""
 
+import csv
+from pathlib import Path
+
 import pytest
 
 from reference_broker.wire.errors import LocalError, MalformedPacket
@@ -125,6 +128,16 @@ def test_reason_codes_have_names(packet_type, code, version, name):
 
 def test_no_rule_is_the_same_as_another():
     assert len(Rule.__members__) == len(list(Rule))
+
+
+@pytest.mark.parametrize(("version", "table"), [(V31, "mqtt31"), (V311, "mqtt311"), (V5, "mqtt5")])
+def test_every_statement_a_rule_cites_exists_in_its_version(version, table):
+    path = Path(__file__).parents[2] / "interop" / "requirements" / f"{table}.csv"
+    with path.open(newline="", encoding="utf-8") as file:
+        known = {f"{version.label} {row['id']}" for row in csv.DictReader(file)}
+    cited = {statement for rule in Rule if (statement := rule.statement(version))}
+    assert cited
+    assert cited <= known
 
 
 def test_before_a_connect_only_a_statement_of_both_newer_versions_is_cited():
