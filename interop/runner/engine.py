@@ -29,6 +29,9 @@ CELLS_AT_WORK = 2
 LONG_CELLS_UNDER_WAY = 20
 """How many cells that wait long are under way in one worker, each with its adapters."""
 
+DRIVERS_OF_A_KIND = 4 * (CELLS_AT_WORK + LONG_CELLS_UNDER_WAY)
+"""More than the cells under way can want: they must never wait for one another's drivers."""
+
 _STOP_SECONDS = 10.0
 
 
@@ -79,7 +82,7 @@ class Engine:
     async def _serve(self) -> None:
         with tempfile.TemporaryDirectory(prefix="mqtt-interop-") as folder, self._keep.open("a") as self._kept:
             self._workshop = Workshop(
-                drivers=DriverPool(),
+                drivers=DriverPool(limit=DRIVERS_OF_A_KIND),
                 brokers=self._brokers,
                 known_failures=self._known_failures,
                 certificates=lambda: make_test_certificates(Path(folder) / "certificates"),
@@ -93,6 +96,8 @@ class Engine:
                     task.cancel()
                 await asyncio.gather(*self._tasks, return_exceptions=True)
                 await self._workshop.drivers.close()
+                for broker in self._brokers.values():
+                    await broker.close()
 
     def _begin(self, cell: Cell) -> None:
         task = self._loop.create_task(self._play(cell))

@@ -17,13 +17,15 @@ from collections.abc import Callable, Generator, Iterable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from reports.write import write_all
 from rich.console import Console
 
 from interop.brokers.broker import BrokerFault
+from interop.brokers.registry import broker_spec
+from interop.drivers.registry import UnknownDriver, check_driver_name
 from interop.runner.cell import DEFAULT_BROKERS, DEFAULT_CLIENTS, Cell, Selection, plan
 from interop.runner.engine import Engine
 from interop.runner.known_failures import BadKnownFailures, KnownFailures, load_known_failures
@@ -31,6 +33,7 @@ from interop.runner.schedule import ShardScheduling, shard, worker_number
 from interop.scenario.lint import lint
 from interop.scenario.load import load_scenarios
 from interop.scenario.problems import ScenarioError
+from interop.scenario.values import MqttLabel, TransportName
 from reports.record import Record, Verdict, read_records
 from reports.summary import RunInfo
 from reports.terminal import LiveTable
@@ -97,9 +100,12 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         scenarios = load_scenarios(config.getoption("--scenarios"))
         known_failures = load_known_failures(config.getoption("--known-failures"))
-        cells = plan(scenarios, _selection(config))
+        selection = _selection(config)
+        cells = plan(scenarios, selection)
         if not is_worker and (problems := lint(scenarios)):
             raise ScenarioError(problems)
+        if not is_worker:
+            _check_names(selection)
         folder = config.getoption("--out").absolute()
         if not is_worker:
             _prepare(folder)
@@ -109,8 +115,26 @@ def pytest_configure(config: pytest.Config) -> None:
             config.pluginmanager.register(Controller(config, cells, folder), "mqtt-interop-controller")
         if is_worker or config.getoption("dist", "no") == "no":
             config.pluginmanager.register(Worker(config, cells, known_failures, folder), "mqtt-interop-worker")
-    except (ScenarioError, BadKnownFailures, BrokerFault, UnusableFolder) as error:
+    except (ScenarioError, BadKnownFailures, BrokerFault, UnknownDriver, UnusableFolder, UnknownChoice) as error:
         pytest.exit(str(error), returncode=HARNESS_FELL_SHORT)
+
+
+class UnknownChoice(Exception):
+    """An option names something there is none of; the message lists what there is."""
+
+
+_CHOICES = {"--mqtt": get_args(MqttLabel), "--transport": get_args(TransportName)}
+
+
+def _check_names(selection: Selection) -> None:
+    for option, given in (("--mqtt", selection.versions), ("--transport", selection.transports)):
+        for name in given:
+            if name not in _CHOICES[option]:
+                raise UnknownChoice(f"{option} {name}: expected one of {', '.join(_CHOICES[option])}")
+    for client in selection.clients:
+        check_driver_name(client)
+    for broker in selection.brokers:
+        broker_spec(broker).check()
 
 
 class UnusableFolder(Exception):
