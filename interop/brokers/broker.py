@@ -51,8 +51,8 @@ class RunningBroker(ABC):
 class BrokerSpec(ABC):
     """A broker that can be had.
 
-    `settings` are the fields of BrokerConfig it can be started with, `unsupported` the features it lacks by the names of
-    `interop.scenario.features`, `shared` whether all cells use one instance.
+    `settings` are the fields of BrokerConfig it can be started with, `unsupported` the features it lacks by the names
+    of `interop.scenario.features`, `shared` whether cells may use one instance together.
     """
 
     name: str
@@ -61,6 +61,9 @@ class BrokerSpec(ABC):
     transports: tuple[str, ...] = ("tcp",)
     unsupported: tuple[str, ...] = ()
     shared: bool = True
+
+    def check(self) -> None:  # noqa: B027 - most kinds find out when they start
+        """Raise BrokerFault when it is plain already that it cannot be had."""
 
     @abstractmethod
     async def start(self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP) -> RunningBroker:

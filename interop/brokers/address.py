@@ -1,0 +1,58 @@
+"""A broker somebody else started, at an address.
+
+Belongs here: finding out that it is there.
+Does not belong here: starting anything.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from interop.brokers.broker import BrokerNotThere, BrokerSpec, RunningBroker
+from reference_broker.net.address import Address, Transport
+
+CONNECT_SECONDS = 3.0
+
+
+class BrokerElsewhere(RunningBroker):
+    """A broker we neither started nor will stop, and whose log we do not see."""
+
+    log = ""
+
+    def __init__(self, name: str, address: Address) -> None:
+        super().__init__(name, "version unknown")
+        self._address = address
+
+    def address(self, transport: Transport = Transport.TCP) -> Address:
+        """The address it was named by; raises BrokerNotThere for another transport."""
+        if transport is not self._address.transport:
+            raise BrokerNotThere(f"{self.name} speaks {self._address.transport}, not {transport}")
+        return self._address
+
+    async def stop(self) -> None:
+        """Leave it as it is."""
+
+
+class AddressSpec(BrokerSpec):
+    """A broker at an address, for the transport of that address only."""
+
+    def __init__(self, address: Address) -> None:
+        self.name = address.url if address.transport is not Transport.TCP else address.host_and_port
+        self.transports = (address.transport.value,)
+        self._running = BrokerElsewhere(self.name, address)
+
+    def check(self) -> None:
+        """Raise BrokerNotThere, in one line, when nobody listens."""
+        address = self._running.address(Transport(self.transports[0]))
+        try:
+            socket.create_connection((address.host, address.port), timeout=CONNECT_SECONDS).close()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise BrokerNotThere(f"no broker at {self.name}: {reason[0].lower()}{reason[1:]}") from None
+
+    async def start(self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP) -> RunningBroker:  # noqa: ARG002
+        """Give the broker as it is; it takes no settings."""
+        self._running.address(transport)
+        return self._running

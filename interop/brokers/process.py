@@ -1,0 +1,290 @@
+"""A broker that is a program on this machine, started as a child process with a configuration we write.
+
+Belongs here: programs as data, starting one, waiting until it listens, stopping it by its id.
+Does not belong here: brokers in containers (`container`) or started by others (`address`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import shutil
+import socket
+import subprocess
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from interop.brokers.broker import ALL_VERSIONS, BrokerFault, BrokerNotThere, BrokerSpec, RunningBroker
+from interop.brokers.scratch import Scratch
+from reference_broker.net.address import Address, Transport
+from reference_broker.net.tls import TestCertificates
+
+START_SECONDS = 10.0
+STOP_SECONDS = 3.0
+LOG_LIMIT_BYTES = 64 * 1024
+HOST = "127.0.0.1"
+
+_POLL_SECONDS = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a program is asked to be: one listener, and settings by the names of BrokerConfig."""
+
+    port: int
+    transport: Transport
+    settings: Mapping[str, Any]
+    folder: Path
+    certificates: TestCertificates | None
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A broker's program.
+
+    `configure` writes the configuration, `arguments` follow the program's name ({folder} is where it was written).
+    `find_version` finds the version in what `version_arguments` print.
+    """
+
+    name: str
+    executable: str
+    arguments: tuple[str, ...]
+    configure: Callable[[Wish], None]
+    version_arguments: tuple[str, ...]
+    find_version: re.Pattern[str]
+    settings: frozenset[str] = frozenset()
+    versions: tuple[str, ...] = ALL_VERSIONS
+    transports: tuple[str, ...] = ("tcp",)
+    unsupported: tuple[str, ...] = ()
+
+
+class ProcessBroker(RunningBroker):
+    """A child process that listens."""
+
+    def __init__(self, name: str, version: str, address: Address, process: subprocess.Popen[bytes], log: Path) -> None:
+        super().__init__(name, version)
+        self._address = address
+        self._process = process
+        self._log = log
+        self._last_resort = weakref.finalize(self, _stop, process)
+
+    @property
+    def log(self) -> str:
+        """The end of what it wrote."""
+        with contextlib.suppress(OSError), self._log.open("rb") as file:
+            file.seek(max(0, self._log.stat().st_size - LOG_LIMIT_BYTES))
+            return file.read().decode("utf-8", "replace")
+        return ""
+
+    def address(self, transport: Transport = Transport.TCP) -> Address:
+        """Where it listens; raises BrokerFault for a transport it was not started with."""
+        if transport is not self._address.transport:
+            raise BrokerFault(f"{self.name} was started without {transport}")
+        return self._address
+
+    async def stop(self) -> None:
+        """End the process; kill it when it does not leave."""
+        await asyncio.to_thread(self._last_resort)
+
+    async def wait_until_it_listens(self) -> None:
+        """Wait for the first connection; raises BrokerNotThere with what it wrote when none comes about."""
+        deadline = asyncio.get_running_loop().time() + START_SECONDS
+        while not await _accepts(self._address):
+            if self._process.poll() is not None:
+                raise BrokerNotThere(f"{self.name} ended with status {self._process.returncode}: {self._last_line()}")
+            if asyncio.get_running_loop().time() > deadline:
+                raise BrokerNotThere(f"{self.name} did not listen within {START_SECONDS:g} s: {self._last_line()}")
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _last_line(self) -> str:
+        return next(iter(reversed(self.log.strip().splitlines())), "it wrote nothing")
+
+
+class _Shared(RunningBroker):
+    """A borrowed broker: its log is what came since, and stopping it is giving it back."""
+
+    def __init__(self, broker: ProcessBroker) -> None:
+        super().__init__(broker.name, broker.version)
+        self._broker = broker
+        self._log_before = broker.log
+
+    @property
+    def log(self) -> str:
+        """What the broker wrote since this one was borrowed, other borrowers' lines included."""
+        return self._broker.log.removeprefix(self._log_before)
+
+    def address(self, transport: Transport = Transport.TCP) -> Address:
+        return self._broker.address(transport)
+
+    async def stop(self) -> None:
+        """Give it back."""
+
+
+@dataclass(slots=True)
+class _Common:
+    """The shared brokers of a spec, one for each transport."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    running: dict[Transport, ProcessBroker] = field(default_factory=dict)
+
+
+class ProcessSpec(BrokerSpec):
+    """Starts a program: one for all cells that ask for no settings, one of their own for those that do."""
+
+    def __init__(self, program: Program) -> None:
+        self.name = program.name
+        self.settings = program.settings
+        self.versions = program.versions
+        self.transports = program.transports
+        self.unsupported = program.unsupported
+        self._program = program
+        self._scratch = Scratch()
+        self._common = _Common()
+        self._version = ""
+        self._started = 0
+
+    def check(self) -> None:
+        """Raise BrokerNotThere when the program is not installed."""
+        if _find(self._program.executable) is None:
+            raise BrokerNotThere(f"{self.name} is not installed: there is no program {self._program.executable!r}")
+
+    async def start(self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP) -> RunningBroker:
+        """Start or lend one that listens for `transport`; raises BrokerNotThere with its last words."""
+        if settings:
+            return await self._launch(settings, transport)
+        async with self._common.lock:
+            if transport not in self._common.running:
+                self._common.running[transport] = await self._launch({}, transport)
+            return _Shared(self._common.running[transport])
+
+    async def close(self) -> None:
+        """Stop the shared ones."""
+        running = list(self._common.running.values())
+        self._common.running.clear()
+        for broker in running:
+            await broker.stop()
+
+    async def _launch(self, settings: Mapping[str, Any], transport: Transport) -> ProcessBroker:
+        self.check()
+        self._started += 1
+        folder = self._scratch.folder / str(self._started)
+        folder.mkdir()
+        certificates = self._scratch.certificates() if transport.is_encrypted else None
+        wish = Wish(_free_port(), transport, settings, folder, certificates)
+        self._program.configure(wish)
+        broker = ProcessBroker(
+            self.name,
+            self._find_version(),
+            Address(HOST, wish.port, transport, ca_file=certificates.ca_file if certificates else None),
+            self._spawn(folder),
+            folder / "log",
+        )
+        try:
+            await broker.wait_until_it_listens()
+        except BaseException:
+            await broker.stop()
+            raise
+        return broker
+
+    def _spawn(self, folder: Path) -> subprocess.Popen[bytes]:
+        arguments = [argument.replace("{folder}", str(folder)) for argument in self._program.arguments]
+        with (folder / "log").open("wb") as log:
+            return subprocess.Popen(
+                [str(_find(self._program.executable)), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+            )
+
+    def _find_version(self) -> str:
+        if not self._version:
+            command = [str(_find(self._program.executable)), *self._program.version_arguments]
+            printed = subprocess.run(command, capture_output=True, check=False, timeout=START_SECONDS)
+            found = self._program.find_version.search((printed.stdout + printed.stderr).decode("utf-8", "replace"))
+            self._version = found[1] if found else "version unknown"
+        return self._version
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _find(executable: str) -> str | None:
+    """Find a program; many systems keep servers in sbin folders that are not on a user's PATH."""
+    return shutil.which(executable) or shutil.which(executable, path="/usr/local/sbin:/usr/sbin:/sbin")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def _accepts(address: Address) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(address.host, address.port)
+    except OSError:
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True
+
+
+# --- mosquitto --------------------------------------------------------------------------------------------------------
+
+_MOSQUITTO_SETTINGS = {
+    "allow_empty_client_id": "allow_zero_length_clientid",
+    "assigned_client_id_prefix": "auto_id_prefix",
+    "maximum_connections": "max_connections",
+    "maximum_inflight": "max_inflight_messages",
+    "maximum_packet_size": "max_packet_size",
+    "maximum_qos": "max_qos",
+    "queue_maximum_messages": "max_queued_messages",
+    "queue_qos0_offline": "queue_qos0_messages",
+    "retain_available": "retain_available",
+    "topic_alias_maximum": "max_topic_alias",
+}
+"""Settings of BrokerConfig and what they are called in mosquitto.conf(5)."""
+
+
+def _configure_mosquitto(wish: Wish) -> None:
+    lines = [
+        f"listener 0 {wish.folder / 'unused'}",  # 2.0.11 gives up when WebSocket listeners are all it has
+        f"listener {wish.port} {HOST}",
+        f"protocol {'websockets' if wish.transport.is_websocket else 'mqtt'}",
+        "allow_anonymous true",
+        "persistence false",
+        "log_dest stderr",
+        "set_tcp_nodelay true",
+        "user root",  # has a meaning for root only: stay who we are, or the certificates cannot be read
+    ]
+    if wish.certificates is not None:
+        lines += [f"certfile {wish.certificates.cert_file}", f"keyfile {wish.certificates.key_file}"]
+    for name, value in wish.settings.items():
+        lines.append(f"{_MOSQUITTO_SETTINGS[name]} {str(value).lower() if isinstance(value, bool) else value}")
+    (wish.folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
+
+
+MOSQUITTO = Program(
+    name="mosquitto",
+    executable="mosquitto",
+    arguments=("-c", "{folder}/mosquitto.conf"),
+    configure=_configure_mosquitto,
+    version_arguments=("-h",),
+    find_version=re.compile(r"mosquitto version (\S+)"),
+    settings=frozenset(_MOSQUITTO_SETTINGS),
+    transports=("tcp", "tls", "ws", "wss"),
+    unsupported=("auth", "topic-alias-inbound"),  # AUTH needs a plugin; it sets no aliases of its own
+)

@@ -1,0 +1,109 @@
+"""The project's own broker, a fresh one for each cell, in the running event loop.
+
+Belongs here: starting it with a scenario's settings.
+Does not belong here: what a setting does (`reference_broker`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from interop.brokers.broker import BrokerFault, BrokerSpec, RunningBroker
+from interop.brokers.scratch import Scratch
+from reference_broker.broker.broker import Broker
+from reference_broker.broker.config import BrokerConfig
+from reference_broker.net.address import Address, Transport
+from reference_broker.net.config import ServerConfig
+from reference_broker.net.errors import ListenFailed
+from reference_broker.net.server import BrokerServer
+
+LOG_LIMIT_LINES = 500
+
+_PORT_FIELDS = {Transport.TCP: "port", Transport.TLS: "tls_port", Transport.WS: "ws_port", Transport.WSS: "wss_port"}
+_CONFIG = TypeAdapter(BrokerConfig)
+
+
+class ReferenceBroker(RunningBroker):
+    """A started `BrokerServer`."""
+
+    def __init__(self, server: BrokerServer, log: deque[str]) -> None:
+        super().__init__("reference", _own_version())
+        self._server = server
+        self._log = log
+
+    @property
+    def log(self) -> str:
+        """One line for each peer that was refused or broke the rules."""
+        return "".join(f"{line}\n" for line in self._log)
+
+    def address(self, transport: Transport = Transport.TCP) -> Address:
+        """Where it listens; raises BrokerFault for a transport it was not started with."""
+        try:
+            return self._server.addresses[transport]
+        except KeyError:
+            raise BrokerFault(f"the reference broker was started without {transport}") from None
+
+    async def stop(self) -> None:
+        """Close listeners and connections."""
+        await self._server.close()
+
+
+class ReferenceSpec(BrokerSpec):
+    """Starts reference brokers; a subclass may make brokers that are wrong on purpose."""
+
+    name = "reference"
+    settings = frozenset(field.name for field in dataclasses.fields(BrokerConfig))
+    transports = tuple(transport.value for transport in Transport)
+    shared = False
+
+    def __init__(self) -> None:
+        self._scratch = Scratch()
+
+    async def start(self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP) -> ReferenceBroker:
+        """Start one that listens for `transport` only; raises BrokerFault for settings that cannot be."""
+        config = self._server_config(broker_config(settings), transport)
+        log: deque[str] = deque(maxlen=LOG_LIMIT_LINES)
+        server = BrokerServer(config, broker=self._make_broker(config.broker))
+        server.broker.log = log.append
+        try:
+            await server.start()
+        except ListenFailed as problem:
+            raise BrokerFault(f"the reference broker cannot listen: {problem}") from None
+        return ReferenceBroker(server, log)
+
+    def _make_broker(self, config: BrokerConfig) -> Broker:
+        return Broker(config)
+
+    def _server_config(self, config: BrokerConfig, transport: Transport) -> ServerConfig:
+        ports: dict[str, Any] = dict.fromkeys(_PORT_FIELDS.values()) | {_PORT_FIELDS[transport]: 0}
+        if not transport.is_encrypted:
+            return ServerConfig(**ports, broker=config)
+        files = self._scratch.certificates()
+        return ServerConfig(**ports, broker=config, cert=files.cert_file, key=files.key_file, ca=files.ca_file)
+
+
+def broker_config(settings: Mapping[str, Any]) -> BrokerConfig:
+    """Settings as a scenario writes them, as a value; raises BrokerFault."""
+    if unknown := sorted(set(settings) - ReferenceSpec.settings):
+        raise BrokerFault(f"the broker has no setting {', '.join(unknown)}")
+    try:
+        return _CONFIG.validate_python(dict(settings))
+    except ValidationError as problem:
+        first = problem.errors(include_url=False)[0]
+        if not first["loc"]:  # the value's own check, which names the setting itself
+            raise BrokerFault(f"broker settings: {first['ctx']['error']}") from None
+        where = ".".join(str(part) for part in first["loc"])
+        raise BrokerFault(f"broker setting {where}: {first['msg']}, not {first['input']!r}") from None
+
+
+def _own_version() -> str:
+    try:
+        return version("mqtt-interop")
+    except PackageNotFoundError:
+        return "of this checkout"

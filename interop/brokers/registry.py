@@ -1,0 +1,51 @@
+"""Which brokers can be had, by name. To add one: a `ProgramSpec` or a class of its own, and one line here.
+
+Belongs here: what the words after `--broker` mean.
+Does not belong here: how one is started.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from interop.brokers.address import AddressSpec
+from interop.brokers.broker import BrokerSpec, UnknownBroker
+from interop.brokers.container import ContainerSpec
+from interop.brokers.process import MOSQUITTO, ProcessSpec
+from interop.brokers.reference import ReferenceSpec
+from reference_broker.net.address import Address
+
+CONTAINER_PREFIX = "docker:"
+
+BROKERS: dict[str, Callable[[], BrokerSpec]] = {
+    "mosquitto": lambda: ProcessSpec(MOSQUITTO),
+    "reference": ReferenceSpec,
+}
+
+_LOOKS_LIKE_AN_ADDRESS = re.compile(r"://|:\d+$")
+
+
+def broker_spec(name: str) -> BrokerSpec:
+    """What a name stands for: `reference`, `mosquitto`, `docker:IMAGE`, `HOST:PORT` or a URL.
+
+    Raises UnknownBroker for anything else, and BrokerFault for what is plainly not there; both in one line.
+    """
+    if name in BROKERS:
+        spec = BROKERS[name]()
+    elif name.startswith(CONTAINER_PREFIX):
+        spec = ContainerSpec(name.removeprefix(CONTAINER_PREFIX))
+    elif _LOOKS_LIKE_AN_ADDRESS.search(name):
+        spec = AddressSpec(_address(name))
+    else:
+        choices = ", ".join((*BROKERS, f"{CONTAINER_PREFIX}IMAGE", "HOST:PORT", "mqtt://HOST:PORT"))
+        raise UnknownBroker(f"unknown broker {name!r}; expected one of {choices}")
+    spec.check()
+    return spec
+
+
+def _address(text: str) -> Address:
+    try:
+        return Address.parse(text)
+    except ValueError as problem:
+        raise UnknownBroker(str(problem)) from None
