@@ -1,0 +1,311 @@
+"""`mqtt-interop`: the one command, its subcommands, its exit codes.
+
+Belongs here: the command line, and one clear line where something is wrong.
+Does not belong here: what a subcommand does; the module that does it is imported when it runs, so that `--version` and
+`lint` start fast.
+
+Exit codes: 0 all as expected, 1 an implementation fell short (or two runs differ), 2 the harness did or was misused,
+3 nothing ran.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PROG = "mqtt-interop"
+OK, FELL_SHORT, HARNESS_FELL_SHORT, NOTHING_RAN = range(4)
+
+_REFERENCE_COMMANDS = ("broker", "pub", "sub")
+"""Subcommands with options of their own: `-h` is a host there, as users of mosquitto_pub expect."""
+
+_SCHEMAS = ("scenario", "contract", "results")
+_LISTS = ("scenarios", "clients", "brokers", "features")
+
+
+class CommandError(Exception):
+    """A subcommand cannot do its work; the message is the one line a user sees."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand; gives the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if arguments and arguments[0] in _REFERENCE_COMMANDS:
+            return _reference_command(arguments)
+        options, extra = _parser().parse_known_args(arguments)
+        if extra and options.run is not _run:
+            _parser().error(f"unrecognized arguments: {' '.join(extra)}")
+        options.extra = extra
+        run: Callable[[argparse.Namespace], int] = options.run
+        return run(options)
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return HARNESS_FELL_SHORT
+    except BrokenPipeError:  # the reader of our output left, e.g. `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except CommandError as error:
+        _say(str(error))
+        return HARNESS_FELL_SHORT
+    except OSError as error:
+        _say(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        return HARNESS_FELL_SHORT
+
+
+def _say(text: str) -> None:
+    sys.stderr.write("".join(f"{PROG}: {line}\n" for line in text.splitlines()))
+
+
+def _print(lines: Iterable[str]) -> None:
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+    sys.stdout.flush()
+
+
+def _version() -> str:
+    try:
+        return version("mqtt-interop")
+    except PackageNotFoundError:
+        return "not installed"
+
+
+# --- the command line -------------------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    from reference_broker.command import DESCRIPTIONS  # noqa: PLC0415  # a table; the commands themselves are not loaded
+
+    parser = argparse.ArgumentParser(prog=PROG, description="MQTT interoperability: do a client and a broker agree?")
+    parser.add_argument("--version", action="version", version=f"{PROG} {_version()}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name in _REFERENCE_COMMANDS:
+        commands.add_parser(name, help=DESCRIPTIONS[name], add_help=False)
+    _add_run(commands.add_parser("run", help="run the compatibility matrix and write the report", allow_abbrev=False))
+
+    lint = commands.add_parser("lint", help="check scenario files")
+    lint.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files or folders (those that ship)")
+    lint.set_defaults(run=_lint)
+
+    schema = commands.add_parser("schema", help="print a published JSON Schema")
+    schema.add_argument("name", choices=_SCHEMAS)
+    schema.set_defaults(run=_schema)
+
+    listing = commands.add_parser("list", help="what there is to run")
+    listing.add_argument("what", choices=_LISTS)
+    listing.add_argument("--scenarios", action="append", type=Path, metavar="FOLDER", help="your own (those that ship)")
+    listing.set_defaults(run=_list)
+
+    report = commands.add_parser("report", help="write the pages again, from one or several results.jsonl")
+    report.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help="results.jsonl; shards are merged")
+    report.add_argument("--out", type=Path, default=Path("compat"), metavar="FOLDER", help="where to (%(default)s)")
+    report.set_defaults(run=_report)
+
+    diff = commands.add_parser("diff", help="compare verdicts; exit code 1 when any differs")
+    diff.add_argument("before", type=Path, metavar="A", help="results.jsonl, or a CSV of expected verdicts")
+    diff.add_argument("after", type=Path, metavar="B", help="the same")
+    diff.add_argument("--write", action="store_true", help="make A the CSV of B's verdicts instead of comparing")
+    diff.set_defaults(run=_diff)
+    return parser
+
+
+# --- broker, pub, sub -------------------------------------------------------------------------------------------------
+
+
+def _reference_command(arguments: list[str]) -> int:
+    from reference_broker.command import main as reference_main  # noqa: PLC0415  # only what runs is loaded
+
+    return reference_main(arguments)
+
+
+# --- run --------------------------------------------------------------------------------------------------------------
+
+_RUN_OPTIONS = (
+    ("--client", "NAME", "client under test: builtin, paho, gmqtt, command:./adapter"),
+    ("--broker", "NAME", "broker under test: reference, mosquitto, host:port, docker:IMAGE"),
+    ("--mqtt", "VERSION", "3.1, 3.1.1, 5.0"),
+    ("--transport", "NAME", "tcp, tls, ws, wss"),
+    ("--scenario", "NAME", "scenario by name or shell pattern, e.g. 'qos2/*'"),
+    ("--scenarios", "FOLDER", "scenario files or folders of your own"),
+)
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Every other option goes to pytest as it is, e.g. -x, -v, --collect-only."
+    for option, metavar, text in _RUN_OPTIONS:
+        parser.add_argument(option, action="append", default=[], metavar=metavar, help=f"{text}; may be repeated")
+    parser.add_argument("-k", metavar="EXPRESSION", help="only cells whose name fits, as in pytest")
+    parser.add_argument("-m", metavar="MARKERS", help="only cells with these markers, as in pytest")
+    parser.add_argument("-n", metavar="WORKERS", help="worker processes, or auto")
+    parser.add_argument("--known-failures", metavar="FILE", help="list of expected failures (the one that ships)")
+    parser.add_argument("--out", metavar="FOLDER", help="where the reports go (compat)")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    import pytest  # noqa: PLC0415  # the other subcommands do without
+
+    exit_code = int(pytest.main([str(Path(__file__).with_name("test_compatibility.py")), *pytest_arguments(options)]))
+    return HARNESS_FELL_SHORT if exit_code > NOTHING_RAN else exit_code
+
+
+def pytest_arguments(options: argparse.Namespace) -> list[str]:
+    """What `run` was given, as options of pytest with the matrix's plugin."""
+    arguments = ["-p", "no:cacheprovider"]  # the matrix may be installed where nothing can be written
+    for option, _, _ in _RUN_OPTIONS:
+        for value in getattr(options, option.removeprefix("--")):
+            arguments += [option, value]
+    for option in ("-k", "-m", "-n", "--known-failures", "--out"):
+        value = getattr(options, option.lstrip("-").replace("-", "_"))
+        if value is not None:
+            arguments += [option, value]
+    return arguments + options.extra
+
+
+# --- scenarios --------------------------------------------------------------------------------------------------------
+
+
+def _lint(options: argparse.Namespace) -> int:
+    from interop.scenario.lint import lint  # noqa: PLC0415
+    from interop.scenario.load import load_scenarios  # noqa: PLC0415
+    from interop.scenario.problems import ScenarioError  # noqa: PLC0415
+
+    try:
+        loaded = load_scenarios(options.paths or None)
+        if problems := lint(loaded):
+            raise ScenarioError(problems)
+    except ScenarioError as error:
+        sys.stderr.write(f"{error}\n")
+        return HARNESS_FELL_SHORT
+    if not loaded:
+        raise CommandError("no scenario files there")
+    files = len({one.path for one in loaded})
+    cells = sum(len(one.scenario.versions) * len(one.scenario.transports) for one in loaded)
+    areas = len({one.area for one in loaded})
+    _print([f"{files} scenarios in {areas} areas, {len(loaded)} rows, {cells} cells for each client and broker: ok"])
+    return OK
+
+
+def _schema(options: argparse.Namespace) -> int:
+    sys.stdout.write(schema_text(options.name))
+    return OK
+
+
+def schema_text(name: str) -> str:
+    """The text of a published JSON Schema: `scenario`, `contract` or `results`."""
+    if name == "scenario":
+        from interop.scenario.schema import scenario_schema  # noqa: PLC0415
+
+        return scenario_schema()
+    if name == "results":
+        from reports.schema import results_schema  # noqa: PLC0415
+
+        return results_schema()
+    import json  # noqa: PLC0415
+
+    from interop.drivers.contract import json_schema  # noqa: PLC0415
+
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _list(options: argparse.Namespace) -> int:
+    _print(_LISTINGS[options.what](options))
+    return OK
+
+
+def _scenarios(options: argparse.Namespace) -> list[str]:
+    from interop.scenario.load import load_scenarios  # noqa: PLC0415
+    from interop.scenario.problems import ScenarioError  # noqa: PLC0415
+
+    try:
+        loaded = load_scenarios(options.scenarios)
+    except ScenarioError as error:
+        raise CommandError(str(error)) from None
+    return [f"{one.name}  ({', '.join(one.scenario.versions)})  {one.scenario.title}" for one in loaded]
+
+
+def _clients(_: argparse.Namespace) -> list[str]:
+    from interop.drivers.registry import COMMAND_PREFIX, DRIVERS  # noqa: PLC0415
+
+    known = [f"{name}  {entry.summary}" for name, entry in DRIVERS.items()]
+    return [*known, f"{COMMAND_PREFIX}PROGRAM  an adapter of your own, see `{PROG} schema contract`"]
+
+
+def _brokers(_: argparse.Namespace) -> list[str]:
+    from interop.brokers.registry import BROKERS, CONTAINER_PREFIX  # noqa: PLC0415
+
+    return [*BROKERS, f"{CONTAINER_PREFIX}IMAGE", "HOST:PORT", "mqtt://HOST:PORT, mqtts://..., ws://..., wss://..."]
+
+
+def _features(_: argparse.Namespace) -> list[str]:
+    from interop.scenario.features import FEATURES  # noqa: PLC0415
+
+    width = max(map(len, FEATURES))
+    return [f"{each.name:{width}}  {each.meaning}{' (5.0)' * each.only_in_5}" for each in FEATURES.values()]
+
+
+_LISTINGS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
+    "scenarios": _scenarios,
+    "clients": _clients,
+    "brokers": _brokers,
+    "features": _features,
+}
+
+
+# --- results ----------------------------------------------------------------------------------------------------------
+
+
+def _report(options: argparse.Namespace) -> int:
+    from reports.write import write_all  # noqa: PLC0415
+
+    from reports.record import BadResults, read_records  # noqa: PLC0415
+    from reports.summary import RunInfo  # noqa: PLC0415
+
+    try:
+        records = {record.cell_id: record for path in options.results for record in read_records(path)}
+    except BadResults as error:
+        raise CommandError(str(error)) from None
+    if not records:
+        raise CommandError(f"no results in {', '.join(map(str, options.results))}")
+    began, seconds = _span((record.started_at, record.seconds) for record in records.values())
+    run = RunInfo(
+        started_at=began,
+        wall_seconds=seconds,
+        harness_version=_version(),
+        command=f"{PROG} report {' '.join(map(str, options.results))}",
+    )
+    write_all(list(records.values()), options.out, run)
+    _print([f"{len(records)} results: {options.out / 'report.html'}"])
+    return OK
+
+
+def _span(cells: Iterable[tuple[str, float]]) -> tuple[str, float]:
+    """When the first cell began, and the seconds until the last one ended; results may come from several runs."""
+    from datetime import datetime, timedelta  # noqa: PLC0415
+
+    spans = [(datetime.fromisoformat(began), seconds) for began, seconds in cells if began]
+    if not spans:
+        return "", 0.0
+    first = min(began for began, _ in spans)
+    last = max(began + timedelta(seconds=seconds) for began, seconds in spans)
+    return first.isoformat(timespec="seconds"), (last - first).total_seconds()
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from reports.diff import compare, in_words, read_verdicts, write_expected  # noqa: PLC0415
+    from reports.record import BadResults  # noqa: PLC0415
+
+    try:
+        after = read_verdicts(options.after)
+        if options.write:
+            write_expected(options.before, after)
+            _print([f"{options.before}: {len(after)} verdicts"])
+            return OK
+        differences = compare(read_verdicts(options.before), after)
+    except BadResults as error:
+        raise CommandError(str(error)) from None
+    _print([in_words(differences)])
+    return FELL_SHORT if differences else OK
