@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from reference_broker.broker.accepting import accept, refuse
 from reference_broker.broker.access import Authentication, AuthenticationResult
+from reference_broker.broker.phase import Phase
 from reference_broker.wire.errors import ProtocolError
 from reference_broker.wire.packets import Auth
 from reference_broker.wire.properties import Properties
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 def begin(link: Link, now: float) -> None:
     """The CONNECT named a known method: take its data and go on from there."""
     assert link.connect is not None
+    link.phase = Phase.AUTHENTICATING
     _step_before_connack(link, link.connect.properties.authentication_data, now)
 
 

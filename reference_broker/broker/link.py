@@ -7,11 +7,11 @@ Does not belong here: what each packet does (`connecting`, `publishing`, `subscr
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from reference_broker.broker import accepting, authenticating, connecting, publishing, subscribing
 from reference_broker.broker.access import Authentication
+from reference_broker.broker.phase import Phase
 from reference_broker.broker.sending import Sender
 from reference_broker.broker.sessions import Session
 from reference_broker.session.flow_control import ReceiveQuota
@@ -30,15 +30,6 @@ if TYPE_CHECKING:
 
 _DISCONNECT_REASONS = SERVER_REASONS[PacketType.DISCONNECT]
 _PINGRESP = b"\xd0\x00"
-
-
-class Phase(Enum):
-    """How far a connection has come."""
-
-    AWAITING_CONNECT = auto()
-    AUTHENTICATING = auto()
-    CONNECTED = auto()
-    CLOSED = auto()
 
 
 class Link:

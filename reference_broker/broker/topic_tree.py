@@ -45,11 +45,27 @@ class TopicTree(Generic[K, V]):
     def remove(self, topic_filter: str, key: K) -> None:
         """Remove what is stored under filter and key; nothing happens if nothing is."""
         if not has_wildcard(topic_filter):
-            values = self._exact.get(topic_filter)
-            if values is not None and values.pop(key, None) is not None and not values:
+            exact = self._exact.get(topic_filter)
+            if exact is not None and exact.pop(key, None) is not None and not exact:
                 del self._exact[topic_filter]
             return
-        self._remove(self._root, topic_filter.split("/"), 0, key)
+        path: list[tuple[_Node[K, V], str]] = []
+        node = self._root
+        values = node.values
+        for level in topic_filter.split("/"):
+            if level == "#":
+                values = node.multi_level
+                break
+            child = node.children.get(level)
+            if child is None:
+                return
+            path.append((node, level))
+            node, values = child, child.values
+        values.pop(key, None)
+        for parent, level in reversed(path):
+            if not parent.children[level].is_empty():
+                break
+            del parent.children[level]
 
     def match(self, topic: str) -> list[V]:
         """The values of all filters that match a topic name, in no particular order."""
@@ -71,16 +87,6 @@ class TopicTree(Generic[K, V]):
                 child = node.children[level] = _Node()
             node = child
         return node.values
-
-    def _remove(self, node: _Node[K, V], levels: list[str], depth: int, key: K) -> None:
-        if depth == len(levels):
-            node.values.pop(key, None)
-        elif levels[depth] == "#":
-            node.multi_level.pop(key, None)
-        elif (child := node.children.get(levels[depth])) is not None:
-            self._remove(child, levels, depth + 1, key)
-            if child.is_empty():
-                del node.children[levels[depth]]
 
 
 def has_wildcard(topic_filter: str) -> bool:

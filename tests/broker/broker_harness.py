@@ -101,6 +101,7 @@ class Client:
     def connect(self, *, expect: int = 0, **fields: Any) -> ConnAck:
         """Open a connection and send CONNECT; the CONNACK has the expected reason."""
         self.open()
+        self.reader.maximum_packet_size = fields.get("maximum_packet_size")
         self.send(self.connect_packet(**fields))
         connack = self.inbox.pop(0)
         assert isinstance(connack, ConnAck), connack

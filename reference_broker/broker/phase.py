@@ -1,0 +1,14 @@
+"""How far a connection has come; `link` says which packet is allowed in which phase."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+
+class Phase(Enum):
+    """The phases of a connection, in order; authentication is left out where there is none. [5.0 3.1.4, 4.12]"""
+
+    AWAITING_CONNECT = auto()
+    AUTHENTICATING = auto()
+    CONNECTED = auto()
+    CLOSED = auto()

@@ -1,0 +1,104 @@
+"""The pieces by themselves: the tree of filters, the retained tree, timers, routes."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reference_broker.broker.message import Message
+from reference_broker.broker.retained import RetainedMessages
+from reference_broker.broker.timers import Timers
+from reference_broker.broker.topic_tree import TopicTree
+from reference_broker.wire.properties import NO_PROPERTIES
+from reference_broker.wire.topics import matches
+from reference_broker.wire.types import QoS
+
+LEVEL = st.sampled_from(["a", "b", "", "$x"])
+TOPIC = st.lists(LEVEL, min_size=1, max_size=4).map("/".join).filter(bool)
+FILTER = (
+    st.tuples(st.lists(st.one_of(LEVEL, st.just("+")), max_size=3), st.sampled_from([["#"], ["+"], ["a"], [""]]))
+    .map(lambda parts: "/".join(parts[0] + parts[1]))
+    .filter(bool)
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    entries=st.lists(st.tuples(FILTER, st.integers(0, 3)), max_size=12),
+    removed=st.lists(st.tuples(FILTER, st.integers(0, 3)), max_size=6),
+    topics=st.lists(TOPIC, min_size=1, max_size=5),
+)
+def test_the_tree_finds_what_matching_one_by_one_finds(entries, removed, topics):
+    tree: TopicTree[int, tuple[str, int]] = TopicTree()
+    model = {}
+    for topic_filter, key in entries:
+        tree.set(topic_filter, key, (topic_filter, key))
+        model[topic_filter, key] = True
+    for topic_filter, key in [*removed, *entries[::3]]:
+        tree.remove(topic_filter, key)
+        model.pop((topic_filter, key), None)
+    for topic in topics:
+        assert sorted(tree.match(topic)) == sorted(entry for entry in model if matches(entry[0], topic))
+    for topic_filter, key in list(model):
+        tree.remove(topic_filter, key)
+    assert tree._root.is_empty()
+    assert tree._exact == {}
+
+
+@settings(max_examples=300, deadline=None)
+@given(topics=st.lists(TOPIC, max_size=12), cleared=st.lists(TOPIC, max_size=6), topic_filter=FILTER)
+def test_the_retained_tree_finds_what_matching_one_by_one_finds(topics, cleared, topic_filter):
+    retained = RetainedMessages()
+    for topic in topics:
+        retained.set(Message(topic, b"x", QoS.AT_MOST_ONCE, True, NO_PROPERTIES, 0.0))
+    for topic in cleared:
+        retained.clear(topic)
+    left = set(topics) - set(cleared)
+    assert len(retained) == len(left)
+    found = [message.topic for message in retained.match(topic_filter, 0.0)]
+    assert sorted(found) == sorted(topic for topic in left if matches(topic_filter, topic))
+    assert {message.topic for message in retained} == left
+    for topic in left:
+        retained.clear(topic)
+    assert not retained._root.children
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    timers=st.lists(st.tuples(st.integers(0, 20), st.booleans()), max_size=200),
+    steps=st.lists(st.integers(0, 5), max_size=8),
+)
+def test_timers_fire_in_order_once_and_never_early(timers, steps):
+    heap = Timers()
+    fired: list[tuple[int, int]] = []
+    expected = []
+    for number, (deadline, cancelled) in enumerate(timers):
+        timer = heap.at(deadline, lambda now, entry=(deadline, number): fired.append(entry))
+        if cancelled:
+            timer.cancel()
+        else:
+            expected.append((deadline, number))
+    now = 0
+    for step in [*steps, 20]:
+        now += step
+        next_deadline = heap.next_deadline()
+        before = len(fired)
+        heap.run(now)
+        assert (len(fired) > before) == (next_deadline is not None and next_deadline <= now)
+        assert fired == [entry for entry in sorted(expected) if entry[0] <= now]
+    assert heap.next_deadline() is None or now < 20
+
+
+def test_a_timer_may_set_another_that_is_due():
+    heap = Timers()
+    fired = []
+    heap.at(1, lambda now: heap.at(now, fired.append))
+    heap.run(5)
+    assert fired == [5]
+
+
+def test_cancelled_timers_do_not_pile_up():
+    heap = Timers()
+    for number in range(10_000):
+        heap.at(1e9 + number, lambda now: None).cancel()
+    assert len(heap._heap) < 1000
