@@ -79,7 +79,7 @@ class Closing(Enum):
     """Close at once: the peer takes nothing any more."""
 
 
-_ABRUPT = frozenset({Cause.LOST, Cause.NO_CONNACK, Cause.NO_PINGRESP})
+_UNRESPONSIVE = frozenset({Cause.NO_CONNACK, Cause.NO_PINGRESP})
 _CLEAN_MEANS_NO_SESSION = {
     Version.V31: "",
     Version.V311: "3.1.1 MQTT-3.2.2-1",
@@ -443,7 +443,7 @@ class ClientCore:
         """Leave the connection and, where it does not outlive it, the session. [3.1.1 3.1.2.4, 5.0 4.1]"""
         was_connected = self.state is State.CONNECTED
         self.state = State.CLOSED
-        self.closing = Closing.ABORT if event.cause in _ABRUPT else Closing.FLUSH
+        self.closing = Closing.ABORT if event.cause in _UNRESPONSIVE else Closing.FLUSH
         self._fail(self._requests.drop_all(), "the connection ended before the server answered")
         if was_connected and not self._session_outlives:
             lost = self.session.discard() + self.session.drop_waiting()

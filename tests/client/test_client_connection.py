@@ -256,7 +256,7 @@ class TestEnd:
         ticket = client.subscribe("t")
         assert client.cut()[0] == Failed(ticket, "the connection ended before the server answered")
         assert len(client.session.packet_ids) == 0
-        assert client.core.closing is Closing.ABORT
+        assert client.core.closing is Closing.FLUSH
 
     def test_every_packet_can_be_watched(self):
         client = Client(client_id="a")

@@ -93,17 +93,18 @@ class TestTopicAliases:
         assert client.receive(publish) == f"e0 01 {reason:02x}"
 
 
-class TestReceiveMaximum:
-    OPTIONS = {"properties": Properties(receive_maximum=2), "manual_acknowledgement": True}
+RECEIVE_MAXIMUM_2 = {"properties": Properties(receive_maximum=2), "manual_acknowledgement": True}
 
+
+class TestReceiveMaximum:
     def test_one_message_too_many_closes_with_0x93(self):  # 5.0 3.3.4
-        client = connected(**self.OPTIONS)
+        client = connected(**RECEIVE_MAXIMUM_2)
         assert client.receive(qos1(1) + qos2(2)) == ""
         assert client.receive(qos1(3)) == "e0 01 93"
         assert client.end.reason == 0x93
 
     def test_puback_and_pubcomp_make_room(self):
-        client = connected(**self.OPTIONS)
+        client = connected(**RECEIVE_MAXIMUM_2)
         client.receive(qos1(1) + qos2(2))
         first, second = messages(client)
         client.core.acknowledge(second, client.now)
@@ -116,7 +117,7 @@ class TestReceiveMaximum:
         assert client.receive(qos1(5)) == "e0 01 93"
 
     def test_pubrec_with_an_error_makes_room(self):
-        client = connected(**self.OPTIONS)
+        client = connected(**RECEIVE_MAXIMUM_2)
         client.receive(qos2(1) + qos2(2))
         client.core.acknowledge(messages(client)[0], client.now, 0x83)
         assert client.receive(qos2(3)) == "50 03 00 01 83"
