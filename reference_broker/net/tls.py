@@ -107,9 +107,10 @@ class TlsWrapping:
         try:
             while chunk := self._tls.read(_RECORD_SIZE):
                 plain.append(chunk)
+            self.has_ended = True
         except ssl.SSLWantReadError:
             pass
-        except ssl.SSLZeroReturnError:
+        except ssl.SSLZeroReturnError:  # instead of b"" once we said close_notify too
             self.has_ended = True
         except ssl.SSLError as error:
             self.error = BadPeer(f"TLS failed: {_reason(error)}")

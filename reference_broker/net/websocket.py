@@ -92,8 +92,7 @@ class WebSocketWrapping:
 
     def close(self) -> bytes:
         """Say goodbye with a close frame."""
-        if self._protocol.state is State.OPEN:
-            self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
+        self._say_goodbye(CloseCode.NORMAL_CLOSURE)
         return self.take_reply()
 
     def _take_frame(self, frame: Frame, payloads: list[bytes]) -> None:
@@ -130,9 +129,13 @@ class WebSocketWrapping:
             self.error = BadPeer(f"WebSocket failed: {_reason(protocol.parser_exc)}")
 
     def _fail(self, code: CloseCode, reason: str) -> None:
-        if self._protocol.state is State.OPEN:
-            self._protocol.send_close(code, reason)
+        self._say_goodbye(code, reason)
         self.error = BadPeer(f"WebSocket failed: {reason}")
+
+    def _say_goodbye(self, code: CloseCode, reason: str = "") -> None:
+        # A close frame that came along with the handshake does not change the state; the library asserts there is none.
+        if self._protocol.state is State.OPEN and self._protocol.close_rcvd is None:
+            self._protocol.send_close(code, reason)
 
 
 def _reason(error: Exception) -> str:
