@@ -162,7 +162,7 @@ def pytest_arguments(options: argparse.Namespace) -> list[str]:
         value = getattr(options, option.lstrip("-").replace("-", "_"))
         if value is not None:
             arguments += [option, value]
-    return arguments + options.extra
+    return [*arguments, *options.extra]
 
 
 # --- scenarios --------------------------------------------------------------------------------------------------------

@@ -130,7 +130,9 @@ class _Table:
     def _check_versions(self, named: list[tuple[str, Where, dict[str, Any]]]) -> None:
         clauses = self._clauses()
         for _, where, values in named:
-            wanted = values.get(_VERSIONS, list(clauses))
+            if _VERSIONS not in values:
+                continue
+            wanted = values[_VERSIONS]
             if not isinstance(wanted, list) or not wanted:
                 self._problem((*where, _VERSIONS), 'expected a list of versions, e.g. ["3.1.1", "5.0"]')
                 continue

@@ -170,7 +170,10 @@ class _Builder:
                 self._refuse(key_node, where, f"expected text as the key; write {written}")
 
     def _refuse(self, node: Node, where: Where, message: str) -> None:
-        self.problems.append(Problem(self._path, node.start_mark.line + 1, spelled(where), message))
+        # Of an alias, only the line of its key is known: its node is that of the anchor.
+        place = self.places.get(where)
+        line = place.line if place is not None and id(node) in self._seen else node.start_mark.line + 1
+        self.problems.append(Problem(self._path, line, spelled(where), message))
 
 
 def _place(key: Node, value: Node) -> Place:
