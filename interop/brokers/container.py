@@ -158,7 +158,7 @@ def _cause(problem: Exception) -> str:
     inner: BaseException | None = problem
     while inner is not None:
         if isinstance(inner, OSError) and inner.strerror:
-            return f"{inner.filename or 'none'}: {inner.strerror}"
+            return f"none answers ({inner.strerror.lower()})"
         inner = inner.__cause__ or inner.__context__
     return str(problem).splitlines()[0]
 

@@ -80,6 +80,7 @@ class Pending:
         if future is None or future.done():
             return False
         future.set_exception(problem)
+        future.exception()  # it counts as looked at: who waited may have gone
         return True
 
     def cut_off(self, *, everything: bool = False) -> None:
@@ -183,6 +184,8 @@ class CommandLoop:
                     return await self._do(command)
         except Unsuccessful as problem:
             return problem.event
+        except OSError as problem:  # no connection came about: the text says it all
+            return ErrorEvent(error="failed", detail=str(problem))
         except Exception as problem:
             self._log(traceback.format_exc())
             return ErrorEvent(error="failed", detail=f"{type(problem).__name__}: {problem}")

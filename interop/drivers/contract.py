@@ -110,7 +110,8 @@ class Connect(Command):
     """Open a network connection and send CONNECT. Answered by `connected`, or by `error` and no `disconnected`.
 
     `clean_start` is Clean Session in 3.x. `manual_ack`: PUBACK and PUBREC wait for `ack` commands.
-    The client must not reconnect by itself and must not change the protocol version.
+    The client must not reconnect by itself and must not change the protocol version. Where the broker wants more
+    authentication data (AUTH 0x18), it gets `authentication_data` of this command, or of the later `auth`, once more.
     """
 
     do: Literal["connect"] = "connect"
