@@ -110,13 +110,14 @@ def setting_types() -> dict[str, Any]:
 def _read_fields(raw: Mapping[str, Any], hints: Mapping[str, Any], where: str) -> dict[str, Any]:
     for key in raw:
         if key not in hints:
-            raise ConfigError(f"unknown key {where + key!r}; {_suggest(key, hints)}")
+            raise ConfigError(f"unknown key {where + key!r}{_suggest(key, hints)}")
     return {key: _read(value, hints[key], where + key) for key, value in raw.items()}
 
 
 def _suggest(key: str, allowed: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(key.replace("-", "_"), allowed, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"allowed are {', '.join(sorted(allowed))}"
+    close = difflib.get_close_matches(key.replace("-", "_"), allowed, n=1, cutoff=0.5)
+    did_you_mean = f", did you mean {close[0]!r}?" if close else ";"
+    return f"{did_you_mean} allowed are {', '.join(sorted(allowed))}"
 
 
 def _read(value: Any, hint: Any, where: str) -> Any:

@@ -1,0 +1,156 @@
+"""`mqtt-interop broker` as a process: what it prints, how it stops, and what it says when it cannot start."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import reference_broker
+from reference_broker import command
+from reference_broker.command import broker
+from reference_broker.net.tls import TestCertificates
+
+ROOT = Path(reference_broker.__file__).parents[1]
+CONNECT = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01a"
+CONNACK = b"\x20\x02\x00\x00"
+
+
+@contextmanager
+def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run `python -m reference_broker` for a `with` block."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "-X", "dev", "-m", "reference_broker", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def listening_port(process: subprocess.Popen[str], scheme: str = "mqtt") -> int:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    match = re.fullmatch(rf"listening on {scheme}://127\.0\.0\.1:(\d+)(/mqtt)?\n", line)
+    assert match, line
+    return int(match[1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_prints_where_it_listens_serves_and_stops_cleanly(number: signal.Signals) -> None:
+    with started("broker", "--port", "0") as process:
+        port = listening_port(process)
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+            client.sendall(CONNECT)
+            assert client.recv(100) == CONNACK
+            process.send_signal(number)
+            assert client.recv(100) == b""
+        stdout, stderr = process.communicate(timeout=10)
+        assert (process.returncode, stdout, stderr) == (0, "", "")
+
+
+def test_it_prints_one_line_for_each_listener(certificates: TestCertificates, tmp_path: Path) -> None:
+    file = tmp_path / "broker.toml"
+    file.write_text("port = 1\ntls_port = 0\nws_port = 0\nwss_port = 0\n")
+    certificate = ["--cert", str(certificates.cert_file), "--key", str(certificates.key_file)]
+    with started("--config", str(file), "--port", "0", *certificate) as process:
+        ports = {listening_port(process, scheme) for scheme in ("mqtt", "mqtts", "ws", "wss")}
+        assert len(ports) == 4
+        assert 1 not in ports
+        process.terminate()
+        assert process.wait(timeout=10) == 0
+
+
+def test_each_bad_peer_costs_one_log_line_unless_told_to_be_quiet() -> None:
+    for options, lines in (([], 1), (["--quiet"], 0)):
+        with started("--port", "0", *options) as process:
+            with socket.create_connection(("127.0.0.1", listening_port(process)), timeout=10) as client:
+                client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                assert client.recv(100) == b""
+            process.terminate()
+            _, stderr = process.communicate(timeout=10)
+            assert len(stderr.splitlines()) == lines, stderr
+            assert lines == 0 or "127.0.0.1:" in stderr
+
+
+def failure(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """Run the command in this process, where it cannot start; give its exit code and its one line."""
+    try:
+        exit_code = broker.main(arguments)
+    except SystemExit as usage:
+        exit_code = int(str(usage.code))
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return exit_code, captured.err.rstrip("\n").splitlines()[-1]
+
+
+def test_a_port_in_use_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        expected = f"mqtt-interop broker: cannot listen on 127.0.0.1:{port}: the port is already in use"
+        assert failure(capsys, "--port", str(port)) == (1, expected)
+
+
+def test_a_certificate_that_is_missing_or_unreadable_is_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    exit_code, line = failure(capsys, "--port", "0", "--tls-port", "0")
+    assert (exit_code, line) == (2, "mqtt-interop broker: tls_port needs a certificate and its key (cert and key)")
+    missing = tmp_path / "none.pem"
+    exit_code, line = failure(capsys, "--port", "0", "--tls-port", "0", "--cert", str(missing), "--key", str(missing))
+    assert (exit_code, line) == (1, f"mqtt-interop broker: cannot read {missing}: No such file or directory")
+
+
+def test_a_wrong_settings_file_or_option_is_one_line_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "broker.toml"
+    file.write_text("prot = 1883")
+    exit_code, line = failure(capsys, "--config", str(file))
+    assert exit_code == 2
+    assert line.startswith(f"mqtt-interop broker: {file}: unknown key 'prot', did you mean 'port'? allowed are ")
+    assert failure(capsys, "--maximum-qos", "3") == (2, "mqtt-interop broker: maximum_qos = 3 is not in 0..2")
+    exit_code, line = failure(capsys, "--port", "many")
+    assert exit_code == 2
+    assert "argument --port: invalid int value: 'many'" in line
+
+
+def test_an_unknown_command_is_refused_and_the_known_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["brokr"]) == 2
+    assert "unknown command 'brokr'; expected one of broker, pub, sub" in capsys.readouterr().err
+
+
+def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(["--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    options = {
+        "host",
+        "port",
+        "tls-port",
+        "ws-port",
+        "wss-port",
+        "cert",
+        "key",
+        "config",
+        "log-level",
+        "verbose",
+        "quiet",
+    }
+    for option in options | {name.replace("_", "-") for name, _, _ in broker._LIMITS}:
+        assert f"--{option} " in text or f"--{option}\n" in text, option

@@ -1,0 +1,175 @@
+"""Settings from a TOML file: every field of the broker, and clear words for what cannot be."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from reference_broker.broker import AccessRule, Action, BrokerConfig, ChallengeMethod, DropPolicy
+from reference_broker.net.address import Address, Transport
+from reference_broker.net.config import ConfigError, ServerConfig, load_settings, make_config, setting_types
+
+EVERY_KEY = """
+host = "0.0.0.0"
+port = 1
+tls_port = 2
+ws_port = 3
+wss_port = 4
+cert = "server.pem"
+key = "/absolute/key.pem"
+ca = "ca.pem"
+receive_maximum = 10
+maximum_qos = 1
+retain_available = false
+maximum_packet_size = 1000
+topic_alias_maximum = 0
+wildcard_subscription_available = false
+subscription_identifier_available = false
+shared_subscription_available = false
+server_keep_alive = 30
+session_expiry_maximum = 3600
+response_information = "answers/"
+connack_user_property = [["a", "1"], ["a", "2"]]
+granted_qos_maximum = 1
+outgoing_topic_alias_maximum = 0
+assigned_client_id_prefix = "made-"
+allow_empty_client_id = false
+enforce_client_id_length_31 = true
+no_matching_subscribers_reason = false
+reason_strings = false
+validate_payload_format = true
+refuse_connect = 0x88
+server_reference = "other:1883"
+allow_anonymous = true
+connect_timeout_seconds = 3
+maximum_connections = 5
+maximum_inflight = 6
+queue_maximum_messages = 7
+queue_maximum_bytes = 8
+queue_drop_policy = "oldest"
+queue_qos0_offline = true
+retained_maximum_messages = 9
+outgoing_maximum_bytes = 11
+backpressure_seconds = 0.5
+
+[users]
+alice = "secret"
+
+[[access_rules]]
+topic_filter = "secret/#"
+action = "subscribe"
+username = "alice"
+allow = true
+
+[[access_rules]]
+topic_filter = "secret/#"
+
+[[authentication_methods]]
+method = "SAMPLE"
+challenge = "who?"
+response = "me"
+"""
+
+
+def load(folder: Path, text: str) -> ServerConfig:
+    file = folder / "broker.toml"
+    file.write_text(text)
+    return make_config(load_settings(file))
+
+
+def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
+    assert load(tmp_path, "") == ServerConfig()
+    assert ServerConfig().listeners() == [Address("127.0.0.1", 1883)]
+
+
+def test_every_setting_can_be_given(tmp_path: Path) -> None:
+    config = load(tmp_path, EVERY_KEY)
+    assert config.listeners() == [
+        Address("0.0.0.0", 1),
+        Address("0.0.0.0", 2, Transport.TLS, ca_file=tmp_path / "ca.pem"),
+        Address("0.0.0.0", 3, Transport.WS),
+        Address("0.0.0.0", 4, Transport.WSS, ca_file=tmp_path / "ca.pem"),
+    ]
+    assert (config.cert, config.key) == (tmp_path / "server.pem", Path("/absolute/key.pem"))
+    broker = config.broker
+    assert broker.connack_user_property == (("a", "1"), ("a", "2"))
+    assert broker.queue_drop_policy is DropPolicy.OLDEST
+    assert broker.users == {"alice": "secret"}
+    assert broker.access_rules == (
+        AccessRule("secret/#", Action.SUBSCRIBE, allow=True, username="alice"),
+        AccessRule("secret/#"),
+    )
+    assert broker.authentication_methods == (ChallengeMethod("SAMPLE", b"who?", b"me"),)
+    assert isinstance(broker.connect_timeout_seconds, float)
+
+
+def test_the_example_with_every_key_has_every_key_and_no_default(tmp_path: Path) -> None:
+    file = tmp_path / "broker.toml"
+    file.write_text(EVERY_KEY)
+    settings = load_settings(file)
+    assert settings.keys() == setting_types().keys()
+    for cls in (ServerConfig, BrokerConfig):
+        default = cls()
+        for field in dataclasses.fields(cls):
+            assert settings.get(field.name) != getattr(default, field.name), field.name
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("prot = 1", "unknown key 'prot', did you mean 'port'? allowed are access_rules, "),
+        ("maximum-qos = 1", "unknown key 'maximum-qos', did you mean 'maximum_qos'? allowed are "),
+        ("zzz = 1", "unknown key 'zzz'; allowed are access_rules, "),
+        ("port = '1'", "port: expected a whole number, not '1'"),
+        ("port = true", "port: expected a whole number, not true"),
+        ("port = 1.5", "port: expected a whole number, not 1.5"),
+        ("host = 1", "host: expected a string, not 1"),
+        ("cert = 1", "cert: expected a file name, not 1"),
+        ("retain_available = 1", "retain_available: expected true or false, not 1"),
+        ("connect_timeout_seconds = 'x'", "connect_timeout_seconds: expected a number, not 'x'"),
+        ("queue_drop_policy = 'all'", "queue_drop_policy: expected one of 'newest', 'oldest', not 'all'"),
+        ("users = 'x'", "users: expected a table, not 'x'"),
+        ("users = {a = 1}", "users.a: expected a string, not 1"),
+        ("connack_user_property = 1", "connack_user_property: expected an array, not 1"),
+        ("connack_user_property = [['a']]", "connack_user_property[0]: expected an array of 2, not of 1"),
+        ("access_rules = [1]", "access_rules[0]: expected a table, not 1"),
+        (
+            "[[access_rules]]\ntopic = 'x'",
+            "unknown key 'access_rules[0].topic', did you mean 'topic_filter'? allowed are action, allow, ",
+        ),
+        ("[[access_rules]]\nallow = true", "access_rules[0] lacks the key 'topic_filter'"),
+        ("port", "not TOML: "),
+    ],
+)
+def test_what_cannot_be_read_names_file_key_and_what_is_allowed(tmp_path: Path, text: str, expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert str(caught.value).startswith(f"{tmp_path / 'broker.toml'}: {expected}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("port = 65536", "port 65536 is not between 0 and 65535"),
+        ("tls_port = 0", "tls_port needs a certificate and its key"),
+        ("wss_port = 0\ncert = 'x'", "wss_port needs a certificate and its key"),
+        ("maximum_qos = 3", "maximum_qos = 3 is not in 0..2"),
+        ("[[access_rules]]\ntopic_filter = 'a/#/b'", "#"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(tmp_path: Path, text: str, expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
+        load(tmp_path, text)
+
+
+def test_a_broker_that_would_listen_nowhere_is_refused() -> None:
+    with pytest.raises(ConfigError, match="listen nowhere"):
+        ServerConfig(port=None)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"cannot read {tmp_path}/none.toml: No such file or directory"):
+        load_settings(tmp_path / "none.toml")

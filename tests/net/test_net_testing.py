@@ -1,0 +1,169 @@
+"""What other projects' tests use: the fixtures, the context manager, and real clients against both."""
+
+from __future__ import annotations
+
+import queue
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import pytest
+
+import reference_broker
+from reference_broker.broker import BrokerConfig
+from reference_broker.net.address import Address, Transport
+from reference_broker.net.config import ServerConfig
+from reference_broker.net.errors import AddressInUse
+from reference_broker.net.tls import TestCertificates
+from reference_broker.testing import RunningBroker, running_broker
+
+ROOT = Path(reference_broker.__file__).parents[1]
+CONNECT = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01a"
+
+
+@pytest.fixture(scope="module")
+def everywhere(certificates: TestCertificates) -> Iterator[RunningBroker]:
+    config = ServerConfig(
+        port=0,
+        tls_port=0,
+        ws_port=0,
+        wss_port=0,
+        cert=certificates.cert_file,
+        key=certificates.key_file,
+        ca=certificates.ca_file,
+    )
+    with running_broker(config) as broker:
+        yield broker
+
+
+def test_the_context_manager_runs_a_broker_beside_blocking_code() -> None:
+    with running_broker() as broker:
+        address = broker.address
+        with socket.create_connection((address.host, address.port), timeout=10) as client:
+            client.sendall(CONNECT)
+            assert client.recv(100) == b"\x20\x02\x00\x00"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((address.host, address.port), timeout=10)
+    assert not [thread for thread in threading.enumerate() if thread.name == "mqtt-broker"]
+
+
+def test_the_context_manager_takes_settings() -> None:
+    with (
+        running_broker(ServerConfig(port=0, broker=BrokerConfig(refuse_connect=3))) as broker,
+        socket.create_connection((broker.address.host, broker.address.port), timeout=10) as client,
+    ):
+        client.sendall(CONNECT)
+        assert client.recv(100) == b"\x20\x02\x00\x03"
+
+
+def test_the_context_manager_raises_what_the_server_raises() -> None:
+    with (
+        running_broker() as broker,
+        pytest.raises(AddressInUse),
+        running_broker(ServerConfig(port=broker.address.port)),
+    ):
+        raise AssertionError
+
+
+def test_the_fixtures_work_in_another_project(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["reference_broker.testing"]\n')
+    (tmp_path / "test_it.py").write_text(
+        "import socket\n"
+        "import pytest\n"
+        "from reference_broker.testing import BrokerConfig, ServerConfig\n"
+        "ports = set()\n"
+        "@pytest.mark.parametrize('run', [1, 2])\n"
+        "def test_default(mqtt_broker, run):\n"
+        "    with socket.create_connection((mqtt_broker.host, mqtt_broker.port)) as client:\n"
+        f"        client.sendall({CONNECT!r})\n"
+        "        assert client.recv(9) == b'\\x20\\x02\\0\\0'\n"
+        "class TestOther:\n"
+        "    @pytest.fixture\n"
+        "    def mqtt_broker_config(self):\n"
+        "        return ServerConfig(port=0, broker=BrokerConfig(refuse_connect=3))\n"
+        "    def test_refused(self, mqtt_broker):\n"
+        "        with socket.create_connection((mqtt_broker.host, mqtt_broker.port)) as client:\n"
+        f"            client.sendall({CONNECT!r})\n"
+        "            assert client.recv(9) == b'\\x20\\x02\\0\\3'\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "3 passed" in done.stdout, done.stdout + done.stderr
+
+
+PROTOCOLS = {"3.1": paho.MQTTv31, "3.1.1": paho.MQTTv311, "5.0": paho.MQTTv5}
+
+
+@pytest.mark.parametrize("transport", list(Transport))
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_paho_publishes_and_receives(everywhere: RunningBroker, transport: Transport, protocol: str) -> None:
+    address = everywhere.addresses[transport]
+    client = paho.Client(
+        paho.CallbackAPIVersion.VERSION2,
+        f"paho-{protocol}",
+        protocol=PROTOCOLS[protocol],
+        transport="websockets" if transport.is_websocket else "tcp",
+    )
+    if transport.is_encrypted:
+        client.tls_set(str(address.ca_file))
+    subscribed = threading.Event()
+    received: queue.Queue[paho.MQTTMessage] = queue.Queue()
+    client.on_connect = lambda *_: client.subscribe(f"paho/{transport}/{protocol}", 2)
+    client.on_subscribe = lambda *_: subscribed.set()
+    client.on_message = lambda _client, _data, message: received.put(message)
+    client.connect(address.host, address.port)
+    client.loop_start()
+    try:
+        assert subscribed.wait(10)
+        for qos in (0, 1, 2):
+            client.publish(f"paho/{transport}/{protocol}", bytes([qos]) * 100_000, qos)
+        for qos in (0, 1, 2):
+            message = received.get(timeout=10)
+            assert (message.payload, message.qos) == (bytes([qos]) * 100_000, qos)
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+@pytest.mark.skipif(shutil.which("mosquitto_sub") is None, reason="mosquitto's clients are not installed")
+@pytest.mark.parametrize("transport", [Transport.TCP, Transport.TLS])
+@pytest.mark.parametrize("version", ["mqttv31", "mqttv311", "mqttv5"])
+def test_mosquittos_clients_publish_and_receive(everywhere: RunningBroker, transport: Transport, version: str) -> None:
+    address = everywhere.addresses[transport]
+    common = ["-h", "localhost", "-p", str(address.port), "-V", version, "-q", "2"]
+    if transport.is_encrypted:
+        common += ["--cafile", str(address.ca_file)]
+    topic = f"mosquitto/{transport}/{version}"
+    subprocess.run(["mosquitto_pub", *common, "-t", topic, "-m", "kept", "-r"], timeout=10, check=True)
+    received = subprocess.run(
+        ["mosquitto_sub", *common, "-t", topic, "-C", "1", "-W", "5", "-v"],
+        timeout=10,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert received.stdout == f"{topic} kept\n"
+
+
+def test_an_address_of_a_running_broker_is_what_its_clients_need(everywhere: RunningBroker) -> None:
+    assert everywhere.address == everywhere.addresses[Transport.TCP]
+    assert {address.transport for address in everywhere.addresses.values()} == set(Transport)
+    assert isinstance(everywhere.address, Address)
+
+
+def test_the_background_broker_survives_an_exception_in_the_block() -> None:
+    with pytest.raises(LookupError), running_broker() as broker:
+        raise LookupError
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((broker.address.host, broker.address.port))
