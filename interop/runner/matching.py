@@ -138,10 +138,12 @@ def _fields_fit(pattern: PacketPattern, entry: TraceEntry, names: Names) -> bool
         return False
     if pattern.reason is not None and not reason_fits(pattern.reason, getattr(packet, "reason", -1)):
         return False
-    if not pattern.properties and not pattern.without:
+    if not (pattern.properties or pattern.present or pattern.without):
         return True
     seen = getattr(packet, "properties", None)
-    return seen is not None and property_mismatch(pattern.properties, pattern.without, seen, names) is None
+    if seen is None or any(getattr(seen, name) in (None, ()) for name in pattern.present):
+        return False
+    return property_mismatch(pattern.properties, pattern.without, seen, names) is None
 
 
 def subsequence_gap(patterns: Sequence[Pattern], entries: Sequence[TraceEntry], names: Names) -> int | None:

@@ -30,6 +30,7 @@ Found = Iterator[tuple[Where, str]]
 _SNAKE_CASE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _BINDING = {Level.MAY: 0, Level.SHOULD: 1, Level.MUST: 2}
 _MOMENTS = ("start", "connect", "cut")
+_WHAT_USUALLY_HAPPENS = ("accepted", "done", "pending")
 _EXPECTATIONS = ("reason", "reasons", "granted", "session_present", "answer")
 
 
@@ -146,7 +147,7 @@ def observations(one: LoadedScenario) -> Found:
 
 def _expects(step: AnyStep) -> bool:
     given = step.model_fields_set
-    return any(name in given for name in _EXPECTATIONS) or getattr(step, "outcome", "done") in ("refused", "cut-off")
+    return any(name in given for name in _EXPECTATIONS) or getattr(step, "outcome", "done") not in _WHAT_USUALLY_HAPPENS
 
 
 def windows(one: LoadedScenario) -> Found:

@@ -91,8 +91,9 @@ def _patterns(step: Wire, where: Where) -> Found:
                 packet = PacketType[pattern.packet]
                 inner = (*where, key, place)
                 yield from _misplaced(pattern.properties, packet, (*inner, "properties"))
+                yield from _misplaced(pattern.present, packet, (*inner, "present"))
                 yield from _misplaced(pattern.without, packet, (*inner, "without"))
-                given = pattern.model_fields_set - {"packet", "sender", "without"}
+                given = pattern.model_fields_set - {"packet", "sender", "present", "without"}
                 yield from _fields(given, _PACKET_CLASSES[pattern.packet], inner)
 
 

@@ -76,14 +76,15 @@ def _in_3(step: AnyStep, where: Where) -> Iterator[tuple[Where, str]]:
 
 
 def _pattern_in_3(pattern: Pattern, where: Where) -> Iterator[tuple[Where, str]]:
-    name = pattern if isinstance(pattern, str) else pattern.packet
-    if name == "AUTH":
+    packet = pattern if isinstance(pattern, str) else pattern.packet
+    if packet == "AUTH":
         yield where, _said("AUTH")
     if isinstance(pattern, PacketPattern):
-        if pattern.properties:
-            yield (*where, "properties"), _said("`properties`")
-        if pattern.reason is not None and name not in _PACKETS_WITH_CODE_IN_3:
-            yield (*where, "reason"), _said(f"a reason code in {name}")
+        for name in ("properties", "present"):
+            if getattr(pattern, name):
+                yield (*where, name), _said(f"`{name}`")
+        if pattern.reason is not None and packet not in _PACKETS_WITH_CODE_IN_3:
+            yield (*where, "reason"), _said(f"a reason code in {packet}")
 
 
 def _said(what: str) -> str:

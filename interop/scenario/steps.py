@@ -51,6 +51,9 @@ class AnyStep(Strict):
 # --- actors -----------------------------------------------------------------------------------------------------------
 
 
+ConnectOutcome = Literal["accepted", "refused", "cut-off"]
+
+
 class Connect(AnyStep):
     """The actor connects (again). Its session settings are the actor's unless overridden here."""
 
@@ -63,12 +66,18 @@ class Connect(AnyStep):
     password: str | None = None
     properties: PropertyMap | None = Field(None, description="replaces the actor's CONNECT properties")
     without_will: bool = False
-    outcome: Literal["accepted", "refused", "cut-off"] = "accepted"
+    outcome: ConnectOutcome | tuple[ConnectOutcome, ...] = Field(
+        "accepted", description="a list where the specification lets the broker choose, e.g. [refused, cut-off]"
+    )
     session_present: bool | None = Field(
         None, description="expected in CONNACK; not looked at in 3.1, which has no such flag"
     )
     reason: Reason | tuple[Reason, ...] | None = Field(None, description="expected return or reason code in CONNACK")
     answer: PropertyMap = Field(default_factory=dict, description="properties CONNACK must carry")
+
+    def outcomes(self) -> tuple[ConnectOutcome, ...]:
+        """The outcomes that are right, however they were written."""
+        return self.outcome if isinstance(self.outcome, tuple) else (self.outcome,)
 
 
 class Disconnect(AnyStep):

@@ -158,7 +158,8 @@ class PacketPattern(BaseModel):
     """A packet to look for: its kind and any of its fields by the specification's names: `{packet: PUBLISH, qos: 1}`.
 
     Fields are those of `reference_broker.wire.packets`; `topic` is relative, `payload` is a Payload, `properties` is a
-    subset that must be present, `without` lists properties that must be absent, `reason` may be a list of alternatives.
+    subset that must be present with these values, `present` lists properties that must be there whatever their value,
+    `without` lists properties that must be absent, `reason` may be a list of alternatives.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -178,6 +179,7 @@ class PacketPattern(BaseModel):
     keep_alive: int | None = None
     client_id: str | None = None
     properties: PropertyMap = Field(default_factory=dict)
+    present: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
 
 
