@@ -186,8 +186,7 @@ class Implementation:
             words.append(f"{number(unexpected)} of the passes {'was' if unexpected == 1 else 'were'} not expected")
         if self.blamed_elsewhere:
             other = "broker" if self.role == "client" else "client"
-            verb = "is" if self.blamed_elsewhere == 1 else "are"
-            words.append(f"{number(self.blamed_elsewhere)} of the failures {verb} the {other}'s")
+            words.append(f"the {other} is to blame for {_some_of(self.blamed_elsewhere, self.counts.failed)}")
         return "; ".join(words)
 
     @property
@@ -195,6 +194,12 @@ class Implementation:
         """`paho-mqtt 2.2.0 (client) passes 412 of 430 cells; 9 fail (7 known), 3 unsupported.`"""
         head = f"{self.label} ({self.role}) passes {number(self.counts.passed)} of {cells(self.counts.total)}"
         return f"{head}; {self.rest}." if self.rest else f"{head}."
+
+
+def _some_of(part: int, failures: int) -> str:
+    if part == failures:
+        return "the failure" if failures == 1 else f"all {number(failures)} failures"
+    return f"{number(part)} of the {number(failures)} failures"
 
 
 class Column(NamedTuple):

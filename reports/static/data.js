@@ -1,0 +1,38 @@
+// The cells: an index of all of them, and the full record of each in packed chunks of its neighbours.
+
+const metadata = JSON.parse(document.getElementById("metadata").textContent);
+const outcomes = new Map(metadata.outcomes.map((outcome) => [outcome.id, outcome]));
+const chunks = new Map();
+
+/** The JSON in a packed script element: base64 of deflate. */
+async function unpack(id) {
+  const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return JSON.parse(await new Response(stream).text());
+}
+
+/** The full record of an index entry, with the defaults that the packed form leaves out. */
+async function loadRecord(cell) {
+  if (!chunks.has(cell.chunk)) chunks.set(cell.chunk, unpack(`chunk-${cell.chunk}`));
+  const packed = (await chunks.get(cell.chunk))[cell.place];
+  const record = {...metadata.defaults.record, ...packed};
+  for (const list of ["trace", "steps", "findings"]) {
+    record[list] = record[list].map((item) => ({...metadata.defaults[list], ...item}));
+  }
+  return record;
+}
+
+/** Where the specification has a statement, or nothing: local ids and 3.1 have no numbered text to point to. */
+function statementLink(id, mqtt) {
+  const edition = {"3.1.1": "v3.1.1/os/mqtt-v3.1.1-os.html", "5.0": "v5.0/os/mqtt-v5.0-os.html"}[mqtt];
+  if (!edition || !/^MQTT-\d/.test(id)) return null;
+  const text = encodeURIComponent(`[${id}]`).replaceAll("-", "%2D");
+  return `https://docs.oasis-open.org/mqtt/mqtt/${edition}#:~:text=${text}`;
+}
+
+function statement(id, mqtt) {
+  const address = statementLink(id, mqtt);
+  return address
+    ? h("a", {class: "cite", href: address, rel: "noreferrer", title: "this statement in the specification"}, id)
+    : h("span", {class: "cite"}, id);
+}
