@@ -78,9 +78,10 @@ class Connection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send bytes, after everything written before; does nothing once closed."""
-        if self._transport is None or self._closing:
+        transport = self._transport
+        if transport is None or self._closing or transport.is_closing():  # the last: lost, and about to be told
             return
-        self._transport.write(data if self._wrapping is None else self._wrapping.send(data))
+        transport.write(data if self._wrapping is None else self._wrapping.send(data))
 
     def close(self) -> None:
         """Send what was written, say the wrapping's goodbye, then FIN; what still arrives is thrown away.
