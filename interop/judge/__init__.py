@@ -1,0 +1,62 @@
+"""Reads a trace and names the statement that was broken, by client or broker, whatever the scenario was about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from interop.judge.registry import INSPECTIONS, RULES, citations
+from interop.judge.rule import Breach, Rule
+from interop.judge.view import Case
+from interop.scenario.values import Level
+from interop.tap.trace import Sender, TraceEntry
+from reference_broker.wire.types import Version
+
+__all__ = ["RULES", "Finding", "Rule", "citations", "judge"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A broken rule: by whom, how binding, the statements of the cell's version, and the entry that shows it."""
+
+    rule: str
+    blame: Sender
+    level: Level
+    cites: tuple[str, ...]
+    message: str
+    trace_index: int
+    link: str
+
+
+def judge(trace: Iterable[TraceEntry], version: Version) -> list[Finding]:
+    """Everything that was broken in a trace, in its order; `version` is the one the cell is about.
+
+    A connection whose CONNECT speaks another version is judged by that one, without citing statements of either.
+    """
+    case = Case(list(trace), version)
+    spoken = {(talk.link, talk.number): talk.version for talk in case.talks}
+    findings = [
+        finding
+        for inspect in INSPECTIONS
+        for breach in inspect(case)
+        if (finding := _finding(breach, spoken[breach.entry.link, breach.entry.connection], version)) is not None
+    ]
+    return sorted(set(findings), key=lambda finding: (finding.trace_index, finding.rule))
+
+
+def _finding(breach: Breach, spoken: Version, version: Version) -> Finding | None:
+    """What a breach amounts to in the version spoken; nothing where that version has no such rule."""
+    clause = breach.rule.clauses(breach.blame).get(spoken)
+    if clause is None:
+        return None
+    ids = clause.ids if breach.ids is None else breach.ids
+    where = f" [{spoken.label} {clause.section}]" if clause.section and not ids else ""
+    return Finding(
+        rule=breach.rule.name,
+        blame=breach.blame,
+        level=clause.level,
+        cites=ids if spoken is version else (),
+        message=breach.message + where,
+        trace_index=breach.entry.index,
+        link=breach.entry.link,
+    )

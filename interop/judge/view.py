@@ -1,0 +1,280 @@
+"""A trace as each side lived it: its network connections, and the sessions that span them.
+
+Belongs here: which packets a side sent and got on a connection, who it was, and what continues what.
+Does not belong here: judging; messages and subscriptions (`messages`).
+
+A side is judged by what it sent and what was delivered to it. Two facts about time make that certain: what the tap
+recorded as sent by a side before it recorded a delivery to that side was sent without knowing of it; and the order of
+a side's own packets is the order in which it sent them. The reverse, "sent after", may only mean "sent meanwhile".
+
+Knowledge ends where bytes could not be decoded: a side's story stops at the first malformed packet it sent or got.
+Bytes a side had sent but the tap had not read when the connection was cut are unknown, so that only a connection which
+that side itself ended in order tells all it sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from interop.tap.trace import Fate, Kind, Sender, TraceEntry
+from reference_broker.wire.packets import ConnAck, Connect, Disconnect, Packet
+from reference_broker.wire.types import Version
+
+CLIENT, BROKER = Sender.CLIENT, Sender.BROKER
+_DATA = (Kind.PACKET, Kind.MALFORMED)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One packet as a side lived it: `mine` if that side sent it, else it arrived."""
+
+    entry: TraceEntry
+    packet: Packet
+    mine: bool
+
+    @property
+    def index(self) -> int:
+        """Place in the trace."""
+        return self.entry.index
+
+    @property
+    def at(self) -> float:
+        """Seconds on the trace's clock."""
+        return self.entry.at
+
+
+@dataclass
+class Talk:
+    """One network connection of one link."""
+
+    link: str
+    number: int
+    cell_version: Version
+    end: float  # when the whole trace ends
+    entries: list[TraceEntry] = field(default_factory=list)
+
+    @cached_property
+    def version(self) -> Version:
+        """The version of the CONNECT, whoever sent it, else the one of the cell."""
+        connects = (entry.packet for entry in self.entries if isinstance(entry.packet, Connect))
+        return next((connect.version for connect in connects), self.cell_version)
+
+    def sent(self, side: Sender) -> list[TraceEntry]:
+        """Packets and malformed bytes that side sent."""
+        return self._sent[side]
+
+    def got(self, side: Sender) -> list[TraceEntry]:
+        """Packets and malformed bytes that reached that side."""
+        return self._got[side]
+
+    @cached_property
+    def _sent(self) -> dict[Sender, list[TraceEntry]]:
+        data = [entry for entry in self.entries if entry.kind in _DATA and entry.sent]
+        return {side: [entry for entry in data if entry.sender is side] for side in (CLIENT, BROKER)}
+
+    @cached_property
+    def _got(self) -> dict[Sender, list[TraceEntry]]:
+        data = [entry for entry in self.entries if entry.kind in _DATA and entry.delivered]
+        return {side: [entry for entry in data if entry.receiver is side] for side in (CLIENT, BROKER)}
+
+    def story(self, side: Sender) -> list[Event]:
+        """What that side sent and got, in the order of the trace, as far as all of it is understood."""
+        return self._stories[side]
+
+    def is_understood(self, side: Sender) -> bool:
+        """Whether the story goes to the end."""
+        return all(entry.kind is Kind.PACKET for entry in (*self.sent(side), *self.got(side)))
+
+    @cached_property
+    def _stories(self) -> dict[Sender, list[Event]]:
+        return {side: list(self._tell(side)) for side in (CLIENT, BROKER)}
+
+    def _tell(self, side: Sender) -> Iterator[Event]:
+        for entry in self.entries:
+            if entry.kind not in _DATA:
+                continue
+            mine = entry.sent and entry.sender is side
+            if not mine and not (entry.delivered and entry.receiver is side):
+                continue
+            if entry.packet is None:
+                return
+            yield Event(entry, entry.packet, mine)
+
+    # --- how it began -------------------------------------------------------------------------------------------------
+
+    def connect(self, side: Sender) -> tuple[TraceEntry, Connect] | None:
+        """The first CONNECT: as the client sent it, or as it reached the broker."""
+        entries = self.sent(CLIENT) if side is CLIENT else self.got(BROKER)
+        return next(((entry, entry.packet) for entry in entries if isinstance(entry.packet, Connect)), None)
+
+    def connack(self, side: Sender) -> tuple[TraceEntry, ConnAck] | None:
+        """The first CONNACK: as the broker sent it, or as it reached the client."""
+        entries = self.sent(BROKER) if side is BROKER else self.got(CLIENT)
+        return next(((entry, entry.packet) for entry in entries if isinstance(entry.packet, ConnAck)), None)
+
+    def accepted(self, side: Sender) -> tuple[Connect, ConnAck] | None:
+        """CONNECT and CONNACK as that side knows them, if the broker let the client in."""
+        connect, connack = self.connect(side), self.connack(side)
+        if connect is None or connack is None or connack[1].reason != 0:
+            return None
+        return connect[1], connack[1]
+
+    def is_fresh(self, side: Sender) -> bool:
+        """Whether that side knows that no earlier session goes on; 3.1 has no Session Present to tell."""
+        connect, connack = self.connect(side), self.connack(side)
+        if connect is not None and connect[1].clean_start:
+            return True
+        if connack is None or connack[1].reason != 0:
+            return False
+        return self.version is not Version.V31 and not connack[1].session_present
+
+    @cached_property
+    def is_pipelined(self) -> bool:
+        """Whether the client sent packets before it could know the CONNACK: then it did not know its limits."""
+        connack = self.connack(CLIENT)
+        return connack is None or any(
+            entry.index < connack[0].index and not isinstance(entry.packet, Connect) for entry in self.sent(CLIENT)
+        )
+
+    # --- how it ended -------------------------------------------------------------------------------------------------
+
+    def closed_by(self, side: Sender) -> TraceEntry | None:
+        """That side's own end of the connection."""
+        return next(
+            (
+                entry
+                for entry in self.entries
+                if entry.kind is Kind.CLOSE and entry.sender is side and entry.fate is not Fate.RELEASED
+            ),
+            None,
+        )
+
+    def end_known_to(self, side: Sender) -> TraceEntry | None:
+        """The first entry by which the connection is over for that side: it ended it, or was told."""
+        return next(
+            (
+                entry
+                for entry in self.entries
+                if entry.kind is Kind.CLOSE
+                and ((entry.sender is side and entry.fate is not Fate.RELEASED) or entry.delivered)
+            ),
+            None,
+        )
+
+    def open_until(self, side: Sender) -> float:
+        """When the connection was over for that side, or the end of the trace."""
+        ending = self.end_known_to(side)
+        return self.end if ending is None else ending.at
+
+    def tells_all(self, side: Sender) -> bool:
+        """Whether everything that side sent is in the trace: its FIN came after it."""
+        ending = self.closed_by(side)
+        return ending is not None and ending.note == "FIN" and self.is_understood(side)
+
+    def disconnect(self, side: Sender) -> tuple[TraceEntry, Disconnect] | None:
+        """The first DISCONNECT that side sent."""
+        return next(((entry, entry.packet) for entry in self.sent(side) if isinstance(entry.packet, Disconnect)), None)
+
+    def disconnect_got(self, side: Sender) -> tuple[TraceEntry, Disconnect] | None:
+        """The first DISCONNECT that reached that side."""
+        return next(((entry, entry.packet) for entry in self.got(side) if isinstance(entry.packet, Disconnect)), None)
+
+
+@dataclass
+class Chain:
+    """The connections of one session as one side knows it; `is_complete` if it is known from its beginning."""
+
+    side: Sender
+    client_id: str
+    is_complete: bool
+    talks: list[Talk] = field(default_factory=list)
+
+    def events(self) -> Iterator[tuple[Talk, Event]]:
+        """The stories of its connections one after another, to the first that is not understood."""
+        for talk in self.talks:
+            for event in talk.story(self.side):
+                yield talk, event
+            if not talk.is_understood(self.side):
+                return
+
+
+class Case:
+    """A whole trace, ready to be inspected; `version` is the one the cell is about."""
+
+    def __init__(self, entries: Sequence[TraceEntry], version: Version) -> None:
+        self.entries = entries
+        self.version = version
+        self.end = max((entry.at for entry in entries), default=0.0)
+        self.talks: list[Talk] = self._find_talks()
+
+    def _find_talks(self) -> list[Talk]:
+        talks: dict[tuple[str, int], Talk] = {}
+        for entry in self.entries:
+            if entry.connection == 0:
+                continue
+            key = (entry.link, entry.connection)
+            if key not in talks:
+                talks[key] = Talk(entry.link, entry.connection, self.version, self.end)
+            talks[key].entries.append(entry)
+        return list(talks.values())
+
+    def chains(self, side: Sender) -> list[Chain]:
+        """The sessions as that side knows them."""
+        return self._client_chains if side is CLIENT else self._broker_chains
+
+    @cached_property
+    def _client_chains(self) -> list[Chain]:
+        """A client is its link: a session goes on from one of its connections to the next."""
+        chains: list[Chain] = []
+        current: dict[str, Chain] = {}
+        for talk in sorted(self.talks, key=lambda each: each.entries[0].index):
+            connect = talk.connect(CLIENT)
+            if connect is None:
+                continue
+            client_id = connect[1].client_id
+            known = current.get(talk.link)
+            if talk.is_fresh(CLIENT) or known is None or known.client_id != client_id:
+                known = current[talk.link] = Chain(CLIENT, client_id, talk.is_fresh(CLIENT))
+                chains.append(known)
+            known.talks.append(talk)
+            # Somebody else under this name moves the session on without us.
+            for link, other in list(current.items()):
+                if link != talk.link and other.client_id == client_id:
+                    del current[link]
+        return chains
+
+    @cached_property
+    def _broker_chains(self) -> list[Chain]:
+        """To a broker a session is a client identifier, whatever connection it comes over."""
+        chains: list[Chain] = []
+        current: dict[str, Chain] = {}
+        for talk in sorted((talk for talk in self.talks if talk.connect(BROKER)), key=_connect_index):
+            client_id = broker_client_id(talk)
+            if talk.connack(BROKER) is None and talk.is_fresh(BROKER):
+                current.pop(client_id, None)  # the broker may have thrown the session away before the link was cut
+            if not talk.accepted(BROKER):
+                continue
+            known = current.get(client_id)
+            if talk.is_fresh(BROKER) or known is None:
+                known = current[client_id] = Chain(BROKER, client_id, talk.is_fresh(BROKER))
+                chains.append(known)
+            known.talks.append(talk)
+        return chains
+
+
+def _connect_index(talk: Talk) -> int:
+    connect = talk.connect(BROKER)
+    return -1 if connect is None else connect[0].index
+
+
+def broker_client_id(talk: Talk) -> str:
+    """The client identifier under which the broker knows a connection whose CONNECT it got.
+
+    An empty one without an assigned one is unique to the connection. [3.1.1 MQTT-3.1.3-6]
+    """
+    connect, connack = talk.connect(BROKER), talk.connack(BROKER)
+    assert connect is not None  # the caller looked
+    assigned = None if connack is None else connack[1].properties.assigned_client_identifier
+    return connect[1].client_id or assigned or f"(unnamed {talk.link} {talk.number})"

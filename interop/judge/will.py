@@ -1,0 +1,122 @@
+"""Wills: published when a connection ends out of order, at most once, never after DISCONNECT.
+
+Belongs here: a will's way to the sessions that subscribed to its topic. [3.1 3.1, 3.1.1 3.1.2.5, 5.0 3.1.2.5]
+Does not belong here: what a will looks like in CONNECT (`form`).
+
+Only a will that nothing else in the trace looks like is followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from interop.judge.messages import Audience, Delivery, WillOrigin, messages_of, new_deliveries
+from interop.judge.rule import REACTION_SECONDS, V5, V31, V311, Breach, Rule, must
+from interop.judge.view import BROKER, Case, Talk
+from interop.tap.trace import TraceEntry
+from reference_broker.wire.packets import Connect
+from reference_broker.wire.types import Version
+
+NOT_AFTER_DISCONNECT = Rule(
+    "no-will-after-disconnect",
+    "a will is not published when its client said goodbye, nor while it is connected",
+    broker={V31: must(section="3.1"), V311: must("MQTT-3.14.4-3"), V5: must("MQTT-3.14.4-3")},
+)
+ONCE = Rule(
+    "will-once",
+    "a will is published once",
+    broker={V311: must("MQTT-3.1.2-10"), V5: must("MQTT-3.1.2-10")},
+)
+PUBLISHED = Rule(
+    "will-published",
+    "a will is published when its connection ends without DISCONNECT",
+    broker={V31: must(section="3.1"), V311: must("MQTT-3.1.2-8"), V5: must("MQTT-3.1.2-8")},
+)
+RULES = (NOT_AFTER_DISCONNECT, ONCE, PUBLISHED)
+
+
+def inspect(case: Case) -> Iterator[Breach]:
+    """Follow every will that is unmistakable."""
+    messages = messages_of(case)
+    for key, wills in messages.wills.items():
+        if len(wills) == 1 and key not in messages.origins and wills[0].talk.accepted(BROKER):
+            for audience in messages.audiences:
+                yield from _follow(case, wills[0], audience)
+
+
+def _follow(case: Case, origin: WillOrigin, audience: Audience) -> Iterator[Breach]:
+    will, talk = origin.will, origin.talk
+    copies = [
+        delivery
+        for delivery, topic in new_deliveries(audience)
+        if topic == will.topic and delivery.publish.payload == will.payload
+    ]
+    if copies and not _may_be_published(talk, copies[0]):
+        yield NOT_AFTER_DISCONNECT.broken(BROKER, copies[0].entry, f"the will of {talk.link} is published")
+    live = [copy for copy in copies if not copy.publish.retain]
+    if len(live) > 1 and audience.only_grant(will.topic) is not None:
+        yield ONCE.broken(BROKER, live[1].entry, f"the will of {talk.link} is published again")
+    if not copies:
+        yield from _missing(case, origin, audience)
+
+
+def _may_be_published(talk: Talk, copy: Delivery) -> bool:
+    """Whether the broker could have a reason: the connection is over for it, or it is about to end it itself."""
+    goodbye = talk.disconnect_got(BROKER)
+    if goodbye is not None and goodbye[1].reason == 0:
+        return goodbye[0].index > copy.entry.index and _ends_out_of_order(talk, copy)
+    return _ends_out_of_order(talk, copy)
+
+
+def _ends_out_of_order(talk: Talk, copy: Delivery) -> bool:
+    """Whether an end came before the copy, or so soon after it that the broker may have acted before it closed."""
+    ending = talk.end_known_to(BROKER)
+    said = talk.disconnect(BROKER)
+    if not talk.is_understood(BROKER) or said is not None:
+        return True
+    return ending is not None and ending.at < copy.entry.at + REACTION_SECONDS
+
+
+def _missing(case: Case, origin: WillOrigin, audience: Audience) -> Iterator[Breach]:
+    talk = origin.talk
+    ending = talk.end_known_to(BROKER)
+    if ending is None or talk.disconnect_got(BROKER) is not None or not talk.is_understood(BROKER):
+        return
+    if talk.version is Version.V31 and ending.sender is BROKER:
+        return  # one passage of 3.1 has the server act as if DISCONNECT came [MQTT31-17]
+    due = ending.at + _delay(origin)
+    grant = audience.only_grant(origin.will.topic)
+    if grant is None or grant.granted is None or grant.granted.index > ending.index or grant.given_up is not None:
+        return
+    if not audience.chain.is_complete or grant.subscription.no_local or _comes_back(case, talk, due):
+        return
+    listening = audience.chain.talks[-1]
+    if len(audience.chain.talks) == 1 and _is_listening(listening, grant.granted, due):
+        message = (
+            f"the will of {talk.link} is not published within {REACTION_SECONDS:g} s, though {listening.link} waits"
+        )
+        yield PUBLISHED.broken(BROKER, ending, message)
+
+
+def _delay(origin: WillOrigin) -> float:
+    """How long a server may wait: the Will Delay Interval. [5.0 3.1.3.2.2]"""
+    return float(origin.will.properties.will_delay_interval or 0) if origin.talk.version is Version.V5 else 0.0
+
+
+def _comes_back(case: Case, talk: Talk, due: float) -> bool:
+    """Whether the client connects again before its will is due."""
+    connect = talk.connect(BROKER)
+    return connect is None or any(
+        isinstance(entry.packet, Connect)
+        and entry.packet.client_id == connect[1].client_id
+        and entry.index > connect[0].index
+        and entry.at < due + REACTION_SECONDS
+        for entry in case.entries
+    )
+
+
+def _is_listening(talk: Talk, since: TraceEntry, due: float) -> bool:
+    """Whether a subscriber was there all the time, with nothing unfinished that could hold a message up."""
+    if not talk.is_understood(BROKER) or talk.disconnect_got(BROKER) is not None:
+        return False
+    return since.at < due and talk.open_until(BROKER) - due > REACTION_SECONDS
