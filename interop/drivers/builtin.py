@@ -92,9 +92,8 @@ class BuiltinAdapter(Adapter):
         self._task = asyncio.create_task(link.run())
         self._task.add_done_callback(self._check_run)
         connected: Connected = await answer
-        return contract.Connected(
-            session_present=connected.session_present, reason=0, properties=self._values(connected.properties)
-        )
+        present = None if command.mqtt == "3.1" else connected.session_present  # 3.1 has no such flag
+        return contract.Connected(session_present=present, reason=0, properties=self._values(connected.properties))
 
     async def subscribe(self, command: contract.Subscribe) -> contract.Subscribed:
         """One SUBSCRIBE."""

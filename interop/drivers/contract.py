@@ -1,12 +1,14 @@
 """The contract between the harness and a client under test: commands in, events out, one JSON object per line.
 
-Belongs here: every message of the contract, its schema, its version.
+Belongs here: every message of the contract, its version.
 Does not belong here: how a message travels (`process`, `in_process`), or what a client library does with it (`paho`).
 
 The harness writes commands to the adapter's standard input, the adapter writes events to its standard output; standard
 error is its log. A command carries an `id`; exactly one event answers it and repeats that `id`. Events without an `id`
 (`message`, `disconnected`) come whenever they happen. Commands may overlap: a `publish` that waits for its PUBACK does
-not hold up the next command. `null` (or a field left out) means "this client cannot observe it", never "false".
+not hold up the next command. In an event `null`, or a field left out, means "this client cannot observe it", never
+"false". Commands carry every field that has a value, defaults too.
+
 An adapter serves one client instance at a time: `reset` throws it away, network connection included, and makes the
 adapter as good as new. A second `connect` without `reset` uses the same client instance and its session state again.
 An adapter ends when its standard input does.
@@ -385,10 +387,14 @@ EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
 
 
 def json_schema() -> dict[str, Any]:
-    """The contract as a JSON Schema: `commands` is what an adapter reads, `events` what it writes."""
+    """The contract as a JSON Schema: `#/$defs/command` is a line an adapter reads, `#/$defs/event` one it writes."""
+    parts, shared = TypeAdapter.json_schemas(
+        [("command", "validation", COMMAND), ("event", "validation", EVENT)],
+        ref_template="#/$defs/{model}",
+    )
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": f"mqtt-interop adapter contract, version {CONTRACT_VERSION}",
-        "commands": COMMAND.json_schema(),
-        "events": EVENT.json_schema(mode="serialization"),
+        "title": f"mqtt-interop adapter contract, version {CONTRACT_VERSION}: a command or an event, one per line",
+        "anyOf": [{"$ref": "#/$defs/command"}, {"$ref": "#/$defs/event"}],
+        "$defs": {name: part for (name, _), part in parts.items()} | shared["$defs"],
     }

@@ -10,10 +10,6 @@ state anyway.
 
 from __future__ import annotations
 
-import asyncio
-import os
-import socket
-import traceback
 from importlib.metadata import version
 from typing import Any
 
@@ -27,6 +23,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from interop.drivers import contract
 from interop.drivers.adapter import Adapter, Unsuccessful, main
 from interop.drivers.contract import PropertyValues
+from interop.drivers.paho_loop import PahoLoop
 
 _VERSIONS = {
     "3.1": MQTTProtocolVersion.MQTTv31,
@@ -42,8 +39,6 @@ _PAHO_NAMES = {
     for name in PropertyValues.model_fields
 }
 
-_MISC_SECONDS = 1.0  # Paho asks for `loop_misc` every few seconds; short keep alives need it more often
-
 
 class PahoAdapter(Adapter):
     """One Paho client instance."""
@@ -52,9 +47,7 @@ class PahoAdapter(Adapter):
         super().__init__(*arguments)
         self._client: Client | None = None
         self._made_for: tuple[Any, ...] = ()
-        self._loop = asyncio.get_running_loop()
-        self._sock: Any = None
-        self._misc: asyncio.TimerHandle | None = None
+        self._loop = PahoLoop(self.log, lambda: self._end("client", None, None))
         self._connected = False
         self._to_ack: dict[int, tuple[int, int]] = {}
 
@@ -72,8 +65,8 @@ class PahoAdapter(Adapter):
     # --- commands ---------------------------------------------------------------------------------------------------
 
     async def connect(self, command: contract.Connect) -> contract.Connected:
-        """Connect in a thread, as Paho blocks until TCP, TLS and WebSocket are open; then read and write here."""
-        self._unwatch()
+        """Connect; the same client again, where it can be."""
+        self._loop.close()
         self._connected = False
         self.pending.cut_off()
         client = self._client_for(command)
@@ -82,16 +75,16 @@ class PahoAdapter(Adapter):
         if command.mqtt == "5.0":
             v5_only["clean_start"] = command.clean_start
             v5_only["properties"] = _properties(PacketTypes.CONNECT, command.properties)
-        await self._open(client, command, v5_only)
+        await self._loop.connect(client, command.host, command.port, command.keep_alive, **v5_only)
         answer = self.pending.expect("connect")
-        self._watch(client, min(_MISC_SECONDS, command.keep_alive / 20 or _MISC_SECONDS))
+        if not self._loop.serve(client):
+            raise Unsuccessful("cut-off", "the connection ended at once")
         flags, reason, properties = await answer
         if reason.is_failure:
             code = reason.value if command.mqtt == "5.0" else _RETURN_CODES.get(reason.value)
-            raise Unsuccessful("refused", str(reason), reason=code, properties=_values(properties))
-        return contract.Connected(
-            session_present=flags.session_present, reason=reason.value, properties=_values(properties)
-        )
+            raise Unsuccessful("refused", str(reason), reason=code, properties=self._values(properties))
+        present = None if command.mqtt == "3.1" else flags.session_present  # 3.1 has no such flag
+        return contract.Connected(session_present=present, reason=reason.value, properties=self._values(properties))
 
     async def subscribe(self, command: contract.Subscribe) -> contract.Subscribed:
         """One SUBSCRIBE."""
@@ -109,7 +102,7 @@ class PahoAdapter(Adapter):
         error, number = client.subscribe(topics, properties=self._properties(PacketTypes.SUBSCRIBE, command.properties))
         _check(error)
         reasons, properties = await self.pending.expect(("subscribe", number))
-        return contract.Subscribed(reasons=_codes(reasons), properties=_values(properties))
+        return contract.Subscribed(reasons=_codes(reasons), properties=self._values(properties))
 
     async def unsubscribe(self, command: contract.Unsubscribe) -> contract.Unsubscribed:
         """One UNSUBSCRIBE."""
@@ -118,7 +111,7 @@ class PahoAdapter(Adapter):
         error, number = client.unsubscribe(list(command.topic_filters), properties)
         _check(error)
         reasons, properties = await self.pending.expect(("unsubscribe", number))
-        return contract.Unsubscribed(reasons=_codes(reasons), properties=_values(properties))
+        return contract.Unsubscribed(reasons=_codes(reasons), properties=self._values(properties))
 
     async def publish(self, command: contract.Publish) -> contract.Published:
         """One message; `on_publish` is what tells an application that it was delivered."""
@@ -134,8 +127,8 @@ class PahoAdapter(Adapter):
         key = ("publish", info.mid)
         reason, properties = await self.pending.expect(key, outlives_connection=command.qos > 0)
         if reason.is_failure:
-            raise Unsuccessful("refused", str(reason), reason=reason.value, properties=_values(properties))
-        return contract.Published(reason=reason.value, properties=_values(properties))
+            raise Unsuccessful("refused", str(reason), reason=reason.value, properties=self._values(properties))
+        return contract.Published(reason=reason.value, properties=self._values(properties))
 
     async def ack(self, command: contract.Ack) -> contract.Acked:
         """Paho's `ack` takes no reason code."""
@@ -160,19 +153,16 @@ class PahoAdapter(Adapter):
 
     async def drop(self, command: contract.Drop) -> contract.Dropped:  # noqa: ARG002 - it has no arguments
         """Shut the socket down beneath Paho, and wait until Paho noticed."""
-        if self._sock is not None:
+        if self._loop.is_open:
             ended = self.pending.expect("end")
-            with _same_socket(self._sock) as sock:
-                sock.shutdown(socket.SHUT_RDWR)
+            self._loop.shut_down()
             await ended
         return contract.Dropped()
 
     async def abandon(self) -> None:
         """Close the socket beneath Paho and forget the client."""
-        sock = self._sock
-        self._unwatch()
+        self._loop.close()
         self._client = None
-        _close(sock)
 
     # --- the client instance ----------------------------------------------------------------------------------------
 
@@ -190,7 +180,6 @@ class PahoAdapter(Adapter):
         fixed = (command.mqtt, command.client_id, command.transport, command.ca_file, clean_session)
         if self._client is None or fixed != self._made_for:
             if self._client is not None:
-                _close(self._client.socket())
                 self.pending.cut_off(everything=True)
             self._made_for = fixed
             self._client = self._new_client(command, clean_session)
@@ -216,17 +205,6 @@ class PahoAdapter(Adapter):
         return client
 
     @staticmethod
-    async def _open(client: Client, command: contract.Connect, v5_only: dict[str, Any]) -> None:
-        opening = asyncio.ensure_future(
-            asyncio.to_thread(client.connect, command.host, command.port, command.keep_alive, **v5_only)
-        )
-        try:
-            await asyncio.shield(opening)
-        except asyncio.CancelledError:  # a reset; the thread cannot be stopped, but what it brings is not wanted
-            opening.add_done_callback(lambda _: _close(client.socket()))
-            raise
-
-    @staticmethod
     def _prepare(client: Client, command: contract.Connect) -> None:
         password = command.password
         # Typed as text, but bytes are taken as they are.
@@ -239,65 +217,14 @@ class PahoAdapter(Adapter):
             properties = _properties(PacketTypes.WILLMESSAGE, will.properties) if is_5 else None
             client.will_set(will.topic, will.payload, will.qos, will.retain, properties)
 
+    def _values(self, properties: Properties | None) -> PropertyValues | None:
+        if properties is None or not self._is_5:
+            return None
+        present = {name: getattr(properties, paho, None) for name, paho in _PAHO_NAMES.items()}
+        return PropertyValues(**{name: value for name, value in present.items() if value is not None})
+
     def _properties(self, packet_type: int, values: PropertyValues) -> Properties | None:
         return _properties(packet_type, values) if self._is_5 else None
-
-    # --- the network, in our event loop -----------------------------------------------------------------------------
-
-    def _watch(self, client: Client, misc_seconds: float) -> None:
-        self._sock = client.socket()
-        if self._sock is None:
-            raise Unsuccessful("cut-off", "the connection ended at once")
-        with _same_socket(self._sock) as sock:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or each second packet waits for 40 ms
-
-        def want_write(*_: object) -> None:
-            self._loop.add_writer(self._sock, self._run, client.loop_write)
-
-        def want_no_write(*_: object) -> None:
-            self._loop.remove_writer(self._sock)
-
-        client.on_socket_close = lambda *_: self._unwatch()
-        client.on_socket_register_write = want_write
-        client.on_socket_unregister_write = want_no_write
-        self._loop.add_reader(self._sock, self._read, client)
-        if client.want_write():
-            want_write()
-
-        def misc() -> None:
-            self._run(client.loop_misc)
-            if self._sock is not None:
-                self._misc = self._loop.call_later(misc_seconds, misc)
-
-        self._misc = self._loop.call_later(misc_seconds, misc)
-
-    def _unwatch(self) -> None:
-        if self._client is not None:  # Paho writes and closes in a thread while it connects
-            self._client.on_socket_close = None
-            self._client.on_socket_register_write = None
-            self._client.on_socket_unregister_write = None
-        if self._sock is not None:
-            self._loop.remove_reader(self._sock)
-            self._loop.remove_writer(self._sock)
-            self._sock = None
-        if self._misc is not None:
-            self._misc.cancel()
-
-    def _read(self, client: Client) -> None:
-        self._run(client.loop_read)
-        while (sock := client.socket()) is not None and hasattr(sock, "pending") and sock.pending():
-            self._run(client.loop_read)  # TLS took more off the socket than Paho asked for
-
-    def _run(self, step: Any) -> None:
-        """Do one step of Paho's loop; an exception ends it, as it ends the loop of any application."""
-        try:
-            step()
-        except Exception:
-            self.log(traceback.format_exc())
-            sock = self._sock
-            self._unwatch()
-            _close(sock)
-            self._end("client", None, None)
 
     # --- callbacks --------------------------------------------------------------------------------------------------
 
@@ -326,7 +253,7 @@ class PahoAdapter(Adapter):
             retain=message.retain,
             dup=message.dup,
             packet_id=message.mid if message.qos else None,
-            properties=_values(message.properties),
+            properties=self._values(message.properties),
         )
         if message.qos:
             self._to_ack[number] = message.mid, message.qos
@@ -335,7 +262,7 @@ class PahoAdapter(Adapter):
         self, _c: Client, _u: Any, flags: DisconnectFlags, reason: ReasonCode, props: Properties | None
     ) -> None:
         if flags.is_disconnect_packet_from_server:
-            self._end("broker", reason.value, _values(props))
+            self._end("broker", reason.value, self._values(props))
         else:  # Paho's own code is its guess; nobody sent one
             self._end("client" if reason.value in {130, 141} else "network", None, None)
 
@@ -358,13 +285,6 @@ def _properties(packet_type: int, values: PropertyValues) -> Properties | None:
     return properties
 
 
-def _values(properties: Properties | None) -> PropertyValues | None:
-    if properties is None:
-        return None
-    present = {name: getattr(properties, paho, None) for name, paho in _PAHO_NAMES.items()}
-    return PropertyValues(**{name: value for name, value in present.items() if value is not None})
-
-
 def _codes(reasons: list[ReasonCode]) -> tuple[int, ...]:
     return tuple(reason.value for reason in reasons)
 
@@ -374,16 +294,6 @@ def _check(error: int) -> None:
         raise Unsuccessful("cut-off", "there is no connection")
     if error != MQTTErrorCode.MQTT_ERR_SUCCESS:
         raise Unsuccessful("failed", MQTTErrorCode(error).name)
-
-
-def _same_socket(sock: Any) -> socket.socket:
-    """The TCP socket beneath whatever Paho wrapped around it."""
-    return socket.socket(fileno=os.dup(sock.fileno()))
-
-
-def _close(sock: Any) -> None:
-    if sock is not None:
-        sock.close()
 
 
 ADAPTER = PahoAdapter
