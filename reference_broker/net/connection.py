@@ -92,20 +92,21 @@ class Connection(asyncio.Protocol):
         if self._closing:
             return
         self._closing = True
-        if self._transport is None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
             return
         if self._wrapping is not None and (goodbye := self._wrapping.close()):
-            self._transport.write(goodbye)
-        if self._fin_received:
-            self._transport.close()
-            return
+            transport.write(goodbye)
         try:
-            self._transport.resume_reading()
-            self._transport.write_eof()
+            if self._fin_received:
+                transport.close()
+            else:
+                transport.resume_reading()
+                transport.write_eof()
         except OSError:  # the peer reset the connection in between
-            self._transport.abort()
+            transport.abort()
             return
-        self._linger = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._transport.abort)
+        self._linger = asyncio.get_running_loop().call_later(LINGER_SECONDS, transport.abort)
 
     def abort(self) -> None:
         """Drop the connection at once with RST; the peer's read fails with ConnectionResetError."""

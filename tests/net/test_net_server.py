@@ -283,12 +283,7 @@ def test_timers_run_without_any_traffic(run: Run, certificates: TestCertificates
     async def main() -> None:
         config = on_free_ports(certificates, BrokerConfig(connect_timeout_seconds=0.02))
         async with BrokerServer(config) as server:
-            for address in server.addresses.values():
-                stream = await dial(address)
-                assert await stream.read() == b""
-                stream.close()
-                await stream.wait_closed()
-            for address in server.addresses.values():  # no handshake either
+            for address in server.addresses.values():  # where there is a handshake, it counts
                 reader, writer = await asyncio.open_connection(address.host, address.port)
                 with contextlib.suppress(ConnectionResetError):
                     assert len(await reader.read()) < 100

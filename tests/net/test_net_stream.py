@@ -185,6 +185,26 @@ def test_a_closed_end_goes_away_though_its_peer_never_ends(
 
 
 @over_all
+def test_a_closed_end_goes_away_though_its_peer_ended_and_never_reads(
+    run: Run, transport: Transport, certificates: TestCertificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "LINGER_SECONDS", 0.01)
+
+    async def main() -> None:
+        async with connected(transport, certificates) as (near, far):
+            far.pause_reading()
+            while not near.is_write_paused:
+                near.write(bytes(65_536))
+            assert far._transport is not None
+            far._transport.write_eof()
+            assert await near.read() == b""
+            near.close()
+            await near.wait_closed()
+
+    run(main())
+
+
+@over_all
 def test_a_write_beyond_what_the_peer_takes_waits_in_drain(
     run: Run, transport: Transport, certificates: TestCertificates
 ) -> None:
