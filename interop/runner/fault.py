@@ -10,12 +10,14 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from interop.runner.act import ready
 from interop.runner.failures import StepFailed
 from interop.runner.matching import wire_properties
 from interop.runner.stage import Stage
 from interop.scenario import steps
-from interop.scenario.values import Hex, payload_bytes
+from interop.scenario.values import Payload, payload_bytes
 from interop.tap.link import How, When
 from interop.tap.trace import Sender
 from reference_broker.wire import packets
@@ -24,6 +26,7 @@ from reference_broker.wire.types import PacketType, QoS, RetainHandling
 
 _SIDES = {"client": Sender.CLIENT, "broker": Sender.BROKER}
 _OPPOSITE = {"client": Sender.BROKER, "broker": Sender.CLIENT}
+_PAYLOAD: TypeAdapter[Payload] = TypeAdapter(Payload)
 _ONLY_CLIENTS_SEND = {
     PacketType.CONNECT, PacketType.SUBSCRIBE, PacketType.UNSUBSCRIBE, PacketType.PINGREQ,
 }  # fmt: skip
@@ -156,7 +159,7 @@ def _subscriptions(written: Any, stage: Stage) -> tuple[Subscription, ...]:
 
 
 def _payload(written: Any, _: Stage) -> bytes:
-    return payload_bytes(Hex(**written) if isinstance(written, Mapping) else written)
+    return payload_bytes(_PAYLOAD.validate_python(written))
 
 
 def _will(written: Any, stage: Stage) -> Will:
