@@ -18,7 +18,6 @@ from interop.scenario.steps import (
     Inject,
     Publish,
     Receive,
-    Reported,
     Subscribe,
     Unsubscribe,
     Wire,
@@ -31,14 +30,13 @@ _ONLY_IN_5: dict[type[AnyStep], tuple[str, ...]] = {
     Connect: ("answer",),
     Disconnect: ("reason", "properties"),
     Subscribe: (*_SUBSCRIPTION_OPTIONS, "properties", "answer"),
-    Unsubscribe: ("properties", "reasons"),
+    Unsubscribe: ("properties",),
     Publish: ("properties", "reason"),
     Receive: ("properties", "without"),
-    Reported: ("reason",),
     Completed: ("reason",),
 }
-"""Fields that mean something in 5.0 only. An actor's CONNECT and will properties are left out in 3.x by definition, and
-so is the code `closed` may ask for."""
+"""Fields that mean something in 5.0 only. By definition an actor's CONNECT and will properties are left out in 3.x, and
+the codes that `closed`, `reported` and `unsubscribe` may ask for are not looked at."""
 
 _PACKETS_WITH_CODE_IN_3 = ("CONNACK",)
 
