@@ -1,0 +1,427 @@
+"""The commands `pub` and `sub`, as a person at a terminal uses them."""
+
+import asyncio
+import io
+import json
+import re
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+
+from reference_broker.client import Message
+from reference_broker.command import pub, sub
+from reference_broker.command.message_format import FormatError, MessageFormat
+from reference_broker.net.address import Transport
+from reference_broker.net.blocking import BlockingClient
+from reference_broker.net.reconnection import Reconnection
+from reference_broker.wire.properties import Properties
+from reference_broker.wire.types import QoS
+
+
+@pytest.fixture
+def at(address):
+    """The options that say where the broker is."""
+    return ["-h", address.host, "-p", str(address.port)]
+
+
+@pytest.fixture
+def listener(address):
+    with BlockingClient(address) as client:
+        yield client
+
+
+def lines(capsysbinary):
+    return capsysbinary.readouterr().out.decode().splitlines()
+
+
+class TestPub:
+    def test_a_message(self, at, listener):
+        listener.subscribe("pub/m", qos=2)
+        assert pub.main([*at, "-t", "pub/m", "-m", "hello", "-q", "1"]) == 0
+        message = listener.receive(5)
+        assert (message.payload, message.qos, message.retain) == (b"hello", 1, False)
+
+    @pytest.mark.parametrize("version", ["31", "311", "5", "mqttv31", "mqttv311", "mqttv5", "3.1", "3.1.1", "5.0"])
+    def test_every_name_of_a_version(self, at, version, capsysbinary):
+        assert pub.main([*at, "-V", version, "-t", "pub/v", "-n", "-d"]) == 0
+        spoken = {"31": "3.1", "311": "3.1.1", "5": "5.0"}[version.removeprefix("mqttv").replace(".", "").rstrip("0")]
+        assert f"sending CONNECT {spoken} " in lines(capsysbinary)[0]
+
+    @pytest.mark.parametrize("payload", ["-starts-with-a-dash", "", "-5", "--retain", "ünïcode"])
+    def test_any_payload_can_be_given(self, at, listener, payload):
+        listener.subscribe("pub/any")
+        assert pub.main([*at, "-t", "pub/any", "-m", payload]) == 0
+        assert listener.receive(5).payload == payload.encode()
+
+    def test_a_file_and_an_empty_message(self, at, listener, tmp_path):
+        listener.subscribe("pub/f")
+        file = tmp_path / "payload"
+        file.write_bytes(bytes(range(256)))
+        assert pub.main([*at, "-t", "pub/f", "-f", str(file)]) == 0
+        assert pub.main([*at, "-t", "pub/f", "-n"]) == 0
+        assert [listener.receive(5).payload for _ in range(2)] == [bytes(range(256)), b""]
+
+    def test_standard_input_as_one_message(self, at, listener, monkeypatch):
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"a\nb\n")))
+        listener.subscribe("pub/s")
+        assert pub.main([*at, "-t", "pub/s", "-s"]) == 0
+        assert listener.receive(5).payload == b"a\nb\n"
+
+    @pytest.mark.parametrize("qos", ["0", "1", "2"])
+    def test_standard_input_line_by_line_in_order(self, at, listener, monkeypatch, qos):
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"first\n\n" + b"".join(
+            b"%d\n" % number for number in range(100)) + b"no newline")))  # fmt: skip
+        listener.subscribe(f"pub/l{qos}", qos=2)
+        assert pub.main([*at, "-t", f"pub/l{qos}", "-l", "-q", qos, "-V", "5"]) == 0
+        expected = [b"first", b"", *(b"%d" % number for number in range(100)), b"no newline"]
+        assert [listener.receive(5).payload for _ in expected] == expected
+
+    def test_repetitions(self, at, listener):
+        listener.subscribe("pub/repeat")
+        assert pub.main([*at, "-t", "pub/repeat", "-m", "x", "--repeat", "3"]) == 0
+        assert [listener.receive(5).payload for _ in range(3)] == [b"x"] * 3
+
+    def test_properties(self, at, listener):
+        listener.subscribe("pub/d")
+        options = "-V 5 -D publish content-type text/plain -D publish user-property k v -D publish user-property k w"
+        options += " -D publish response-topic r -D publish correlation-data c -D publish payload-format-indicator 1"
+        options += " -D connect receive-maximum 5 -D publish message-expiry-interval 4294967295"
+        assert pub.main([*at, *options.split(), "-t", "pub/d", "-m", "x"]) == 0
+        properties = listener.receive(5).properties
+        assert properties.user_property == (("k", "v"), ("k", "w"))
+        assert (properties.content_type, properties.response_topic) == ("text/plain", "r")
+        assert (properties.correlation_data, properties.payload_format_indicator) == (b"c", 1)
+
+    def test_every_transport_by_options_and_by_url(self, broker, listener, tmp_path):
+        listener.subscribe("pub/url")
+        ca = str(broker[Transport.TLS].ca_file)
+        for transport, address in broker.items():
+            by_options = ["-h", address.host, "-p", str(address.port), *(["--ws"] if transport.is_websocket else [])]
+            trust = ["--cafile", ca] if transport.is_encrypted else []
+            assert pub.main([*by_options, *trust, "-t", "pub/url", "-m", transport]) == 0
+            assert listener.receive(5).payload == transport.encode()
+            topic = ["-t", "pub/url"] if transport.is_websocket else []
+            url = address.url + ("" if transport.is_websocket else "/pub/url")
+            assert pub.main(["-L", url, *trust, *topic, "-m", url]) == 0
+            assert listener.receive(5).payload == url.encode()
+
+    def test_a_refused_message_is_an_error(self, scripted_server, run, capsys):
+        async def script(server):
+            await server.accept()
+            await server.expect("32")
+            server.send("40 03 00 01 87")
+            await server.wait_for_end()
+
+        async def main():
+            async with scripted_server(script) as server:
+                argv = ["-V", "5", "-p", str(server.address.port), "-h", "127.0.0.1", "-t", "t", "-m", "x", "-q", "1"]
+                return await asyncio.to_thread(pub.main, argv)
+
+        assert run(main()) == 0x87
+        assert capsys.readouterr().err == "Error: Publish 1 failed: Not authorized.\n"
+
+    def test_a_lost_connection_is_an_error(self, scripted_server, run, capsys):
+        async def script(server):
+            await server.accept("20 02 00 00")
+            await server.expect("32")
+
+        async def main():
+            async with scripted_server(script) as server:
+                argv = ["-p", str(server.address.port), "-h", "127.0.0.1", "-t", "t", "-m", "x", "-q", "1"]
+                return await asyncio.to_thread(pub.main, argv)
+
+        assert run(main()) == 7
+        assert re.fullmatch(r"Error: .*\n", capsys.readouterr().err)
+
+
+class TestSub:
+    @pytest.fixture(autouse=True)
+    def retained(self, listener):
+        """Three retained messages to read back."""
+        listener.publish("sub/a", "A", retain=True, qos=1)
+        listener.publish("sub/b", b"\xff\n", retain=True, qos=1)
+        listener.publish("sub/c/d", "", retain=True, qos=1)
+        listener.publish("sub/c/d", "C", retain=True, qos=1)
+
+    def test_messages_are_printed_and_counted(self, at, capsysbinary):
+        assert sub.main([*at, "-t", "sub/#", "-C", "3"]) == 0
+        assert sorted(capsysbinary.readouterr().out.split(b"\n")) == [b"", b"", b"A", b"C", b"\xff"]
+
+    def test_topics_can_be_repeated_and_shown(self, at, capsysbinary):
+        assert sub.main([*at, "-v", "-t", "sub/c/+", "-t", "sub/a", "-C", "2", "-V", "31"]) == 0
+        assert sorted(lines(capsysbinary)) == ["sub/a A", "sub/c/d C"]
+
+    def test_a_format(self, at, capsysbinary):
+        assert sub.main([*at, "-t", "sub/a", "-C", "1", "-q", "1", "-F", r"%t\t%p %q %r %l %x", "-N"]) == 0
+        assert capsysbinary.readouterr().out == b"sub/a\tA 1 1 1 41"
+
+    def test_time_is_up(self, at, capsys):
+        assert sub.main([*at, "-t", "sub/nothing", "-W", "0.05"]) == 27
+        assert capsys.readouterr().err == "Timed out\n"
+
+    def test_topics_can_be_filtered_out(self, at, capsysbinary):
+        assert sub.main([*at, "-v", "-t", "sub/#", "-T", "sub/b", "-T", "sub/c/#", "-C", "1"]) == 0
+        assert lines(capsysbinary) == ["sub/a A"]
+
+    def test_retained_messages_can_be_left_out_chosen_and_removed(self, at, capsysbinary):
+        assert sub.main([*at, "-t", "sub/#", "-R", "-W", "0.05", "--quiet"]) == 27
+        assert lines(capsysbinary) == []
+        assert sub.main([*at, "-t", "sub/a", "--retained-only", "--remove-retained", "-C", "1"]) == 0
+        assert sub.main([*at, "-t", "sub/a", "-W", "0.05"]) == 27
+        assert lines(capsysbinary) == ["A"]
+
+    def test_it_ends_when_subscribed_if_asked_to(self, at, capsysbinary):
+        assert sub.main([*at, "-t", "sub/#", "-E", "-d"]) == 0
+        output = lines(capsysbinary)
+        assert any("received SUBACK" in line for line in output)
+        assert "sending DISCONNECT" in output[-1]
+
+    def test_a_kept_session_is_gone_on_with(self, at, listener, capsysbinary):
+        kept = [*at, "-V", "5", "-c", "-i", "sub-kept", "-t", "sub/kept", "-q", "1"]
+        assert sub.main([*kept, "-E"]) == 0
+        listener.publish("sub/kept", "while away", 1)
+        assert sub.main([*kept, "-C", "1", "-x", "0"]) == 0
+        assert lines(capsysbinary) == ["while away"]
+
+    def test_unsubscribe_works_on_a_kept_session(self, at, listener):
+        kept = [*at, "-V", "311", "-c", "-i", "sub-less"]
+        assert sub.main([*kept, "-t", "sub/less", "-q", "1", "-E"]) == 0
+        assert sub.main([*kept, "-U", "sub/less", "-E"]) == 0
+        listener.publish("sub/less", "x", 1)
+        assert sub.main([*kept, "-t", "sub/never", "-W", "0.05", "--quiet"]) == 27
+
+    def test_the_will_is_announced(self, at, listener, scripted_server, run):
+        async def script(server):
+            packet = await server.expect("10")
+            assert "00 01 77 00 04 67 6f 6e 65" in packet  # topic w, payload gone
+            assert "18 00 00 00 05" in packet  # will delay interval
+            assert packet[27:29] == "2e"  # clean start, will, QoS 1, retain
+            server.send("20 03 00 87 00")
+
+        async def main():
+            async with scripted_server(script) as server:
+                will = "--will-topic w --will-payload gone --will-qos 1 --will-retain -D will will-delay-interval 5"
+                argv = ["-V", "5", "-h", "127.0.0.1", "-p", str(server.address.port), *will.split(), "-t", "t"]
+                return await asyncio.to_thread(sub.main, argv)
+
+        assert run(main()) == 0x87
+
+    @pytest.mark.parametrize(
+        ("suback", "code", "warnings"), [("90 05 00 01 00 87 80", 0x87, 2), ("90 05 00 01 00 00 87", 27, 1)]
+    )
+    def test_refused_subscriptions(self, scripted_server, run, capsys, suback, code, warnings):
+        async def script(server):
+            await server.accept()
+            await server.expect("82")
+            server.send(suback)
+            await server.wait_for_end()
+
+        async def main():
+            async with scripted_server(script) as server:
+                argv = ["-V", "5", "-h", "127.0.0.1", "-p", str(server.address.port), "-t", "a", "-t", "b", "-W", "0.2"]
+                return await asyncio.to_thread(sub.main, argv)
+
+        assert run(main()) == code
+        assert capsys.readouterr().err.count("Warning: subscription to ") == warnings
+
+    def test_a_lost_connection_is_made_again_and_subscribed_anew(self, scripted_server, run, capsysbinary, monkeypatch):
+        monkeypatch.setattr(sub, "Reconnection", lambda *_: Reconnection(0.0, 0.0))
+
+        async def first(server):
+            await server.accept("20 02 00 00")
+            await server.expect("82")
+            server.send("90 03 00 01 00")
+
+        async def second(server):
+            await server.accept("20 02 00 00")
+            await server.expect("82")
+            server.send("90 03 00 02 00 30 04 00 01 74 78")
+            await server.wait_for_end()
+
+        async def main():
+            async with scripted_server(first, second) as server:
+                argv = ["-h", "127.0.0.1", "-p", str(server.address.port), "-t", "t", "-C", "1"]
+                return await asyncio.to_thread(sub.main, argv)
+
+        assert run(main()) == 0
+        assert lines(capsysbinary) == ["x"]
+
+
+class TestMistakes:
+    """One clear line and an exit code, never a traceback."""
+
+    @pytest.mark.parametrize(
+        ("command", "argv", "expected"),
+        [
+            (pub, "-m x", "Exactly one topic"),
+            (pub, "-t a -t b -m x", "Exactly one topic"),
+            (pub, "-t a", "Exactly one of -m, -f, -n, -s and -l"),
+            (pub, "-t a -m x -n", "Exactly one of -m, -f, -n, -s and -l"),
+            (pub, "-t a/# -m x", "wildcards"),
+            (pub, "-t a -f /no/such/file", "Unable to open file"),
+            (pub, "-t a -m x --repeat 0", "--repeat"),
+            (pub, "-t a -m x -c", "client id"),
+            (pub, "-t a -m x -i a -I b", "cannot be used together"),
+            (pub, "-t a -m x -V 4", "protocol version"),
+            (pub, "-t a -m x -q 3", "Invalid QoS"),
+            (pub, "-t a -m x -p none", "--port"),
+            (pub, "-t a -m x -p 70000", "70000"),
+            (pub, "-t a -m x --bogus", "--bogus"),
+            (pub, "-t a -m x -h", "--host"),
+            (pub, "-t a -m x -L http://h/t", "Unsupported URL"),
+            (pub, "-t a -m x -D publish content-type c", "needs -V 5"),
+            (pub, "-t a -m x -V 5 -D publish", "-D needs"),
+            (pub, "-t a -m x -V 5 -D nothing content-type c", "Invalid command"),
+            (pub, "-t a -m x -V 5 -D publish bogus c", "Invalid property name"),
+            (pub, "-t a -m x -V 5 -D publish maximum-qos 1", "not allowed"),
+            (pub, "-t a -m x -V 5 -D publish topic-alias x", "number"),
+            (pub, "-t a -m x -V 5 -D publish topic-alias 1 -D publish topic-alias 2", "twice"),
+            (pub, "-t a -m x -V 5 -x 5 -D connect session-expiry-interval 1", "twice"),
+            (pub, "-t a -m x -V 5 -x soon", "out of range"),
+            (pub, "-t a -m x --will-payload p", "no will topic"),
+            (pub, "-t a -m x --will-topic a/+", "topic name"),
+            (pub, "-t a -m x -k 70000", "Keep Alive"),
+            (pub, "-t a -m x -P secret", "user name"),
+            (pub, "-t a -m x --cafile /no/such/ca", "/no/such/ca"),
+            (pub, "-h 127.0.0.1 -p 1 -t a -m x", "cannot connect to 127.0.0.1:1"),
+            (sub, "", "topic to subscribe to"),
+            (sub, "-t a#", "#"),
+            (sub, "-t a -C 0", "message count"),
+            (sub, "-t a -W 0", "timeout"),
+            (sub, "-t a -F %z", "Invalid format specifier 'z'"),
+            (sub, "-t a -R --retained-only", "makes no sense"),
+            (sub, "-t a -T a#", "#"),
+        ],
+    )
+    def test_it_is_said_in_one_line(self, at, capsys, command, argv, expected):
+        where = [] if "-h" in argv.split() or "-L" in argv else at
+        assert command.main([*where, *argv.split()]) == 1
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert re.fullmatch(r"Error: [^\n]*\n", captured.err)
+        assert expected in captured.err
+
+    @pytest.mark.parametrize(
+        ("version", "connack", "code", "name"),
+        [("311", "20 02 00 05", 5, "Not authorized"), ("5", "20 03 00 87 00", 0x87, "Not authorized")],
+    )
+    def test_a_refused_connection_gives_the_servers_code(
+        self, scripted_server, run, capsys, version, connack, code, name
+    ):
+        async def script(server):
+            await server.accept(connack)
+
+        async def main():
+            async with scripted_server(script) as server:
+                argv = ["-V", version, "-h", "127.0.0.1", "-p", str(server.address.port), "-t", "t", "-m", "x"]
+                return await asyncio.to_thread(pub.main, argv)
+
+        assert run(main()) == code
+        assert capsys.readouterr().err == f"Connection error: {name}\n"
+
+    def test_quiet_says_nothing(self, capsys):
+        assert pub.main(["-h", "127.0.0.1", "-p", "1", "-t", "a", "-m", "x", "--quiet"]) == 1
+        assert capsys.readouterr().err == ""
+
+    @pytest.mark.parametrize("command", [pub, sub])
+    def test_help_names_every_option(self, capsys, command):
+        assert command.main(["--help"]) == 0
+        shown = capsys.readouterr().out
+        for option in ("-h HOST", "--help", "--will-topic", "-D", "--cafile", "--ws", "-L URL"):
+            assert option in shown
+
+
+class TestProcess:
+    """What needs a process: signals and a reader that goes away."""
+
+    def start(self, *argv):
+        return subprocess.Popen(
+            [sys.executable, "-c", "import sys; from reference_broker.command import sub; sys.exit(sub.main())", *argv],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_ends_it_cleanly(self, at, number):
+        with self.start(*at, "-t", "sub/signal", "-d") as process:
+            while b"SUBACK" not in (line := process.stdout.readline()):
+                assert line
+            process.send_signal(number)
+            out, err = process.communicate(timeout=5)
+        assert process.returncode == 0
+        assert b"sending DISCONNECT" in out
+        assert err == b""
+
+    def test_a_reader_that_goes_away_ends_it_without_a_traceback(self, at, listener):
+        listener.publish("sub/pipe", "x", qos=1, retain=True)
+        with self.start(*at, "-t", "sub/pipe", "-v") as process:
+            process.stdout.close()
+            assert process.wait(timeout=5) == 1
+            assert process.stderr.read() == b""
+
+
+MESSAGE = Message(
+    1,
+    "a/ü",
+    b'{"n": 1}',
+    QoS.AT_LEAST_ONCE,
+    True,
+    False,
+    7,
+    Properties(content_type="c", user_property=(("k", "v"), ("k", "w"), ("l", "x")), subscription_identifier=(1, 2)),
+    topic_alias=3,
+)
+NOW = datetime(2030, 1, 2, 3, 4, 5, 678900, UTC)
+
+
+class TestFormat:
+    @pytest.mark.parametrize(
+        ("template", "expected"),
+        [
+            ("%t %p", 'a/ü {"n": 1}'),
+            ("%q%r%m%l", "1178"),
+            ("%x|%X", "7b226e223a20317d|7B226E223A20317D"),
+            ("%C|%D|%E|%F|%R", "c||||"),
+            ("%P", "k:v k:w l:x"),
+            ("%S %A", "1 2 3"),
+            ("%I %U", "2030-01-02T03:04:05+0000 1893553445.678900000"),
+            ("@Y-@m @@ @N %%", "2030-01 @ 678900000 %"),
+            (r"\t\\\n\e\0", "\t\\\n\033\0"),
+        ],
+    )
+    def test_specifiers(self, template, expected):
+        assert MessageFormat(template).render(MESSAGE, NOW) == expected.encode()
+
+    def test_json(self):
+        shown = json.loads(MessageFormat("%j").render(MESSAGE, NOW))
+        assert shown == {
+            "tst": "2030-01-02T03:04:05.678900Z+0000",
+            "topic": "a/ü",
+            "qos": 1,
+            "retain": 1,
+            "payloadlen": 8,
+            "mid": 7,
+            "properties": {
+                "content-type": "c",
+                "subscription-identifier": [1, 2],
+                "user-properties": {"k": ["v", "w"], "l": "x"},
+                "topic-alias": 3,
+            },
+            "payload": '{"n": 1}',
+        }
+        assert json.loads(MessageFormat("%J", pretty=True).render(MESSAGE, NOW))["payload"] == {"n": 1}
+
+    def test_json_of_a_payload_that_is_none(self):
+        message = Message(1, "t", b"no json", QoS.AT_MOST_ONCE, False, False, None)
+        with pytest.raises(FormatError, match="not valid JSON on topic t"):
+            MessageFormat("%J").render(message, NOW)
+        assert "mid" not in json.loads(MessageFormat("%j").render(message, NOW))
+
+    @pytest.mark.parametrize("template", ["%z", "%", "\\q", "\\", "@!", "@"])
+    def test_what_is_no_format_is_refused(self, template):
+        with pytest.raises(FormatError):
+            MessageFormat(template)
