@@ -52,7 +52,7 @@ def junit_tree(records: Iterable[Record], *, run: RunInfo | None = None) -> ET.E
 def _suite(records: list[Record]) -> ET.Element:
     column = column_of(records[0])
     cases = [_case(record) for record in records]
-    suite = ET.Element("testsuite", name=f"{column.client} with {column.broker}, MQTT {column.mqtt}")
+    suite = ET.Element("testsuite", name=_clean(f"{column.client} with {column.broker}, MQTT {column.mqtt}"))
     suite.set("tests", str(len(cases)))
     for key, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         suite.set(key, str(sum(case.find(tag) is not None for case in cases)))

@@ -47,7 +47,7 @@ def markdown(summary: Summary, *, run: RunInfo | None = None) -> str:
 
 def _news(summary: Summary) -> Iterable[str]:
     failed = (Outcome.FAIL, Outcome.HARNESS_ERROR, Outcome.SETUP_FAILED, Outcome.FLAKY)
-    yield from _listing("New failures", summary.with_outcome(*failed))
+    yield from _listing("New failures and errors", summary.with_outcome(*failed))
     yield from _listing("Unexpected passes", summary.with_outcome(Outcome.UNEXPECTED_PASS))
 
 
@@ -100,12 +100,13 @@ def _matrix(summary: Summary) -> Iterable[str]:
 def _entry(counts: Counts) -> str:
     if not counts.total:
         return "-"
-    new = sum(counts[outcome] for outcome in (Outcome.FAIL, Outcome.FLAKY))
+    new, flaky, known = counts[Outcome.FAIL], counts[Outcome.FLAKY], counts[Outcome.KNOWN_FAILURE]
     broken = counts[Outcome.HARNESS_ERROR] + counts[Outcome.SETUP_FAILED]
     notes = [
         f"**{number(new)} new**" if new else "",
         f"**{number(broken)} broken**" if broken else "",
-        f"{number(counts[Outcome.KNOWN_FAILURE])} known" if counts[Outcome.KNOWN_FAILURE] else "",
+        f"**{number(flaky)} flaky**" if flaky else "",
+        f"{number(known)} known" if known else "",
     ]
     aside = ", ".join(filter(None, notes))
     return f"{number(counts.passed)} of {number(counts.total)}" + (f" ({aside})" if aside else "")

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 SCHEMA_VERSION = 1
 
@@ -47,6 +47,14 @@ _MEANINGS = {
 }
 
 
+def _well_formed(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+Text = Annotated[str, AfterValidator(_well_formed)]
+"""Text that others wrote (logs, errors, names): a lone surrogate becomes `?`, because no file could hold it."""
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -64,9 +72,13 @@ class TraceEntry(_Model):
     )
     fate: Literal[
         "forwarded", "dropped", "held", "released", "injected", "duplicated", "rewritten", "delayed", "lost"
-    ] = Field("forwarded", description="what the proxy did with it; `lost` when its link was cut or frozen first")
+    ] = Field(
+        "forwarded",
+        description="what the proxy did with it; what was held or delayed stands again as `released` when it went on, "
+        "what was rewritten as `injected`; `lost` when its link was cut or frozen first",
+    )
     packet: str | None = Field(None, description="PUBLISH, PUBACK, ...; none unless kind is packet")
-    summary: str = Field(
+    summary: Text = Field(
         "", description="one line, e.g. `PUBLISH q2 id 7 dup t 4 bytes`, `closed by broker (FIN)`, `cut`"
     )
     fields: dict[str, Any] = Field(
@@ -80,7 +92,7 @@ class StepResult(_Model):
     """One line of the scenario and how it went."""
 
     number: int = Field(description="1-based")
-    text: str = Field(description="the step as it is written in the scenario file")
+    text: Text = Field(description="the step as it is written in the scenario file")
     line: int | None = Field(None, description="line in the scenario file")
     status: Literal["passed", "failed", "skipped", "not-run"]
     at: float | None = Field(None, description="seconds since the cell began when the step started")
@@ -99,9 +111,9 @@ class Finding(_Model):
     level: Literal["must", "should", "may"]
     blame: Literal["client", "broker", "unknown"]
     cites: tuple[str, ...] = Field((), description="statement ids of the cell's version, e.g. MQTT-3.3.1-1")
-    message: str = Field(description="one line: what was expected and what happened")
-    expected: str = ""
-    observed: str = ""
+    message: Text = Field(description="one line: what was expected and what happened")
+    expected: Text = ""
+    observed: Text = ""
     step: int | None = Field(None, description="1-based number of the step it came from")
     trace_index: int | None = Field(None, description="0-based index into the trace of the entry that diverges")
 
@@ -109,7 +121,7 @@ class Finding(_Model):
 class KnownFailure(_Model):
     """Why a failure was expected."""
 
-    reason: str
+    reason: Text
     link: str | None = None
 
 
@@ -117,16 +129,16 @@ class Record(_Model):
     """One cell: a scenario, played by a client against a broker, in one version over one transport."""
 
     schema_version: int = SCHEMA_VERSION
-    scenario: str = Field(description="area/name, with [case] for a row of a table, e.g. `qos2/resume_after_pubrec`")
-    title: str
-    about: str = ""
+    scenario: Text = Field(description="area/name, with [case] for a row of a table, e.g. `qos2/resume_after_pubrec`")
+    title: Text
+    about: Text = ""
     area: str
     client: str
     broker: str
     mqtt: Literal["3.1", "3.1.1", "5.0"]
     transport: str
     verdict: Verdict
-    reason: str = Field("", description="one line: why it is not a pass (empty for pass)")
+    reason: Text = Field("", description="one line: why it is not a pass (empty for pass)")
     cites: tuple[str, ...] = Field(
         (), description="statement ids: those that were broken, else those the scenario is about"
     )
@@ -147,8 +159,8 @@ class Record(_Model):
     implementations: dict[str, str] = Field(
         default_factory=dict, description="versions of everything: client, broker, harness, python"
     )
-    log: str = Field("", description="what the adapter and the broker wrote to their logs (stderr)")
-    rerun: str = Field("", description="the command that runs just this cell again")
+    log: Text = Field("", description="what the adapter and the broker wrote to their logs (stderr)")
+    rerun: Text = Field("", description="the command that runs just this cell again")
 
     @property
     def cell_id(self) -> str:

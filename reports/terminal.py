@@ -142,9 +142,9 @@ class LiveTable:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
         table.add_column("area")
         for client in clients:
-            table.add_column(client, no_wrap=True)
+            table.add_column(Text(client), no_wrap=True)  # as Text: a name is no markup
         for area in sorted({area for area, _ in keys}):
-            table.add_row(area, *(self._entry([(area, client)]) for client in clients))
+            table.add_row(Text(area), *(self._entry([(area, client)]) for client in clients))
         table.add_section()
         table.add_row("all", *(self._entry([key for key in keys if key[1] == client]) for client in clients))
         return table

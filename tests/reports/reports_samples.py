@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 from typing import Any
 
 from reports.record import Finding, KnownFailure, Record, StepResult, TraceEntry, Verdict
@@ -424,7 +425,8 @@ AREAS = {
 }  # fmt: skip
 
 
-def matrix(size: int = 2000, *, seed: int = 7, brokers: tuple[str, ...] = ("reference",)) -> list[Record]:
+@cache
+def matrix(size: int = 2000, *, seed: int = 7, brokers: tuple[str, ...] = ("reference",)) -> tuple[Record, ...]:
     """As many cells as a real run has, each with a trace of its own; the same seed gives the same cells."""
     chance = random.Random(seed)
     names = [f"{area}/case_{n:02}_{chance.choice(_WORDS)}" for area, count in AREAS.items() for n in range(count)]
@@ -436,7 +438,7 @@ def matrix(size: int = 2000, *, seed: int = 7, brokers: tuple[str, ...] = ("refe
         for broker in brokers
         for client in ("builtin", "paho", "gmqtt")
     ][:size]
-    return [_made_up(chance, *place) for place in places]
+    return tuple(_made_up(chance, *place) for place in places)
 
 
 _WORDS = [
@@ -453,8 +455,7 @@ _WORDS = [
 
 def _made_up(chance: random.Random, name: str, client: str, broker: str, mqtt: str, transport: str) -> Record:
     draw = chance.random() * {"builtin": 8.0, "paho": 1.6, "gmqtt": 1.0}[client]
-    make = late_will if name.startswith(("will", "keep_alive")) else qos2_cell
-    cell = make(mqtt=mqtt) if make is late_will else qos2_cell(mqtt, wrong=draw < 0.06, known=0.004 < draw < 0.06)
+    cell = _model(name.startswith(("will", "keep_alive")), mqtt, wrong=draw < 0.06, known=0.004 < draw < 0.06)
     fields: dict[str, Any] = {
         "scenario": name,
         "area": name.partition("/")[0],
@@ -481,6 +482,11 @@ def _made_up(chance: random.Random, name: str, client: str, broker: str, mqtt: s
             for step in cell.steps
         )
     return cell.model_copy(update=fields)
+
+
+@cache
+def _model(is_will: bool, mqtt: str, *, wrong: bool, known: bool) -> Record:
+    return late_will(mqtt=mqtt) if is_will else qos2_cell(mqtt, wrong=wrong, known=known)
 
 
 _OTHERS = (
