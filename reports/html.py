@@ -39,6 +39,7 @@ from reports.summary import (
     milliseconds,
     number,
     outcome_of,
+    why,
 )
 
 _SCRIPTS = ("dom", "data", "packet", "sequence", "pcapng", "timing", "cells", "case", "main")
@@ -92,6 +93,7 @@ def _environment() -> Environment:
         "duration": duration,
         "milliseconds": milliseconds,
         "outcome": outcome_of,
+        "why": why,
         "cell_link": cell_link,
         "groupby_outcome": _by_outcome,
     }
@@ -187,7 +189,9 @@ def _chunked(records: Iterable[Record]) -> Iterator[list[tuple[Record, str]]]:
 
 def _index_entry(record: Record, chunk: int, place: int) -> dict[str, Any]:
     entry = {name: getattr(record, name) for name in _INDEX_FIELDS}
-    known = record.known_failure.reason if record.known_failure else None
+    listed = None if record.unexpected_pass else record.known_failure
+    known = listed.reason if listed else None
+    entry["reason"] = why(record)
     return entry | {"id": record.cell_id, "outcome": outcome_of(record), "known": known, "chunk": chunk, "place": place}
 
 

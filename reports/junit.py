@@ -13,7 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from reports.record import Record, Verdict
-from reports.summary import Outcome, RunInfo, column_of, is_known, outcome_of
+from reports.summary import Outcome, RunInfo, column_of, is_known, outcome_of, why
 
 # XML 1.0 has no way to write these, not even as character references.
 _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -104,11 +104,10 @@ def _properties(facts: Iterable[tuple[str, str]]) -> ET.Element:
 
 
 def _message(record: Record) -> str:
-    known = record.known_failure.reason if record.known_failure else ""
     if outcome_of(record) is Outcome.UNEXPECTED_PASS:
-        return f"unexpected pass; listed as a known failure: {known}"
-    if is_known(record):
-        return f"known: {known}"
+        return why(record)
+    if record.known_failure and is_known(record):
+        return f"known: {record.known_failure.reason}"
     return f"{record.verdict}: {record.reason}" if record.reason else record.verdict.value
 
 

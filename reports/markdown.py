@@ -20,6 +20,7 @@ from reports.summary import (
     duration,
     number,
     outcome_of,
+    why,
 )
 
 _MAXIMUM_ROWS = 30
@@ -55,7 +56,7 @@ def _listing(title: str, records: Sequence[Record], *, fold: bool = False) -> It
     if not records:
         return
     rows = [
-        f"| {outcome_of(r).label} | {_code(r.scenario)} | {_place(r)} | {_why(r)} | {_escape(', '.join(r.cites))} |"
+        f"| {outcome_of(r).label} | {_code(r.scenario)} | {_place(r)} | {_reason(r)} | {_escape(', '.join(r.cites))} |"
         for r in records[:_MAXIMUM_ROWS]
     ]
     table = "\n".join(["| | scenario | where | why | statements |", "|---|---|---|---|---|", *rows])
@@ -72,12 +73,13 @@ def _place(record: Record) -> str:
     return _escape(f"{record.client} with {record.broker}, {record.mqtt}, {record.transport}")
 
 
-def _why(record: Record) -> str:
+def _reason(record: Record) -> str:
     known = record.known_failure
     if not known:
-        return _escape(record.reason)
+        return _escape(why(record))
     link = f" ([upstream]({known.link}))" if known.link and re.fullmatch(r"https?://[^\s()|<>]+", known.link) else ""
-    return f"{_escape(known.reason)}{link}"
+    text = why(record) if outcome_of(record) is Outcome.UNEXPECTED_PASS else known.reason
+    return f"{_escape(text)}{link}"
 
 
 def _matrix(summary: Summary) -> Iterable[str]:

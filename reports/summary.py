@@ -104,6 +104,17 @@ def is_known(record: Record) -> bool:
     return record.known_failure is not None and record.verdict in _MAY_BE_KNOWN
 
 
+def why(record: Record) -> str:
+    """One line: what is the matter with it; empty for a plain pass."""
+    if outcome_of(record) is not Outcome.UNEXPECTED_PASS:
+        return record.reason
+    return (
+        f"it passed, but is listed to fail: {record.known_failure.reason}"
+        if record.known_failure
+        else ("it passed, but is listed to fail")
+    )
+
+
 def reading_order(record: Record) -> tuple[int, bool, str, str, str, str, str]:
     """A sort key: failures before passes, new before known, then by cell."""
     r = record

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reports.record import Record
-from reports.summary import Counts, Outcome, Summary, cells, duration, number, outcome_of
+from reports.summary import Counts, Outcome, Summary, cells, duration, number, outcome_of, why
 
 Key = tuple[str, str]
 """(area, client)"""
@@ -197,10 +197,8 @@ def _failure_line(record: Record) -> Text:
     outcome = outcome_of(record)
     text = Text(f"{_LETTERS[outcome]:7} ", style=_STYLES[outcome])
     place = f"{record.scenario}  {record.client} with {record.broker}, {record.mqtt}, {record.transport}"
-    known = record.known_failure.reason if record.known_failure and outcome is Outcome.UNEXPECTED_PASS else ""
-    why = f"listed as: {known}" if known else record.reason
     cites = f" [{', '.join(record.cites)}]" if record.cites else ""
-    return text.append(f"{place}: {why}{cites}", style="default")
+    return text.append(f"{place}: {why(record)}{cites}", style="default")
 
 
 def _plain(counts: Counts) -> str:

@@ -51,9 +51,9 @@ class CasePage {
 
   known() {
     const known = this.record.known_failure;
-    if (!known) return null;
-    const lead = this.record.unexpected_pass ? "It is listed as a known failure, so the list is out of date: " : "Listed as a known failure: ";
-    return h("p", {class: "known"}, lead, h("b", {}, known.reason), known.link ? [" ", webLink(known.link)] : null);
+    const unexpected = this.record.unexpected_pass ? "It is listed as a known failure, so the list is out of date. " : null;
+    if (!known) return unexpected && h("p", {class: "known"}, unexpected);
+    return h("p", {class: "known"}, unexpected ?? "Listed as a known failure: ", h("b", {}, known.reason), known.link ? [" ", webLink(known.link)] : null);
   }
 
   rerun() {

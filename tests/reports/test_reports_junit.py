@@ -67,7 +67,7 @@ def test_what_passes_with_a_remark_keeps_the_remark(verdict: Verdict) -> None:
 
 def test_an_unexpected_pass_is_a_pass_that_says_so() -> None:
     out = case_of(record(known_failure=KNOWN, unexpected_pass=True)).find("system-out")
-    assert out.text.startswith("unexpected pass; listed as a known failure: always did")
+    assert out.text.startswith("it passed, but is listed to fail: always did")
 
 
 def test_a_failure_tells_its_findings_and_how_to_run_it_again() -> None:

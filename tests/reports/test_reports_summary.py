@@ -21,6 +21,7 @@ from reports.summary import (
     milliseconds,
     outcome_of,
     reading_order,
+    why,
 )
 
 KNOWN = KnownFailure(reason="always did")
@@ -65,6 +66,12 @@ def test_being_listed_rewrites_no_other_verdict(verdict: Verdict) -> None:
 def test_an_error_of_the_harness_is_never_a_known_shortcoming() -> None:
     assert not is_known(record(verdict=Verdict.HARNESS_ERROR, known_failure=KNOWN))
     assert is_known(record(verdict=Verdict.SETUP_FAILED, known_failure=KNOWN))
+
+
+def test_an_unexpected_pass_says_that_it_is_listed_even_if_nobody_says_why() -> None:
+    assert why(record(unexpected_pass=True)) == "it passed, but is listed to fail"
+    assert why(record(unexpected_pass=True, known_failure=KNOWN)) == "it passed, but is listed to fail: always did"
+    assert why(record(verdict=Verdict.FAIL, reason="late", known_failure=KNOWN)) == "late"
 
 
 def test_failures_are_read_first_new_ones_before_known_ones() -> None:
