@@ -99,17 +99,11 @@ def _unanswered(talk: Talk) -> Iterator[Breach]:
             continue  # a second one has no answer
         elif (answer := _due(event.packet)) and (is_accepted or isinstance(event.packet, Connect)):
             waiting[answer.type, _packet_id(event.packet)] = (event, answer.rule)
-    over = _over(talk)
+    over = talk.speaks_until(BROKER)
     for (answer_type, _), (request, rule) in waiting.items():
         if over - request.at > REACTION_SECONDS:
             message = f"{request.packet.type.name} without {answer_type.name} for {over - request.at:.1f} s"
             yield rule.broken(BROKER, request.entry, message)
-
-
-def _over(talk: Talk) -> float:
-    """When the server stopped owing answers: its DISCONNECT, or the end."""
-    disconnect, farewell = talk.disconnect(BROKER), talk.disconnect_got(BROKER)
-    return min([talk.open_until(BROKER), *(said[0].at for said in (disconnect, farewell) if said is not None)])
 
 
 def _due(packet: Packet) -> _Answer | None:

@@ -270,20 +270,19 @@ class _Publisher:
     # --- what is missing at the end of a connection -------------------------------------------------------------------
 
     def _unanswered(self, talk: Talk) -> Iterator[Breach]:
-        if talk.disconnect(self._side) is not None:
-            return
+        over = talk.speaks_until(self._side)
         for packet_id, flow in self._flows.items():
             pubrec = flow.received
             if pubrec is None or flow.released or pubrec.entry.connection != talk.number:
                 continue
-            if pubrec.entry.link == talk.link and talk.open_until(self._side) - pubrec.at > REACTION_SECONDS:
+            if pubrec.entry.link == talk.link and over - pubrec.at > REACTION_SECONDS:
                 yield PUBREC_GETS_PUBREL.broken(self._side, pubrec.entry, f"no PUBREL answers PUBREC {packet_id}")
 
     def _not_resent(self, talk: Talk) -> Iterator[Breach]:
         connack = talk.connack(self._side)
-        if connack is None or talk.disconnect(self._side) is not None or not self._must_resend_all(talk):
+        if connack is None or not self._must_resend_all(talk):
             return
-        if talk.open_until(self._side) - connack[0].at <= REACTION_SECONDS:
+        if talk.speaks_until(self._side) - connack[0].at <= REACTION_SECONDS:
             return
         for packet_id, flow in self._carried.items():
             if packet_id in self._touched or self._flows.get(packet_id) is not flow:

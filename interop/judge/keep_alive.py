@@ -78,8 +78,7 @@ def _client(talk: Talk) -> Iterator[Breach]:
     connack = talk.connack(CLIENT)
     if not period or connack is None:
         return
-    disconnect = talk.disconnect(CLIENT)
-    over = talk.open_until(CLIENT) if disconnect is None else disconnect[0].at
+    over = talk.speaks_until(CLIENT)
     last: TraceEntry = connack[0]
     moments = [entry for entry in talk.sent(CLIENT) if last.index < entry.index and entry.at <= over]
     pending_since = _unanswered_ping(talk)

@@ -168,6 +168,11 @@ class Talk:
         ending = self.end_known_to(side)
         return self.end if ending is None else ending.at
 
+    def speaks_until(self, side: Sender) -> float:
+        """Until when that side could send anything: the end, or a DISCONNECT from either side before it."""
+        goodbyes = [said[0].at for said in (self.disconnect(side), self.disconnect_got(side)) if said is not None]
+        return min([self.open_until(side), *goodbyes])
+
     def tells_all(self, side: Sender) -> bool:
         """Whether everything that side sent is in the trace: its FIN came after it."""
         ending = self.closed_by(side)

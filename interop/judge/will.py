@@ -116,7 +116,11 @@ def _comes_back(case: Case, talk: Talk, due: float) -> bool:
 
 
 def _is_listening(talk: Talk, since: TraceEntry, due: float) -> bool:
-    """Whether a subscriber was there all the time, with nothing unfinished that could hold a message up."""
-    if not talk.is_understood(BROKER) or talk.disconnect_got(BROKER) is not None:
+    """Whether a subscriber was there all the time and long enough, without a limit that could keep a message back."""
+    connect = talk.connect(BROKER)
+    if connect is None or not talk.is_understood(BROKER):
         return False
-    return since.at < due and talk.open_until(BROKER) - due > REACTION_SECONDS
+    limits = connect[1].properties
+    if limits.receive_maximum is not None or limits.maximum_packet_size is not None:
+        return False
+    return since.at < due and talk.speaks_until(BROKER) - due > REACTION_SECONDS

@@ -1,0 +1,72 @@
+"""Each rule of the judge finds what breaks it, blames the right side, cites the right statement, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import judge_stories_connection
+import judge_stories_forwarding
+import judge_stories_qos
+import pytest
+from judge_story import BREAKING, BROKER, CLIENT, KEEPING, Story, Told
+
+from interop.judge import RULES
+from reference_broker.wire.types import Version
+
+STORIES = (judge_stories_connection, judge_stories_forwarding, judge_stories_qos)
+INSTALLED = Path(__file__).parents[2] / "interop" / "requirements"
+
+
+def _cases(told: list[Told]) -> list[object]:
+    return [
+        pytest.param(each, version, id=f"{each.rule}-{each.name}-{version.label}")
+        for each in told
+        for version in each.versions
+    ]
+
+
+@pytest.mark.parametrize(("told", "version"), _cases(BREAKING))
+def test_a_broken_rule_is_found_with_blame_statement_and_place(told: Told, version: Version) -> None:
+    story = Story(version)
+    guilty = told.tell(story)
+    assert guilty is not None
+    findings = story.findings()
+    assert {finding.rule for finding in findings} == {told.rule, *told.also}, findings
+    found = next(finding for finding in findings if finding.rule == told.rule)
+    assert (found.blame, found.trace_index, found.link) == (told.blame, guilty.index, guilty.link), findings
+    clause = RULES[told.rule].clauses(told.blame)[version]
+    assert found.cites == (clause.ids if told.cites is None else told.cites)
+    assert found.level is clause.level
+    assert found.message
+
+
+@pytest.mark.parametrize(("told", "version"), _cases(KEEPING))
+def test_what_comes_close_to_breaking_a_rule_breaks_none(told: Told, version: Version) -> None:
+    story = Story(version)
+    told.tell(story)
+    assert story.findings() == []
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_has_a_story_that_breaks_it_on_each_side_and_one_that_does_not(rule: str) -> None:
+    assert any(told.rule == rule for told in KEEPING)
+    for side in (CLIENT, BROKER):
+        if RULES[rule].clauses(side):
+            assert any(told.rule == rule and told.blame is side for told in BREAKING), side
+
+
+@pytest.mark.parametrize("told", BREAKING, ids=lambda told: f"{told.rule}-{told.name}")
+def test_no_rule_is_found_in_a_version_that_does_not_have_it(told: Told) -> None:
+    for version in set(Version) - set(RULES[told.rule].clauses(told.blame)):
+        story = Story(version)
+        told.tell(story)
+        assert not [each for each in story.findings() if each.rule == told.rule and each.blame is told.blame]
+
+
+def test_rules_have_one_name_each() -> None:
+    assert len({id(rule) for rule in RULES.values()}) == len(RULES)
+
+
+def test_stories_are_told_for_known_versions_only() -> None:
+    assert STORIES
+    assert all(set(told.versions) <= set(RULES[told.rule].clauses(told.blame)) for told in BREAKING)
