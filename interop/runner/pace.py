@@ -20,6 +20,10 @@ LONG_SECONDS = 0.4
 """A cell that waits longer than this is started early and fills others' time."""
 
 
+PATIENT_SECONDS = 0.25
+"""An answer that takes longer than this is waited for without keeping others from work."""
+
+
 class Slots:
     """Who may begin: at most `at_once` cells work, and at most `long_under_way` of those that wait long are under way.
 
@@ -75,11 +79,16 @@ class Pace:
         self._slots = slots
         self._long = expected_wait_seconds > LONG_SECONDS
         self._began = 0.0
+        self._rests = 0
         self.waiting_seconds = 0.0
 
     def now(self) -> float:
         """Seconds since the cell began."""
-        return time.monotonic() - self._began
+        return self.at(time.monotonic())
+
+    def at(self, moment: float) -> float:
+        """A moment of the monotonic clock on the cell's."""
+        return moment - self._began
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
@@ -93,11 +102,23 @@ class Pace:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """A stretch in which the scenario demands that time passes."""
-        self._slots.rest()
+        """A stretch in which the scenario demands that time passes: it is not overhead."""
         since = time.monotonic()
+        try:
+            with self.resting():
+                yield
+        finally:
+            self.waiting_seconds += time.monotonic() - since
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """A stretch with nothing to do until somebody answers: others may work, and it is overhead all the same."""
+        self._rests += 1
+        if self._rests == 1:
+            self._slots.rest()
         try:
             yield
         finally:
-            self.waiting_seconds += time.monotonic() - since
-            self._slots.go_on()
+            self._rests -= 1
+            if self._rests == 0:
+                self._slots.go_on()

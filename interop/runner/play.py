@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import platform
-import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -100,7 +99,7 @@ async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: No
             client = cell.client if not stage.players else REFERENCE_CLIENT
             driver = await workshop.drivers.acquire(client)
             stack.push_async_callback(workshop.drivers.release, driver)
-            player = Player(name, actor, driver, began=time.monotonic() - stage.pace.now(), on_change=stage.changed.set)
+            player = Player(name, actor, driver, stage.pace, stage.changed.set)
             stack.push_async_callback(player.close)
             if not stage.players:
                 notes.implementations |= {"client": f"{driver.hello.client} {driver.hello.version}"}

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from interop.drivers.contract import AnyCommand, AnyEvent, Disconnected, ErrorEvent, Hello, MessageEvent
 from interop.drivers.driver import Driver, DriverHung
 from interop.runner.failures import StepFailed, Unsupported
+from interop.runner.pace import PATIENT_SECONDS, Pace
 from interop.scenario.model import Actor
 
 PATIENCE_SECONDS = 5.0
@@ -54,7 +55,7 @@ class Inbox:
 class Player:
     """An actor with its driver."""
 
-    def __init__(self, name: str, actor: Actor, driver: Driver, *, began: float, on_change: Callable[[], None]) -> None:
+    def __init__(self, name: str, actor: Actor, driver: Driver, pace: Pace, on_change: Callable[[], None]) -> None:
         self.name = name
         self.actor = actor
         self.driver = driver
@@ -62,7 +63,7 @@ class Player:
         self.deliveries: list[Delivery] = []
         self.connected = False
         self.ever_connected = False
-        self._began = began
+        self._pace = pace
         self._on_change = on_change
         self._listen = asyncio.ensure_future(self._listen_to_driver())
 
@@ -76,7 +77,7 @@ class Player:
     async def _listen_to_driver(self) -> None:
         while True:
             moment, event = await self.driver.events.get()
-            at = moment - self._began
+            at = self._pace.at(moment)
             if isinstance(event, MessageEvent):
                 self.inbox.messages.append(Received(at, event))
             elif isinstance(event, Disconnected):
@@ -100,7 +101,10 @@ class Player:
 
     async def answer_of(self, task: asyncio.Task[AnyEvent], what: str) -> AnyEvent:
         """The answer a task stands for; raises like `ask`."""
-        done, _ = await asyncio.wait({task}, timeout=PATIENCE_SECONDS)
+        done, _ = await asyncio.wait({task}, timeout=PATIENT_SECONDS)
+        if not done:
+            with self._pace.resting():
+                done, _ = await asyncio.wait({task}, timeout=PATIENCE_SECONDS - PATIENT_SECONDS)
         if not done:
             await self.prove_alive()
             task.cancel()

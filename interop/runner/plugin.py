@@ -169,8 +169,8 @@ class Worker:
         given: dict[str, Any] = getattr(config, "workerinput", {"workerid": "gw0", "workercount": 1})
         self._number, self._count = worker_number(given["workerid"]), given["workercount"]
         self._cells = list(cells)
-        keep = folder / _PARTS / f"{given['workerid']}.jsonl"
-        self._make_engine = lambda: Engine(known_failures, {cell.broker for cell in self._cells}, keep)
+        self._known_failures = known_failures
+        self._keep = folder / _PARTS / f"{given['workerid']}.jsonl"
         self._engine: Engine | None = None
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
@@ -186,9 +186,10 @@ class Worker:
         """All that is selected is known: begin this worker's whole share."""
         if session.config.option.collectonly or not session.items:
             return
-        self._engine = self._make_engine()
-        share = shard(session.items, self._number, self._count)
-        self._engine.begin([item.callspec.params["cell"] for item in share if isinstance(item, pytest.Function)])
+        self._engine = Engine(self._known_failures, {cell.broker for cell in self._cells}, self._keep)
+        values = [item.callspec.params["cell"] for item in session.items if isinstance(item, pytest.Function)]
+        cells = [value for value in values if isinstance(value, Cell)]
+        self._engine.begin(shard(cells, self._number, self._count))
 
     @pytest.fixture
     def play(self, record_property: Callable[[str, object], None]) -> Callable[[Cell], None]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TypeVar
 
 from interop.runner.cell import Cell
 from interop.runner.names import Names
-from interop.runner.pace import Pace
+from interop.runner.pace import PATIENT_SECONDS, Pace
 from interop.runner.player import Player
 from interop.tap.link import Link
 from interop.tap.trace import Kind, Sender, Trace, TraceEntry
@@ -81,6 +81,7 @@ class Stage:
 
     async def until(self, seen: Callable[[], Seen | None], deadline: float) -> Seen | None:
         """Wait until `seen` gives something, and give that; None when the deadline (cell clock) passes first."""
+        since = self.pace.now()
         while True:
             self.changed.clear()
             found = seen()
@@ -89,8 +90,9 @@ class Stage:
             remaining = deadline - self.pace.now()
             if remaining <= 0:
                 return None
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.changed.wait(), remaining)
+            quick = self.pace.now() - since < PATIENT_SECONDS
+            with nullcontext() if quick else self.pace.resting(), suppress(TimeoutError):
+                await asyncio.wait_for(self.changed.wait(), min(remaining, PATIENT_SECONDS) if quick else remaining)
 
     async def rest_until(self, moment: float) -> None:
         """Let time pass, as the scenario demands, up to a moment of the cell's clock."""
