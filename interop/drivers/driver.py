@@ -149,9 +149,11 @@ class Driver(ABC):
                 await self._send(command)
                 return await waiting
         except TimeoutError:
-            raise DriverHung(
-                f"{self.name} did not answer `{command.do}` within {timeout_seconds:g} s", self.log
-            ) from None
+            raise self._overdue(command.do, timeout_seconds) from None
+
+    def _overdue(self, verb: str, timeout_seconds: float) -> DriverFault:
+        """What it means that an answer did not come in time."""
+        return DriverHung(f"{self.name} did not answer `{verb}` within {timeout_seconds:g} s", self.log)
 
     def _take(self, event: AnyEvent) -> None:
         """Pass on one event of the adapter; what the contract does not allow there ends the driver."""

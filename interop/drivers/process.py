@@ -10,12 +10,14 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 from collections.abc import Mapping, Sequence
+from typing import IO
 
 from pydantic import ValidationError
 
 from interop.drivers.contract import EVENT, Command, Exit
-from interop.drivers.driver import Driver, DriverCrashed, DriverRubbish
+from interop.drivers.driver import Driver, DriverCrashed, DriverFault, DriverRubbish
 
 LINE_LIMIT_BYTES = 16 * 1024 * 1024
 LOG_LIMIT_BYTES = 64 * 1024
@@ -29,41 +31,41 @@ _EXCERPT_CHARACTERS = 200
 class ProcessDriver(Driver):
     """A driver that owns a child process and its process group."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, name: str) -> None:
         super().__init__(name)
-        self._process = process
+        self._process: subprocess.Popen[bytes]
+        self._input: asyncio.WriteTransport
+        self._pipes: list[asyncio.BaseTransport] = []
         self._log = bytearray()
-        self._closing = False
+        self._readers: list[asyncio.Task[None]] = []
         self._killed = False
-        self._readers = (asyncio.create_task(self._read_log()), asyncio.create_task(self._read_events()))
 
     @classmethod
     async def start(cls, name: str, command: Sequence[str], env: Mapping[str, str] | None = None) -> ProcessDriver:
         """Start `command` and introduce ourselves; raises DriverFault with the process's log."""
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                limit=LINE_LIMIT_BYTES,
-                env=env,
-                start_new_session=True,  # a process group of its own, so that nothing it starts outlives it
-            )
-        except OSError as error:
-            raise DriverCrashed(f"cannot start {name}: {command[0]}: {error.strerror}") from None
-        driver = cls(name, process)
-        try:
-            await driver._introduce()
-        except BaseException:
-            await driver.close()
-            raise
+        driver = cls(name)
+        await driver.open(command, env)
         return driver
+
+    async def open(self, command: Sequence[str], env: Mapping[str, str] | None) -> None:
+        """Start the process; `start` is the usual way in. Raises DriverFault."""
+        self._process = self._spawn(command, env)
+        try:
+            await self._connect_pipes()
+            await self._introduce()
+        except BaseException:
+            await self.close()
+            raise
 
     @property
     def pid(self) -> int:
         """The process's id."""
         return self._process.pid
+
+    @property
+    def exit_status(self) -> int | None:
+        """How it ended, as `subprocess` has it; None while it runs."""
+        return self._process.poll()
 
     @property
     def log(self) -> str:
@@ -77,34 +79,55 @@ class ProcessDriver(Driver):
 
     async def close(self) -> None:
         """Ask the process to leave; kill its group when it does not, or is of no use anyway."""
-        if self.fault is None and self._hello is not None and not self._closing:
-            self._closing = True
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(GOODBYE_SECONDS):
-                    await self._send(Exit(id=self.next_id()))
-                    self._stdin.close()
-                    await self._process.wait()
-        self._closing = True
+        if self.fault is None and self._hello is not None and not self._killed:
+            with contextlib.suppress(DriverFault):
+                await self._exchange(Exit(id=self.next_id()), GOODBYE_SECONDS)
+                await self._wait(GOODBYE_SECONDS)
         self._kill()
-        await self._process.wait()
+        self._fail(DriverCrashed(f"{self.name} was closed"))
+        await self._wait(GOODBYE_SECONDS)
         for reader in self._readers:
             reader.cancel()
         await asyncio.gather(*self._readers, return_exceptions=True)
+        for pipe in self._pipes:
+            pipe.close()
 
-    @property
-    def _stdin(self) -> asyncio.StreamWriter:
+    # --- pipes ------------------------------------------------------------------------------------------------------
+
+    def _spawn(self, command: Sequence[str], env: Mapping[str, str] | None) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=env,
+                start_new_session=True,  # a process group of its own, so that nothing it starts outlives it
+            )
+        except OSError as error:
+            raise DriverCrashed(f"cannot start {self.name}: {command[0]}: {error.strerror}") from None
+
+    async def _connect_pipes(self) -> None:
+        loop = asyncio.get_running_loop()
         assert self._process.stdin is not None
-        return self._process.stdin
+        self._input, _ = await loop.connect_write_pipe(asyncio.Protocol, self._process.stdin)
+        self._pipes.append(self._input)
+        log = await self._reader(self._process.stderr)
+        events = await self._reader(self._process.stdout)
+        self._readers = [asyncio.create_task(self._read_log(log)), asyncio.create_task(self._read_events(events))]
+
+    async def _reader(self, pipe: IO[bytes] | None) -> asyncio.StreamReader:
+        reader = asyncio.StreamReader(limit=LINE_LIMIT_BYTES)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, pipe)
+        self._pipes.append(transport)
+        return reader
 
     async def _send(self, command: Command) -> None:
-        # A process that has gone is reported by the end of its output, with its exit status.
-        with contextlib.suppress(ConnectionError):
-            self._stdin.write(command.model_dump_json(exclude_none=True).encode() + b"\n")
-            await self._stdin.drain()
+        # What a process does not read waits here; a process that has gone is reported by the end of its output.
+        self._input.write(command.model_dump_json(exclude_none=True).encode() + b"\n")
 
-    async def _read_events(self) -> None:
-        output = self._process.stdout
-        assert output is not None
+    async def _read_events(self, output: asyncio.StreamReader) -> None:
         while self.fault is None:
             try:
                 line = await output.readline()
@@ -112,40 +135,51 @@ class ProcessDriver(Driver):
                 self._fail(DriverRubbish(f"{self.name} wrote a line of more than {LINE_LIMIT_BYTES} bytes", self.log))
                 break
             if not line:
-                await self._report_end()
+                self._fail(await self._crash())
                 break
             try:
                 event = EVENT.validate_json(line)
             except ValidationError as problem:
-                self._fail(
-                    DriverRubbish(f"{self.name} wrote no event of the contract: {_excerpt(line, problem)}", self.log)
-                )
+                why = _excerpt(line, problem)
+                self._fail(DriverRubbish(f"{self.name} wrote no event of the contract: {why}", self.log))
                 break
             self._take(event)
         self._kill()
 
-    async def _report_end(self) -> None:
-        if self._closing:
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_WORDS_SECONDS):
-                await self._process.wait()
-                await asyncio.shield(self._readers[0])
-        status = self._process.returncode
+    async def _crash(self) -> DriverCrashed:
+        await asyncio.wait([self._readers[0]], timeout=_LAST_WORDS_SECONDS)
+        return self._crashed(await self._wait(_LAST_WORDS_SECONDS))
+
+    def _overdue(self, verb: str, timeout_seconds: float) -> DriverFault:
+        """An adapter that ended may be noticed late, when something it started keeps its standard output open."""
+        status = self._process.poll()
+        if status is None:
+            return super()._overdue(verb, timeout_seconds)
+        self._kill()
+        return self._fail(self._crashed(status))
+
+    def _crashed(self, status: int | None) -> DriverCrashed:
         if status is None:
             how = "closed its standard output"
         elif status < 0:
             how = f"was ended by {signal.Signals(-status).name}"
         else:
             how = f"ended by itself with exit status {status}"
-        self._fail(DriverCrashed(f"{self.name} {how}", self.log))
+        return DriverCrashed(f"{self.name} {how}", self.log)
 
-    async def _read_log(self) -> None:
-        log = self._process.stderr
-        assert log is not None
+    async def _read_log(self, log: asyncio.StreamReader) -> None:
         while chunk := await log.read(LOG_LIMIT_BYTES):
             self._log += chunk
             del self._log[:-LOG_LIMIT_BYTES]
+
+    # --- the process ------------------------------------------------------------------------------------------------
+
+    async def _wait(self, timeout_seconds: float) -> int | None:
+        """Its exit status, or None when it is still there after that time."""
+        try:
+            return await asyncio.to_thread(self._process.wait, timeout_seconds)
+        except subprocess.TimeoutExpired:
+            return None
 
     def _kill(self) -> None:
         """End the process and all of its group, which may outlive it; once, because later its id may be another's."""
