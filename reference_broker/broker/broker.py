@@ -12,6 +12,7 @@ from collections.abc import Callable
 from reference_broker.broker.access import AccessControl
 from reference_broker.broker.backpressure import Backpressure
 from reference_broker.broker.config import BrokerConfig
+from reference_broker.broker.heads import Heads
 from reference_broker.broker.link import Link
 from reference_broker.broker.message import Delivery, Message
 from reference_broker.broker.retained import RetainedMessages
@@ -32,8 +33,11 @@ class Broker:
     each call, and calls `handle_timer` when `next_deadline` is reached. `log` takes one line for each rejected peer.
     """
 
-    def __init__(self, config: BrokerConfig | None = None, *, seed: int | None = None) -> None:
-        """`seed` makes the client ids the broker assigns repeatable."""
+    def __init__(self, config: BrokerConfig | None = None, *, seed: int | None = None, fast_path: bool = True) -> None:
+        """`seed` makes the client ids the broker assigns repeatable.
+
+        `fast_path` False has every packet decoded and handled by itself, as a broker that deviates on purpose needs.
+        """
         self.config = config or BrokerConfig()
         self.log: Callable[[str], None] = _log_nothing
         self.now = 0.0
@@ -41,6 +45,8 @@ class Broker:
         self.timers = Timers()
         self.access = AccessControl(self.config)
         self.router = Router(self.access)
+        self.heads = Heads()
+        self.fast_path = fast_path
         self.retained = RetainedMessages()
         self.wills = Wills(self)
         self.sessions = Sessions(self)
@@ -111,8 +117,28 @@ class Broker:
         retain = message.retain and chosen.retain_as_published
         subscription_ids = (chosen.subscription_id,) if chosen.subscription_id else ()
         qos = min(message.qos, chosen.qos)  # [5.0 MQTT-4.8.2-3]
-        self._deliver_to(chosen.session, message, qos, retain, subscription_ids, now, shared)
+        self.deliver_to(chosen.session, message, qos, retain, subscription_ids, now, shared)
         return True
+
+    def deliver_to(
+        self,
+        session: Session,
+        message: Message,
+        qos: QoS,
+        retain: bool,
+        subscription_ids: tuple[int, ...],
+        now: float,
+        shared: SharedSubscription | None = None,
+    ) -> None:
+        """Deliver one message to one session: send it, queue it, or drop it where the rules say so."""
+        link = session.link
+        if link is not None and link.sender is not None:
+            if qos == _AT_MOST_ONCE:
+                link.sender.send_qos0(message, retain, subscription_ids, now)
+            else:
+                link.sender.deliver(Delivery(message, qos, retain, subscription_ids, shared), now)
+        elif qos != _AT_MOST_ONCE or self.config.queue_qos0_offline:
+            session.enqueue(Delivery(message, qos, retain, subscription_ids, shared), self.config, now)
 
     def _deliver(self, message: Message, now: float) -> int:
         """Deliver to all who subscribe; how many there are."""
@@ -127,29 +153,10 @@ class Broker:
             qos = min(message.qos, target.qos)  # [5.0 MQTT-3.8.4-8]
             # RETAIN goes on only to who asked for it. [3.1.1 MQTT-3.3.1-9, 5.0 MQTT-3.3.1-12, MQTT-3.3.1-13]
             retain = message.retain and target.retain_as_published
-            self._deliver_to(session, message, qos, retain, target.subscription_ids, now)
+            self.deliver_to(session, message, qos, retain, target.subscription_ids, now)
         for shared in route.shared:
             receivers += self.deliver_shared(shared, message, now)
         return receivers
-
-    def _deliver_to(
-        self,
-        session: Session,
-        message: Message,
-        qos: QoS,
-        retain: bool,
-        subscription_ids: tuple[int, ...],
-        now: float,
-        shared: SharedSubscription | None = None,
-    ) -> None:
-        link = session.link
-        if link is not None and link.sender is not None:
-            if qos == _AT_MOST_ONCE:
-                link.sender.send_qos0(message, retain, subscription_ids, now)
-            else:
-                link.sender.deliver(Delivery(message, qos, retain, subscription_ids, shared), now)
-        elif qos != _AT_MOST_ONCE or self.config.queue_qos0_offline:
-            session.enqueue(Delivery(message, qos, retain, subscription_ids, shared), self.config, now)
 
     def _retain(self, message: Message) -> bool:
         """Keep or clear the topic's retained message; False when there is no room. [5.0 MQTT-3.3.1-5 to -8]"""

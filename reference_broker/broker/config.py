@@ -142,7 +142,7 @@ class BrokerConfig:
     """Whether QoS 0 messages are queued for absent clients, which the specification leaves open. [5.0 4.1]"""
     retained_maximum_messages: int | None = None
     """Retained messages held; one more is delivered but not kept, and PUBACK or PUBREC say 0x97."""
-    outgoing_maximum_bytes: int = 4 * 1024 * 1024
+    outgoing_maximum_bytes: int = 32 * 1024 * 1024
     """Bytes held for a client that does not read; past it QoS 0 messages are dropped, QoS 1 and 2 wait in the queue."""
     backpressure_seconds: float = 1.0
     """How long publishers are held back for a subscriber that does not read, before it is left behind; 0 for never."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from reference_broker.broker import accepting, authenticating, connecting, publishing, subscribing
+from reference_broker.broker import accepting, authenticating, connecting, fastpath, publishing, subscribing
 from reference_broker.broker.access import Authentication
 from reference_broker.broker.phase import Phase
 from reference_broker.broker.sending import Sender
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from reference_broker.broker.timers import Timer
 
 _DISCONNECT_REASONS = SERVER_REASONS[PacketType.DISCONNECT]
+_LARGE_PACKET = 65_536
+"""An incomplete packet of this many bytes is left with the reader, which copies it once."""
 _PINGRESP = b"\xd0\x00"
 
 
@@ -96,13 +98,29 @@ class Link:
         self.broker.now = now
         self.broker.active_link = self
         try:
-            self._reader.feed(data)
-            while not self.is_closed() and (packet := self._reader.next_packet()) is not None:
-                self.handle(packet, now)
+            if self.broker.fast_path and self.phase is Phase.CONNECTED and len(self._reader) < _LARGE_PACKET:
+                self._receive_stream(data, now)
+            else:
+                self._receive_packets(data, now)
         except RemoteError as error:
             self.fail(error, now)
         finally:
             self.broker.active_link = None
+
+    def _receive_packets(self, data: bytes, now: float) -> None:
+        """The slow path: one packet after the other."""
+        self._reader.feed(data)
+        while not self.is_closed() and (packet := self._reader.next_packet()) is not None:
+            self.handle(packet, now)
+
+    def _receive_stream(self, data: bytes, now: float) -> None:
+        """The fast path, which leaves the incomplete packet at the end to the reader."""
+        if len(self._reader):
+            data = self._reader.take_rest() + data
+        position = fastpath.walk(self, data, now)
+        if position < len(data) and not self.is_closed():
+            self._reader.feed(data[position:])
+            self._reader.next_packet()  # none yet, but its header may be wrong already
 
     def connection_lost(self, now: float) -> None:
         """The network connection is gone without DISCONNECT, or after this side closed it."""
@@ -147,6 +165,13 @@ class Link:
         if self.phase is Phase.AUTHENTICATING:
             return ProtocolError(f"{packet.type.name} before CONNACK", "5.0 MQTT-3.1.2-30")
         return ProtocolError(f"{packet.type.name} from a client", "")
+
+    def read(self, data: bytes) -> Packet:
+        """Decode one whole packet from this peer; raises RemoteError."""
+        self._reader.feed(data)
+        packet = self._reader.next_packet()
+        assert packet is not None
+        return packet
 
     def parts(self) -> tuple[Session, Sender]:
         """Session and sender, which a connected link always has."""

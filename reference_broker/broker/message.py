@@ -7,7 +7,6 @@ Does not belong here: sessions, packet identifiers, or who gets it.
 from __future__ import annotations
 
 from dataclasses import replace
-from math import ceil
 from typing import TYPE_CHECKING
 
 from reference_broker.wire.encode import encode
@@ -28,7 +27,17 @@ class Message:
     that travel on. `expires_at` is None or the time at which its Message Expiry Interval ends. [5.0 3.3.2.3.3]
     """
 
-    __slots__ = ("_encoded", "expires_at", "payload", "properties", "publisher", "qos", "retain", "topic")
+    __slots__ = (
+        "_encoded",
+        "accepted_at",
+        "expires_at",
+        "payload",
+        "properties",
+        "publisher",
+        "qos",
+        "retain",
+        "topic",
+    )
 
     def __init__(
         self,
@@ -46,6 +55,7 @@ class Message:
         self.retain = retain
         self.properties = properties
         self.publisher = publisher
+        self.accepted_at = now
         interval = properties.message_expiry_interval
         self.expires_at = None if interval is None else now + interval
         self._encoded: dict[tuple[bool, bool, tuple[int, ...]], bytes] | None = None
@@ -63,7 +73,9 @@ class Message:
         if version < Version.V5:
             return NO_PROPERTIES
         properties = self.properties
-        remaining = None if self.expires_at is None else max(0, ceil(self.expires_at - now))
+        remaining = properties.message_expiry_interval
+        if remaining is not None:
+            remaining = max(0, remaining - int(now - self.accepted_at))
         if remaining == properties.message_expiry_interval and not subscription_ids:
             return properties
         return replace(properties, message_expiry_interval=remaining, subscription_identifier=subscription_ids)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reference_broker.broker.config import BrokerConfig
+from reference_broker.broker.flight import unpack
 from reference_broker.broker.message import Delivery, Message
 from reference_broker.broker.sessions import Session
 from reference_broker.session.flow_control import DEFAULT_RECEIVE_MAXIMUM, SendQuota
@@ -34,12 +35,14 @@ class Sender:
         "_aliases",
         "_config",
         "_link",
-        "_quota",
         "_resend",
         "_session",
         "_uncharged",
         "_wants_problem_information",
+        "is_plain",
+        "is_v5",
         "maximum_packet_size",
+        "quota",
         "version",
     )
 
@@ -51,9 +54,12 @@ class Sender:
         self.version = version
         self.maximum_packet_size = announced.maximum_packet_size
         self._wants_problem_information = announced.request_problem_information != 0
-        self._quota = SendQuota(min(announced.receive_maximum or DEFAULT_RECEIVE_MAXIMUM, config.maximum_inflight))
+        self.quota = SendQuota(min(announced.receive_maximum or DEFAULT_RECEIVE_MAXIMUM, config.maximum_inflight))
         alias_maximum = min(announced.topic_alias_maximum or 0, config.outgoing_topic_alias_maximum)
         self._aliases = OutboundAliases(alias_maximum) if alias_maximum else None
+        self.is_v5 = version is Version.V5
+        self.is_plain = self._aliases is None and self.maximum_packet_size is None
+        """Whether a PUBLISH needs nothing done to it for this client's sake."""
         self._resend: deque[Publish] | None = None
         self._uncharged: set[int] | None = None
 
@@ -94,7 +100,7 @@ class Sender:
                     self._resend.append(packet)
                     continue
                 # PUBREL never waits for quota [5.0 MQTT-3.3.4-10], but its message still occupies the client.
-                if not self._quota.take():
+                if not self.quota.take():
                     self._uncharged = self._uncharged or set()
                     self._uncharged.add(packet.packet_id)
                 self.send(packet)
@@ -116,7 +122,7 @@ class Sender:
     def deliver(self, delivery: Delivery, now: float) -> None:
         """Send a message now if nothing waits before it and the quota allows, else let it wait in the session."""
         session = self._the_session()
-        if session.queue or self._resend or not self._may_send():
+        if self.is_waiting() or not self._may_send():
             session.enqueue(delivery, self._config, now)
         else:
             self._start(delivery, now)
@@ -128,16 +134,28 @@ class Sender:
             publish = self._resend.popleft()
             assert publish.packet_id is not None
             if publish.packet_id in session.outbound:  # it may have been acknowledged meanwhile
-                self._quota.take()
+                self.quota.take()
                 self._put_in_flight(self._refreshed(publish, now))
         while session.queue and self._may_send():
             delivery = session.dequeue()
             if not delivery.message.is_expired(now):  # [5.0 MQTT-3.3.2-5]
                 self._start(delivery, now)
 
+    def is_waiting(self) -> bool:
+        """Whether messages wait, so that new ones have to queue up behind them."""
+        return bool(self._the_session().queue or self._resend)
+
+    def settled(self, count: int, now: float) -> None:
+        """So many messages that the fast path sent are settled: others may follow."""
+        quota = self.quota
+        quota.available = min(quota.receive_maximum, quota.available + count)
+        if self.is_waiting():
+            self.pump(now)
+
     def acknowledged(self, packet: PubAck | PubRec | PubComp, now: float) -> None:
         """Take an acknowledgement: answer it, free what it frees. [5.0 4.3.2, 4.3.3]"""
         session = self._the_session()
+        unpack(session, now)
         outcome = session.outbound.acknowledge(packet)
         if outcome.answer is not None:
             self.send(outcome.answer)
@@ -146,8 +164,8 @@ class Sender:
             if self._uncharged is not None and outcome.completed in self._uncharged:
                 self._uncharged.discard(outcome.completed)
             else:
-                self._quota.give_back()
-            if session.queue or self._resend:
+                self.quota.give_back()
+            if self.is_waiting():
                 self.pump(now)
 
     def _start(self, delivery: Delivery, now: float) -> None:
@@ -158,10 +176,11 @@ class Sender:
         if self._is_too_large(publish):
             return  # as if it had been delivered [5.0 MQTT-3.1.2-25]
         session = self._the_session()
+        unpack(session, now)
         numbered = session.outbound.send(publish)
         assert numbered.packet_id is not None
         session.inflight[numbered.packet_id] = delivery
-        self._quota.take()
+        self.quota.take()
         self._put_in_flight(numbered)
 
     def _put_in_flight(self, publish: Publish) -> None:
@@ -188,7 +207,7 @@ class Sender:
         settled = PubAck(publish.packet_id) if publish.qos == QoS.AT_LEAST_ONCE else PubRec(publish.packet_id, 0x80)
         session.outbound.acknowledge(settled)
         session.inflight.pop(publish.packet_id, None)
-        self._quota.give_back()
+        self.quota.give_back()
 
     def _refreshed(self, publish: Publish, now: float) -> Publish:
         """A re-sent PUBLISH in the client's present version and with the expiry that is left."""
@@ -204,7 +223,7 @@ class Sender:
         return limit is not None and len(encode(replace(publish, packet_id=1), self.version)) > limit
 
     def _may_send(self) -> bool:
-        return self._quota.available > 0 and not self._link.is_overfull()
+        return self.quota.available > 0 and not self._link.is_overfull()
 
     def _the_session(self) -> Session:
         assert self._session is not None, "messages flow only after begin()"

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from reference_broker.broker.config import NO_LIMIT, BrokerConfig, DropPolicy
+from reference_broker.broker.flight import Flight, unpack
 from reference_broker.broker.message import Delivery
 from reference_broker.session.delivery import Inbound, Outbound
+from reference_broker.session.packet_ids import PacketIds
 from reference_broker.wire.packets import Will
 from reference_broker.wire.types import QoS, Version
 
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 class Session:
     """All that outlives a connection for one client id. [5.0 4.1]
 
-    `inflight` holds what each packet identifier of `outbound` stands for, `queue` what waits to be sent.
+    `inflight` holds what each packet identifier of `outbound` stands for, `queue` what waits to be sent, `flight` what
+    the fast path sent and nobody has looked at since.
     `expiry_interval` is in seconds after the connection's end: 0 for none, `NO_LIMIT` for ever.
     """
 
@@ -34,10 +37,12 @@ class Session:
         "client_id",
         "expiry_interval",
         "expiry_timer",
+        "flight",
         "inbound",
         "inflight",
         "link",
         "outbound",
+        "packet_ids",
         "queue",
         "queued_bytes",
         "subscriptions",
@@ -54,7 +59,9 @@ class Session:
         self.expiry_interval = 0
         self.link: Link | None = None
         self.subscriptions: dict[str, Subscribed] = {}
-        self.outbound = Outbound(version)
+        self.packet_ids = PacketIds()
+        self.outbound = Outbound(version, self.packet_ids)
+        self.flight: Flight | None = None
         self.inbound = Inbound(version)
         self.inflight: dict[int, Delivery] = {}
         self.queue: deque[Delivery] = deque()
@@ -134,6 +141,7 @@ class Sessions:
     def leave(self, session: Session, now: float, *, publish_will: bool) -> None:
         """The connection is over: the session ends now, later, or never. [5.0 3.1.2.11.2]"""
         session.link = None
+        unpack(session, now)
         self._broker.wills.connection_closed(session, now, publish_will=publish_will)
         interval = session.expiry_interval
         if interval == 0:

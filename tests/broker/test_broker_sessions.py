@@ -440,3 +440,15 @@ def test_shutdown_says_goodbye():
     assert new.expect(Disconnect).reason == ReasonCode.SERVER_SHUTTING_DOWN
     assert old.closed
     assert silent.closed
+
+
+def test_expiry_is_not_lengthened_by_the_clocks_fractions():
+    """1000.1 + 7 - 1000.1 is a little more than 7."""
+    world = World()
+    world.now = 1000.1
+    client = world.client("s", V5)
+    client.subscribe("t")
+    publisher = world.client("p", V5)
+    for interval in range(1, 50):
+        publisher.publish("t", b"x", message_expiry_interval=interval)
+    assert [m.properties.message_expiry_interval for m in client.messages()] == list(range(1, 50))

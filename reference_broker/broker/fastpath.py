@@ -1,0 +1,447 @@
+"""The hot path: streams of PUBLISH packets and acknowledgements, walked in place.
+
+One read holds up to thousands of packets. They are not decoded: an index walks the bytes, neighbours with the same
+head (first byte, length, topic, properties) are one *run*, and neighbouring runs with the same receivers are one
+*stretch*, which leaves to each of them as one slice of what came in. Everything else goes packet by packet through
+`Link.handle`, and that slow path is the definition: tests feed both the same traffic and compare every byte.
+
+What is skipped here, and why that is safe:
+- decoding and validation: a head is remembered only after its first packet was decoded by the wire and encoded again
+  to the same bytes, so every later packet with the same head is as valid, and forwarding its bytes is what encoding
+  would give. What follows the head is payload, or a packet identifier that is looked at.
+- matching and the right to publish: remembered with the head, and forgotten when subscriptions or rights change
+  (`Router.cut`).
+- objects: a message that is only passed on has none. A receiver that needs more than a slice (topic aliases, a limit
+  on size, a full buffer, absence, a queue) gets messages made for it, and the slow path's treatment.
+- bookkeeping packet by packet: identifiers and quota are counted by the run, messages in flight are kept as bytes.
+
+What is never done here: retained messages, DUP, message expiry at QoS 1 and 2, inbound aliases, shared subscriptions,
+No Local, reason codes other than success, anything before CONNACK.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from struct import unpack
+from typing import TYPE_CHECKING, Final
+
+from reference_broker.broker.flight import Flight
+from reference_broker.broker.heads import Head
+from reference_broker.broker.message import Message
+from reference_broker.broker.runs import run_length
+from reference_broker.wire.packets import Publish
+from reference_broker.wire.types import QoS, Version
+
+if TYPE_CHECKING:
+    from reference_broker.broker.link import Link
+    from reference_broker.broker.routing import Target
+
+_PUBLISH_QOS0, _PUBLISH_QOS1, _PUBLISH_QOS2 = 0x30, 0x32, 0x34  # no DUP, no RETAIN
+_PUBACK, _PUBREC, _PUBREL, _PUBCOMP = 0x40, 0x50, 0x62, 0x70
+_QOS: Final = {_PUBLISH_QOS0: QoS.AT_MOST_ONCE, _PUBLISH_QOS1: QoS.AT_LEAST_ONCE, _PUBLISH_QOS2: QoS.EXACTLY_ONCE}
+
+
+Run = tuple[int, int, int, int, Head]
+"""Neighbouring packets that begin alike: start, size of one, count, where the payload begins in each, head."""
+
+
+def walk(link: Link, data: bytes, now: float) -> int:
+    """Handle the whole packets in `data`; returns where the first incomplete one begins.
+
+    Raises what `Link.handle` raises, and stops when the link is closed.
+    """
+    reader = _Walker(link, data, now)
+    end = len(data)
+    position = 0
+    while position + 1 < end:
+        first, length = data[position], data[position + 1]
+        body = position + 2
+        if length > 127:
+            length, body = _long_length(data, position, end)
+            if not body:
+                break
+            if not data[body - 1]:
+                first = 0  # padded: not what encoding gives, and malformed in 5.0
+        packet_end = body + length
+        if packet_end > end:
+            break
+        if first in _QOS:
+            consumed = reader.publishes(first, position, body, packet_end)
+        elif length == 2 and first in _ACKNOWLEDGEMENTS:
+            consumed = reader.acknowledgements(first, position)
+        else:
+            consumed = 0
+        if consumed:
+            position += consumed
+            continue
+        reader.handle_plainly(data[position:packet_end])
+        position = packet_end
+        if link.is_closed():
+            break
+    reader.flush()
+    if position and link.keep_alive is not None:
+        link.keep_alive.packet_received(now)
+    return position
+
+
+def _long_length(data: bytes, position: int, end: int) -> tuple[int, int]:
+    """A remaining length of more than one byte and where it ends; 0 for where if it is not all there, or too long."""
+    length = shift = 0
+    for index in range(position + 1, min(position + 5, end)):
+        byte = data[index]
+        length |= (byte & 0x7F) << shift
+        if byte < 128:
+            return length, index + 1
+        shift += 7
+    return 0, 0
+
+
+class _Walker:
+    """One walk: what it reads, and the stretch of QoS 0 runs it has read and not yet forwarded."""
+
+    __slots__ = (
+        "_broker",
+        "_data",
+        "_end",
+        "_heads",
+        "_is_v5",
+        "_link",
+        "_now",
+        "_runs",
+        "_size_limit",
+        "_targets",
+        "_unknown",
+    )
+
+    def __init__(self, link: Link, data: bytes, now: float) -> None:
+        self._link = link
+        self._broker = link.broker
+        self._data = data
+        self._end = len(data)
+        self._now = now
+        self._is_v5 = link.version is Version.V5
+        self._size_limit = link.broker.config.maximum_packet_size or len(data)
+        self._heads = link.broker.heads.of(link)
+        self._runs: list[Run] = []
+        self._targets: tuple[Target, ...] = ()
+        self._unknown: bytes | None = None
+
+    def handle_plainly(self, data: bytes) -> None:
+        """One packet by the slow path, which may change everything that is remembered."""
+        self.flush()
+        link, key = self._link, self._unknown
+        packet = link.read(data)
+        if key is not None:
+            self._unknown = None
+            if isinstance(packet, Publish):
+                self._broker.heads.learn(link, key, packet, data)
+        link.handle(packet, self._now)
+        if not link.is_closed():
+            self._heads = self._broker.heads.of(link)
+
+    def publishes(self, first: int, position: int, body: int, packet_end: int) -> int:
+        """Take the run of PUBLISH packets that begins at `position`; returns its bytes, 0 to have it done plainly."""
+        data = self._data
+        size = packet_end - position
+        if packet_end - body < 2 or size > self._size_limit:
+            return 0
+        topic_end = body + 2 + (data[body] << 8 | data[body + 1])
+        behind_id = topic_end if first == _PUBLISH_QOS0 else topic_end + 2
+        payload = behind_id
+        if self._is_v5:
+            payload = self._properties_end(behind_id, packet_end)
+        if payload > packet_end:
+            return 0
+        key = data[body:payload] if behind_id == topic_end else data[body:topic_end] + data[behind_id:payload]
+        head = self._heads.get(key)
+        if head is None:
+            if key not in self._heads:
+                self._unknown = key
+            return 0
+        room = (self._end - position) // size
+        if behind_id == topic_end:
+            count = run_length(data, position, size, ((0, payload - position),), room) if room > 1 else 1
+            if head.targets is not self._targets:
+                self.flush()
+                self._targets = head.targets
+            self._runs.append((position, size, count, payload - position, head))
+            return count * size
+        spans = ((0, topic_end - position), (behind_id - position, payload - position))
+        count = run_length(data, position, size, spans, room)
+        run = (position, size, count, payload - position, head)
+        return size * self._take_acknowledged(_QOS[first], run, topic_end - position)
+
+    def _properties_end(self, position: int, packet_end: int) -> int:
+        """Where the properties at `position` end; behind the packet when that cannot be told simply."""
+        data = self._data
+        if position >= packet_end:
+            return packet_end + 1
+        length = data[position]
+        if length < 128:
+            return position + 1 + length
+        if position + 1 >= packet_end or not 0 < data[position + 1] < 128:
+            return packet_end + 1
+        return position + 2 + (length & 0x7F | data[position + 1] << 7)
+
+    # --- QoS 0 -------------------------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Forward the stretch to each receiver: as it came, in another form, or message by message."""
+        runs = self._runs
+        if not runs:
+            return
+        self._runs = []
+        start = runs[0][0]
+        last_start, last_size, last_count, _, _ = runs[-1]
+        chunk = self._data[start : last_start + last_size * last_count]
+        forms: dict[tuple[bool, tuple[int, ...]], bytes] = {}
+        messages: list[Message] | None = None
+        for target in self._targets:
+            link = target.session.link
+            sender = link.sender if link is not None and not link.writing_paused else None
+            if link is not None and sender is not None and sender.is_plain:
+                if sender.is_v5 is self._is_v5 and not target.subscription_ids:
+                    link.write(chunk)
+                    continue
+                form = (sender.is_v5, target.subscription_ids if sender.is_v5 else ())
+                if form not in forms:
+                    forms[form] = b"".join([self._as_qos0(run, *form) for run in runs])
+                link.write(forms[form])
+                continue
+            if messages is None:
+                messages = [message for run in runs for message in self._messages(QoS.AT_MOST_ONCE, run)]
+            self._deliver(target, QoS.AT_MOST_ONCE, messages)
+        self._targets = ()
+
+    def _as_qos0(self, run: Run, is_v5: bool, subscription_ids: tuple[int, ...]) -> bytes:
+        """A run as QoS 0 packets for receivers of one kind: the same payloads behind one other beginning."""
+        start, size, count, payload, head = run
+        beginning = head.beginning(is_v5, subscription_ids, size - payload)
+        first, length = start + payload, size - payload
+        data = self._data
+        payloads = [data[at : at + length] for at in range(first, first + count * size, size)]
+        return beginning + beginning.join(payloads)
+
+    def _messages(self, qos: QoS, run: Run) -> list[Message]:
+        """A run as messages, for receivers that need them."""
+        start, size, count, payload, head = run
+        data, now = self._data, self._now
+        publisher = self._link.client_id
+        return [
+            Message(head.topic, data[at + payload : at + size], qos, False, head.properties, now, publisher)
+            for at in range(start, start + count * size, size)
+        ]
+
+    def _deliver(self, target: Target, qos: QoS, messages: list[Message]) -> None:
+        deliver_to = self._broker.deliver_to
+        for message in messages:
+            deliver_to(target.session, message, qos, False, target.subscription_ids, self._now)
+
+    # --- QoS 1 and 2 from a publisher --------------------------------------------------------------------------------
+
+    def _take_acknowledged(self, qos: QoS, run: Run, id_at: int) -> int:
+        """Accept, deliver and acknowledge as many packets of a run as can be done simply; returns how many."""
+        start, size, count, payload, head = run
+        link, broker = self._link, self._broker
+        session, _ = link.parts()
+        targets = head.targets
+        if head.expires or qos > broker.config.maximum_qos:
+            return 0
+        if not targets and self._is_v5 and broker.config.no_matching_subscribers_reason:
+            return 0  # the acknowledgement says so
+        for target in targets:
+            if target.session is session:
+                return 0  # its own messages and acknowledgements would change places
+        data = self._data
+        last = start + (count - 1) * size + id_at
+        high, low = data[start + id_at : last + 1 : size], data[start + id_at + 1 : last + 2 : size]
+        answers = bytearray(4 * count)
+        answers[2::4], answers[3::4] = high, low
+        packet_ids = unpack(f">{2 * count}H", answers)[1::2]
+        accepted = _accept_qos1(link, packet_ids) if qos is QoS.AT_LEAST_ONCE else _accept_qos2(link, packet_ids)
+        if not accepted:
+            return 0
+        self.flush()
+        self._deliver_acknowledged(qos, (start, size, accepted, payload, head), id_at)
+        del answers[4 * accepted :]
+        answers[0::4] = (b"\x40" if qos is QoS.AT_LEAST_ONCE else b"\x50") * accepted
+        answers[1::4] = b"\x02" * accepted
+        link.write(bytes(answers))
+        return accepted
+
+    def _deliver_acknowledged(self, qos: QoS, run: Run, id_at: int) -> None:
+        forms: dict[tuple[bool, tuple[int, ...]], bytes] = {}
+        messages: list[Message] | None = None
+        for target in run[4].targets:
+            link = target.session.link
+            sender = link.sender if link is not None and not link.writing_paused else None
+            granted = min(qos, target.qos)
+            sent = 0
+            if link is not None and sender is not None and sender.is_plain:
+                if granted is QoS.AT_MOST_ONCE:
+                    form = (sender.is_v5, target.subscription_ids if sender.is_v5 else ())
+                    if form not in forms:
+                        forms[form] = self._as_qos0(run, *form)
+                    link.write(forms[form])
+                    continue
+                if sender.is_v5 is self._is_v5 and not target.subscription_ids and not sender.is_waiting():
+                    sent = self._launch(link, granted, run, id_at)
+            if sent < run[2]:
+                if messages is None:
+                    messages = self._messages(qos, run)
+                self._deliver(target, granted, messages[sent:])
+
+    def _launch(self, link: Link, qos: QoS, run: Run, id_at: int) -> int:
+        """Send as much of a run as the receiver's quota allows, and keep it as sent; returns how many packets."""
+        start, size, count, _, _ = run
+        session, sender = link.parts()
+        count = min(count, sender.quota.available)
+        if not count:
+            return 0
+        data = self._data
+        beginning = bytes((_PUBLISH_QOS0 | qos << 1,)) + data[start + 1 : start + id_at]
+        allocate = session.packet_ids.allocate
+        packet_ids = [allocate() for _ in range(count)]
+        rest = id_at + 2
+        packets = [
+            beginning + packet_id.to_bytes(2, "big") + data[at + rest : at + size]
+            for packet_id, at in zip(packet_ids, range(start, start + count * size, size), strict=True)
+        ]
+        flight = session.flight
+        if flight is None:
+            flight = session.flight = Flight()
+        flight.publishes.update(zip(packet_ids, packets, strict=True))
+        sender.quota.available -= count
+        link.write(b"".join(packets))
+        return count
+
+    # --- acknowledgements --------------------------------------------------------------------------------------------
+
+    def acknowledgements(self, first: int, position: int) -> int:
+        """Take the run of four-byte acknowledgements of one kind at `position`; returns its bytes, or 0."""
+        data = self._data
+        if data[position + 1] != 2:
+            return 0  # a padded length
+        count = run_length(data, position, 4, ((0, 2),), (self._end - position) // 4)
+        packets = data[position : position + 4 * count]
+        taken = _ACKNOWLEDGEMENTS[first](self, packets, unpack(f">{2 * count}H", packets)[1::2])
+        return 4 * taken
+
+    def pubacks(self, _packets: bytes, packet_ids: tuple[int, ...]) -> int:
+        session, sender = self._link.parts()
+        flight = session.flight
+        if flight is None:
+            return 0
+        publishes, release = flight.publishes, session.packet_ids.release
+        taken = 0
+        for packet_id in packet_ids:
+            packet = publishes.get(packet_id)
+            if packet is None or packet[0] != _PUBLISH_QOS1:
+                break
+            del publishes[packet_id]
+            release(packet_id)
+            taken += 1
+        if taken:
+            self.flush()
+            sender.settled(taken, self._now)
+        return taken
+
+    def pubrecs(self, packets: bytes, packet_ids: tuple[int, ...]) -> int:
+        flight = self._link.parts()[0].flight
+        if flight is None:
+            return 0
+        publishes, releases = flight.publishes, flight.releases
+        taken = 0
+        for packet_id in packet_ids:
+            packet = publishes.get(packet_id)
+            if packet is None or packet[0] != _PUBLISH_QOS2:
+                break
+            del publishes[packet_id]
+            releases[packet_id] = None
+            taken += 1
+        self._answer(packets, taken, _PUBREL)
+        return taken
+
+    def pubcomps(self, _packets: bytes, packet_ids: tuple[int, ...]) -> int:
+        session, sender = self._link.parts()
+        flight = session.flight
+        if flight is None:
+            return 0
+        releases, release = flight.releases, session.packet_ids.release
+        taken = 0
+        for packet_id in packet_ids:
+            if packet_id not in releases:
+                break
+            del releases[packet_id]
+            release(packet_id)
+            taken += 1
+        if taken:
+            self.flush()
+            sender.settled(taken, self._now)
+        return taken
+
+    def pubrels(self, packets: bytes, packet_ids: tuple[int, ...]) -> int:
+        link = self._link
+        inbound, quota = link.parts()[0].inbound, link.receive_quota
+        taken = 0
+        for packet_id in packet_ids:
+            if packet_id not in inbound:
+                break
+            inbound.forget(packet_id)
+            if quota is not None:
+                quota.give_back(packet_id)
+            taken += 1
+        self._answer(packets, taken, _PUBCOMP)
+        return taken
+
+    def _answer(self, packets: bytes, count: int, first: int) -> None:
+        """Send the same identifiers back under another packet type."""
+        if count:
+            self.flush()
+            answers = bytearray(packets[: 4 * count])
+            answers[0::4] = bytes((first,)) * count
+            self._link.write(bytes(answers))
+
+
+_ACKNOWLEDGEMENTS: Final[dict[int, Callable[[_Walker, bytes, tuple[int, ...]], int]]] = {
+    _PUBACK: _Walker.pubacks,
+    _PUBREC: _Walker.pubrecs,
+    _PUBREL: _Walker.pubrels,
+    _PUBCOMP: _Walker.pubcomps,
+}
+"""By first byte: handles identifiers in order up to the first that needs the slow path, and returns how many."""
+
+
+def _accept_qos1(link: Link, packet_ids: tuple[int, ...]) -> int:
+    """How many QoS 1 packets, from the first, need nothing but delivery and PUBACK."""
+    session, _ = link.parts()
+    quota = link.receive_quota  # None in 3.x
+    if quota is not None and len(quota) >= quota.receive_maximum:
+        return 0
+    inbound = session.inbound
+    if 0 not in packet_ids and not (len(inbound) and link.version is Version.V5):
+        return len(packet_ids)
+    accepted = 0
+    for packet_id in packet_ids:
+        if not packet_id or packet_id in inbound:
+            break
+        accepted += 1
+    return accepted
+
+
+def _accept_qos2(link: Link, packet_ids: tuple[int, ...]) -> int:
+    """Store the identifiers of new QoS 2 messages, from the first; how many."""
+    inbound, quota = link.parts()[0].inbound, link.receive_quota
+    if quota is None and link.version is Version.V5:
+        return 0  # the slow path makes one
+    accepted = 0
+    for packet_id in packet_ids:
+        if not packet_id or packet_id in inbound:
+            break
+        if quota is not None:
+            if len(quota) >= quota.receive_maximum:
+                break
+            quota.take(packet_id)
+        inbound.restore(packet_id)
+        accepted += 1
+    return accepted

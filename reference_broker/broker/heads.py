@@ -1,0 +1,98 @@
+"""What the fast path remembers of PUBLISH packets that begin alike.
+
+Belongs here: which packets the fast path may take, decided once for each head (topic and properties).
+Does not belong here: forwarding them (`fastpath`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reference_broker.broker.routing import Target
+from reference_broker.wire.encode import encode
+from reference_broker.wire.errors import LocalError
+from reference_broker.wire.packets import Publish
+from reference_broker.wire.properties import NO_PROPERTIES, Properties
+from reference_broker.wire.types import Version
+from reference_broker.wire.varint import encode_varint, read_remaining_length
+
+if TYPE_CHECKING:
+    from reference_broker.broker.link import Link
+
+_REMEMBERED_HEADS = 65_536
+
+
+class Head:
+    """What is known about PUBLISH packets of one topic and one set of properties.
+
+    `targets` is the same object for all heads with the same receivers, so that a stretch can be told by identity.
+    `expires` says that the properties include a Message Expiry Interval.
+    """
+
+    __slots__ = ("expires", "properties", "targets", "topic")
+
+    def __init__(self, topic: str, properties: Properties, targets: tuple[Target, ...]) -> None:
+        self.topic = topic
+        self.properties = properties
+        self.targets = targets
+        self.expires = properties.message_expiry_interval is not None
+
+    def beginning(self, is_v5: bool, subscription_ids: tuple[int, ...], payload_size: int) -> bytes:
+        """All bytes before the payload of a QoS 0 PUBLISH for receivers of one kind."""
+        version = Version.V5 if is_v5 else Version.V311  # 3.1 and 3.1.1 have the same PUBLISH
+        properties = NO_PROPERTIES
+        if is_v5:
+            properties = self.properties
+            if subscription_ids:
+                properties = replace(properties, subscription_identifier=subscription_ids)
+        empty = encode(Publish(self.topic, properties=properties), version)
+        size, behind = read_remaining_length(empty, 0) or (0, 0)
+        return empty[:1] + encode_varint(size + payload_size) + empty[behind:]
+
+
+class Heads:
+    """Heads by user name and by the bytes of topic and properties; None for those the fast path leaves alone."""
+
+    def __init__(self) -> None:
+        self._by_user: dict[str | None, dict[bytes, Head | None]] = {}
+        self._targets: dict[tuple[object, ...], tuple[Target, ...]] = {}
+        self._generation = -1
+        self._count = 0
+
+    def of(self, link: Link) -> dict[bytes, Head | None]:
+        """What holds for one publisher now; ask again after anything that may change subscriptions."""
+        generation = link.broker.router.generation
+        if generation != self._generation or self._count >= _REMEMBERED_HEADS:
+            self._generation = generation
+            self._by_user.clear()
+            self._targets.clear()
+            self._count = 0
+        # The same topic may be open to one user and closed to another.
+        username = link.parts()[0].username if link.broker.config.access_rules else None
+        return self._by_user.setdefault(username, {})
+
+    def learn(self, link: Link, key: bytes, packet: Publish, data: bytes) -> None:
+        """Remember what to do with packets that begin like this one: `packet` is what the wire decoded from `data`."""
+        self._count += 1
+        self.of(link)[key] = self._examine(link, packet, data)
+
+    def _examine(self, link: Link, packet: Publish, data: bytes) -> Head | None:
+        broker, properties = link.broker, packet.properties
+        if not packet.topic or properties.topic_alias is not None:
+            return None
+        if broker.config.validate_payload_format and properties.payload_format_indicator:
+            return None
+        if not broker.access.may_publish(link.parts()[0].username, packet.topic):
+            return None
+        route = broker.router.route(packet.topic)
+        if route.shared or any(target.own is not target for target in route.targets):
+            return None
+        assert link.version is not None
+        try:
+            if encode(packet, link.version) != data:
+                return None
+        except LocalError:  # 3.1 lets clients send what may not be sent on
+            return None
+        identity = tuple((target.session, target.qos, target.subscription_ids) for target in route.targets)
+        return Head(packet.topic, properties, self._targets.setdefault(identity, route.targets))
