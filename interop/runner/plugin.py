@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from reports.write import write_all
 from rich.console import Console
 
 from interop.brokers.broker import BrokerFault
@@ -37,6 +36,7 @@ from interop.scenario.values import MqttLabel, TransportName
 from reports.record import Record, Verdict, read_records
 from reports.summary import RunInfo
 from reports.terminal import LiveTable
+from reports.write import write_all
 
 DEFAULT_OUT = Path("compat")
 HARNESS_FELL_SHORT = 2
