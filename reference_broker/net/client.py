@@ -154,6 +154,9 @@ class AsyncClient:
         except asyncio.CancelledError:
             self.drop()
             raise
+        except Exception:
+            await asyncio.wait({self._task})  # nothing is left behind when the caller ends its loop over it
+            raise
 
     async def disconnect(self, reason: int = 0, properties: Properties = NO_PROPERTIES) -> None:
         """Send DISCONNECT, then wait until the socket is closed; does nothing when there is no connection."""
