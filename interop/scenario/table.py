@@ -8,7 +8,7 @@ Does not belong here: what a scenario's fields mean (`model`).
       - {case: sure, qos: 2, versions: ["5.0"]}   retain: [true, false]
 
 A value that is `"${qos}"` and nothing else becomes the row's value and keeps its type; inside a longer text, or in a
-key, it is replaced as text.
+key, it is replaced as text. A row that is for some versions only may leave out columns that only others ask for.
 """
 
 from __future__ import annotations
@@ -115,10 +115,22 @@ class _Table:
             if name not in columns:
                 self._problem(where, unknown("column", name, columns))
         for _, where, values in named:
-            for name in sorted({name for name, _ in used} & set(columns) - set(values)):
+            asked_for = {name for name, _ in _used(self._template_of(values), ())}
+            for name in sorted(asked_for & set(columns) - set(values)):
                 self._problem(where, f"the row has no {name!r}, which ${{{name}}} asks for")
             for name in sorted(set(values) - {name for name, _ in used} - {_CASE, _VERSIONS}):
                 self._problem((*where, name), f"the column {name!r} is not used: nothing says ${{{name}}}")
+
+    def _template_of(self, values: dict[str, Any]) -> dict[str, Any]:
+        """What the row's versions make of the template: a row need not have what only other versions ask for."""
+        wanted = values.get(_VERSIONS)
+        clauses, steps = self._template.get(_VERSIONS), self._template.get("steps")
+        if not (isinstance(wanted, list) and isinstance(clauses, dict) and isinstance(steps, list)):
+            return self._template
+        return self._template | {
+            _VERSIONS: {label: clause for label, clause in clauses.items() if label in wanted},
+            "steps": [step for step in steps if _runs_in(step, wanted)],
+        }
 
     def _check_cases(self, named: list[tuple[str, Where, dict[str, Any]]]) -> None:
         seen: set[str] = set()
@@ -154,9 +166,14 @@ class _Table:
         return data
 
 
+def _runs_in(step: object, labels: list[Any]) -> bool:
+    only = step.get("only") if isinstance(step, dict) else None
+    return not isinstance(only, list) or any(label in labels for label in only)
+
+
 def source_of(text: str, values: dict[str, Any]) -> str:
     """A step's source with the row's values in it."""
-    return _QUOTED_REFERENCE.sub(lambda found: _text(values[found[1] or found[2]]), text)
+    return _QUOTED_REFERENCE.sub(lambda found: _text(values.get(found[1] or found[2])), text)
 
 
 def _named(name: str, value: object) -> str:
@@ -186,7 +203,7 @@ def _replaced(value: Any, values: dict[str, Any]) -> Any:
         if "${" not in value:
             return value
         whole = _REFERENCE.fullmatch(value)
-        return values[whole[1]] if whole else _filled(value, values)
+        return values.get(whole[1]) if whole else _filled(value, values)
     if isinstance(value, dict):
         return {_filled(key, values): _replaced(inner, values) for key, inner in value.items()}
     if isinstance(value, list):
@@ -195,7 +212,7 @@ def _replaced(value: Any, values: dict[str, Any]) -> Any:
 
 
 def _filled(text: str, values: dict[str, Any]) -> str:
-    return _REFERENCE.sub(lambda found: _text(values[found[1]]), text)
+    return _REFERENCE.sub(lambda found: _text(values.get(found[1])), text)
 
 
 def _text(value: object) -> str:

@@ -122,6 +122,19 @@ def test_a_table_that_does_not_fit_is_refused(tmp_path: Path, table: str, said: 
     assert any(said in problem for problem in problems), problems
 
 
+def test_a_row_may_leave_out_what_only_other_versions_ask_for(tmp_path: Path) -> None:
+    text = RIGHT.replace("[MQTT-3.8.4-8]", '"${cites}"')
+    text += '  - {do: stays_open, link: pub, only: ["5.0"], level: "${level}"}\n'
+    five = "{case: five, cites: [MQTT-3.8.4-8], level: may}"
+    rows = load_text(tmp_path, text + f'for_each: [{five}, {{case: three, versions: ["3.1.1"]}}]\n')
+    assert [list(one.scenario.versions) for one in rows] == [["3.1.1", "5.0"], ["3.1.1"]]
+    problems = problems_of(tmp_path, text + f'for_each: [{five}, {{case: lacking, versions: ["5.0"]}}]\n')
+    assert [problem.rpartition(": ")[2] for problem in problems] == [
+        "the row has no 'cites', which ${cites} asks for",
+        "the row has no 'level', which ${level} asks for",
+    ]
+
+
 def test_a_reference_without_a_table_is_refused_with_its_line(tmp_path: Path) -> None:
     text = RIGHT.replace("payload: hello", 'payload: "${greeting}"', 1)
     assert problems_of(tmp_path, text) == [
