@@ -157,8 +157,11 @@ class CommandLoop:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Abandon the client instance and forget all commands."""
-        await self._abandon()
+        """Abandon the client instance and forget all commands; what goes wrong is logged."""
+        try:
+            await self._abandon()
+        except Exception:
+            self._log(traceback.format_exc())
 
     def _new_adapter(self) -> Adapter:
         def emit(event: AnyEvent) -> None:

@@ -82,6 +82,7 @@ class ProcessDriver(Driver):
         if self.fault is None and self._hello is not None and not self._killed:
             with contextlib.suppress(DriverFault):
                 await self._exchange(Exit(id=self.next_id()), GOODBYE_SECONDS)
+                self._input.close()
                 await self._wait(GOODBYE_SECONDS)
         self._kill()
         self._fail(DriverCrashed(f"{self.name} was closed"))

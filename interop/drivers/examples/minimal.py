@@ -104,6 +104,8 @@ class _Client:
             accepted = {"event": "connected", "session_present": bool(body[0])}
             refused = {"event": "error", "error": "refused", "reason": body[1]}
             _emit({"id": self.waiting.pop((kind, b"")), **(refused if body[1] else accepted)})
+            if body[1]:
+                self.close()
         elif kind == PUBLISH:
             end, qos = 2 + int.from_bytes(body[:2], "big"), flags >> 1 & 3
             self.messages += 1
