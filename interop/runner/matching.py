@@ -50,7 +50,7 @@ def property_mismatch(
     """What is wrong with the properties seen, or None when those asked for are there and those forbidden are not."""
     for name, value in written.items():
         wanted, got = property_value(name, value, names), getattr(seen, name)
-        if name == "user_property" and set(wanted) <= set(got):
+        if name == "user_property" and _is_subsequence(wanted, got):
             continue
         if name == "subscription_identifier" and sorted(wanted) == sorted(got):
             continue
@@ -60,6 +60,12 @@ def property_mismatch(
         if getattr(seen, name) not in (None, ()):
             return f"{name} is {shown(getattr(seen, name))} although it should be absent"
     return None
+
+
+def _is_subsequence(wanted: Sequence[object], got: Sequence[object]) -> bool:
+    """Whether all that is wanted is there, in this order; others may stand between."""
+    remaining = iter(got)
+    return all(each in remaining for each in wanted)
 
 
 def shown(value: object) -> str:

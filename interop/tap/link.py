@@ -62,7 +62,9 @@ class Link:
         self._listener: Listener | None = None
 
     async def open(self) -> Address:
-        """Listen; gives what the client connects to. Raises ListenFailed."""
+        """Listen, unless it does already; gives what the client connects to. Raises ListenFailed."""
+        if self._listener is not None:
+            return self._listener.address
         tls = self._server_tls
         listener = await listen(
             dataclasses.replace(self.upstream, host=self.HOST, port=0, ca_file=tls.ca_file if tls else None),

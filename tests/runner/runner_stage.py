@@ -1,0 +1,57 @@
+"""Plays scenarios given as text, with the built-in client against the reference broker, in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from textwrap import dedent
+
+from interop.brokers.registry import broker_spec
+from interop.drivers.pool import DriverPool
+from interop.runner.cell import Cell
+from interop.runner.known_failures import KnownFailures
+from interop.runner.pace import Slots
+from interop.runner.play import Workshop, play
+from interop.scenario.load import LoadedScenario, load_file
+from reference_broker.net.tls import make_test_certificates
+from reports.record import Record
+
+HEAD = """\
+title: A case
+versions:
+  "3.1": {level: should, cites: [MQTT31-16]}
+  "3.1.1": {level: must, cites: [MQTT-4.3.3-1]}
+  "5.0": {level: must, cites: [MQTT-4.3.3-6]}
+"""
+
+
+def scenario(folder: Path, text: str, head: str = HEAD) -> LoadedScenario:
+    """The (one) scenario of a file with that text below the usual head."""
+    path = folder / "area" / "case.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(head + dedent(text), encoding="utf-8")
+    (loaded,) = load_file(path)
+    return loaded
+
+
+def played(
+    loaded: LoadedScenario, mqtt: str = "5.0", known: KnownFailures | None = None, client: str = "builtin"
+) -> Record:
+    """The record of one cell of it."""
+    cell = Cell(loaded, client, "reference", mqtt, "tcp")  # type: ignore[arg-type]  # tests name versions as text
+    return asyncio.run(_play(cell, known or KnownFailures()))
+
+
+async def _play(cell: Cell, known: KnownFailures) -> Record:
+    drivers = DriverPool(limit=8)
+    workshop = Workshop(
+        drivers=drivers,
+        brokers={"reference": broker_spec("reference")},
+        known_failures=known,
+        certificates=lambda: make_test_certificates(Path("unused")),
+        slots=Slots(2, 2),
+    )
+    try:
+        return await play(cell, workshop)
+    finally:
+        await drivers.close()

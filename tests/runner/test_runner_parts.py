@@ -1,0 +1,268 @@
+"""The runner's parts without sockets: names, matching, cells, pace, shares, verdicts, known failures."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from runner_stage import scenario
+
+from interop.runner.cell import Cell, Selection, plan
+from interop.runner.failures import StepFailed
+from interop.runner.known_failures import BadKnownFailures, load_known_failures
+from interop.runner.matching import fits, property_mismatch, subsequence_gap
+from interop.runner.names import Names
+from interop.runner.pace import Pace, Slots
+from interop.runner.schedule import shard
+from interop.runner.verdict import step_finding, weigh
+from interop.scenario.values import PacketPattern
+from interop.tap.trace import Kind, Sender, TraceEntry
+from reference_broker.wire.packets import PingReq, Publish
+from reference_broker.wire.properties import Properties
+from reference_broker.wire.types import QoS
+from reports.record import Finding, Verdict
+
+NAMES = Names("k12345")
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "on_the_wire"),
+    [
+        ("t", "k12345/t"),
+        ("#", "k12345/#"),
+        ("/leading", "k12345//leading"),
+        ("", ""),
+        ("$SYS/broker", "$SYS/broker"),
+        ("root:#", "#"),
+        ("$share/group/t", "$share/groupk12345/k12345/t"),
+        ("$share/group/root:#", "$share/groupk12345/#"),
+    ],
+)
+def test_a_topic_is_made_unique_unless_its_first_level_matters(written: str, on_the_wire: str) -> None:
+    assert NAMES.topic(written) == on_the_wire
+
+
+@given(st.text(min_size=1).filter(lambda name: name[0] != "$" and not name.startswith("root:")))
+def test_a_unique_topic_leads_back_to_the_scenarios_name(name: str) -> None:
+    assert NAMES.relative(NAMES.topic(name)) == name
+
+
+def test_a_client_id_is_one_that_every_server_takes() -> None:
+    assert len(NAMES.client_id("an actor with quite a long name")) == 23  # [3.1.1 MQTT-3.1.3-5]
+    assert NAMES.client_id("") == ""
+
+
+# --- matching ---------------------------------------------------------------------------------------------------------
+
+
+def seen(packet: Publish | PingReq, sender: Sender = Sender.BROKER, index: int = 0) -> TraceEntry:
+    return TraceEntry(index, 0.0, "link", 1, Kind.PACKET, sender, packet=packet)
+
+
+def test_a_pattern_looks_only_at_the_fields_it_names() -> None:
+    entry = seen(Publish("k12345/t", b"x", QoS.AT_LEAST_ONCE, dup=True, packet_id=7))
+    assert fits("PUBLISH", entry, NAMES)
+    assert fits(PacketPattern(packet="PUBLISH", topic="t", payload="x", qos=1, dup=True, packet_id=7), entry, NAMES)
+    assert fits(PacketPattern.model_validate({"packet": "PUBLISH", "from": "broker"}), entry, NAMES)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"topic": "u"},
+        {"payload": "y"},
+        {"qos": 2},
+        {"dup": False},
+        {"packet_id": 8},
+        {"from": "client"},
+        {"retain": True},
+    ],
+)
+def test_a_pattern_with_one_wrong_field_does_not_fit(fields: dict[str, object]) -> None:
+    entry = seen(Publish("k12345/t", b"x", QoS.AT_LEAST_ONCE, dup=True, packet_id=7))
+    assert not fits(PacketPattern.model_validate({"packet": "PUBLISH"} | fields), entry, NAMES)
+
+
+def test_contained_packets_must_come_in_order() -> None:
+    entries = [seen(PingReq()), seen(Publish("t"))]
+    assert subsequence_gap(["PINGREQ", "PUBLISH"], entries, NAMES) is None
+    assert subsequence_gap(["PUBLISH", "PINGREQ"], entries, NAMES) == 1
+    assert subsequence_gap(["PINGREQ", "PINGREQ"], entries, NAMES) == 1
+
+
+def test_user_properties_must_keep_their_order() -> None:
+    properties = Properties(user_property=(("a", "1"), ("b", "2")))
+    assert property_mismatch({"user_property": [["a", "1"], ["b", "2"]]}, (), properties, NAMES) is None
+    assert property_mismatch({"user_property": [["b", "2"], ["a", "1"]]}, (), properties, NAMES) is not None
+
+
+def test_a_property_that_should_be_absent_is_reported() -> None:
+    assert property_mismatch({}, ("content_type",), Properties(content_type="x"), NAMES) is not None
+    assert property_mismatch({}, ("content_type",), Properties(), NAMES) is None
+
+
+# --- cells ------------------------------------------------------------------------------------------------------------
+
+WAITING = """\
+    transports: [tcp, tls]
+    actors: {a: {}}
+    steps:
+      - {do: connect, as: a}
+      - {do: elapse, seconds: 0.5, because: of the test, only: ["5.0"]}
+      - {do: stays_open, link: a, seconds: 0.25}
+    """
+
+
+def test_a_plan_has_a_cell_for_each_version_transport_broker_and_client(tmp_path: Path) -> None:
+    loaded = scenario(tmp_path, WAITING)
+    cells = plan([loaded], Selection(clients=("one", "other")))
+    assert len({cell.id for cell in cells}) == len(cells) == 3 * 2 * 2
+    assert {cell.transport for cell in plan([loaded], Selection(transports=("tls",)))} == {"tls"}
+    assert {cell.mqtt for cell in plan([loaded], Selection(versions=("3.1",)))} == {"3.1"}
+    assert plan([loaded], Selection(scenarios=("area/*",)))
+    assert not plan([loaded], Selection(scenarios=("other/*",)))
+
+
+def test_a_case_in_brackets_can_be_selected_by_its_name() -> None:
+    assert Selection(scenarios=("area/case[q0-to-q1]",)).takes("area/case[q0-to-q1]")
+    assert not Selection(scenarios=("area/case[q0-to-q1]",)).takes("area/case[q0-to-q2]")
+
+
+def test_a_cell_knows_how_long_its_version_waits(tmp_path: Path) -> None:
+    loaded = scenario(tmp_path, WAITING)
+    assert Cell(loaded, "c", "b", "5.0", "tcp").expected_wait_seconds == 0.75
+    assert Cell(loaded, "c", "b", "3.1", "tcp").expected_wait_seconds == 0.25
+
+
+# --- pace -------------------------------------------------------------------------------------------------------------
+
+
+def test_no_more_cells_begin_than_may_work_at_once() -> None:
+    async def run() -> None:
+        slots = Slots(at_once=2, long_under_way=2)
+        begun = [asyncio.ensure_future(slots.begin(long=False)) for _ in range(3)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert [task.done() for task in begun] == [True, True, False]
+        slots.rest()  # one waits: the third may begin
+        await asyncio.wait_for(begun[2], 1)
+
+    asyncio.run(run())
+
+
+def test_cells_that_wait_long_begin_first_but_only_so_many() -> None:
+    async def run() -> None:
+        slots = Slots(at_once=1, long_under_way=1)
+        await slots.begin(long=False)
+        short = asyncio.ensure_future(slots.begin(long=False))
+        longs = [asyncio.ensure_future(slots.begin(long=True)) for _ in range(2)]
+        await asyncio.sleep(0)
+        slots.end(long=False)
+        await asyncio.sleep(0)
+        assert (longs[0].done(), short.done(), longs[1].done()) == (True, False, False)
+        slots.rest()
+        await asyncio.sleep(0)
+        assert (short.done(), longs[1].done()) == (True, False)
+        slots.end(long=False)
+        slots.go_on()
+        slots.end(long=True)
+        await asyncio.wait_for(longs[1], 1)
+
+    asyncio.run(run())
+
+
+def test_resting_while_resting_gives_up_one_slot_only() -> None:
+    async def run() -> None:
+        slots = Slots(at_once=1, long_under_way=1)
+        pace = Pace(slots)
+        async with pace.working():
+            with pace.waiting(), pace.resting():
+                pass
+            second = asyncio.ensure_future(slots.begin(long=False))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert not second.done()
+        await asyncio.wait_for(second, 1)
+
+    asyncio.run(run())
+
+
+@given(st.integers(0, 40), st.integers(1, 7))
+def test_shares_are_disjoint_and_complete(items: int, workers: int) -> None:
+    shares = [shard(range(items), number, workers) for number in range(workers)]
+    assert sorted(item for share in shares for item in share) == list(range(items))
+
+
+# --- verdicts ---------------------------------------------------------------------------------------------------------
+
+
+def finding(level: str, blame: str = "client", cite: str = "MQTT-1") -> Finding:
+    return Finding.model_validate(
+        {
+            "source": "judge",
+            "rule": "r",
+            "level": level,
+            "blame": blame,
+            "cites": (cite,),
+            "message": f"a broken {level}",
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("levels", "verdict"),
+    [
+        ([], Verdict.PASS),
+        (["may"], Verdict.OBSERVED),
+        (["may", "should"], Verdict.WARN),
+        (["should", "must", "may"], Verdict.FAIL),
+    ],
+)
+def test_the_gravest_finding_decides(tmp_path: Path, levels: list[str], verdict: Verdict) -> None:
+    cell = Cell(scenario(tmp_path, WAITING), "paho", "reference", "5.0", "tcp")
+    assert weigh(cell, [finding(level) for level in levels]).verdict is verdict
+
+
+def test_blame_and_citations_are_those_of_the_gravest_findings(tmp_path: Path) -> None:
+    cell = Cell(scenario(tmp_path, WAITING), "paho", "reference", "5.0", "tcp")
+    outcome = weigh(cell, [finding("should", "client", "MQTT-9"), finding("must", "broker", "MQTT-2")])
+    assert (outcome.blame, outcome.cites) == ("broker", ("MQTT-2",))
+    assert weigh(cell, [finding("must", "client"), finding("must", "broker")]).blame == "both"
+
+
+@pytest.mark.parametrize(
+    ("client", "broker", "blame"),
+    [("paho", "reference", "client"), ("builtin", "mosquitto", "broker"), ("paho", "mosquitto", "unknown")],
+)
+def test_a_failed_step_is_blamed_on_the_one_that_is_not_our_own(
+    tmp_path: Path, client: str, broker: str, blame: str
+) -> None:
+    cell = Cell(scenario(tmp_path, WAITING), client, broker, "5.0", "tcp")
+    (_, step), *_ = cell.steps()
+    assert step_finding(cell, step, 1, StepFailed("a", "b")).blame == blame
+
+
+# --- known failures ---------------------------------------------------------------------------------------------------
+
+
+def test_the_list_that_ships_can_be_read() -> None:
+    assert all(entry.reason for entry in load_known_failures().entries)
+
+
+@pytest.mark.parametrize("text", ["- {client: paho}", "nonsense: [", "- {scenarios: [x], reason: y, colour: red}"])
+def test_a_bad_list_is_refused_with_its_name(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "known.yaml"
+    path.write_text(text)
+    with pytest.raises(BadKnownFailures, match=r"known\.yaml"):
+        load_known_failures(path)
+
+
+def test_a_list_that_is_not_there_is_refused_with_its_name(tmp_path: Path) -> None:
+    with pytest.raises(BadKnownFailures, match=r"nowhere\.yaml"):
+        load_known_failures(tmp_path / "nowhere.yaml")

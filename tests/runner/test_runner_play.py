@@ -1,0 +1,204 @@
+"""One cell from its first connection to its record, with real sockets on loopback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from runner_stage import HEAD, played, scenario
+
+from interop.runner.known_failures import Entry, KnownFailures
+from reports.record import Verdict
+
+PUBLISH_AND_RECEIVE = """\
+    actors:
+      sub: {}
+      pub: {}
+    steps:
+      - {do: subscribe, as: sub, topic: t, qos: 1}
+      - {do: publish, as: pub, topic: t, qos: 1, payload: hello}
+      - {do: receive, as: sub, topic: t, payload: %s, qos: 1}
+    """
+
+
+@pytest.mark.parametrize("mqtt", ["3.1", "3.1.1", "5.0"])
+def test_a_scenario_whose_expectations_hold_passes(tmp_path: Path, mqtt: str) -> None:
+    record = played(scenario(tmp_path, PUBLISH_AND_RECEIVE % "hello"), mqtt)
+    assert (record.verdict, record.reason, record.findings) == (Verdict.PASS, "", ())
+    assert [step.status for step in record.steps] == ["passed"] * 3
+    assert {entry.packet for entry in record.trace} >= {
+        "CONNECT",
+        "CONNACK",
+        "SUBSCRIBE",
+        "SUBACK",
+        "PUBLISH",
+        "PUBACK",
+    }
+    assert record.implementations["client"].startswith("builtin")
+
+
+def test_a_broken_must_fails_and_names_step_expectation_and_statement(tmp_path: Path) -> None:
+    record = played(scenario(tmp_path, PUBLISH_AND_RECEIVE % "goodbye"))
+    assert record.verdict is Verdict.FAIL
+    assert "'goodbye'" in record.reason
+    assert "'hello'" in record.reason
+    assert record.cites == ("MQTT-4.3.3-6",)
+    assert record.findings[0].step == 3
+    assert record.trace[record.findings[0].trace_index or 0].packet == "PUBLISH"
+
+
+def test_a_broken_should_warns(tmp_path: Path) -> None:
+    assert played(scenario(tmp_path, PUBLISH_AND_RECEIVE % "goodbye"), "3.1").verdict is Verdict.WARN
+
+
+def test_a_may_is_observed_whatever_happens(tmp_path: Path) -> None:
+    head = HEAD.replace("level: must", "level: may")
+    assert played(scenario(tmp_path, PUBLISH_AND_RECEIVE % "hello", head)).verdict is Verdict.OBSERVED
+    assert played(scenario(tmp_path, PUBLISH_AND_RECEIVE % "goodbye", head)).verdict is Verdict.OBSERVED
+
+
+def test_a_step_can_be_less_binding_than_its_scenario(tmp_path: Path) -> None:
+    text = (PUBLISH_AND_RECEIVE % "goodbye").replace("qos: 1}\n    ", "qos: 1, level: should}\n    ")
+    assert played(scenario(tmp_path, text)).verdict is Verdict.WARN
+
+
+def test_steps_after_a_failed_one_are_not_run(tmp_path: Path) -> None:
+    text = """\
+        actors: {sub: {}}
+        steps:
+          - {do: connect, as: sub, session_present: true}
+          - {do: disconnect, as: sub}
+        """
+    assert [step.status for step in played(scenario(tmp_path, text)).steps] == ["failed", "not-run"]
+
+
+def test_steps_of_other_versions_are_skipped(tmp_path: Path) -> None:
+    text = """\
+        actors: {sub: {}}
+        steps:
+          - {do: connect, as: sub, session_present: true, only: ["3.1.1"]}
+          - {do: connect, as: sub, session_present: false, only: ["5.0"]}
+        """
+    assert [step.status for step in played(scenario(tmp_path, text)).steps] == ["skipped", "passed"]
+
+
+def test_a_message_that_no_step_expects_fails_the_cell(tmp_path: Path) -> None:
+    text = (PUBLISH_AND_RECEIVE % "hello").replace("payload: hello}", "payloads: [hello, and more]}", 1)
+    record = played(scenario(tmp_path, text))
+    assert record.verdict is Verdict.FAIL
+    assert record.findings[0].rule == "unexpected-message"
+    assert "'and more'" in record.reason
+
+
+def test_an_actor_that_cannot_connect_is_a_failed_setup(tmp_path: Path) -> None:
+    text = """\
+        broker: {refuse_connect: 0x88}
+        actors: {sub: {}}
+        steps:
+          - {do: subscribe, as: sub, topic: t}
+        """
+    record = played(scenario(tmp_path, text))
+    assert record.verdict is Verdict.SETUP_FAILED
+    assert "refused" in record.reason
+
+
+def test_a_client_that_is_no_program_is_a_harness_error(tmp_path: Path) -> None:
+    record = played(scenario(tmp_path, PUBLISH_AND_RECEIVE % "hello"), client="command:./there-is-no-such-adapter")
+    assert record.verdict is Verdict.HARNESS_ERROR
+    assert "there-is-no-such-adapter" in record.reason
+
+
+def test_waiting_that_the_scenario_demands_is_not_overhead(tmp_path: Path) -> None:
+    text = """\
+        actors: {sub: {}}
+        steps:
+          - {do: connect, as: sub}
+          - {do: elapse, seconds: 0.3, because: the test wants some time to pass}
+        """
+    record = played(scenario(tmp_path, text))
+    assert record.waiting_seconds >= 0.3
+    assert record.overhead_seconds == pytest.approx(record.seconds - record.waiting_seconds, abs=0.001)
+
+
+def test_a_window_opens_at_the_last_action(tmp_path: Path) -> None:
+    text = """\
+        actors: {sub: {}}
+        steps:
+          - {do: connect, as: sub}
+          - {do: cut, link: sub}
+          - {do: reported, as: sub, after: 1.0, within: 2.0}
+        """
+    record = played(scenario(tmp_path, text))
+    assert record.verdict is Verdict.FAIL
+    assert "not before 1 s" in record.reason
+
+
+def test_a_cut_is_seen_by_both_sides_and_the_session_resumes(tmp_path: Path) -> None:
+    text = """\
+        actors:
+          pub: {session: kept}
+          sub: {}
+        steps:
+          - {do: subscribe, as: sub, topic: t, qos: 2}
+          - {do: cut, link: pub, at: PUBREL, from: client}
+          - {do: publish, as: pub, topic: t, qos: 2, payload: once, outcome: cut-off}
+          - {do: connect, as: pub, session_present: true}
+          - {do: completed, as: pub}
+          - {do: receive, as: sub, topic: t, payload: once, times: 1}
+          - {do: wire, link: pub, since: cut, exactly: [CONNECT, CONNACK, PUBREL, PUBCOMP]}
+        """
+    record = played(scenario(tmp_path, text))
+    assert (record.verdict, record.reason) == (Verdict.PASS, "")
+    lost = [entry for entry in record.trace if entry.fate == "lost"]
+    assert [entry.packet for entry in lost] == ["PUBREL"]
+
+
+def test_exactly_fails_on_one_packet_too_many(tmp_path: Path) -> None:
+    text = """\
+        actors: {sub: {}}
+        steps:
+          - {do: subscribe, as: sub, topic: t}
+          - {do: wire, link: sub, exactly: [CONNECT, CONNACK, SUBSCRIBE]}
+        """
+    record = played(scenario(tmp_path, text))
+    assert record.verdict is Verdict.FAIL
+    assert record.trace[record.findings[0].trace_index or 0].packet == "SUBACK"
+
+
+def test_the_judge_finds_what_no_step_looks_for(tmp_path: Path) -> None:
+    text = """\
+        actors: {sub: {}}
+        steps:
+          - {do: connect, as: sub}
+          - {do: rewrite, link: sub, at: SUBACK, set: {packet_id: 4242}}
+          - {do: subscribe, as: sub, topic: t, outcome: pending}
+          - {do: wire, link: sub, contains: [SUBACK]}
+        """
+    record = played(scenario(tmp_path, text))
+    # The broker sent the right packet id; what the proxy made of it must not be held against anybody.
+    assert all(finding.blame != "broker" for finding in record.findings)
+
+
+def test_a_known_failure_still_runs_and_says_why_it_is_expected(tmp_path: Path) -> None:
+    loaded = scenario(tmp_path, PUBLISH_AND_RECEIVE % "goodbye")
+    known = KnownFailures(
+        (Entry(client="builtin", scenarios=("area/*",), reason="it is like that", link="https://example.org/1"),)
+    )
+    record = played(loaded, known=known)
+    assert record.verdict is Verdict.FAIL
+    assert record.known_failure is not None
+    assert record.known_failure.reason == "it is like that"
+
+
+def test_a_known_failure_of_other_rules_explains_nothing(tmp_path: Path) -> None:
+    loaded = scenario(tmp_path, PUBLISH_AND_RECEIVE % "goodbye")
+    known = KnownFailures((Entry(client="builtin", scenarios=("area/*",), rules=("closed",), reason="another"),))
+    assert played(loaded, known=known).known_failure is None
+
+
+def test_a_known_failure_that_passes_is_reported(tmp_path: Path) -> None:
+    loaded = scenario(tmp_path, PUBLISH_AND_RECEIVE % "hello")
+    known = KnownFailures((Entry(client="builtin", scenarios=("area/case",), reason="fixed meanwhile"),))
+    record = played(loaded, known=known)
+    assert record.verdict is Verdict.PASS
+    assert record.unexpected_pass
