@@ -81,7 +81,8 @@ def accept(link: Link, now: float, authentication_data: bytes | None) -> None:
         link.log(f"CONNACK does not fit into the client's maximum of {sender.maximum_packet_size} bytes")
         link.end(now, publish_will=True)
         return
-    link.connect = replace(connect, will=None, password=None)
+    link.connect = None
+    link.requested_expiry = requested
     link.connected(now, keep_alive)
     sender.begin(session, now, resumed=present)
 

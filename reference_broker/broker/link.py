@@ -58,6 +58,7 @@ class Link:
         "phase",
         "reading_paused",
         "receive_quota",
+        "requested_expiry",
         "sender",
         "session",
         "version",
@@ -71,7 +72,9 @@ class Link:
         self.version: Version | None = None
         self.client_id: str | None = None
         self.connect: Connect | None = None
-        """The CONNECT being authenticated, and afterwards what is still needed of it."""
+        """The CONNECT being authenticated; None when it is done with."""
+        self.requested_expiry = 0
+        """The Session Expiry Interval of CONNECT."""
         self.session: Session | None = None
         self.sender: Sender | None = None
         self.authentication: Authentication | None = None
@@ -303,8 +306,7 @@ def _on_pingreq(link: Link, _packet: PingReq, _now: float) -> None:
 def _on_disconnect(link: Link, packet: Disconnect, now: float) -> None:
     interval = packet.properties.session_expiry_interval
     if interval is not None and link.session is not None:
-        assert link.connect is not None
-        if interval and not link.connect.properties.session_expiry_interval:
+        if interval and not link.requested_expiry:
             raise ProtocolError("DISCONNECT gives a session an expiry it did not have", "5.0 3.14.2.2.2")
         link.session.expiry_interval = min(interval, link.broker.config.session_expiry_maximum)
     # Anything but 0x00 leaves the will to be published. [5.0 3.1.2.5, MQTT-3.14.4-3]

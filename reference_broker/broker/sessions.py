@@ -34,15 +34,14 @@ class Session:
     """
 
     __slots__ = (
+        "_inbound",
+        "_outbound",
         "client_id",
         "expiry_interval",
         "expiry_timer",
         "flight",
-        "inbound",
         "inflight",
         "link",
-        "outbound",
-        "packet_ids",
         "queue",
         "queued_bytes",
         "subscriptions",
@@ -59,20 +58,47 @@ class Session:
         self.expiry_interval = 0
         self.link: Link | None = None
         self.subscriptions: dict[str, Subscribed] = {}
-        self.packet_ids = PacketIds()
-        self.outbound = Outbound(version, self.packet_ids)
-        self.flight: Flight | None = None
-        self.inbound = Inbound(version)
         self.inflight: dict[int, Delivery] = {}
-        self.queue: deque[Delivery] = deque()
+        self.flight: Flight | None = None
+        # Made when first needed: most sessions only listen at QoS 0.
+        self.queue: deque[Delivery] | None = None
+        self._outbound: tuple[Outbound, PacketIds] | None = None
+        self._inbound: Inbound | None = None
         self.queued_bytes = 0
         self.will: Will | None = None
         self.expiry_timer: Timer | None = None
         self.will_timer: Timer | None = None
 
+    @property
+    def outbound(self) -> Outbound:
+        """QoS 1 and 2 messages sent and not settled."""
+        return self._outgoing()[0]
+
+    @property
+    def packet_ids(self) -> PacketIds:
+        """The packet identifiers of `outbound` and `flight`."""
+        return self._outgoing()[1]
+
+    @property
+    def inbound(self) -> Inbound:
+        """QoS 2 messages received and not released."""
+        if self._inbound is None:
+            self._inbound = Inbound(self.version)
+        return self._inbound
+
+    def _outgoing(self) -> tuple[Outbound, PacketIds]:
+        if self._outbound is None:
+            packet_ids = PacketIds()
+            self._outbound = Outbound(self.version, packet_ids), packet_ids
+        return self._outbound
+
     def set_version(self, version: Version) -> None:
         """The client may return with another version of the protocol."""
-        self.version = self.outbound.version = self.inbound.version = version
+        self.version = version
+        if self._outbound is not None:
+            self._outbound[0].version = version
+        if self._inbound is not None:
+            self._inbound.version = version
 
     def enqueue(self, delivery: Delivery, config: BrokerConfig, now: float) -> None:
         """Let a message wait, within the bounds: past them the configured policy says which one is dropped."""
@@ -83,20 +109,24 @@ class Session:
             if config.queue_drop_policy is DropPolicy.NEWEST or not self.queue:
                 return
             self.dequeue()
+        if self.queue is None:
+            self.queue = deque()
         self.queue.append(delivery)
         self.queued_bytes += size
 
     def dequeue(self) -> Delivery:
-        """Take the message that waited longest."""
+        """Take the message that waited longest; there is one."""
+        assert self.queue
         delivery = self.queue.popleft()
         self.queued_bytes -= len(delivery.message.payload)
         return delivery
 
     def _is_full(self, size: int, config: BrokerConfig) -> bool:
-        return len(self.queue) >= config.queue_maximum_messages or self.queued_bytes + size > config.queue_maximum_bytes
+        waiting = len(self.queue) if self.queue is not None else 0
+        return waiting >= config.queue_maximum_messages or self.queued_bytes + size > config.queue_maximum_bytes
 
     def _drop_expired(self, now: float) -> None:
-        self.queue = deque(delivery for delivery in self.queue if not delivery.message.is_expired(now))
+        self.queue = deque(delivery for delivery in self.queue or () if not delivery.message.is_expired(now))
         self.queued_bytes = sum(len(delivery.message.payload) for delivery in self.queue)
 
 
@@ -164,11 +194,10 @@ class Sessions:
         [5.0 MQTT-4.8.2-5]
         """
         undelivered = [d for d in session.inflight.values() if d.qos == QoS.AT_LEAST_ONCE]
-        undelivered += session.queue
+        undelivered += session.queue or ()
         session.inflight.clear()
-        session.queue.clear()
+        session.queue = None
         session.queued_bytes = 0
-        session.outbound.drop_all()
         for delivery in undelivered:
             if delivery.shared is not None:
                 self._broker.deliver_shared(delivery.shared, delivery.message, now)

@@ -432,3 +432,14 @@ def test_a_run_ends_where_a_packet_differs(alike, after, head, size, hole, where
     )
     found = run_length(data, before, size, spans, alike + 1 + after)
     assert found == (alike if differs else alike + 1 + after)
+
+
+@pytest.mark.parametrize(("qos", "wrong"), [(1, PubRec), (1, PubComp), (2, PubAck), (2, PubComp)])
+def test_a_wrong_kind_of_acknowledgement_is_noticed_in_a_stream_too(qos, wrong):
+    world = World()
+    subscriber, publisher = world.client("s", V5), world.client("p", V5)
+    subscriber.subscribe("t", qos=2)
+    publisher.send_bytes(stream(qos, 20, V5))
+    messages = subscriber.messages()
+    subscriber.send(wrong(messages[10].packet_id))
+    assert subscriber.expect(Disconnect).reason == 0x82
