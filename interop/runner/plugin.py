@@ -106,6 +106,8 @@ def pytest_configure(config: pytest.Config) -> None:
             raise ScenarioError(problems)
         if not is_worker:
             _check_names(selection)
+        if not cells:
+            pytest.exit(f"nothing to play: none of {len(scenarios)} scenarios fits {_said(selection)}", NOTHING_RAN)
         folder = config.getoption("--out").absolute()
         if not is_worker:
             _prepare(folder)
@@ -121,6 +123,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 class UnknownChoice(Exception):
     """An option names something there is none of; the message lists what there is."""
+
+
+def _said(selection: Selection) -> str:
+    given = {"--scenario": selection.scenarios, "--mqtt": selection.versions, "--transport": selection.transports}
+    return " ".join(f"{option} {','.join(names)}" for option, names in given.items() if names) or "the selection"
 
 
 _CHOICES = {"--mqtt": get_args(MqttLabel), "--transport": get_args(TransportName)}

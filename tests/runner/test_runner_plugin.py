@@ -1,0 +1,207 @@
+"""The matrix as a user starts it: `pytest interop/` in a process of its own, its exit codes, words and files."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+RIGHT = """\
+title: A message arrives
+versions:
+  "5.0": {level: must, cites: [MQTT-3.8.4-8]}
+actors: {sub: {}}
+steps:
+  - {do: subscribe, as: sub, topic: t, qos: 1}
+  - {do: publish, as: sub, topic: t, qos: 1, payload: hello}
+  - {do: receive, as: sub, topic: t, payload: hello}
+"""
+WRONG = RIGHT.replace("A message arrives", "Another message arrives").replace(
+    "payload: hello}\n", "payload: hello}\n", 1
+)
+WRONG = WRONG.replace("topic: t, payload: hello}", "topic: t, payload: goodbye}")
+# Reads commands, answers hello and the probe, and ends when it is asked to connect.
+CRASHING_ADAPTER = """\
+import json, sys
+for line in sys.stdin:
+    command = json.loads(line)
+    if command["do"] == "hello":
+        event = {"event": "hello", "contract": 1, "client": "crasher", "version": "1", "mqtt": ["5.0"]}
+    elif command["do"] == "connect":
+        sys.exit("this is the end")
+    elif command["do"] == "reset":
+        event = {"event": "ready"}
+    else:
+        event = {"event": "error", "error": "unsupported"}
+    print(json.dumps(event | {"id": command["id"]}), flush=True)
+"""
+
+
+def collection(folder: Path, **files: str) -> Path:
+    """A folder of scenarios; the README is what names the areas."""
+    area = folder / "scenarios" / "delivery"
+    area.mkdir(parents=True)
+    for name, text in files.items():
+        (area / f"{name}.yaml").write_text(text)
+    return folder / "scenarios"
+
+
+def matrix(scenarios: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run the matrix of a collection with the built-in client, unless options say otherwise."""
+    return subprocess.run(
+        _command(scenarios, *options), cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def _command(scenarios: Path, *options: str) -> list[str]:
+    chosen = [] if "--client" in options else ["--client", "builtin"]
+    out = [] if "--out" in options else ["--out", str(scenarios.parent / "out")]
+    pytest_here = [sys.executable, "-m", "pytest", "interop", "-p", "no:cacheprovider"]
+    return [*pytest_here, "--scenarios", str(scenarios), *chosen, *out, *options]
+
+
+def records(scenarios: Path) -> list[dict[str, object]]:
+    with (scenarios.parent / "out" / "results.jsonl").open() as lines:
+        return [json.loads(line) for line in lines]
+
+
+def test_all_as_expected_is_0_and_leaves_four_files(tmp_path: Path) -> None:
+    scenarios = collection(tmp_path, right=RIGHT)
+    run = matrix(scenarios)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "results.jsonl",
+        "report.html",
+        "junit.xml",
+        "summary.md",
+    }
+    (record,) = records(scenarios)
+    wanted = {"scenario", "client", "broker", "mqtt", "transport", "verdict", "reason", "cites", "seconds"}
+    assert wanted <= set(record)
+    assert (record["scenario"], record["verdict"]) == ("delivery/right", "pass")
+    assert "report.html" in run.stdout
+
+
+def test_an_implementation_that_falls_short_is_1(tmp_path: Path) -> None:
+    scenarios = collection(tmp_path, right=RIGHT, wrong=WRONG)
+    run = matrix(scenarios)
+    assert run.returncode == 1
+    assert "goodbye" in run.stdout
+    assert sorted(str(record["verdict"]) for record in records(scenarios)) == ["fail", "pass"]
+
+
+def test_a_known_failure_keeps_the_build_green(tmp_path: Path) -> None:
+    scenarios = collection(tmp_path, wrong=WRONG)
+    known = tmp_path / "known.yaml"
+    known.write_text("[{client: builtin, scenarios: [delivery/wrong], reason: says hello for ever}]")
+    run = matrix(scenarios, "--known-failures", str(known))
+    assert run.returncode == 0, run.stdout
+    (record,) = records(scenarios)
+    assert record["verdict"] == "fail"
+    assert record["known_failure"] == {"reason": "says hello for ever", "link": None}
+
+
+def test_a_shared_run_gives_the_same_records_as_a_single_one(tmp_path: Path) -> None:
+    scenarios = collection(tmp_path, right=RIGHT, wrong=WRONG)
+    run = matrix(scenarios, "-n", "2")
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert {record["scenario"]: record["verdict"] for record in records(scenarios)} == {
+        "delivery/right": "pass",
+        "delivery/wrong": "fail",
+    }
+
+
+@pytest.mark.parametrize("options", [("-k", "nothing_is_called_like_this"), ("--scenario", "nothing/*")])
+def test_nothing_selected_is_3(tmp_path: Path, options: tuple[str, ...]) -> None:
+    assert matrix(collection(tmp_path, right=RIGHT), *options).returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (RIGHT.replace("do: publish", "do: publsh"), ["right.yaml:7", "publsh", "publish"]),
+        (RIGHT.replace("do: publish, as: sub", "do: publish, as: subb"), ["right.yaml:7", "subb", "sub"]),
+        (RIGHT.replace("MQTT-3.8.4-8", "MQTT-3.8.4-88"), ["right.yaml:3", "MQTT-3.8.4-88"]),
+        (
+            RIGHT.replace("title: A message arrives\n", "title: A message arrives\ncolour: red\n"),
+            ["right.yaml:2", "colour"],
+        ),
+    ],
+)
+def test_a_typo_in_a_scenario_is_2_with_file_line_and_what_was_expected(
+    tmp_path: Path, text: str, words: list[str]
+) -> None:
+    run = matrix(collection(tmp_path, right=text))
+    said = run.stdout + run.stderr
+    assert run.returncode == 2, said
+    assert all(word in said for word in words), said
+    assert "Traceback" not in said
+
+
+def test_a_duplicate_title_is_2(tmp_path: Path) -> None:
+    run = matrix(collection(tmp_path, right=RIGHT, again=RIGHT))
+    assert run.returncode == 2
+    assert "A message arrives" in run.stdout + run.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--client", "pahoo"), ["pahoo", "paho"]),
+        (("--broker", "nonesuch"), ["nonesuch", "reference"]),
+        (("--broker", "127.0.0.1:1"), ["127.0.0.1:1"]),
+        (("--mqtt", "4.0"), ["4.0", "3.1.1"]),
+        (("--known-failures", "/nowhere/known.yaml"), ["/nowhere/known.yaml"]),
+        (("--out", "/dev/null/out"), ["/dev/null/out", "--out"]),
+    ],
+)
+def test_an_option_that_cannot_be_met_is_2_with_one_clear_line(
+    tmp_path: Path, options: tuple[str, ...], words: list[str]
+) -> None:
+    run = matrix(collection(tmp_path, right=RIGHT), *options)
+    said = run.stdout + run.stderr
+    assert run.returncode == 2, said
+    assert all(word in said for word in words), said
+    assert "Traceback" not in said
+
+
+def test_an_adapter_that_crashes_costs_its_own_cells_only(tmp_path: Path) -> None:
+    adapter = tmp_path / "crasher.py"
+    adapter.write_text(dedent(CRASHING_ADAPTER))
+    scenarios = collection(tmp_path, right=RIGHT)
+    run = matrix(scenarios, "--client", f"command:{sys.executable} {adapter}", "--client", "builtin")
+    assert run.returncode == 2, run.stdout + run.stderr
+    verdicts = {str(record["client"])[:7]: record for record in records(scenarios)}
+    assert verdicts["builtin"]["verdict"] == "pass"
+    assert verdicts["command"]["verdict"] == "harness-error"
+    assert "this is the end" in str(verdicts["command"]["log"])
+
+
+def test_an_interrupt_reports_what_ran(tmp_path: Path) -> None:
+    waiting = RIGHT.replace("A message arrives", "A message waits").replace(
+        "  - {do: receive", "  - {do: elapse, seconds: 25, because: the test interrupts it}\n  - {do: receive"
+    )
+    scenarios = collection(tmp_path, right=RIGHT, waiting=waiting)
+    parts = tmp_path / "out" / ".parts" / "gw0.jsonl"
+    with subprocess.Popen(
+        _command(scenarios), cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as run:
+        assert run.stdout is not None
+        for line in run.stdout:  # the table says that the cells have begun; the short one is over once it is on disk
+            if "cells" in line:
+                break
+        while not (parts.exists() and parts.stat().st_size):
+            os.sched_yield()
+        run.send_signal(signal.SIGINT)
+        said = run.stdout.read()
+    assert run.returncode == 2, said
+    assert [record["scenario"] for record in records(scenarios)] == ["delivery/right"]
+    assert (tmp_path / "out" / "report.html").exists()
