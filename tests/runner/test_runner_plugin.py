@@ -64,7 +64,7 @@ def matrix(scenarios: Path, *options: str) -> subprocess.CompletedProcess[str]:
 def _command(scenarios: Path, *options: str) -> list[str]:
     chosen = [] if "--client" in options else ["--client", "builtin"]
     out = [] if "--out" in options else ["--out", str(scenarios.parent / "out")]
-    pytest_here = [sys.executable, "-m", "pytest", "interop", "-p", "no:cacheprovider"]
+    pytest_here = [sys.executable, "-m", "pytest", "interop", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
     return [*pytest_here, "--scenarios", str(scenarios), *chosen, *out, *options]
 
 
