@@ -141,6 +141,7 @@ class TestEnds:
                 with pytest.raises(ConnectionEnded, match="Not authorized") as error:
                     await client.connect()
                 assert error.value.end.reason == 0x87
+                assert client._task.done()  # the socket is closed too
                 assert await client.wait_ended() == error.value.end
                 with pytest.raises(ConnectionEnded):
                     await client.publish("t")

@@ -244,7 +244,7 @@ class TestSub:
 
         async def main():
             async with scripted_server(first, second) as server:
-                argv = ["-h", "127.0.0.1", "-p", str(server.address.port), "-t", "t", "-C", "1"]
+                argv = ["-h", "127.0.0.1", "-p", str(server.address.port), "-t", "t", "-C", "1", "-W", "5"]
                 return await asyncio.to_thread(sub.main, argv)
 
         assert run(main()) == 0

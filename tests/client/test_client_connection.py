@@ -149,6 +149,8 @@ class TestBadServer:
             ("20 03 00 00 00", "e0 01 82"),  # a second CONNACK [5.0 MQTT-3.2.0-2]
             ("82 06 00 01 00 00 01 74 00", "e0 01 81"),  # SUBSCRIBE with a filter beyond its end
             ("82 07 00 01 00 00 01 74 00", "e0 01 82"),  # SUBSCRIBE from a server
+            ("82 08 00 01 00 00 02 61 23 00", "e0 01 82"),  # ... whose filter is bad, for which a client has no code
+            ("10 0d 00 04 4d 51 54 54 09 02 00 3c 00 00 00", "e0 01 82"),  # CONNECT of another protocol
             ("c0 00", "e0 01 82"),  # PINGREQ from a server
             ("36 08 00 01 74 00 01 00 78 79", "e0 01 81"),  # QoS 3
             ("30 06 00 01 23 00 78 79", "e0 01 90"),  # a wildcard in the topic name
@@ -187,7 +189,7 @@ class TestBadServer:
 
     def test_nothing_counts_after_the_end(self):
         client = connected()
-        assert client.receive("c0 00 32 06 00 01 74 00 05 00") == "e0 01 82"
+        assert client.receive("e0 00 32 06 00 01 74 00 05 00") == ""
         assert client.receive("32 06 00 01 74 00 05 00") == ""
         assert isinstance(client.end, Disconnected)
         client.core.connection_lost(client.now)

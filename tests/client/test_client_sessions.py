@@ -154,6 +154,7 @@ class TestSessionPresent:
         # What was never sent is sent as a new message, with the first identifier and without DUP.
         sent = again.receive("20 03 00 00 00")
         assert sent == "32 07 00 01 74 00 03 00 33"
+        assert not again.session.receipts
         failed, also_failed, accepted = again.news()
         assert {failed.ticket, also_failed.ticket} == {flying, released}
         assert isinstance(accepted, Connected)
