@@ -65,11 +65,14 @@ class Program:
 class ProcessBroker(RunningBroker):
     """A child process that listens."""
 
-    def __init__(self, name: str, version: str, address: Address, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(
+        self, name: str, version: str, address: Address, process: subprocess.Popen[bytes], log: Path, files: Scratch
+    ) -> None:
         super().__init__(name, version)
         self._address = address
         self._process = process
         self._log = log
+        self._files = files  # its log and certificates are there as long as it is
         self._last_resort = weakref.finalize(self, _stop, process)
 
     @property
@@ -182,6 +185,7 @@ class ProcessSpec(BrokerSpec):
             Address(HOST, wish.port, transport, ca_file=certificates.ca_file if certificates else None),
             self._spawn(folder),
             folder / "log",
+            self._scratch,
         )
         try:
             await broker.wait_until_it_listens()

@@ -32,8 +32,9 @@ _CONFIG = TypeAdapter(BrokerConfig)
 class ReferenceBroker(RunningBroker):
     """A started `BrokerServer`."""
 
-    def __init__(self, server: BrokerServer, log: deque[str]) -> None:
+    def __init__(self, server: BrokerServer, log: deque[str], files: Scratch) -> None:
         super().__init__("reference", _own_version())
+        self._files = files  # its certificates are there as long as it is
         self._server = server
         self._log = log
 
@@ -75,7 +76,7 @@ class ReferenceSpec(BrokerSpec):
             await server.start()
         except ListenFailed as problem:
             raise BrokerFault(f"the reference broker cannot listen: {problem}") from None
-        return ReferenceBroker(server, log)
+        return ReferenceBroker(server, log, self._scratch)
 
     def _make_broker(self, config: BrokerConfig) -> Broker:
         return Broker(config)

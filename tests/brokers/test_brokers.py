@@ -1,0 +1,413 @@
+"""Every kind of broker starts, is where it says, stops; what cannot be had is told in one line."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import re
+import socket
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import docker
+import pytest
+from docker.errors import ImageNotFound
+
+from interop.brokers import process
+from interop.brokers.address import AddressSpec
+from interop.brokers.broker import BrokerFault, BrokerNotThere, RunningBroker, UnknownBroker
+from interop.brokers.process import MOSQUITTO, ProcessSpec, Program, Wish
+from interop.brokers.reference import ReferenceSpec, broker_config
+from interop.brokers.registry import broker_spec
+from interop.brokers.scratch import Scratch
+from reference_broker.broker.config import AccessRule, BrokerConfig, ChallengeMethod, DropPolicy
+from reference_broker.net.address import Address, Transport
+from reference_broker.net.stream import dial
+from reference_broker.wire.decode import Reader
+from reference_broker.wire.encode import encode
+from reference_broker.wire.packets import ConnAck, Connect
+from reference_broker.wire.types import Version
+
+TIMEOUT_SECONDS = 5.0
+SOON_SECONDS = 0.1
+V5 = Version.V5
+
+
+def run(main: Coroutine[Any, Any, Any]) -> Any:
+    async def bounded() -> Any:
+        async with asyncio.timeout(20):
+            return await main
+
+    return asyncio.run(bounded())
+
+
+async def connack_of(address: Address) -> ConnAck:
+    """What a broker answers to CONNECT."""
+    stream = await dial(address, TIMEOUT_SECONDS)
+    try:
+        stream.write(encode(Connect(V5, "c"), V5))
+        packets = Reader(V5)
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            while (packet := packets.next_packet()) is None:
+                packets.feed(await stream.read())
+    finally:
+        stream.abort()
+        await stream.wait_closed()
+    assert isinstance(packet, ConnAck)
+    return packet
+
+
+def is_listening(address: Address) -> bool:
+    try:
+        socket.create_connection((address.host, address.port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+# --- the reference broker ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("transport", Transport)
+def test_the_reference_broker_listens_for_the_transport_it_was_started_for(transport: Transport) -> None:
+    async def main() -> None:
+        broker = await ReferenceSpec().start({}, transport=transport)
+        address = broker.address(transport)
+        assert (await connack_of(address)).reason == 0
+        for other in set(Transport) - {transport}:
+            with pytest.raises(BrokerFault, match=f"started without {other}$"):
+                broker.address(other)
+        await broker.stop()
+        assert not is_listening(address)
+
+    run(main())
+
+
+def test_each_reference_broker_is_a_fresh_one_with_its_own_settings_and_log() -> None:
+    async def main() -> None:
+        spec = ReferenceSpec()
+        limited, other = await spec.start({"maximum_qos": 1}), await spec.start({})
+        assert (await connack_of(limited.address())).properties.maximum_qos == 1
+        assert (await connack_of(other.address())).properties.maximum_qos is None
+        reader, writer = await asyncio.open_connection(limited.address().host, limited.address().port)
+        writer.write(b"\x00\x00")  # packet type 0 is reserved
+        await writer.drain()
+        reader_end = await reader.read()  # the broker closed the connection, so it has said why
+        assert reader_end == b""
+        assert "first byte 0x00" in limited.log
+        assert other.log == ""
+        writer.close()
+        await limited.stop()
+        await other.stop()
+
+    run(main())
+
+
+def test_settings_are_read_as_scenarios_write_them() -> None:
+    config = broker_config(
+        {
+            "users": {"u": "p"},
+            "access_rules": [{"topic_filter": "secret/#", "action": "publish"}],
+            "authentication_methods": [{"method": "M", "challenge": "?", "response": "!"}],
+            "queue_drop_policy": "oldest",
+            "connack_user_property": [["k", "v"]],
+            "connect_timeout_seconds": 1,
+        }
+    )
+    assert config.users == {"u": "p"}
+    assert isinstance(config.access_rules[0], AccessRule)
+    assert config.authentication_methods == (ChallengeMethod("M", b"?", b"!"),)
+    assert config.queue_drop_policy is DropPolicy.OLDEST
+    assert config.connack_user_property == (("k", "v"),)
+    assert broker_config({}) == BrokerConfig()
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"maximum_qqos": 1}, "the broker has no setting maximum_qqos"),
+        ({"maximum_qos": "high"}, "broker setting maximum_qos: .* not 'high'"),
+        ({"maximum_qos": 3}, r"maximum_qos = 3 is not in 0\.\.2"),
+        ({"access_rules": [{"topic_filter": "a/#/b"}]}, "a/#/b"),
+    ],
+)
+def test_settings_that_cannot_be_are_told_in_one_line(settings: dict[str, Any], text: str) -> None:
+    with pytest.raises(BrokerFault, match=text) as caught:
+        broker_config(settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_reference_broker_honours_every_setting_and_transport() -> None:
+    spec = broker_spec("reference")
+    assert spec.settings == set(BrokerConfig.__dataclass_fields__)
+    assert spec.transports == ("tcp", "tls", "ws", "wss")
+    assert spec.versions == ("3.1", "3.1.1", "5.0")
+    assert not spec.unsupported
+    assert not spec.shared
+
+
+# --- programs ---------------------------------------------------------------------------------------------------------
+
+TINY = """
+import pathlib, signal, socket, sys
+port = int(pathlib.Path("port").read_text())
+print("starting", flush=True)
+listener = socket.create_server(("127.0.0.1", port))
+signal.pause()
+"""
+
+
+def configure_tiny(wish: Wish) -> None:
+    (wish.folder / "port").write_text(str(wish.port))
+
+
+def program(body: str) -> Program:
+    return Program(
+        name="tiny",
+        executable=sys.executable,
+        arguments=("-S", "-c", body),
+        configure=configure_tiny,
+        version_arguments=("--version",),
+        find_version=re.compile(r"Python (\S+)"),
+        settings=frozenset({"maximum_qos"}),
+    )
+
+
+def test_a_program_is_shared_until_its_spec_is_closed() -> None:
+    async def main() -> None:
+        spec = ProcessSpec(program(TINY))
+        first, second = await asyncio.gather(spec.start({}), spec.start({}))
+        assert first.address() == second.address()
+        assert first.version == ".".join(map(str, sys.version_info[:3]))
+        await first.stop()
+        assert is_listening(second.address())
+        await spec.close()
+        assert not is_listening(second.address())
+
+    run(main())
+
+
+def test_a_program_with_settings_is_ones_own() -> None:
+    async def main() -> None:
+        spec = ProcessSpec(program(TINY))
+        own, shared = await spec.start({"maximum_qos": 1}), await spec.start({})
+        assert own.address() != shared.address()
+        assert own.log == "starting\n"
+        await own.stop()
+        assert not is_listening(own.address())
+        assert is_listening(shared.address())
+        await spec.close()
+
+    run(main())
+
+
+def test_a_borrower_sees_the_log_since_it_borrowed() -> None:
+    async def main() -> None:
+        spec = ProcessSpec(program(TINY))
+        first = await spec.start({})
+        assert first.log == ""  # what it wrote before it listened is nobody's
+        await spec.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("import sys; sys.exit('port is cursed')", "tiny ended with status 1: port is cursed"),
+        ("import signal; signal.pause()", "tiny did not listen within 0.1 s: it wrote nothing"),
+    ],
+)
+def test_a_program_that_does_not_come_up_is_told_with_its_last_words(
+    monkeypatch: pytest.MonkeyPatch, body: str, text: str
+) -> None:
+    if "pause" in body:
+        monkeypatch.setattr(process, "START_SECONDS", SOON_SECONDS)
+
+    with pytest.raises(BrokerNotThere, match=re.escape(text)):
+        run(ProcessSpec(program(body)).start({}))
+
+
+def test_a_program_that_does_not_leave_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "STOP_SECONDS", SOON_SECONDS)
+
+    async def main() -> None:
+        broker = await ProcessSpec(program("import signal; signal.signal(15, signal.SIG_IGN)\n" + TINY)).start(
+            {"maximum_qos": 1}
+        )
+        await broker.stop()
+        assert not is_listening(broker.address())
+
+    run(main())
+
+
+def test_a_program_that_is_not_installed_is_told_before_anything_starts() -> None:
+    missing = Program("ghost", "no-such-broker", (), configure_tiny, (), re.compile("(x)"))
+    with pytest.raises(BrokerNotThere, match="ghost is not installed: there is no program 'no-such-broker'"):
+        ProcessSpec(missing).check()
+
+
+def test_scratch_goes_away_with_its_owner() -> None:
+    scratch = Scratch()
+    folder = scratch.folder
+    (folder / "file").write_text("x")
+    del scratch
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("transport", Transport)
+def test_mosquitto_is_configured_for_each_transport(tmp_path: Path, transport: Transport) -> None:
+    certificates = Scratch().certificates() if transport.is_encrypted else None
+    MOSQUITTO.configure(Wish(1234, transport, {"maximum_qos": 1, "retain_available": False}, tmp_path, certificates))
+    lines = (tmp_path / "mosquitto.conf").read_text().splitlines()
+    assert "listener 1234 127.0.0.1" in lines
+    assert f"protocol {'websockets' if transport.is_websocket else 'mqtt'}" in lines
+    assert any(line.startswith("certfile ") for line in lines) is transport.is_encrypted
+    assert {"max_qos 1", "retain_available false"} <= set(lines)
+
+
+@pytest.mark.skipif(process._find("mosquitto") is None, reason="mosquitto is not installed")
+@pytest.mark.parametrize("transport", Transport)
+def test_mosquitto_answers_on_each_transport(transport: Transport) -> None:
+    async def main() -> None:
+        spec = broker_spec("mosquitto")
+        broker = await spec.start({"maximum_qos": 1}, transport=transport)
+        assert re.match(r"\d+\.\d+", broker.version)
+        assert (await connack_of(broker.address(transport))).properties.maximum_qos == 1
+        await broker.stop()
+
+    run(main())
+
+
+# --- addresses --------------------------------------------------------------------------------------------------------
+
+
+def test_a_broker_at_an_address_is_used_as_it_is() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        spec = broker_spec(f"127.0.0.1:{port}")
+        broker: RunningBroker = run(spec.start({}))
+        assert broker.address() == Address("127.0.0.1", port)
+        assert (spec.name, spec.shared, spec.settings) == (f"127.0.0.1:{port}", True, frozenset())
+        run(broker.stop())
+        assert is_listening(broker.address())
+
+
+def test_an_address_is_for_its_own_transport() -> None:
+    spec = AddressSpec(Address.parse("ws://127.0.0.1:9001/here"))
+    assert (spec.name, spec.transports) == ("ws://127.0.0.1:9001/here", ("ws",))
+    assert run(spec.start({}, transport=Transport.WS)).address(Transport.WS).path == "/here"
+    with pytest.raises(BrokerNotThere, match="speaks ws, not tcp"):
+        run(spec.start({}))
+
+
+def test_nobody_at_an_address_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(BrokerNotThere) as caught:
+        broker_spec(f"127.0.0.1:{port}")
+    assert str(caught.value) == f"no broker at 127.0.0.1:{port}: connection refused"
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["mosquito", "", "localhost", "mqtt://", "http://127.0.0.1:80", "127.0.0.1:99999"])
+def test_what_is_no_broker_is_told_in_one_line(name: str) -> None:
+    with pytest.raises(UnknownBroker) as caught:
+        broker_spec(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_choices_are_named() -> None:
+    with pytest.raises(UnknownBroker, match="expected one of mosquitto, reference, docker:IMAGE, HOST:PORT"):
+        broker_spec("mosquito")
+
+
+# --- containers -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the docker package leaves its socket
+def test_no_container_engine_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///no/such/engine.sock")
+    with pytest.raises(BrokerNotThere) as caught:
+        broker_spec("docker:eclipse-mosquitto:2")
+    text = str(caught.value)
+    del caught
+    gc.collect()
+    assert text == "docker:eclipse-mosquitto:2 needs a container engine: none answers (no such file or directory)"
+
+
+class FakeEngine:
+    """A container engine that has one image, whose containers are a port on this machine."""
+
+    def __init__(self, port: int, status: str = "running") -> None:
+        self.port = port
+        self.status = status
+        self.ran: list[tuple[str, Any, dict[str, Any]]] = []
+        self.removed = 0
+        self.images = self.containers = self
+        self.image = SimpleNamespace(labels={"org.opencontainers.image.version": "2.0.99"}, short_id="sha256:abc")
+
+    @property
+    def ports(self) -> Any:
+        return {"1883/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(self.port)}]}
+
+    def get(self, image: str) -> None:
+        if not image.startswith("eclipse-mosquitto"):
+            raise ImageNotFound("no such image")
+
+    def run(self, image: str, command: Any, **options: Any) -> FakeEngine:
+        self.ran.append((image, command, options))
+        return self
+
+    def logs(self, **_: Any) -> bytes:
+        return b"starting\nout of cheese\n"
+
+    def reload(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def remove(self, **_: Any) -> None:
+        self.removed += 1
+
+
+def test_a_container_is_started_once_mapped_to_loopback_and_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        inside = await ReferenceSpec().start({})
+        engine = FakeEngine(inside.address().port)
+        monkeypatch.setattr(docker, "from_env", lambda: engine)
+        spec = broker_spec("docker:eclipse-mosquitto:2")
+        first, second = await asyncio.gather(spec.start({}), spec.start({}))
+        assert first.address() == second.address() == inside.address()
+        assert (first.name, first.version) == ("docker:eclipse-mosquitto:2", "2.0.99")
+        [(image, command, options)] = engine.ran
+        assert image == "eclipse-mosquitto:2"
+        assert command == ["mosquitto", "-c", "/mosquitto-no-auth.conf"]  # it listens to itself only otherwise
+        assert options["ports"] == {"1883/tcp": ("127.0.0.1", 0)}
+        with pytest.raises(BrokerFault, match="reached by tcp only"):
+            await spec.start({}, transport=Transport.TLS)
+        await first.stop()
+        assert engine.removed == 0
+        await spec.close()
+        assert engine.removed == 1
+        await inside.stop()
+
+    run(main())
+
+
+def test_a_container_that_ends_is_told_with_its_last_words_and_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = FakeEngine(1, status="exited")
+    monkeypatch.setattr(docker, "from_env", lambda: engine)
+    with pytest.raises(BrokerNotThere, match="docker:eclipse-mosquitto:2 ended: out of cheese"):
+        run(broker_spec("docker:eclipse-mosquitto:2").start({}))
+    assert engine.removed == 1
+
+
+def test_an_image_that_is_not_there_is_not_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker, "from_env", lambda: FakeEngine(1))
+    with pytest.raises(BrokerNotThere, match="has no image 'emqx/emqx:5'; pull or build it first"):
+        broker_spec("docker:emqx/emqx:5")
