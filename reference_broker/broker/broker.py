@@ -15,12 +15,14 @@ from reference_broker.broker.config import BrokerConfig
 from reference_broker.broker.heads import Heads
 from reference_broker.broker.link import Link
 from reference_broker.broker.message import Delivery, Message
+from reference_broker.broker.persistence import restore_snapshot, take_snapshot
 from reference_broker.broker.retained import RetainedMessages
 from reference_broker.broker.routing import Router
 from reference_broker.broker.sessions import Session, Sessions
 from reference_broker.broker.shared import SharedSubscription
 from reference_broker.broker.timers import Timers
 from reference_broker.broker.wills import Wills
+from reference_broker.store import Store, StoreError
 from reference_broker.wire.types import QoS, ReasonCode
 
 _AT_MOST_ONCE = QoS.AT_MOST_ONCE
@@ -33,10 +35,18 @@ class Broker:
     each call, and calls `handle_timer` when `next_deadline` is reached. `log` takes one line for each rejected peer.
     """
 
-    def __init__(self, config: BrokerConfig | None = None, *, seed: int | None = None, fast_path: bool = True) -> None:
+    def __init__(
+        self,
+        config: BrokerConfig | None = None,
+        *,
+        seed: int | None = None,
+        fast_path: bool = True,
+        store: Store | None = None,
+    ) -> None:
         """`seed` makes the client ids the broker assigns repeatable.
 
         `fast_path` False has every packet decoded and handled by itself, as a broker that deviates on purpose needs.
+        `store` keeps sessions and retained messages over restarts: call `load` before the first connection.
         """
         self.config = config or BrokerConfig()
         self.log: Callable[[str], None] = _log_nothing
@@ -58,9 +68,22 @@ class Broker:
         """Whose bytes are being read."""
         self.dirty: list[Link] = []
         """Links that may have output, in the order they got it."""
+        self._store = store
         self._random = random.Random(seed)
 
     # --- what the adapter calls --------------------------------------------------------------------------------------
+
+    def load(self, now: float) -> None:
+        """Take over what the store holds, and save to it from now on; raises StoreError. Nothing without a store."""
+        self.now = now
+        if self._store is not None:
+            restore_snapshot(self, self._store.load(), now)
+            self.timers.at(now + self.config.store_interval_seconds, self._save_regularly)
+
+    def save(self, now: float) -> None:
+        """Save what has to survive the broker; raises StoreError. Nothing without a store."""
+        if self._store is not None:
+            self._store.save(take_snapshot(self, now))
 
     def connect(self, now: float, peer: str = "") -> Link:
         """A network connection was accepted; `peer` names it in the log."""
@@ -91,16 +114,17 @@ class Broker:
         self.timers.run(now)
 
     def shutdown(self, now: float) -> None:
-        """Close every connection, 5.0 ones with DISCONNECT 0x8B. [5.0 3.14.2.1]"""
+        """Close every connection, 5.0 ones with DISCONNECT 0x8B, and save. [5.0 3.14.2.1]"""
         self.now = now
         for link in list(self.links):
             link.disconnect(ReasonCode.SERVER_SHUTTING_DOWN, "the broker is shutting down", now)
+        self.save(now)
 
     # --- the way of a message ----------------------------------------------------------------------------------------
 
     def accept(self, message: Message, now: float) -> ReasonCode:
         """Take a published message over: retain it if asked, deliver it to all who subscribe. [5.0 MQTT-4.5.0-1]"""
-        kept = not message.retain or self._retain(message)
+        kept = not message.retain or self.retain(message)
         receivers = self._deliver(message, now)
         message.forget_encoded()
         if not kept:
@@ -158,7 +182,7 @@ class Broker:
             receivers += self.deliver_shared(shared, message, now)
         return receivers
 
-    def _retain(self, message: Message) -> bool:
+    def retain(self, message: Message) -> bool:
         """Keep or clear the topic's retained message; False when there is no room. [5.0 MQTT-3.3.1-5 to -8]"""
         if not self.config.retain_available:
             return True
@@ -176,6 +200,13 @@ class Broker:
     def _expire_retained(self, message: Message) -> None:
         if self.retained.get(message.topic) is message:
             self.retained.clear(message.topic)
+
+    def _save_regularly(self, now: float) -> None:
+        try:
+            self.save(now)
+        except StoreError as error:
+            self.log(f"state not saved: {error}")
+        self.timers.at(now + self.config.store_interval_seconds, self._save_regularly)
 
     # --- small things ------------------------------------------------------------------------------------------------
 

@@ -147,6 +147,10 @@ class BrokerConfig:
     backpressure_seconds: float = 1.0
     """How long publishers are held back for a subscriber that does not read, before it is left behind; 0 for never."""
 
+    # Only with a store.
+    store_interval_seconds: float = 60.0
+    """How often state is saved, besides when the broker shuts down."""
+
     def __post_init__(self) -> None:
         for name, lowest, highest in _RANGES:
             value = getattr(self, name)
@@ -177,4 +181,5 @@ _RANGES: Final = (
     ("retained_maximum_messages", 0, float("inf")),
     ("outgoing_maximum_bytes", 0, float("inf")),
     ("backpressure_seconds", 0, float("inf")),
+    ("store_interval_seconds", 0.001, float("inf")),
 )

@@ -139,6 +139,10 @@ class Router:
         self.cut(bare)
         return True
 
+    def shared_subscription(self, topic_filter: str) -> SharedSubscription | None:
+        """The shared subscription of a whole filter, `$share/...` included."""
+        return self._shared.get(topic_filter)
+
     def remove_session(self, session: Session) -> None:
         """Remove all subscriptions of a session that ends."""
         for topic_filter in list(session.subscriptions):

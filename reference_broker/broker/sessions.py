@@ -165,19 +165,28 @@ class Sessions:
             session.will = None  # back before the will was due [5.0 MQTT-3.1.3-9]
             session.set_version(version)
             return session, True
+        return self.add(client_id, version), False
+
+    def add(self, client_id: str, version: Version) -> Session:
+        """A new session under a client id that has none."""
         session = self._by_client_id[client_id] = Session(client_id, version)
-        return session, False
+        return session
 
     def leave(self, session: Session, now: float, *, publish_will: bool) -> None:
         """The connection is over: the session ends now, later, or never. [5.0 3.1.2.11.2]"""
         session.link = None
         unpack(session, now)
         self._broker.wills.connection_closed(session, now, publish_will=publish_will)
-        interval = session.expiry_interval
-        if interval == 0:
+        if session.expiry_interval == 0:
             self.end(session, now)
-        elif interval != NO_LIMIT:
-            session.expiry_timer = self._broker.timers.at(now + interval, lambda at: self.end(session, at))
+        else:
+            expires = None if session.expiry_interval == NO_LIMIT else session.expiry_interval
+            self.wait_for_return(session, expires, now)
+
+    def wait_for_return(self, session: Session, expires_seconds: float | None, now: float) -> None:
+        """Keep the session of an absent client for so long; None for ever."""
+        if expires_seconds is not None:
+            session.expiry_timer = self._broker.timers.at(now + expires_seconds, lambda at: self.end(session, at))
 
     def end(self, session: Session, now: float) -> None:
         """Discard the session's state; its will, if still waiting, is published. [5.0 MQTT-4.1.0-2, MQTT-3.1.2-8]"""

@@ -33,7 +33,11 @@ class Wills:
         if delay == 0:
             self.publish(session, now)
         else:
-            session.will_timer = self._broker.timers.at(now + delay, lambda at: self.publish(session, at))
+            self.publish_later(session, delay, now)
+
+    def publish_later(self, session: Session, delay_seconds: float, now: float) -> None:
+        """Publish the will when the delay has passed, unless the client returns. [5.0 MQTT-3.1.3-9]"""
+        session.will_timer = self._broker.timers.at(now + delay_seconds, lambda at: self.publish(session, at))
 
     def session_ended(self, session: Session, now: float) -> None:
         """The session's end comes before the delay's: publish now. [5.0 3.1.3.2.2]"""

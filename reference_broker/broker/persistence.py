@@ -1,0 +1,150 @@
+"""A broker's state as a snapshot, and a broker from a snapshot.
+
+Belongs here: which parts of the running state survive it. [3.1.1 4.1, 5.0 4.1, 3.1 MQTT31-19]
+Does not belong here: where a snapshot is kept (`store`), or when it is taken (`broker`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reference_broker.broker.config import NO_LIMIT
+from reference_broker.broker.flight import unpack
+from reference_broker.broker.message import Delivery, Message
+from reference_broker.broker.routing import Subscribed
+from reference_broker.broker.sessions import Session
+from reference_broker.store import (
+    Snapshot,
+    StoredInFlight,
+    StoredMessage,
+    StoredSession,
+    StoredSubscription,
+    StoredWaiting,
+    StoredWill,
+)
+from reference_broker.wire.packets import Publish, PubRel, Subscription
+
+if TYPE_CHECKING:
+    from reference_broker.broker.broker import Broker
+
+
+def take_snapshot(broker: Broker, now: float) -> Snapshot:
+    """The sessions that outlive their connection, and the retained messages.
+
+    A connection that is open counts as lost now: its will is due as if it were, which a restart may delay.
+    [5.0 3.1.2.5]
+    """
+    return _Taker(now).take(broker)
+
+
+class _Taker:
+    def __init__(self, now: float) -> None:
+        self._now = now
+        self._messages: dict[Message, StoredMessage] = {}
+
+    def take(self, broker: Broker) -> Snapshot:
+        sessions = tuple(self._session(session) for session in broker.sessions if session.expiry_interval)
+        return Snapshot(sessions, tuple(self._message(message) for message in broker.retained))
+
+    def _session(self, session: Session) -> StoredSession:
+        unpack(session, self._now)
+        expires: float | None = session.expiry_interval
+        if session.expiry_interval == NO_LIMIT:
+            expires = None
+        elif session.expiry_timer is not None:
+            expires = session.expiry_timer.deadline - self._now
+        return StoredSession(
+            session.client_id,
+            session.version,
+            session.username,
+            session.expiry_interval,
+            expires,
+            tuple(_subscription(topic_filter, s) for topic_filter, s in session.subscriptions.items()),
+            tuple(self._in_flight(session, packet) for packet in session.outbound.resume()),
+            tuple(self._waiting(delivery) for delivery in session.queue or ()),
+            tuple(session.inbound),
+            self._will(session),
+        )
+
+    def _in_flight(self, session: Session, packet: Publish | PubRel) -> StoredInFlight:
+        assert packet.packet_id is not None
+        if isinstance(packet, PubRel):
+            return StoredInFlight(packet.packet_id, None)
+        return StoredInFlight(packet.packet_id, self._waiting(session.inflight[packet.packet_id]))
+
+    def _waiting(self, delivery: Delivery) -> StoredWaiting:
+        shared = None if delivery.shared is None else delivery.shared.topic_filter
+        message = self._message(delivery.message)
+        return StoredWaiting(message, delivery.qos, delivery.retain, delivery.subscription_ids, shared)
+
+    def _message(self, message: Message) -> StoredMessage:
+        if message not in self._messages:
+            self._messages[message] = StoredMessage(
+                message.topic, message.payload, message.qos, message.retain, message.properties, message.publisher,
+                self._now - message.accepted_at,
+            )  # fmt: skip
+        return self._messages[message]
+
+    def _will(self, session: Session) -> StoredWill | None:
+        if session.will is None:
+            return None
+        if session.will_timer is not None:
+            return StoredWill(session.will, session.will_timer.deadline - self._now)
+        delay = session.will.properties.will_delay_interval or 0
+        return StoredWill(session.will, min(delay, session.expiry_interval))
+
+
+def _subscription(topic_filter: str, s: Subscribed) -> StoredSubscription:
+    options = Subscription(topic_filter, s.qos, s.no_local, s.retain_as_published)
+    return StoredSubscription(options, s.qos, s.subscription_id, s.shared is not None)
+
+
+def restore_snapshot(broker: Broker, snapshot: Snapshot, now: float) -> None:
+    """Put a snapshot into a broker that is new; time goes on from where it stood."""
+    messages: dict[int, Message] = {}
+
+    def message(stored: StoredMessage) -> Message:
+        if id(stored) not in messages:
+            messages[id(stored)] = Message(
+                stored.topic, stored.payload, stored.qos, stored.retain, stored.properties, now - stored.age_seconds,
+                stored.publisher,
+            )  # fmt: skip
+        return messages[id(stored)]
+
+    for retained in snapshot.retained:
+        broker.retain(message(retained))
+    sessions = [(stored, _restore_session(broker, stored)) for stored in snapshot.sessions]
+    # Shared subscriptions are whole only now, and messages may have come by them.
+    for stored, session in sessions:
+
+        def delivery(waiting: StoredWaiting) -> Delivery:
+            shared = None if waiting.shared is None else broker.router.shared_subscription(waiting.shared)
+            return Delivery(message(waiting.message), waiting.qos, waiting.retain, waiting.subscription_ids, shared)
+
+        for entry in stored.in_flight:
+            if entry.waiting is None:
+                session.outbound.restore(PubRel(entry.packet_id))
+            else:
+                sent = session.inflight[entry.packet_id] = delivery(entry.waiting)
+                session.outbound.restore(replace(sent.publish(session.version, now), packet_id=entry.packet_id))
+        for waiting in stored.waiting:
+            session.enqueue(delivery(waiting), broker.config, now)
+        broker.sessions.wait_for_return(session, stored.expires_seconds, now)
+        if stored.will is not None:
+            session.will = stored.will.will
+            broker.wills.publish_later(session, stored.will.due_seconds, now)
+
+
+def _restore_session(broker: Broker, stored: StoredSession) -> Session:
+    session = broker.sessions.add(stored.client_id, stored.version)
+    session.username = stored.username
+    session.expiry_interval = stored.expiry_interval
+    for packet_id in stored.received:
+        session.inbound.restore(packet_id)
+    for s in stored.subscriptions:
+        share, bare = None, s.options.topic_filter
+        if s.is_shared:
+            _, share, bare = s.options.topic_filter.split("/", 2)
+        broker.router.subscribe(session, s.options, s.granted, s.subscription_id, share, bare)
+    return session
