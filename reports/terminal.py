@@ -142,7 +142,7 @@ class LiveTable:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
         table.add_column("area")
         for client in clients:
-            table.add_column(Text(client), no_wrap=True)  # as Text: a name is no markup
+            table.add_column(Text(client))  # as Text: a name is no markup
         for area in sorted({area for area, _ in keys}):
             table.add_row(Text(area), *(self._entry([(area, client)]) for client in clients))
         table.add_section()

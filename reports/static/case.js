@@ -34,8 +34,8 @@ class CasePage {
     const {client, broker} = record.implementations;
     const blame = {client: `the client, ${record.client}`, broker: `the broker, ${record.broker}`, both: "both sides", unknown: "not known which side"}[record.blame];
     const facts = [
-      ["client", client && client !== record.client ? `${record.client} (${client})` : record.client],
-      ["broker", broker && broker !== record.broker ? `${record.broker} (${broker})` : record.broker],
+      ["client", versioned(record.client, client)],
+      ["broker", versioned(record.broker, broker)],
       ["MQTT", `${record.mqtt} over ${record.transport}`],
       ["time", `${span(record.seconds)}, of it ${span(record.waiting_seconds)} waiting and ${span(record.overhead_seconds)} overhead`],
       record.started_at ? ["started", record.started_at] : null,
@@ -194,6 +194,12 @@ class CasePage {
     const name = this.cell.id.replace(/[^\w.-]+/g, "_");
     save(kind === "json" ? new Blob([JSON.stringify(this.record, null, 1)], {type: "application/json"}) : pcapng(this.record), `${name}.${kind}`);
   }
+}
+
+/** "paho 2.2.0", whether the version comes with the product's name or without. */
+function versioned(name, version) {
+  if (!version || version === name) return name;
+  return /^\d/.test(version) ? `${name} ${version}` : version.startsWith(name) ? version : `${name} (${version})`;
 }
 
 /** The verb of a step stands out. */
