@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from interop.judge.registry import INSPECTIONS, RULES, citations
 from interop.judge.rule import Breach, Rule
 from interop.judge.view import Case
+from interop.requirements.requirements import statement
 from interop.scenario.values import Level
 from interop.tap.trace import Sender, TraceEntry
 from reference_broker.wire.types import Version
@@ -50,11 +51,12 @@ def _finding(breach: Breach, spoken: Version, version: Version) -> Finding | Non
     if clause is None:
         return None
     ids = clause.ids if breach.ids is None else breach.ids
+    binding = {statement(spoken.label, each).level for each in ids}
     where = f" [{spoken.label} {clause.section}]" if clause.section and not ids else ""
     return Finding(
         rule=breach.rule.name,
         blame=breach.blame,
-        level=clause.level,
+        level=Level.SHOULD if binding == {"should"} else clause.level,
         cites=ids if spoken is version else (),
         message=breach.message + where,
         trace_index=breach.entry.index,

@@ -25,7 +25,7 @@ PUBACK = Rule(
     "answers-qos1",
     "a server answers a QoS 1 PUBLISH with PUBACK",
     broker={
-        V31: must(section="3.3"),
+        V31: must("MQTT31-33"),
         V311: must("MQTT-3.3.4-1", "MQTT-4.3.2-2"),
         V5: must("MQTT-3.3.4-1", "MQTT-4.3.2-4"),
     },
@@ -34,7 +34,7 @@ PUBREC = Rule(
     "answers-qos2",
     "a server answers a QoS 2 PUBLISH with PUBREC",
     broker={
-        V31: must(section="3.3"),
+        V31: must("MQTT31-33"),
         V311: must("MQTT-3.3.4-1", "MQTT-4.3.3-2"),
         V5: must("MQTT-3.3.4-1", "MQTT-4.3.3-8"),
     },
@@ -42,18 +42,18 @@ PUBREC = Rule(
 PUBCOMP = Rule(
     "answers-pubrel",
     "a server answers PUBREL with PUBCOMP",
-    broker={V31: must(section="3.6"), V311: must("MQTT-4.3.3-2"), V5: must("MQTT-4.3.3-11")},
+    broker={V31: must("MQTT31-34"), V311: must("MQTT-4.3.3-2"), V5: must("MQTT-4.3.3-11")},
 )
 SUBACK = Rule(
     "answers-subscribe",
     "a server answers SUBSCRIBE with SUBACK",
-    broker={V31: must(section="3.8"), V311: must("MQTT-3.8.4-1"), V5: must("MQTT-3.8.4-1")},
+    broker={V31: must("MQTT31-36"), V311: must("MQTT-3.8.4-1"), V5: must("MQTT-3.8.4-1")},
 )
 UNSUBACK = Rule(
     "answers-unsubscribe",
     "a server answers UNSUBSCRIBE with UNSUBACK, also when nothing was subscribed",
     broker={
-        V31: must(section="3.10"),
+        V31: must("MQTT31-38"),
         V311: must("MQTT-3.10.4-4", "MQTT-3.10.4-5"),
         V5: must("MQTT-3.10.4-4", "MQTT-3.10.4-5"),
     },
@@ -61,7 +61,7 @@ UNSUBACK = Rule(
 PINGRESP = Rule(
     "answers-pingreq",
     "a server answers PINGREQ with PINGRESP",
-    broker={V31: must(section="3.12"), V311: must("MQTT-3.12.4-1"), V5: must("MQTT-3.12.4-1")},
+    broker={V31: must("MQTT31-39"), V311: must("MQTT-3.12.4-1"), V5: must("MQTT-3.12.4-1")},
 )
 RULES = (CONNACK, PUBACK, PUBREC, PUBCOMP, SUBACK, UNSUBACK, PINGRESP)
 

@@ -27,7 +27,7 @@ DISCONNECT_CLOSES = Rule(
 NO_NEW_EXPIRY = Rule(
     "no-session-expiry-out-of-nothing",
     "a session that was to end with its connection cannot be given an expiry in DISCONNECT",
-    client={V5: must(section="3.14.2.2.2")},
+    client={V5: must("MQTT5-U-59")},
 )
 RULES = (NOTHING_AFTER_DISCONNECT, DISCONNECT_CLOSES, NO_NEW_EXPIRY)
 

@@ -22,7 +22,7 @@ CONNECT_FIRST = Rule(
 ONE_CONNECT = Rule(
     "one-connect",
     "a client sends CONNECT once on a connection, and a server closes the connection at the second",
-    client={V311: must("MQTT-3.1.0-2"), V5: must("MQTT-3.1.0-2")},
+    client={V311: must(section="3.1"), V5: must(section="3.1")},
     broker={V311: must("MQTT-3.1.0-2"), V5: must("MQTT-3.1.0-2")},
 )
 CONNACK_FIRST = Rule(

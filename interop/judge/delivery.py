@@ -20,7 +20,7 @@ from reference_broker.wire.types import QoS, Version
 SUBSCRIBED = Rule(
     "delivers-what-is-subscribed",
     "a server sends a client only messages whose topic one of its subscriptions matches",
-    broker={V31: must(section="3.8"), V311: must("MQTT-3.3.2-3"), V5: must("MQTT-3.3.2-3")},
+    broker={V31: must("MQTT31-44"), V311: must("MQTT-3.3.2-3"), V5: must("MQTT-3.3.2-3")},
 )
 DOLLAR_TOPICS = Rule(
     "wildcards-spare-dollar-topics",
@@ -35,12 +35,12 @@ STOPS_AFTER_UNSUBSCRIBE = Rule(
 GRANTED_QOS = Rule(
     "delivers-with-granted-qos",
     "a message is sent with the lower of its own QoS and the one granted",
-    broker={V31: must(section="3.8"), V311: must("MQTT-3.8.4-6"), V5: must("MQTT-3.8.4-8")},
+    broker={V31: must("MQTT31-37"), V311: must("MQTT-3.8.4-6"), V5: must("MQTT-3.8.4-8")},
 )
 EXACTLY_ONCE = Rule(
     "qos2-not-forwarded-twice",
     "a QoS 2 message that came repeatedly before its PUBREL is forwarded once",
-    broker={V31: must(section="4.1"), V311: must("MQTT-4.3.3-2"), V5: must("MQTT-4.3.3-10")},
+    broker={V31: must("MQTT31-35"), V311: must("MQTT-4.3.3-2"), V5: must("MQTT-4.3.3-10")},
 )
 ORDER = Rule(
     "forwards-in-order",
@@ -55,7 +55,7 @@ NO_LOCAL = Rule(
 OWN_IDENTIFIERS = Rule(
     "own-subscription-identifiers",
     "a message carries only identifiers of subscriptions that match it",
-    broker={V5: must("MQTT-3.3.4-4", "MQTT-3.3.4-5")},
+    broker={V5: must("MQTT5-U-51")},
 )
 CARRIES_IDENTIFIER = Rule(
     "carries-subscription-identifier",
@@ -114,7 +114,7 @@ def _given_up(delivery: Delivery, matching: list[Grant], origin: Origin | None) 
         return
     # One that was replaced by a later SUBSCRIBE ends when that one does.
     ends = [_unsuback(delivery, grant) for grant in matching if not grant.was_replaced]
-    if all(end is not None and end < origin.entry.index for end in ends):
+    if ends and all(end is not None and end < origin.entry.index for end in ends):
         message = f"the message on {origin.topic!r} came in after its subscription was given up"
         yield STOPS_AFTER_UNSUBSCRIBE.broken(BROKER, delivery.entry, message)
 

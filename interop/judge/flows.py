@@ -22,8 +22,8 @@ from reference_broker.wire.types import PacketType, QoS
 PACKET_ID_IN_USE = Rule(
     "packet-id-in-use",
     "a new packet has an identifier that no unfinished packet of its sender uses",
-    client={V31: must(section="2.4"), V311: must("MQTT-2.3.1-2"), V5: must("MQTT-2.2.1-3")},
-    broker={V31: must(section="2.4"), V311: must("MQTT-2.3.1-4"), V5: must("MQTT-2.2.1-4")},
+    client={V31: must("MQTT31-42"), V311: must("MQTT-2.3.1-2"), V5: must("MQTT-2.2.1-3")},
+    broker={V31: must("MQTT31-42"), V311: must("MQTT-2.3.1-4"), V5: must("MQTT-2.2.1-4")},
 )
 FIRST_HAS_NO_DUP = Rule(
     "first-delivery-without-dup",
@@ -40,8 +40,8 @@ FIRST_HAS_NO_DUP = Rule(
 AGAIN_HAS_DUP = Rule(
     "redelivery-with-dup",
     "a message that is sent again has DUP 1",
-    client={V31: must("MQTT31-15"), V311: must("MQTT-3.3.1-1"), V5: must("MQTT-3.3.1-1")},
-    broker={V31: must("MQTT31-15"), V311: must("MQTT-3.3.1-1"), V5: must("MQTT-3.3.1-1")},
+    client={V31: should("MQTT31-48"), V311: must("MQTT-3.3.1-1"), V5: must("MQTT-3.3.1-1")},
+    broker={V31: should("MQTT31-48"), V311: must("MQTT-3.3.1-1"), V5: must("MQTT-3.3.1-1")},
 )
 NO_PUBLISH_AFTER_PUBREL = Rule(
     "no-publish-after-pubrel",
@@ -70,14 +70,14 @@ RESEND_ORDER = Rule(
 PUBREL_NEEDS_PUBREC = Rule(
     "pubrel-needs-pubrec",
     "PUBREL is sent in answer to PUBREC",
-    client={V311: must("MQTT-4.3.3-1"), V5: must("MQTT-4.3.3-4")},
-    broker={V311: must("MQTT-4.3.3-1"), V5: must("MQTT-4.3.3-4")},
+    client={V31: must("MQTT31-34"), V311: must("MQTT-4.3.3-1"), V5: must("MQTT-4.3.3-4")},
+    broker={V31: must("MQTT31-34"), V311: must("MQTT-4.3.3-1"), V5: must("MQTT-4.3.3-4")},
 )
 PUBREC_GETS_PUBREL = Rule(
     "answers-pubrec",
     "PUBREC is answered by PUBREL",
-    client={V31: must(section="3.5"), V311: must("MQTT-4.3.3-1"), V5: must("MQTT-4.3.3-4")},
-    broker={V31: must(section="3.5"), V311: must("MQTT-4.3.3-1"), V5: must("MQTT-4.3.3-4")},
+    client={V31: must("MQTT31-34"), V311: must("MQTT-4.3.3-1"), V5: must("MQTT-4.3.3-4")},
+    broker={V31: must("MQTT31-34"), V311: must("MQTT-4.3.3-1"), V5: must("MQTT-4.3.3-4")},
 )
 PUBREL_ORDER = Rule(
     "pubrel-order",

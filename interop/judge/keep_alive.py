@@ -19,12 +19,12 @@ from reference_broker.wire.types import ReasonCode
 CLIENT_SPEAKS = Rule(
     "keeps-alive",
     "a client sends something within every Keep Alive period",
-    client={V31: must(section="3.1"), V311: must("MQTT-3.1.2-23"), V5: must("MQTT-3.1.2-20")},
+    client={V31: must("MQTT31-40"), V311: must("MQTT-3.1.2-23"), V5: must("MQTT-3.1.2-20")},
 )
 CLIENT_GIVES_UP = Rule(
     "gives-up-without-pingresp",
     "a client that gets no PINGRESP closes the connection",
-    client={V31: should("MQTT31-18"), V311: should(section="3.1.2.10"), V5: should(section="3.1.2.10")},
+    client={V31: should("MQTT31-18"), V311: should("MQTT311-U-3"), V5: should("MQTT5-U-15")},
 )
 SERVER_WAITS = Rule(
     "waits-for-keep-alive",

@@ -16,7 +16,7 @@ from reference_broker.wire.types import RetainHandling, Version
 LIVE_IS_NOT_RETAINED = Rule(
     "live-without-retain",
     "a message for a subscription that was there before it has RETAIN 0, unless Retain As Published was asked for",
-    broker={V31: should(section="2.1"), V311: must("MQTT-3.3.1-9"), V5: must("MQTT-3.3.1-12")},
+    broker={V31: should("MQTT31-28"), V311: must("MQTT-3.3.1-9"), V5: must("MQTT-3.3.1-12")},
 )
 RETAIN_AS_PUBLISHED = Rule(
     "retain-as-published",
@@ -26,7 +26,7 @@ RETAIN_AS_PUBLISHED = Rule(
 STORED_IS_RETAINED = Rule(
     "stored-with-retain",
     "a message sent because a subscription was made has RETAIN 1",
-    broker={V31: should(section="2.1"), V311: must("MQTT-3.3.1-8"), V5: must(section="3.3.1.3")},
+    broker={V31: should("MQTT31-28"), V311: must("MQTT-3.3.1-8"), V5: must("MQTT5-U-43")},
 )
 NOTHING_STORED = Rule(
     "retain-handling-2",

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from interop.judge.rule import REACTION_SECONDS, V5, V311, Breach, Rule, must
+from interop.judge.rule import REACTION_SECONDS, V5, V31, V311, Breach, Rule, must
 from interop.judge.view import BROKER, Case, Talk, broker_client_id
 from interop.tap.trace import Kind, TraceEntry
 from reference_broker.wire.types import PacketType, ReasonCode, Version
@@ -31,7 +31,7 @@ NO_SESSION_PRESENT = Rule(
 ONE_PLACE = Rule(
     "takeover-closes",
     "when a client connects anew the server closes its older connection",
-    broker={V311: must("MQTT-3.1.4-2"), V5: must("MQTT-3.1.4-3")},
+    broker={V31: must("MQTT31-27"), V311: must("MQTT-3.1.4-2"), V5: must("MQTT-3.1.4-3")},
 )
 TAKEOVER_IS_SAID = Rule(
     "takeover-says-why",

@@ -16,22 +16,22 @@ from reference_broker.wire.types import Version
 SUBACK_ID = Rule(
     "suback-answers-subscribe",
     "SUBACK has the identifier of a SUBSCRIBE",
-    broker={V31: must(section="3.9"), V311: must("MQTT-2.3.1-7", "MQTT-3.8.4-2"), V5: must("MQTT-3.8.4-2")},
+    broker={V31: must("MQTT31-36"), V311: must("MQTT-2.3.1-7", "MQTT-3.8.4-2"), V5: must("MQTT-3.8.4-2")},
 )
 SUBACK_COUNT = Rule(
     "suback-count",
     "SUBACK has one code for each topic filter",
-    broker={V31: must(section="3.9"), V311: must("MQTT-3.8.4-5"), V5: must("MQTT-3.8.4-6")},
+    broker={V31: must("MQTT31-36"), V311: must("MQTT-3.8.4-5"), V5: must("MQTT-3.8.4-6")},
 )
 GRANT = Rule(
     "grants-what-was-asked",
     "SUBACK grants no higher QoS than was asked for",
-    broker={V31: must(section="3.9"), V311: must("MQTT-3.8.4-5"), V5: must("MQTT-3.8.4-7")},
+    broker={V31: must("MQTT31-36"), V311: must("MQTT-3.8.4-5"), V5: must("MQTT-3.8.4-7")},
 )
 UNSUBACK_ID = Rule(
     "unsuback-answers-unsubscribe",
     "UNSUBACK has the identifier of an UNSUBSCRIBE",
-    broker={V31: must(section="3.11"), V311: must("MQTT-2.3.1-7", "MQTT-3.10.4-4"), V5: must("MQTT-3.10.4-5")},
+    broker={V31: must("MQTT31-38"), V311: must("MQTT-2.3.1-7", "MQTT-3.10.4-4"), V5: must("MQTT-3.10.4-5")},
 )
 UNSUBACK_COUNT = Rule(
     "unsuback-count",

@@ -29,8 +29,8 @@ NO_ALIASES = Rule(
 ALIAS_IS_KNOWN = Rule(
     "topic-alias-known",
     "a topic alias without a topic name was given one before on the same connection",
-    client={V5: must("MQTT-3.3.2-7")},
-    broker={V5: must("MQTT-3.3.2-7")},
+    client={V5: must("MQTT-3.3.2-7", "MQTT5-U-46")},
+    broker={V5: must("MQTT-3.3.2-7", "MQTT5-U-46")},
 )
 RULES = (ALIAS_MAXIMUM, NO_ALIASES, ALIAS_IS_KNOWN)
 
@@ -59,8 +59,7 @@ def _aliases(chain: Chain, side: Sender) -> Iterator[Breach]:
             if publish.topic:
                 known.add(alias)
             elif alias not in known:
-                # The statement is about carrying an alias over; without that it is an error that has no number.
                 where = "set on an earlier connection only" if alias in before else "never set"
-                ids = None if alias in before else ()
+                ids = None if alias in before else ("MQTT5-U-46",)
                 yield ALIAS_IS_KNOWN.broken(side, event.entry, f"topic alias {alias} was {where}", ids)
         before |= known

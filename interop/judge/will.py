@@ -14,13 +14,13 @@ from interop.judge.messages import Audience, Delivery, WillOrigin, messages_of, 
 from interop.judge.rule import REACTION_SECONDS, V5, V31, V311, Breach, Rule, must
 from interop.judge.view import BROKER, Case, Talk
 from interop.tap.trace import TraceEntry
-from reference_broker.wire.packets import Connect
+from reference_broker.wire.packets import Connect, Disconnect
 from reference_broker.wire.types import Version
 
 NOT_AFTER_DISCONNECT = Rule(
     "no-will-after-disconnect",
     "a will is not published when its client said goodbye, nor while it is connected",
-    broker={V31: must(section="3.1"), V311: must("MQTT-3.14.4-3"), V5: must("MQTT-3.14.4-3")},
+    broker={V31: must("MQTT31-31"), V311: must("MQTT-3.14.4-3"), V5: must("MQTT-3.14.4-3")},
 )
 ONCE = Rule(
     "will-once",
@@ -30,7 +30,7 @@ ONCE = Rule(
 PUBLISHED = Rule(
     "will-published",
     "a will is published when its connection ends without DISCONNECT",
-    broker={V31: must(section="3.1"), V311: must("MQTT-3.1.2-8"), V5: must("MQTT-3.1.2-8")},
+    broker={V31: must("MQTT31-31"), V311: must("MQTT-3.1.2-8"), V5: must("MQTT-3.1.2-8")},
 )
 RULES = (NOT_AFTER_DISCONNECT, ONCE, PUBLISHED)
 
@@ -63,9 +63,16 @@ def _follow(case: Case, origin: WillOrigin, audience: Audience) -> Iterator[Brea
 def _may_be_published(talk: Talk, copy: Delivery) -> bool:
     """Whether the broker could have a reason: the connection is over for it, or it is about to end it itself."""
     goodbye = talk.disconnect_got(BROKER)
-    if goodbye is not None and goodbye[1].reason == 0:
+    if goodbye is not None and _is_goodbye(talk, goodbye[1]):
         return goodbye[0].index > copy.entry.index and _ends_out_of_order(talk, copy)
     return _ends_out_of_order(talk, copy)
+
+
+def _is_goodbye(talk: Talk, disconnect: Disconnect) -> bool:
+    """Whether it deletes the will: to ask for a Session Expiry where CONNECT had none is not valid. [5.0 3.14.2.2.2]"""
+    connect = talk.connect(BROKER)
+    had_none = connect is not None and not connect[1].properties.session_expiry_interval
+    return disconnect.reason == 0 and not (had_none and disconnect.properties.session_expiry_interval)
 
 
 def _ends_out_of_order(talk: Talk, copy: Delivery) -> bool:

@@ -107,6 +107,15 @@ def what_came_before_unsuback_may_still_be_sent(story: Story) -> None:
     sub.broker(q0("b"))
 
 
+@keeps("stops-after-unsubscribe")
+def a_subscription_that_is_renewed_was_not_given_up(story: Story) -> None:
+    pub, sub = publisher_and_subscriber(story)
+    pub.client(q0("a"))
+    sub.broker(q0("a"))
+    sub.subscribe(to("t", 0))
+    sub.unsubscribe("t")
+
+
 # --- how --------------------------------------------------------------------------------------------------------------
 
 

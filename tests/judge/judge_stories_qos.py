@@ -714,7 +714,7 @@ def a_client_retains_where_it_cannot(story: Story) -> TraceEntry:
     return entry
 
 
-@breaks("subscriptions-available", CLIENT, cites=())
+@breaks("subscriptions-available", CLIENT, cites=("MQTT5-U-40",))
 def a_client_uses_a_wildcard_where_there_are_none(story: Story) -> TraceEntry:
     one = story.actor()
     one.connect(answer=Properties(wildcard_subscription_available=0))
@@ -723,7 +723,7 @@ def a_client_uses_a_wildcard_where_there_are_none(story: Story) -> TraceEntry:
     return entry
 
 
-@breaks("subscriptions-available", CLIENT, cites=())
+@breaks("subscriptions-available", CLIENT, cites=("MQTT5-U-42",))
 def a_client_shares_where_nothing_is_shared(story: Story) -> TraceEntry:
     one = story.actor()
     one.connect(answer=Properties(shared_subscription_available=0))
@@ -732,7 +732,7 @@ def a_client_shares_where_nothing_is_shared(story: Story) -> TraceEntry:
     return entry
 
 
-@breaks("subscriptions-available", CLIENT, cites=())
+@breaks("subscriptions-available", CLIENT, cites=("MQTT5-U-41",))
 def a_client_identifies_a_subscription_where_it_cannot(story: Story) -> TraceEntry:
     one = story.actor()
     one.connect(answer=Properties(subscription_identifier_available=0))
@@ -805,7 +805,7 @@ def a_client_takes_an_alias_over_to_the_next_connection(story: Story) -> TraceEn
     return one.client(q0("b", topic="", properties=alias(1)))
 
 
-@breaks("topic-alias-known", BROKER, cites=())
+@breaks("topic-alias-known", BROKER, cites=("MQTT5-U-46",))
 def a_server_uses_an_alias_it_never_set(story: Story) -> TraceEntry:
     one = story.actor()
     one.connect(asks=Properties(topic_alias_maximum=2))

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import judge_stories_connection
 import judge_stories_forwarding
 import judge_stories_qos
 import pytest
 from judge_story import BREAKING, BROKER, CLIENT, KEEPING, Story, Told
 
-from interop.judge import RULES
+from interop.judge import RULES, citations
+from interop.requirements.requirements import statements
 from reference_broker.wire.types import Version
 
 STORIES = (judge_stories_connection, judge_stories_forwarding, judge_stories_qos)
-INSTALLED = Path(__file__).parents[2] / "interop" / "requirements"
 
 
 def _cases(told: list[Told]) -> list[object]:
@@ -61,6 +59,35 @@ def test_no_rule_is_found_in_a_version_that_does_not_have_it(told: Told) -> None
         story = Story(version)
         told.tell(story)
         assert not [each for each in story.findings() if each.rule == told.rule and each.blame is told.blame]
+
+
+@pytest.mark.parametrize("version", list(Version), ids=lambda version: version.label)
+def test_every_statement_a_rule_cites_is_in_the_table_of_its_version(version: Version) -> None:
+    known = statements(version.label)
+    for rule in RULES.values():
+        for side in (CLIENT, BROKER):
+            assert citations(rule, side, version) <= set(known), rule.name
+
+
+@pytest.mark.parametrize("version", list(Version), ids=lambda version: version.label)
+def test_a_rule_is_as_binding_as_the_statements_it_cites(version: Version) -> None:
+    known = statements(version.label)
+    for rule in RULES.values():
+        for side in (CLIENT, BROKER):
+            clause = rule.clauses(side).get(version)
+            for each in () if clause is None else clause.ids:
+                assert known[each].level == clause.level, (rule.name, each)
+
+
+@pytest.mark.parametrize("version", list(Version), ids=lambda version: version.label)
+def test_a_rule_cites_statements_that_oblige_the_side_it_blames(version: Version) -> None:
+    known = statements(version.label)
+    roles = {CLIENT: {"client", "both"}, BROKER: {"server", "both"}}
+    for rule in RULES.values():
+        for side in (CLIENT, BROKER):
+            clause = rule.clauses(side).get(version)
+            for each in () if clause is None else clause.ids:
+                assert known[each].role in roles[side], (rule.name, each)
 
 
 def test_rules_have_one_name_each() -> None:
