@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import secrets
 import shutil
 import socket
 import subprocess
@@ -29,6 +30,7 @@ LOG_LIMIT_BYTES = 64 * 1024
 HOST = "127.0.0.1"
 
 _POLL_SECONDS = 0.01
+_PORTS = range(20_000, 32_000)  # below what Linux (32,768) and other systems (49,152) hand out
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,9 +231,14 @@ def _find(executable: str) -> str | None:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
+    """A port nobody has; not one the system hands out itself, which would soon be somebody's."""
+    while True:
+        port = secrets.choice(_PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
         return port
 
 
