@@ -132,7 +132,7 @@ SEEDS = [
 ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     version=st.sampled_from(ALL_VERSIONS),
     packets=st.lists(
