@@ -28,6 +28,7 @@ def _record(entry: Seen) -> TraceEntry:
         connection=entry.connection,
         kind=entry.kind.value,
         sender=entry.sender.value,
+        receiver=None if entry.receiver is None else entry.receiver.value,
         fate=entry.fate.value,
         packet=None if packet is None else packet.type.name,
         summary=" - ".join(part for part in (_headline(entry), entry.note) if part),
