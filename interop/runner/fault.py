@@ -125,7 +125,21 @@ def _injected(stage: Stage, step: steps.Inject) -> Packet | bytes:
         if seen is None:
             raise StepFailed(f"a {step.repeat} to repeat", f"none was seen on the link of {step.link}")
         return changed(seen[1], step.set, stage)
-    return build_packet(step.packet or {}, stage)
+    return build_packet(_with_packet_id(stage, step), stage)
+
+
+def _with_packet_id(stage: Stage, step: steps.Inject) -> dict[str, Any]:
+    """The packet as written, with the number where it says whose packet identifier it has."""
+    written = dict(step.packet or {})
+    named = written.get("packet_id")
+    if not isinstance(named, Mapping):
+        return written
+    kind = PacketType[named["of"]]
+    seen = [found for side in _SIDES.values() if (found := stage.last_packet(step.link, kind, side)) is not None]
+    if not seen:
+        raise StepFailed(f"a {kind.name} whose packet identifier to use", f"none was seen on the link of {step.link}")
+    _, packet = max(seen, key=lambda found: found[0].index)
+    return written | {"packet_id": getattr(packet, "packet_id", None)}
 
 
 def changed(packet: Packet, fields: Mapping[str, Any], stage: Stage) -> Packet:

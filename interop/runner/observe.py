@@ -270,11 +270,17 @@ def _start(stage: Stage, step: steps.Wire) -> int:
 
 
 def _packets(stage: Stage, step: steps.Wire, start: int) -> Iterator[TraceEntry]:
-    """What the two sides sent. What was lost in the very cut one counts from is not part of what follows it."""
+    """What the two sides sent. What was lost in the very cut one counts from is not part of what follows it.
+
+    What an earlier, silenced connection still carries is no part of what follows `connect`.
+    """
+    newest = stage.trace.entries[start].connection if step.since == "connect" and stage.trace.entries else None
     for entry in stage.entries(step.link, start):
         if entry.packet is None or not entry.sent or step.sender not in (None, entry.sender.value):
             continue
         if step.since == "cut" and entry.fate is Fate.LOST:
+            continue
+        if newest not in (None, entry.connection):
             continue
         yield entry
 

@@ -126,9 +126,19 @@ def _injected(step: Inject, where: Where) -> Found:
         yield (*where, "packet"), unknown("packet type", kind, list(_PACKET_CLASSES))
         return
     yield from _fields([key for key in step.packet if key != "type"], _PACKET_CLASSES[kind], (*where, "packet"))
+    yield from _packet_id(step.packet.get("packet_id"), (*where, "packet", "packet_id"))
     properties = step.packet.get("properties", {})
     if isinstance(properties, Mapping):
         yield from _misplaced(properties, PacketType[kind], (*where, "packet", "properties"))
+
+
+def _packet_id(written: object, where: Where) -> Found:
+    if not isinstance(written, Mapping):
+        return
+    named = written.get("of") if len(written) == 1 else None
+    with_one = [name for name, kind in _PACKET_CLASSES.items() if any(f.name == "packet_id" for f in fields(kind))]
+    if named not in with_one:
+        yield where, f"found {dict(written)!r}; expected a number, or {{of: one of {', '.join(with_one)}}}"
 
 
 def _fields(given: Iterable[str], packet: type[Any], where: Where) -> Found:

@@ -291,7 +291,7 @@ class Inject(AnyStep):
 
     Exactly one of `packet` ({type: PUBREL, packet_id: 7, ...}; fields as in reference_broker.wire.packets), `repeat`
     (the last packet of that kind the other side sent, with changes by `set`) and `hex` (raw bytes, may be half a
-    packet).
+    packet). `packet_id: {of: PUBLISH}` is that of the last PUBLISH either side sent, for identifiers others chose.
     `count` repeats it. Answers to injected packets travel on unless a `drop` catches them.
     """
 

@@ -153,6 +153,34 @@ def test_a_cut_is_seen_by_both_sides_and_the_session_resumes(tmp_path: Path) -> 
     assert [entry.packet for entry in lost] == ["PUBREL"]
 
 
+def test_what_a_silenced_connection_still_carries_is_not_part_of_the_next_one(tmp_path: Path) -> None:
+    text = """\
+        actors: {sub: {session: kept}}
+        steps:
+          - {do: connect, as: sub}
+          - {do: cut, link: sub, how: silence}
+          - {do: connect, as: sub, session_present: true}
+          - {do: wire, link: sub, since: connect, exactly: [CONNECT, CONNACK]}
+        """
+    record = played(scenario(tmp_path, text))
+    assert (record.verdict, record.reason) == (Verdict.PASS, "")
+    assert [entry.packet for entry in record.trace if entry.fate == "lost" and entry.packet] == ["DISCONNECT"]
+
+
+def test_an_injected_packet_can_have_the_identifier_of_a_packet_that_was_seen(tmp_path: Path) -> None:
+    text = """\
+        actors: {pub: {}}
+        steps:
+          - {do: connect, as: pub}
+          - {do: drop, link: pub, at: PUBACK, from: broker}
+          - {do: publish, as: pub, topic: t, qos: 1, payload: x, outcome: pending}
+          - {do: wire, link: pub, contains: [PUBACK]}
+          - {do: inject, link: pub, to: client, packet: {type: PUBACK, packet_id: {of: PUBLISH}}}
+          - {do: completed, as: pub}
+        """
+    assert played(scenario(tmp_path, text)).verdict is Verdict.PASS
+
+
 def test_exactly_fails_on_one_packet_too_many(tmp_path: Path) -> None:
     text = """\
         actors: {sub: {}}

@@ -296,6 +296,7 @@ def test_a_row_may_leave_out_versions_its_steps_speak_of(tmp_path: Path) -> None
         ),
         ("{do: inject, link: pub, to: broker, packet: {packet_id: 1}}", "unknown packet type None"),
         ("{do: inject, link: pub, to: broker, packet: {type: PUBREL, pid: 1}}", "unknown field of PUBREL 'pid'"),
+        ("{do: inject, link: pub, to: broker, packet: {type: PUBREL, packet_id: {of: CONNECT}}}", "expected a number"),
         ("{do: inject, link: pub, to: broker, repeat: PUBLISH, set: {dupp: true}}", "unknown field of PUBLISH 'dupp'"),
         (
             "{do: inject, link: pub, to: broker, hex: 'c000', set: {dup: true}}",
