@@ -300,8 +300,7 @@ class _Walker:
             return 0
         data = self._data
         beginning = bytes((_PUBLISH_QOS0 | qos << 1,)) + data[start + 1 : start + id_at]
-        allocate = session.packet_ids.allocate
-        packet_ids = [allocate() for _ in range(count)]
+        packet_ids = session.packet_ids.allocate_many(count)
         rest = id_at + 2
         packets = [
             beginning + packet_id.to_bytes(2, "big") + data[at + rest : at + size]
@@ -328,22 +327,18 @@ class _Walker:
         return 4 * taken
 
     def pubacks(self, _packets: bytes, packet_ids: tuple[int, ...]) -> int:
-        session, sender = self._link.parts()
-        flight = session.flight
+        flight = self._link.parts()[0].flight
         if flight is None:
             return 0
-        publishes, release = flight.publishes, session.packet_ids.release
+        publishes = flight.publishes
         taken = 0
         for packet_id in packet_ids:
             packet = publishes.get(packet_id)
             if packet is None or packet[0] != _PUBLISH_QOS1:
                 break
             del publishes[packet_id]
-            release(packet_id)
             taken += 1
-        if taken:
-            self.flush()
-            sender.settled(taken, self._now)
+        self._settle(packet_ids[:taken])
         return taken
 
     def pubrecs(self, packets: bytes, packet_ids: tuple[int, ...]) -> int:
@@ -363,34 +358,33 @@ class _Walker:
         return taken
 
     def pubcomps(self, _packets: bytes, packet_ids: tuple[int, ...]) -> int:
-        session, sender = self._link.parts()
-        flight = session.flight
+        flight = self._link.parts()[0].flight
         if flight is None:
             return 0
-        releases, release = flight.releases, session.packet_ids.release
+        releases = flight.releases
         taken = 0
         for packet_id in packet_ids:
             if packet_id not in releases:
                 break
             del releases[packet_id]
-            release(packet_id)
             taken += 1
-        if taken:
-            self.flush()
-            sender.settled(taken, self._now)
+        self._settle(packet_ids[:taken])
         return taken
+
+    def _settle(self, packet_ids: tuple[int, ...]) -> None:
+        """These messages are done with: others may take their place."""
+        if packet_ids:
+            self.flush()
+            session, sender = self._link.parts()
+            session.packet_ids.release_many(packet_ids)
+            sender.settled(len(packet_ids), self._now)
 
     def pubrels(self, packets: bytes, packet_ids: tuple[int, ...]) -> int:
         link = self._link
-        inbound, quota = link.parts()[0].inbound, link.receive_quota
-        taken = 0
-        for packet_id in packet_ids:
-            if packet_id not in inbound:
-                break
-            inbound.forget(packet_id)
-            if quota is not None:
-                quota.give_back(packet_id)
-            taken += 1
+        taken = link.parts()[0].inbound.forget_known(packet_ids)
+        if link.receive_quota is not None:
+            for packet_id in packet_ids[:taken]:
+                link.receive_quota.give_back(packet_id)
         self._answer(packets, taken, _PUBCOMP)
         return taken
 
@@ -434,14 +428,9 @@ def _accept_qos2(link: Link, packet_ids: tuple[int, ...]) -> int:
     inbound, quota = link.parts()[0].inbound, link.receive_quota
     if quota is None and link.version is Version.V5:
         return 0  # the slow path makes one
-    accepted = 0
-    for packet_id in packet_ids:
-        if not packet_id or packet_id in inbound:
-            break
-        if quota is not None:
-            if len(quota) >= quota.receive_maximum:
-                break
-            quota.take(packet_id)
-        inbound.restore(packet_id)
-        accepted += 1
+    if quota is None:
+        return inbound.restore_new(packet_ids)
+    accepted = inbound.restore_new(packet_ids[: quota.receive_maximum - len(quota)])
+    for packet_id in packet_ids[:accepted]:
+        quota.take(packet_id)
     return accepted

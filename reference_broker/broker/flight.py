@@ -9,14 +9,64 @@ sending survives, which a resumed session needs. [5.0 MQTT-4.6.0-1]
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from reference_broker.broker.message import Delivery, Message
+from reference_broker.session.delivery import Inbound
+from reference_broker.session.packet_ids import HIGHEST_PACKET_ID, PacketIds
 from reference_broker.wire.decode import decode
 from reference_broker.wire.packets import Publish, PubRel
 
 if TYPE_CHECKING:
     from reference_broker.broker.sessions import Session
+
+
+class ManyPacketIds(PacketIds):
+    """Packet identifiers by the run instead of one at a time, chosen as one at a time would be."""
+
+    __slots__ = ()
+
+    def allocate_many(self, count: int) -> Sequence[int]:
+        """As `count` calls of `allocate`; there are as many free."""
+        ids = range(self._last + 1, self._last + 1 + count)
+        if ids[-1] > HIGHEST_PACKET_ID or not self._in_use.isdisjoint(ids):
+            return [self.allocate() for _ in range(count)]
+        self._in_use.update(ids)
+        self._last = ids[-1]
+        return ids
+
+    def release_many(self, packet_ids: Iterable[int]) -> None:
+        """As `release` of each."""
+        self._in_use.difference_update(packet_ids)
+
+
+class ManyInbound(Inbound):
+    """Received QoS 2 messages by the run instead of one at a time."""
+
+    __slots__ = ()
+
+    def restore_new(self, packet_ids: Sequence[int]) -> int:
+        """Store identifiers up to the first that is 0 or stored already; how many."""
+        received = self._received
+        new = dict.fromkeys(packet_ids)
+        if len(new) == len(packet_ids) and 0 not in new and received.keys().isdisjoint(new):
+            received.update(new)
+            return len(new)
+        for count, packet_id in enumerate(packet_ids):
+            if not packet_id or packet_id in received:
+                return count
+            received[packet_id] = None
+        return len(packet_ids)
+
+    def forget_known(self, packet_ids: Sequence[int]) -> int:
+        """Forget identifiers up to the first that is not stored; how many."""
+        received = self._received
+        for count, packet_id in enumerate(packet_ids):
+            if packet_id not in received:
+                return count
+            del received[packet_id]
+        return len(packet_ids)
 
 
 class Flight:

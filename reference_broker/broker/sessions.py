@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from reference_broker.broker.config import NO_LIMIT, BrokerConfig, DropPolicy
-from reference_broker.broker.flight import Flight, unpack
+from reference_broker.broker.flight import Flight, ManyInbound, ManyPacketIds, unpack
 from reference_broker.broker.message import Delivery
-from reference_broker.session.delivery import Inbound, Outbound
-from reference_broker.session.packet_ids import PacketIds
+from reference_broker.session.delivery import Outbound
 from reference_broker.wire.packets import Will
 from reference_broker.wire.types import QoS, Version
 
@@ -62,8 +61,8 @@ class Session:
         self.flight: Flight | None = None
         # Made when first needed: most sessions only listen at QoS 0.
         self.queue: deque[Delivery] | None = None
-        self._outbound: tuple[Outbound, PacketIds] | None = None
-        self._inbound: Inbound | None = None
+        self._outbound: tuple[Outbound, ManyPacketIds] | None = None
+        self._inbound: ManyInbound | None = None
         self.queued_bytes = 0
         self.will: Will | None = None
         self.expiry_timer: Timer | None = None
@@ -75,20 +74,20 @@ class Session:
         return self._outgoing()[0]
 
     @property
-    def packet_ids(self) -> PacketIds:
+    def packet_ids(self) -> ManyPacketIds:
         """The packet identifiers of `outbound` and `flight`."""
         return self._outgoing()[1]
 
     @property
-    def inbound(self) -> Inbound:
+    def inbound(self) -> ManyInbound:
         """QoS 2 messages received and not released."""
         if self._inbound is None:
-            self._inbound = Inbound(self.version)
+            self._inbound = ManyInbound(self.version)
         return self._inbound
 
-    def _outgoing(self) -> tuple[Outbound, PacketIds]:
+    def _outgoing(self) -> tuple[Outbound, ManyPacketIds]:
         if self._outbound is None:
-            packet_ids = PacketIds()
+            packet_ids = ManyPacketIds()
             self._outbound = Outbound(self.version, packet_ids), packet_ids
         return self._outbound
 
