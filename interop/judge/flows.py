@@ -17,7 +17,7 @@ from interop.judge.rule import REACTION_SECONDS, V5, V31, V311, Breach, Rule, mu
 from interop.judge.view import BROKER, CLIENT, Case, Chain, Event, Talk
 from interop.tap.trace import Sender
 from reference_broker.wire.packets import Publish, PubRec, PubRel, Subscribe, Unsubscribe
-from reference_broker.wire.types import PacketType, QoS
+from reference_broker.wire.types import PacketType, QoS, Version
 
 PACKET_ID_IN_USE = Rule(
     "packet-id-in-use",
@@ -36,6 +36,12 @@ FIRST_HAS_NO_DUP = Rule(
         V311: must("MQTT-3.3.1-3", "MQTT-4.3.2-1", "MQTT-4.3.3-1"),
         V5: must("MQTT-3.3.1-3", "MQTT-4.3.2-2", "MQTT-4.3.3-2"),
     },
+)
+NEW_SESSION_IS_NEW = Rule(
+    "new-session-is-new",
+    "nothing that was unfinished in an earlier session is sent again in a new one",
+    client={V311: must("MQTT-3.1.2-6"), V5: must("MQTT-3.1.2-4", "MQTT-3.2.2-5")},
+    broker={V311: must("MQTT-3.1.2-6"), V5: must("MQTT-3.1.2-4")},
 )
 AGAIN_HAS_DUP = Rule(
     "redelivery-with-dup",
@@ -88,6 +94,7 @@ PUBREL_ORDER = Rule(
 RULES = (
     PACKET_ID_IN_USE,
     FIRST_HAS_NO_DUP,
+    NEW_SESSION_IS_NEW,
     AGAIN_HAS_DUP,
     NO_PUBLISH_AFTER_PUBREL,
     ONLY_ON_RECONNECT,
@@ -105,8 +112,11 @@ _RESEND_WINDOW = 10
 def inspect(case: Case) -> Iterator[Breach]:
     """Follow what each side publishes, session by session."""
     for side in (CLIENT, BROKER):
+        left_over: dict[str, list[Publish]] = {}  # by client identifier
         for chain in case.chains(side):
-            yield from _Publisher(chain).follow()
+            publisher = _Publisher(chain, left_over.setdefault(chain.client_id, []))
+            yield from publisher.follow()
+            left_over[chain.client_id] += publisher.unfinished()
 
 
 @dataclass
@@ -124,8 +134,9 @@ class _Flow:
 class _Publisher:
     """One side's outgoing messages over a session."""
 
-    def __init__(self, chain: Chain) -> None:
+    def __init__(self, chain: Chain, left_over: list[Publish]) -> None:
         self._chain = chain
+        self._left_over = left_over  # what earlier sessions did not finish
         self._side: Sender = chain.side
         self._flows: dict[int, _Flow] = {}
         self._requests: dict[int, Event] = {}  # SUBSCRIBE and UNSUBSCRIBE, which end with the connection
@@ -159,6 +170,10 @@ class _Publisher:
             yield from self._not_resent(talk)
             knows_all = knows_all and talk.tells_all(self._side)
 
+    def unfinished(self) -> list[Publish]:
+        """What is not acknowledged in the end."""
+        return [flow.publish for flow in self._flows.values()]
+
     # --- what the side sends ------------------------------------------------------------------------------------------
 
     def _sends(self, talk: Talk, event: Event, knows_all: bool) -> Iterator[Breach]:
@@ -185,6 +200,9 @@ class _Publisher:
             yield self._broken(
                 PACKET_ID_IN_USE, event, f"a new PUBLISH has identifier {packet_id}, which is not free yet"
             )
+        elif publish.dup and any(_is_same(publish, old) for old in self._left_over):
+            message = f"PUBLISH {packet_id} was unfinished in an earlier session and is sent again in a new one"
+            yield NEW_SESSION_IS_NEW.broken(self._side, event.entry, message, self._no_session_ids(talk))
         elif publish.dup and knows_all and packet_id not in self._uncertain:
             yield self._broken(
                 FIRST_HAS_NO_DUP, event, f"PUBLISH {packet_id} has DUP 1 and was never sent before in its session"
@@ -193,6 +211,13 @@ class _Publisher:
         self._flows[packet_id] = _Flow(publish, self._numbers, len(event.entry.data), talk)
         self._ever.add(packet_id)
         self._uncertain.discard(packet_id)
+
+    def _no_session_ids(self, talk: Talk) -> tuple[str, ...] | None:
+        """5.0 has one statement for a clean start and another for a client whose session the server lost."""
+        connect = talk.connect(self._side)
+        if talk.version is not Version.V5 or connect is None:
+            return None
+        return ("MQTT-3.1.2-4",) if connect[1].clean_start or self._side is BROKER else ("MQTT-3.2.2-5",)
 
     def _publishes_again(self, talk: Talk, event: Event, publish: Publish, flow: _Flow) -> Iterator[Breach]:
         what = f"PUBLISH {publish.packet_id}"

@@ -155,6 +155,56 @@ def what_was_sent_before_a_cut_nobody_knows(story: Story) -> None:
     one.broker(PubAck(1))
 
 
+@breaks("new-session-is-new", CLIENT, V311)
+@breaks("new-session-is-new", CLIENT, V5, cites=("MQTT-3.1.2-4",))
+def a_client_resends_into_a_clean_session(story: Story) -> TraceEntry:
+    one = story.actor()
+    one.connect()
+    one.client(q1(1), Fate.LOST)
+    one.cut()
+    one.connect()
+    entry = one.client(q1(1, dup=True))
+    one.broker(PubAck(1))
+    return entry
+
+
+@breaks("new-session-is-new", CLIENT, V5, cites=("MQTT-3.2.2-5",))
+def a_client_resends_though_its_session_was_lost(story: Story) -> TraceEntry:
+    one = story.actor()
+    one.connect()
+    one.client(q1(1), Fate.LOST)
+    one.cut()
+    one.connect_kept(present=False)
+    entry = one.client(q1(1, dup=True))
+    one.broker(PubAck(1))
+    return entry
+
+
+@breaks("new-session-is-new", BROKER, V311)
+@breaks("new-session-is-new", BROKER, V5, cites=("MQTT-3.1.2-4",))
+def a_server_resends_into_a_clean_session(story: Story) -> TraceEntry:
+    one = story.actor()
+    one.connect()
+    one.subscribe(to("t"))
+    one.broker(q1(1), Fate.LOST)
+    one.cut()
+    one.connect()
+    one.subscribe(to("t"))
+    entry = one.broker(q1(1, dup=True))
+    one.client(PubAck(1))
+    return entry
+
+
+@keeps("new-session-is-new", *ALL)
+def an_application_may_publish_the_same_again(story: Story) -> None:
+    one = story.actor()
+    one.connect()
+    one.client(q1(1), Fate.LOST)
+    one.cut()
+    one.connect()
+    one.publish(q1(1))
+
+
 @breaks("redelivery-with-dup", CLIENT)
 def a_client_sends_again_without_dup(story: Story) -> TraceEntry:
     one = story.actor()
@@ -714,7 +764,7 @@ def a_client_retains_where_it_cannot(story: Story) -> TraceEntry:
     return entry
 
 
-@breaks("subscriptions-available", CLIENT, cites=("MQTT5-U-40",))
+@breaks("subscriptions-available", CLIENT)
 def a_client_uses_a_wildcard_where_there_are_none(story: Story) -> TraceEntry:
     one = story.actor()
     one.connect(answer=Properties(wildcard_subscription_available=0))
@@ -723,7 +773,7 @@ def a_client_uses_a_wildcard_where_there_are_none(story: Story) -> TraceEntry:
     return entry
 
 
-@breaks("subscriptions-available", CLIENT, cites=("MQTT5-U-42",))
+@breaks("subscriptions-available", CLIENT)
 def a_client_shares_where_nothing_is_shared(story: Story) -> TraceEntry:
     one = story.actor()
     one.connect(answer=Properties(shared_subscription_available=0))
@@ -732,7 +782,7 @@ def a_client_shares_where_nothing_is_shared(story: Story) -> TraceEntry:
     return entry
 
 
-@breaks("subscriptions-available", CLIENT, cites=("MQTT5-U-41",))
+@breaks("subscriptions-available", CLIENT)
 def a_client_identifies_a_subscription_where_it_cannot(story: Story) -> TraceEntry:
     one = story.actor()
     one.connect(answer=Properties(subscription_identifier_available=0))
