@@ -26,7 +26,7 @@ from reports.record import Record
 CELLS_AT_WORK = 2
 """How many cells work at once in one worker; more would only make each of them look slow."""
 
-LONG_CELLS_UNDER_WAY = 20
+LONG_CELLS_UNDER_WAY = 12
 """How many cells that wait long are under way in one worker, each with its adapters."""
 
 DRIVERS_OF_A_KIND = 4 * (CELLS_AT_WORK + LONG_CELLS_UNDER_WAY)
