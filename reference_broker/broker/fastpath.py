@@ -15,8 +15,8 @@ What is skipped here, and why that is safe:
   on size, a full buffer, absence, a queue) gets messages made for it, and the slow path's treatment.
 - bookkeeping packet by packet: identifiers and quota are counted by the run, messages in flight are kept as bytes.
 
-What is never done here: retained messages, DUP, message expiry at QoS 1 and 2, inbound aliases, shared subscriptions,
-No Local, reason codes other than success, anything before CONNACK.
+What is left alone: packets of more than a mebibyte, retained messages, DUP, message expiry at QoS 1 and 2, inbound
+aliases, shared subscriptions, No Local, reason codes other than success, anything before CONNACK.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ _PUBLISH_QOS0, _PUBLISH_QOS1, _PUBLISH_QOS2 = 0x30, 0x32, 0x34  # no DUP, no RET
 _PUBACK, _PUBREC, _PUBREL, _PUBCOMP = 0x40, 0x50, 0x62, 0x70
 _QOS: Final = {_PUBLISH_QOS0: QoS.AT_MOST_ONCE, _PUBLISH_QOS1: QoS.AT_LEAST_ONCE, _PUBLISH_QOS2: QoS.EXACTLY_ONCE}
 
+
+_LARGE: Final = 1 << 20
+"""Packets above this size gain nothing here, and their copies in another version might not fit the protocol."""
 
 Run = tuple[int, int, int, int, Head]
 """Neighbouring packets that begin alike: start, size of one, count, where the payload begins in each, head."""
@@ -120,7 +123,7 @@ class _Walker:
         self._end = len(data)
         self._now = now
         self._is_v5 = link.version is Version.V5
-        self._size_limit = link.broker.config.maximum_packet_size or len(data)
+        self._size_limit = min(link.broker.config.maximum_packet_size or _LARGE, _LARGE)
         self._heads = link.broker.heads.of(link)
         self._runs: list[Run] = []
         self._targets: tuple[Target, ...] = ()

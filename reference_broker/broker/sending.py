@@ -18,6 +18,7 @@ from reference_broker.broker.sessions import Session
 from reference_broker.session.flow_control import DEFAULT_RECEIVE_MAXIMUM, SendQuota
 from reference_broker.session.topic_aliases import OutboundAliases
 from reference_broker.wire.encode import encode
+from reference_broker.wire.errors import LocalError
 from reference_broker.wire.packets import Packet, PingReq, PingResp, PubAck, PubComp, Publish, PubRec
 from reference_broker.wire.properties import NO_PROPERTIES, Properties
 from reference_broker.wire.types import PacketType, QoS, Version
@@ -110,7 +111,10 @@ class Sender:
         """Send a QoS 0 message now, or drop it when the client does not keep up."""
         if self._link.is_overfull():
             return
-        data = message.encoded_qos0(self.version, retain, subscription_ids, now)
+        try:
+            data = message.encoded_qos0(self.version, retain, subscription_ids, now)
+        except LocalError:  # this version cannot say it, or not in so few bytes
+            return
         if self.maximum_packet_size is not None and len(data) > self.maximum_packet_size:
             return  # [5.0 MQTT-3.1.2-25]
         if self._aliases is not None:
@@ -184,7 +188,11 @@ class Sender:
         self._put_in_flight(numbered)
 
     def _put_in_flight(self, publish: Publish) -> None:
-        data = encode(publish, self.version)
+        try:
+            data = encode(publish, self.version)
+        except LocalError:
+            self._discard(publish)
+            return
         if self.maximum_packet_size is not None and len(data) > self.maximum_packet_size:
             self._discard(publish)
             return
@@ -200,7 +208,10 @@ class Sender:
         return encode(self._aliases.apply(publish), self.version)
 
     def _discard(self, publish: Publish) -> None:
-        """A re-sent message too large for the client's new limit counts as delivered. [5.0 MQTT-3.1.2-25]"""
+        """A message that cannot be sent counts as delivered: it is too large, or not possible in this version.
+
+        [5.0 MQTT-3.1.2-25]
+        """
         if publish.packet_id is None:
             return
         session = self._the_session()
@@ -219,8 +230,9 @@ class Sender:
         return replace(publish, properties=properties)
 
     def _is_too_large(self, publish: Publish) -> bool:
-        limit = self.maximum_packet_size
-        return limit is not None and len(encode(replace(publish, packet_id=1), self.version)) > limit
+        if self.maximum_packet_size is None:
+            return False
+        return len(encode(replace(publish, packet_id=1), self.version)) > self.maximum_packet_size
 
     def _may_send(self) -> bool:
         return self.quota.available > 0 and not self._link.is_overfull()

@@ -6,6 +6,7 @@ import pytest
 from broker_harness import V5, V311, Client, World, kept
 
 from reference_broker.wire.encode import encode
+from reference_broker.wire.errors import LocalError
 from reference_broker.wire.packets import (
     Disconnect,
     PingReq,
@@ -508,3 +509,26 @@ def test_properties_are_the_publishers_own():
         world.client("p", V5).publish("t", b"x", qos, **sent)
         (message,) = client.messages()
         assert message.properties == Properties(**sent)
+
+
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_a_message_the_receivers_version_cannot_carry_counts_as_delivered(qos, monkeypatch):
+    """A 3.1.1 packet of the largest size has no room for the properties of 5.0."""
+
+    def refuse(packet, version):
+        if isinstance(packet, Publish) and packet.payload == b"huge" and version is V5:
+            raise LocalError("268435456 does not fit")
+        return encode(packet, version)
+
+    monkeypatch.setattr("reference_broker.broker.sending.encode", refuse)
+    monkeypatch.setattr("reference_broker.broker.message.encode", refuse)
+    world = World(maximum_inflight=1)
+    new, old, publisher = world.client("n", V5), world.client("o", V311), world.client("p", V311)
+    for client in (new, old):
+        client.subscribe("t", qos=2)
+        client.automatic = True
+    for payload in (b"huge", b"small"):
+        publisher.publish("t", payload, qos)
+    assert [m.payload for m in new.inbox if isinstance(m, Publish)] == [b"small"]
+    assert [m.payload for m in old.inbox if isinstance(m, Publish)] == [b"huge", b"small"]
+    assert len(world.broker.sessions.get("n").outbound) == 0
