@@ -14,6 +14,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -23,7 +24,13 @@ OK, FELL_SHORT, HARNESS_FELL_SHORT, NOTHING_RAN = range(4)
 _REFERENCE_COMMANDS = ("broker", "pub", "sub")
 """Subcommands with options of their own: `-h` is a host there, as users of mosquitto_pub expect."""
 
-_SCHEMAS = ("scenario", "contract", "results")
+_SCHEMAS = {
+    "scenario": ("interop.scenario.schema", "scenario_schema"),
+    "contract": ("interop.drivers.schema", "schema_text"),
+    "results": ("reports.schema", "results_schema"),
+}
+"""The published JSON Schemas: each with the module and the function that gives its text."""
+
 _LISTS = ("scenarios", "clients", "brokers", "features")
 
 
@@ -190,25 +197,9 @@ def _lint(options: argparse.Namespace) -> int:
 
 
 def _schema(options: argparse.Namespace) -> int:
-    sys.stdout.write(schema_text(options.name))
+    module, function = _SCHEMAS[options.name]
+    sys.stdout.write(getattr(import_module(module), function)())
     return OK
-
-
-def schema_text(name: str) -> str:
-    """The text of a published JSON Schema: `scenario`, `contract` or `results`."""
-    if name == "scenario":
-        from interop.scenario.schema import scenario_schema  # noqa: PLC0415
-
-        return scenario_schema()
-    if name == "results":
-        from reports.schema import results_schema  # noqa: PLC0415
-
-        return results_schema()
-    import json  # noqa: PLC0415
-
-    from interop.drivers.contract import json_schema  # noqa: PLC0415
-
-    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -259,10 +250,9 @@ _LISTINGS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
 
 
 def _report(options: argparse.Namespace) -> int:
-    from reports.write import write_all  # noqa: PLC0415
-
     from reports.record import BadResults, read_records  # noqa: PLC0415
     from reports.summary import RunInfo  # noqa: PLC0415
+    from reports.write import write_all  # noqa: PLC0415
 
     try:
         records = {record.cell_id: record for path in options.results for record in read_records(path)}

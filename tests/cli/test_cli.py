@@ -117,11 +117,18 @@ def test_lint_of_a_folder_without_scenarios_is_no_success(tmp_path: Path, capsys
 
 
 @pytest.mark.parametrize(
-    ("name", "key"), [("scenario", "properties"), ("contract", "commands"), ("results", "properties")]
+    ("name", "file"),
+    [
+        ("scenario", "interop/scenario/scenario.schema.json"),
+        ("contract", "interop/drivers/contract.schema.json"),
+        ("results", "reports/results.schema.json"),
+    ],
 )
-def test_schemas_are_printed_as_json(name: str, key: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_schemas_are_printed_as_they_are_published(name: str, file: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema", name]) == 0
-    assert key in json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr().out
+    assert json.loads(printed)
+    assert printed == (REPOSITORY / file).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
