@@ -44,6 +44,7 @@ refuse_connect = 0x88
 server_reference = "other:1883"
 allow_anonymous = true
 connect_timeout_seconds = 3
+store_interval_seconds = 4.0
 maximum_connections = 5
 maximum_inflight = 6
 queue_maximum_messages = 7
