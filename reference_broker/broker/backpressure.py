@@ -5,7 +5,8 @@ Does not belong here: what is dropped meanwhile (`sending`), reading and writing
 
 A subscriber whose output piles up stops the publishers that feed it from being read, so that nothing is lost while it
 is merely slower. After `backpressure_seconds` it is left behind: its publishers go on, and what does not fit is dropped
-or queued within the bounds, until it has read everything.
+or queued within the bounds, until it has read everything. Answers are never dropped: who asks for more and more of them
+without reading any is not read itself, however long that takes.
 """
 
 from __future__ import annotations
@@ -20,11 +21,15 @@ if TYPE_CHECKING:
 _TOLERATED_BYTES = 512 * 1024
 """Output a paused link may hold before publishers wait for it."""
 
+_ANSWERS_FACTOR = 2
+"""How far above the bound for messages answers may bring a link before it is not read any more."""
+
 
 class _Congestion:
-    __slots__ = ("publishers", "timer")
+    __slots__ = ("is_its_own_doing", "publishers", "timer")
 
     def __init__(self) -> None:
+        self.is_its_own_doing = False
         self.publishers: set[Link] = set()
         self.timer: Timer | None = None
 
@@ -46,8 +51,8 @@ class Backpressure:
             deadline = self._broker.now + self._broker.config.backpressure_seconds
             congestion.timer = self._broker.timers.at(deadline, lambda _now: self._leave_behind(link))
         publisher = self._broker.active_link
-        if publisher is link:
-            # It asks for more than it reads: it waits until it has read, however long that takes.
+        if publisher is link and link.held_bytes > _ANSWERS_FACTOR * self._broker.config.outgoing_maximum_bytes:
+            congestion.is_its_own_doing = True  # messages to itself would have been dropped before
             link.reading_paused = True
         elif publisher is not None and congestion.timer is not None:
             congestion.publishers.add(publisher)
@@ -77,7 +82,8 @@ class Backpressure:
             self._reconsider(publisher)
 
     def _reconsider(self, link: Link) -> None:
-        if link.reading_paused and not self.is_waiting(link):
+        own = self._congested.get(link)
+        if link.reading_paused and not self.is_waiting(link) and not (own is not None and own.is_its_own_doing):
             link.reading_paused = False
             if link.keep_alive is not None:
                 link.keep_alive.packet_received(self._broker.now)  # the silence was ours

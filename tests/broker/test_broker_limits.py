@@ -467,11 +467,28 @@ def test_a_client_that_asks_without_reading_is_not_read():
     world = World(outgoing_maximum_bytes=1000)
     client = world.client("c", V311, keep_alive=10)
     client.link.pause_writing()
-    for _ in range(600):
+    for _ in range(1100):
         client.send(PingReq())
     assert client.link.reading_paused
     world.advance(16)  # its silence is its own
     assert client.link.is_closed()
+
+
+def test_a_client_that_floods_itself_without_reading_is_left_behind_too():
+    """It would wait for the broker to read while the broker waits for it."""
+    world = World(outgoing_maximum_bytes=10_000, backpressure_seconds=1)
+    client = world.client("c", V311)
+    client.subscribe("t")
+    client.link.pause_writing()
+    for _ in range(20):
+        client.publish("t", b"x" * 1000)
+    assert client.link.reading_paused
+    world.advance(1.1)
+    assert not client.link.reading_paused
+    for _ in range(20):
+        client.publish("t", b"x" * 1000)
+    assert not client.link.reading_paused
+    assert client.link.held_bytes < 12_000
 
 
 def test_a_publisher_goes_on_when_the_stalled_subscriber_is_closed():
