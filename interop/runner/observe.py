@@ -31,7 +31,7 @@ from interop.scenario import steps
 from interop.scenario.values import Pattern
 from interop.tap.trace import Fate, Kind, Sender, TraceEntry
 from reference_broker.wire.packets import ConnAck, Disconnect, Publish
-from reference_broker.wire.types import Version
+from reference_broker.wire.types import ReasonCode, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +202,10 @@ async def completed(stage: Stage, step: steps.Completed) -> Observed:
     return Observed(step.after, step.within, stage.pace.now() - moment)
 
 
+# A PUBCOMP with it only says that the receiver had finished already, which is no error in recovery. [5.0 3.7.2.1]
+_NO_ERROR_IN_RECOVERY = {ReasonCode.PACKET_IDENTIFIER_NOT_FOUND}
+
+
 async def _complete(stage: Stage, player: Player, step: steps.Completed, delivery: Delivery, moment: float) -> None:
     delivery.claimed = True
     done = await _seen_in_window(
@@ -214,7 +218,7 @@ async def _complete(stage: Stage, player: Player, step: steps.Completed, deliver
             "it was not",
         )
     answer = delivery.answer.result()
-    if isinstance(answer, ErrorEvent) and answer.error != "cut-off":
+    if isinstance(answer, ErrorEvent) and answer.error != "cut-off" and answer.reason not in _NO_ERROR_IN_RECOVERY:
         raise StepFailed(f"{shown_payload(delivery.payload)} to be delivered", f"{answer.error}: {answer.detail}")
     seen = publish_answer(stage, player.name, delivery, 0)
     if step.reason is not None and seen is not None and not reason_fits(step.reason, seen[1]):
