@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from interop.tap.trace import Fate, Kind, Sender, TraceEntry
-from reference_broker.wire.packets import ConnAck, Connect, Disconnect, Packet
+from reference_broker.wire.packets import Auth, ConnAck, Connect, Disconnect, Packet
 from reference_broker.wire.types import Version
 
 CLIENT, BROKER = Sender.CLIENT, Sender.BROKER
@@ -135,7 +135,8 @@ class Talk:
         """Whether the client sent packets before it could know the CONNACK: then it did not know its limits."""
         connack = self.connack(CLIENT)
         return connack is None or any(
-            entry.index < connack[0].index and not isinstance(entry.packet, Connect) for entry in self.sent(CLIENT)
+            entry.index < connack[0].index and not isinstance(entry.packet, Connect | Auth)
+            for entry in self.sent(CLIENT)
         )
 
     # --- how it ended -------------------------------------------------------------------------------------------------

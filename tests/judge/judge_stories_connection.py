@@ -69,6 +69,14 @@ def a_client_that_dies_in_the_middle_of_a_packet_broke_no_rule(story: Story) -> 
     one.close(CLIENT, note="RST")
 
 
+@keeps("well-formed", V31)
+def an_empty_suback_answers_an_empty_subscribe(story: Story) -> None:
+    one = story.actor()
+    one.connect()
+    one.inject(BROKER, b"\x82\x02\x00\x01")
+    one.broker(b"\x90\x02\x00\x01")
+
+
 @breaks("direction", BROKER, V31, V311, cites=())
 def a_server_disconnects_in_3(story: Story) -> TraceEntry:
     one = story.actor()
