@@ -45,4 +45,4 @@ class Names:
 
     def client_id(self, name: str) -> str:
         """The client id on the wire; an empty one stays empty, for the broker to assign."""
-        return f"{self.token}-{name}"[:MAXIMUM_CLIENT_ID_LENGTH] if name else ""
+        return f"{self.token}{name}"[:MAXIMUM_CLIENT_ID_LENGTH] if name else ""

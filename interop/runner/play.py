@@ -32,6 +32,7 @@ from interop.runner.player import Player
 from interop.runner.stage import GRACE_SECONDS, Stage
 from interop.runner.tracing import trace_records
 from interop.runner.verdict import REFERENCE_CLIENT, Outcome, judge_finding, step_finding, weigh
+from interop.scenario.features import missing
 from interop.scenario.steps import AnyStep, Observation
 from interop.tap.link import Link
 from interop.tap.trace import Trace
@@ -156,8 +157,8 @@ def _check_can(
         raise Unsupported(f"{who} does not speak MQTT {cell.mqtt}")
     if cell.transport not in transports:
         raise Unsupported(f"{who} has no {cell.transport}")
-    if missing := [need for need in cell.loaded.scenario.needs if need in unsupported]:
-        raise Unsupported(f"{who} has no {', '.join(missing)}")
+    if lacking := missing(cell.loaded.scenario.needs, unsupported, cell.mqtt):
+        raise Unsupported(f"{who} has no {', '.join(lacking)}")
 
 
 # --- steps ------------------------------------------------------------------------------------------------------------
