@@ -22,7 +22,7 @@ aliases, shared subscriptions, No Local, reason codes other than success, anythi
 from __future__ import annotations
 
 from collections.abc import Callable
-from struct import unpack
+from struct import pack, unpack
 from typing import TYPE_CHECKING, Final
 
 from reference_broker.broker.flight import Flight
@@ -301,20 +301,17 @@ class _Walker:
         count = min(count, sender.quota.available)
         if not count:
             return 0
-        data = self._data
-        beginning = bytes((_PUBLISH_QOS0 | qos << 1,)) + data[start + 1 : start + id_at]
         packet_ids = session.packet_ids.allocate_many(count)
-        rest = id_at + 2
-        packets = [
-            beginning + packet_id.to_bytes(2, "big") + data[at + rest : at + size]
-            for packet_id, at in zip(packet_ids, range(start, start + count * size, size), strict=True)
-        ]
-        flight = session.flight
-        if flight is None:
-            flight = session.flight = Flight()
-        flight.publishes.update(zip(packet_ids, packets, strict=True))
+        numbers = pack(f">{count}H", *packet_ids)
+        packets = bytearray(self._data[start : start + size * count])
+        packets[id_at::size], packets[id_at + 1 :: size] = numbers[::2], numbers[1::2]
+        packets[::size] = bytes((_PUBLISH_QOS0 | qos << 1,)) * count
+        sent = bytes(packets)
+        if session.flight is None:
+            session.flight = Flight()
+        session.flight.add(sent, size, packet_ids, qos)
         sender.quota.available -= count
-        link.write(b"".join(packets))
+        link.write(sent)
         return count
 
     # --- acknowledgements --------------------------------------------------------------------------------------------
@@ -331,16 +328,7 @@ class _Walker:
 
     def pubacks(self, _packets: bytes, packet_ids: tuple[int, ...]) -> int:
         flight = self._link.parts()[0].flight
-        if flight is None:
-            return 0
-        publishes = flight.publishes
-        taken = 0
-        for packet_id in packet_ids:
-            packet = publishes.get(packet_id)
-            if packet is None or packet[0] != _PUBLISH_QOS1:
-                break
-            del publishes[packet_id]
-            taken += 1
+        taken = flight.settle_publishes(packet_ids, QoS.AT_LEAST_ONCE) if flight is not None else 0
         self._settle(packet_ids[:taken])
         return taken
 
@@ -348,29 +336,14 @@ class _Walker:
         flight = self._link.parts()[0].flight
         if flight is None:
             return 0
-        publishes, releases = flight.publishes, flight.releases
-        taken = 0
-        for packet_id in packet_ids:
-            packet = publishes.get(packet_id)
-            if packet is None or packet[0] != _PUBLISH_QOS2:
-                break
-            del publishes[packet_id]
-            releases[packet_id] = None
-            taken += 1
+        taken = flight.settle_publishes(packet_ids, QoS.EXACTLY_ONCE)
+        flight.releases.update(dict.fromkeys(packet_ids[:taken]))
         self._answer(packets, taken, _PUBREL)
         return taken
 
     def pubcomps(self, _packets: bytes, packet_ids: tuple[int, ...]) -> int:
         flight = self._link.parts()[0].flight
-        if flight is None:
-            return 0
-        releases = flight.releases
-        taken = 0
-        for packet_id in packet_ids:
-            if packet_id not in releases:
-                break
-            del releases[packet_id]
-            taken += 1
+        taken = flight.settle_releases(packet_ids) if flight is not None else 0
         self._settle(packet_ids[:taken])
         return taken
 

@@ -17,9 +17,13 @@ from reference_broker.session.delivery import Inbound
 from reference_broker.session.packet_ids import HIGHEST_PACKET_ID, PacketIds
 from reference_broker.wire.decode import decode
 from reference_broker.wire.packets import Publish, PubRel
+from reference_broker.wire.types import QoS
 
 if TYPE_CHECKING:
     from reference_broker.broker.sessions import Session
+
+_LARGEST_RUN = 16_384
+"""Bytes kept as one piece: what one message that is never acknowledged can hold in memory."""
 
 
 class ManyPacketIds(PacketIds):
@@ -69,17 +73,61 @@ class ManyInbound(Inbound):
         return len(packet_ids)
 
 
+class SentRun:
+    """Neighbouring packets as they left: `size` bytes each, numbered `packet_ids` in order."""
+
+    __slots__ = ("data", "packet_ids", "qos", "size")
+
+    def __init__(self, data: bytes, size: int, packet_ids: Sequence[int], qos: QoS) -> None:
+        self.data = data
+        self.size = size
+        self.packet_ids = packet_ids
+        self.qos = qos
+
+    def packet(self, packet_id: int) -> bytes:
+        """The bytes of one packet."""
+        at = self.packet_ids.index(packet_id) * self.size
+        return self.data[at : at + self.size]
+
+
 class Flight:
     """Messages by packet identifier: `publishes` wait for PUBACK or PUBREC, `releases` for PUBCOMP."""
 
     __slots__ = ("publishes", "releases")
 
     def __init__(self) -> None:
-        self.publishes: dict[int, bytes] = {}
+        self.publishes: dict[int, SentRun] = {}
         self.releases: dict[int, None] = {}
 
     def __len__(self) -> int:
         return len(self.publishes) + len(self.releases)
+
+    def add(self, data: bytes, size: int, packet_ids: Sequence[int], qos: QoS) -> None:
+        """Keep packets of `size` bytes that have left."""
+        most = max(1, _LARGEST_RUN // size)
+        for first in range(0, len(packet_ids), most):
+            ids = packet_ids[first : first + most]
+            run = SentRun(data[first * size : (first + len(ids)) * size], size, ids, qos)
+            self.publishes.update(dict.fromkeys(ids, run))
+
+    def settle_publishes(self, packet_ids: Sequence[int], qos: QoS) -> int:
+        """Forget messages of this QoS, up to the first that is not here; how many."""
+        publishes = self.publishes
+        for taken, packet_id in enumerate(packet_ids):
+            run = publishes.get(packet_id)
+            if run is None or run.qos is not qos:
+                return taken
+            del publishes[packet_id]
+        return len(packet_ids)
+
+    def settle_releases(self, packet_ids: Sequence[int]) -> int:
+        """Forget released messages, up to the first that is not here; how many."""
+        releases = self.releases
+        for taken, packet_id in enumerate(packet_ids):
+            if packet_id not in releases:
+                return taken
+            del releases[packet_id]
+        return len(packet_ids)
 
 
 def unpack(session: Session, now: float) -> None:
@@ -91,8 +139,8 @@ def unpack(session: Session, now: float) -> None:
     for packet_id in flight.releases:
         session.packet_ids.release(packet_id)  # `restore` takes it again
         session.outbound.restore(PubRel(packet_id))
-    for packet_id, data in flight.publishes.items():
-        publish = decode(data, session.version)
+    for packet_id, run in flight.publishes.items():
+        publish = decode(run.packet(packet_id), session.version)
         assert isinstance(publish, Publish)
         session.packet_ids.release(packet_id)
         session.outbound.restore(publish)
