@@ -109,5 +109,5 @@ def plan(scenarios: Iterable[LoadedScenario], selection: Selection) -> Sequence[
         for transport in loaded.scenario.transports
         if not selection.transports or transport in selection.transports
         for broker in selection.brokers
-        for client in selection.clients
+        for client in (selection.clients[:1] if loaded.scenario.any_client else selection.clients)
     ]

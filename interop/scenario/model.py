@@ -61,6 +61,10 @@ class Scenario(Strict):
     judges: Literal["client", "broker", "both"] = Field(
         "both", description="whose behaviour the steps put to the test; a failed step is blamed on it"
     )
+    any_client: bool = Field(
+        default=False,
+        description="the client only opens the connection, whichever it is: only the first one asked for plays it",
+    )
     versions: dict[MqttLabel, VersionClause] = Field(min_length=1)
     needs: tuple[str, ...] = Field(
         (), description="features client and broker must have; see interop/scenario/features.py"
