@@ -52,6 +52,9 @@ _ENDED_BY = {Cause.BY_SERVER: "broker", Cause.LOST: "network"}
 class BuiltinAdapter(Adapter):
     """One built-in client: a session, and a link for each connection."""
 
+    core: type[ClientCore] = ClientCore
+    """A subclass may speak MQTT in another way, even a wrong one."""
+
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._session = Session()
@@ -86,7 +89,7 @@ class BuiltinAdapter(Adapter):
         ca_file = Path(command.ca_file) if command.ca_file else None
         address = Address(command.host, command.port, Transport(command.transport), command.path, ca_file)
         stream = await dial(address)
-        self._link = link = ClientLink(ClientCore(_options(command), self._session), stream, self._take)
+        self._link = link = ClientLink(self.core(_options(command), self._session), stream, self._take)
         self._end_wanted = False
         answer = self.pending.expect("connect")
         self._task = asyncio.create_task(link.run())

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from importlib.metadata import version
 from typing import Any
 
+import gmqtt
 from gmqtt import Client, Message, Subscription
 from gmqtt.mqtt.constants import MQTTv50, MQTTv311
 from gmqtt.mqtt.handler import MQTTConnectError
@@ -88,7 +88,7 @@ class GmqttAdapter(Adapter):
         """gmqtt replaces an empty client id by one it makes up, and has no AUTH."""
         return contract.HelloEvent(
             client="gmqtt",
-            version=version("gmqtt"),
+            version=gmqtt.__version__,
             mqtt=("3.1.1", "5.0"),
             transports=("tcp", "tls"),
             unsupported=("auth", "empty-client-id", "reason-codes"),

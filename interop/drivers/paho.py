@@ -10,9 +10,9 @@ state anyway.
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Any
 
+import paho.mqtt
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -33,6 +33,9 @@ _VERSIONS = {
 
 _RETURN_CODES = {132: 1, 133: 2, 136: 3, 134: 4, 135: 5}
 """Paho shows a 3.x CONNACK return code as the 5.0 reason code of the same meaning; this is the way back."""
+
+_ALREADY_COMPLETE = 0x92
+"""In PUBCOMP: the broker has forgotten the message because it has it; no error when a flow is resumed. [5.0 3.7.2.1]"""
 
 _PAHO_NAMES = {
     name: "".join(part.capitalize() for part in name.split("_")).replace("Qos", "QoS")
@@ -56,7 +59,7 @@ class PahoAdapter(Adapter):
         """Paho has no AUTH packet, and does not keep an inbound alias's topic for the application."""
         return contract.HelloEvent(
             client="paho",
-            version=version("paho-mqtt"),
+            version=paho.mqtt.__version__,
             mqtt=("3.1", "3.1.1", "5.0"),
             transports=("tcp", "tls", "ws", "wss"),
             unsupported=("auth", "topic-alias-inbound"),
@@ -126,7 +129,7 @@ class PahoAdapter(Adapter):
             _check(info.rc)  # at QoS 1 and 2 Paho keeps the message until there is a connection
         key = ("publish", info.mid)
         reason, properties = await self.pending.expect(key, outlives_connection=command.qos > 0)
-        if reason.is_failure:
+        if reason.is_failure and reason.value != _ALREADY_COMPLETE:
             raise Unsuccessful("refused", str(reason), reason=reason.value, properties=self._values(properties))
         return contract.Published(reason=reason.value, properties=self._values(properties))
 
