@@ -102,9 +102,11 @@ async def _next_message(
 
 
 def _expected_message(step: steps.Receive, wanted: list[bytes | None], count: int) -> str:
-    payload = wanted[min(count, len(wanted) - 1)]
+    """What was missed; `wanted` is what has not come yet, `count` how many came."""
+    payload = wanted[0]
     what = "a message" if payload is None else shown_payload(payload)
-    return f"{step.actor} to get {what} on {step.topic!r} within {step.within:g} s ({count} of {len(wanted)} so far)"
+    so_far = f"{count} of {count + len(wanted)} so far"
+    return f"{step.actor} to get {what} on {step.topic!r} within {step.within:g} s ({so_far})"
 
 
 def _instead(stage: Stage, player: Player) -> str:

@@ -47,6 +47,17 @@ def test_a_broken_must_fails_and_names_step_expectation_and_statement(tmp_path: 
     assert record.trace[record.findings[0].trace_index or 0].packet == "PUBLISH"
 
 
+def test_a_message_that_does_not_come_is_named_with_how_many_did(tmp_path: Path) -> None:
+    text = """\
+        actors: {sub: {}}
+        steps:
+          - {do: subscribe, as: sub, topic: t}
+          - {do: publish, as: sub, topic: t, payloads: [a, b]}
+          - {do: receive, as: sub, topic: t, payloads: [a, b, c], within: 0.2}
+        """
+    assert "to get 'c' on 't' within 0.2 s (2 of 3 so far)" in played(scenario(tmp_path, text)).reason
+
+
 def test_a_broken_should_warns(tmp_path: Path) -> None:
     assert played(scenario(tmp_path, PUBLISH_AND_RECEIVE % "goodbye"), "3.1").verdict is Verdict.WARN
 
