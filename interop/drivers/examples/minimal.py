@@ -60,8 +60,7 @@ class _Client:
         return self.send(0x32 | command["retain"], topic + self.new_packet_id(4, command) + payload)
 
     def disconnect(self, _: Fields) -> Fields:
-        self.send(0xE0, b"")
-        self.close()
+        self.close(farewell=b"\xe0\0")
         return {"event": "disconnected", "by": "client"}
 
     def drop(self, _: Fields) -> Fields:
@@ -118,10 +117,11 @@ class _Client:
             reasons = {"reasons": list(body[2:])} if kind == 9 else {}
             _emit({"id": self.waiting.pop((kind, body[:2])), "event": ANSWERS[kind], **reasons})
 
-    def close(self) -> None:
-        connection, self.socket = self.socket, None
+    def close(self, farewell: bytes = b"") -> None:
+        connection, self.socket = self.socket, None  # first, or the reader would report the end as news
         if connection is not None:
             with contextlib.suppress(OSError):
+                connection.sendall(farewell)
                 connection.shutdown(socket.SHUT_RDWR)
             connection.close()
         while self.waiting:
