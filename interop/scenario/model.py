@@ -63,7 +63,7 @@ class Scenario(Strict):
     )
     any_client: bool = Field(
         default=False,
-        description="the client only opens the connection, whichever it is: only the first one asked for plays it",
+        description="no client is put to the test, any will do: only the first one asked for plays it",
     )
     versions: dict[MqttLabel, VersionClause] = Field(min_length=1)
     needs: tuple[str, ...] = Field(
