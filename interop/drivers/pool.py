@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from interop.drivers.driver import Driver, DriverFault
-from interop.drivers.registry import start_driver
+from interop.drivers.registry import DriverStarter
 
 DEFAULT_LIMIT = 16
 """Drivers of one name that exist at a time; a cell needs one."""
@@ -26,9 +26,11 @@ class _Shelf:
 class DriverPool:
     """Lends drivers by name; they start when first wanted, and are introduced and probed then."""
 
-    def __init__(self, *, limit: int = DEFAULT_LIMIT, start: Callable[[str], Awaitable[Driver]] = start_driver) -> None:
+    def __init__(self, *, limit: int = DEFAULT_LIMIT, start: Callable[[str], Awaitable[Driver]] | None = None) -> None:
+        """`start` replaces the drivers of the registry."""
         self._limit = limit
-        self._start = start
+        self._starter = DriverStarter()
+        self._start = start or self._starter.start
         self._shelves: dict[str, _Shelf] = {}
         self._lent: dict[Driver, _Shelf] = {}
 
@@ -70,6 +72,7 @@ class DriverPool:
         self._lent.clear()
         self._shelves.clear()
         await asyncio.gather(*(driver.close() for driver in drivers))
+        await self._starter.close()
 
     @staticmethod
     def _take_idle(shelf: _Shelf) -> Driver | None:

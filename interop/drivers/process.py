@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
-import subprocess
 from collections.abc import Mapping, Sequence
 from typing import IO
 
 from pydantic import ValidationError
 
+from interop.drivers.child import Child, start_program
 from interop.drivers.contract import EVENT, Command, Exit
 from interop.drivers.driver import Driver, DriverCrashed, DriverFault, DriverRubbish
 
@@ -31,41 +30,45 @@ _EXCERPT_CHARACTERS = 200
 class ProcessDriver(Driver):
     """A driver that owns a child process and its process group."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, child: Child) -> None:
         super().__init__(name)
-        self._process: subprocess.Popen[bytes]
+        self._child = child
         self._input: asyncio.WriteTransport
         self._pipes: list[asyncio.BaseTransport] = []
         self._log = bytearray()
         self._readers: list[asyncio.Task[None]] = []
-        self._killed = False
+        self._is_closed = False
 
     @classmethod
     async def start(cls, name: str, command: Sequence[str], env: Mapping[str, str] | None = None) -> ProcessDriver:
         """Start `command` and introduce ourselves; raises DriverFault with the process's log."""
-        driver = cls(name)
-        await driver.open(command, env)
+        return await cls.adopt(name, start_program(command, env))
+
+    @classmethod
+    async def adopt(cls, name: str, child: Child) -> ProcessDriver:
+        """Introduce ourselves to a child; raises DriverFault with its log."""
+        driver = cls(name, child)
+        try:
+            await driver.introduce()
+        except BaseException:
+            await driver.close()
+            raise
         return driver
 
-    async def open(self, command: Sequence[str], env: Mapping[str, str] | None) -> None:
-        """Start the process; `start` is the usual way in. Raises DriverFault."""
-        self._process = self._spawn(command, env)
-        try:
-            await self._connect_pipes()
-            await self._introduce()
-        except BaseException:
-            await self.close()
-            raise
+    async def introduce(self) -> None:
+        """Connect the pipes, ask who is there, probe; raises DriverFault."""
+        await self._connect_pipes()
+        await self._introduce()
 
     @property
     def pid(self) -> int:
         """The process's id."""
-        return self._process.pid
+        return self._child.pid
 
     @property
     def exit_status(self) -> int | None:
-        """How it ended, as `subprocess` has it; None while it runs."""
-        return self._process.poll()
+        """How it ended, the exit status or minus the signal; None while it runs."""
+        return self._child.status
 
     @property
     def log(self) -> str:
@@ -79,14 +82,15 @@ class ProcessDriver(Driver):
 
     async def close(self) -> None:
         """Ask the process to leave; kill its group when it does not, or is of no use anyway."""
-        if self.fault is None and self._hello is not None and not self._killed:
+        if self.fault is None and self._hello is not None and not self._is_closed:
+            self._is_closed = True
             with contextlib.suppress(DriverFault):
                 await self._exchange(Exit(id=self.next_id()), GOODBYE_SECONDS)
                 self._input.close()
-                await self._wait(GOODBYE_SECONDS)
-        self._kill()
+                await self._child.wait(GOODBYE_SECONDS)
+        self._child.kill()
         self._fail(DriverCrashed(f"{self.name} was closed"))
-        await self._wait(GOODBYE_SECONDS)
+        await self._child.wait(GOODBYE_SECONDS)
         for reader in self._readers:
             reader.cancel()
         await asyncio.gather(*self._readers, return_exceptions=True)
@@ -95,29 +99,15 @@ class ProcessDriver(Driver):
 
     # --- pipes ------------------------------------------------------------------------------------------------------
 
-    def _spawn(self, command: Sequence[str], env: Mapping[str, str] | None) -> subprocess.Popen[bytes]:
-        try:
-            return subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=env,
-                start_new_session=True,  # a process group of its own, so that nothing it starts outlives it
-            )
-        except OSError as error:
-            raise DriverCrashed(f"cannot start {self.name}: {command[0]}: {error.strerror}") from None
-
     async def _connect_pipes(self) -> None:
         loop = asyncio.get_running_loop()
-        assert self._process.stdin is not None
-        self._input, _ = await loop.connect_write_pipe(asyncio.Protocol, self._process.stdin)
+        self._input, _ = await loop.connect_write_pipe(asyncio.Protocol, self._child.stdin)
         self._pipes.append(self._input)
-        log = await self._reader(self._process.stderr)
-        events = await self._reader(self._process.stdout)
+        log = await self._reader(self._child.stderr)
+        events = await self._reader(self._child.stdout)
         self._readers = [asyncio.create_task(self._read_log(log)), asyncio.create_task(self._read_events(events))]
 
-    async def _reader(self, pipe: IO[bytes] | None) -> asyncio.StreamReader:
+    async def _reader(self, pipe: IO[bytes]) -> asyncio.StreamReader:
         reader = asyncio.StreamReader(limit=LINE_LIMIT_BYTES)
         protocol = asyncio.StreamReaderProtocol(reader)
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, pipe)
@@ -145,18 +135,18 @@ class ProcessDriver(Driver):
                 self._fail(DriverRubbish(f"{self.name} wrote no event of the contract: {why}", self.log))
                 break
             self._take(event)
-        self._kill()
+        self._child.kill()
 
     async def _crash(self) -> DriverCrashed:
         await asyncio.wait([self._readers[0]], timeout=_LAST_WORDS_SECONDS)
-        return self._crashed(await self._wait(_LAST_WORDS_SECONDS))
+        return self._crashed(await self._child.wait(_LAST_WORDS_SECONDS))
 
     def _overdue(self, verb: str, timeout_seconds: float) -> DriverFault:
         """An adapter that ended may be noticed late, when something it started keeps its standard output open."""
-        status = self._process.poll()
+        status = self._child.status
         if status is None:
             return super()._overdue(verb, timeout_seconds)
-        self._kill()
+        self._child.kill()
         return self._fail(self._crashed(status))
 
     def _crashed(self, status: int | None) -> DriverCrashed:
@@ -172,22 +162,6 @@ class ProcessDriver(Driver):
         while chunk := await log.read(LOG_LIMIT_BYTES):
             self._log += chunk
             del self._log[:-LOG_LIMIT_BYTES]
-
-    # --- the process ------------------------------------------------------------------------------------------------
-
-    async def _wait(self, timeout_seconds: float) -> int | None:
-        """Its exit status, or None when it is still there after that time."""
-        try:
-            return await asyncio.to_thread(self._process.wait, timeout_seconds)
-        except subprocess.TimeoutExpired:
-            return None
-
-    def _kill(self) -> None:
-        """End the process and all of its group, which may outlive it; once, because later its id may be another's."""
-        if not self._killed:
-            self._killed = True
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
 
 
 def _excerpt(line: bytes, problem: ValidationError) -> str:

@@ -6,16 +6,18 @@ Does not belong here: reuse (`pool`), the drivers themselves.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shlex
 import sys
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import Enum, auto
 from importlib import import_module
 from pathlib import Path
 
 from interop.drivers.driver import Driver
 from interop.drivers.in_process import InProcessDriver
+from interop.drivers.nursery import CAN_FORK, Nursery
 from interop.drivers.process import ProcessDriver
 
 COMMAND_PREFIX = "command:"
@@ -28,43 +30,36 @@ class UnknownDriver(ValueError):
     """No client goes by that name; the text lists those that do."""
 
 
+class How(Enum):
+    """How an adapter of ours is run."""
+
+    IN_PROCESS = auto()
+    """In the harness's process and event loop: for what keeps no state per process and cannot hang."""
+    FORKED = auto()
+    """As a process of its own, forked from one that has loaded its module."""
+    PROGRAM = auto()
+    """As a process of its own, started like any stranger's."""
+
+
 @dataclass(frozen=True, slots=True)
 class DriverEntry:
     """One client that can be driven."""
 
     summary: str
-    start: Callable[[str], Awaitable[Driver]]
-
-
-def _module(module: str) -> Callable[[str], Awaitable[Driver]]:
-    """Start an adapter of ours as a process of its own, for a client that keeps state per process or may hang."""
-
-    async def start(name: str) -> Driver:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(filter(None, (_CODE_FOLDER, os.environ.get("PYTHONPATH")))),
-            "PYDANTIC_DISABLE_PLUGINS": "__all__",  # looking for some takes a sixth of a start
-        }
-        return await ProcessDriver.start(name, [sys.executable, "-m", module], env=environment)
-
-    return start
-
-
-def _in_process(module: str) -> Callable[[str], Awaitable[Driver]]:
-    """Run an adapter of ours in this process; its module is loaded when it is first wanted."""
-
-    async def start(name: str) -> Driver:
-        return await InProcessDriver.start(name, import_module(module).ADAPTER)
-
-    return start
+    module: str
+    how: How
 
 
 DRIVERS: dict[str, DriverEntry] = {
-    "builtin": DriverEntry("the built-in client, inside the harness", _in_process("interop.drivers.builtin")),
-    "builtin-process": DriverEntry("the built-in client as a process of its own", _module("interop.drivers.builtin")),
-    "gmqtt": DriverEntry("gmqtt (3.1.1, 5.0)", _module("interop.drivers.gmqtt")),
-    "minimal": DriverEntry("the contract's example: 3.1.1, QoS 0 and 1", _module("interop.drivers.examples.minimal")),
-    "paho": DriverEntry("Eclipse Paho for Python", _module("interop.drivers.paho")),
+    "builtin": DriverEntry("the built-in client, inside the harness", "interop.drivers.builtin", How.IN_PROCESS),
+    "builtin-process": DriverEntry(
+        "the built-in client as a process of its own", "interop.drivers.builtin", How.FORKED
+    ),
+    "gmqtt": DriverEntry("gmqtt (3.1.1, 5.0)", "interop.drivers.gmqtt", How.FORKED),
+    "minimal": DriverEntry(
+        "the contract's example: 3.1.1, QoS 0 and 1", "interop.drivers.examples.minimal", How.PROGRAM
+    ),
+    "paho": DriverEntry("Eclipse Paho for Python", "interop.drivers.paho", How.FORKED),
 }
 
 
@@ -79,12 +74,49 @@ def check_driver_name(name: str) -> None:
         )
 
 
-async def start_driver(name: str) -> Driver:
-    """Start the driver of that name, introduced and probed; raises UnknownDriver, DriverFault."""
-    check_driver_name(name)
-    if name.startswith(COMMAND_PREFIX):
-        return await ProcessDriver.start(name, _command(name))
-    return await DRIVERS[name].start(name)
+class DriverStarter:
+    """Starts drivers by name, introduced and probed; close it when they are closed."""
+
+    def __init__(self) -> None:
+        self._nurseries: dict[str, Nursery] = {}
+        self._dead: list[Nursery] = []
+
+    async def start(self, name: str) -> Driver:
+        """Start one; raises UnknownDriver, DriverFault."""
+        check_driver_name(name)
+        if name.startswith(COMMAND_PREFIX):
+            return await ProcessDriver.start(name, _command(name))
+        entry = DRIVERS[name]
+        if entry.how is How.IN_PROCESS:
+            return await InProcessDriver.start(name, import_module(entry.module).ADAPTER)
+        if entry.how is How.FORKED and CAN_FORK:
+            return await ProcessDriver.adopt(name, await self._nursery(entry.module).spawn())
+        return await ProcessDriver.start(name, [sys.executable, "-m", entry.module], env=_environment())
+
+    async def close(self) -> None:
+        """End what is kept for starting more."""
+        nurseries = [*self._nurseries.values(), *self._dead]
+        self._nurseries.clear()
+        self._dead.clear()
+        await asyncio.gather(*(nursery.close() for nursery in nurseries))
+
+    def _nursery(self, module: str) -> Nursery:
+        nursery = self._nurseries.get(module)
+        if nursery is not None and not nursery.is_open:
+            self._dead.append(nursery)
+            nursery = None
+        if nursery is None:
+            nursery = self._nurseries[module] = Nursery(module, _environment())
+        return nursery
+
+
+def _environment() -> dict[str, str]:
+    """What a process of ours needs to find our modules, wherever the harness was started."""
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, (_CODE_FOLDER, os.environ.get("PYTHONPATH")))),
+        "PYDANTIC_DISABLE_PLUGINS": "__all__",  # looking for some takes a sixth of a start
+    }
 
 
 def _command(name: str) -> list[str]:

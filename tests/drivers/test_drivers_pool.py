@@ -15,7 +15,7 @@ from interop.drivers.contract import Command
 from interop.drivers.driver import Driver, DriverCrashed, DriverFault, DriverRubbish
 from interop.drivers.in_process import InProcessDriver
 from interop.drivers.pool import DriverPool
-from interop.drivers.registry import DRIVERS, UnknownDriver, check_driver_name, start_driver
+from interop.drivers.registry import DRIVERS, DriverStarter, UnknownDriver, check_driver_name
 
 MINIMAL = Path(contract.__file__).parent / "examples" / "minimal.py"
 
@@ -254,7 +254,7 @@ def test_an_unknown_client_is_told_in_one_line_with_the_choices() -> None:
 
 def test_any_command_can_be_a_client() -> None:
     async def main() -> None:
-        driver = await start_driver(f"command:{sys.executable} -S '{MINIMAL}'")
+        driver = await DriverStarter().start(f"command:{sys.executable} -S '{MINIMAL}'")
         assert driver.hello.client == "minimal"
         await driver.close()
 

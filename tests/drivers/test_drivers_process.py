@@ -94,7 +94,7 @@ def test_a_polite_adapter_is_introduced_probed_and_leaves_when_asked() -> None:
 
 
 def test_a_program_that_is_not_there_is_one_line() -> None:
-    with pytest.raises(DriverCrashed, match=r"cannot start ghost: \./no-such-adapter: No such file"):
+    with pytest.raises(DriverCrashed, match=r"cannot start \./no-such-adapter: No such file"):
         asyncio.run(ProcessDriver.start("ghost", ["./no-such-adapter"]))
 
 

@@ -1,0 +1,84 @@
+"""A child process as a driver sees it: three pipes, an id, and how it ended.
+
+Belongs here: the face, and the usual way to have one.
+Does not belong here: what is said through the pipes (`process`), having many alike (`nursery`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import IO
+
+from interop.drivers.driver import DriverCrashed
+
+
+class Child(ABC):
+    """A running process that leads a process group of its own."""
+
+    def __init__(self, pid: int, stdin: IO[bytes], stdout: IO[bytes], stderr: IO[bytes]) -> None:
+        self.pid = pid
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+        self._killed = False
+
+    @property
+    @abstractmethod
+    def status(self) -> int | None:
+        """How it ended, the exit status or minus the signal; None while it runs."""
+
+    @abstractmethod
+    async def wait(self, timeout_seconds: float) -> int | None:
+        """Its status, or None when it is still there after that time."""
+
+    def kill(self) -> None:
+        """End it and all of its group, which may outlive it; once, because later its id may be another's."""
+        if not self._killed:
+            self._killed = True
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+
+
+class StartedChild(Child):
+    """A program that was started."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        super().__init__(process.pid, process.stdin, process.stdout, process.stderr)
+        self._process = process
+
+    @property
+    def status(self) -> int | None:
+        """How it ended."""
+        return self._process.poll()
+
+    async def wait(self, timeout_seconds: float) -> int | None:
+        """Its status, or None when it is still there after that time."""
+        try:
+            return await asyncio.to_thread(self._process.wait, timeout_seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+
+def start_program(command: Sequence[str], env: Mapping[str, str] | None = None) -> Child:
+    """Start a program; raises DriverCrashed, in one line, when there is none."""
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=env,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise DriverCrashed(f"cannot start {command[0]}: {error.strerror}") from None
+    return StartedChild(process)
