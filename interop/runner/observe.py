@@ -34,6 +34,10 @@ from reference_broker.wire.packets import ConnAck, Disconnect, Publish
 from reference_broker.wire.types import ReasonCode, Version
 
 
+OPTIONAL_SECONDS = 0.3
+"""How long we wait for a message that may come but need not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Observed:
     """What an observation's window was and when the thing was seen, in seconds since the last action."""
@@ -69,8 +73,7 @@ async def receive(stage: Stage, step: steps.Receive) -> Observed:
     at: float | None = None
     for count in range(most):
         obligatory = count < least
-        within = step.within if obligatory else 0.0
-        message = await _next_message(stage, player, step, within, moment)
+        message = await _next_message(stage, player, step, moment, obligatory=obligatory)
         if message is None and not obligatory:
             break
         if message is None:
@@ -91,14 +94,17 @@ def _bounds(step: steps.Receive, payloads: int) -> tuple[int, int]:
 
 
 async def _next_message(
-    stage: Stage, player: Player, step: steps.Receive, within: float, moment: float
+    stage: Stage, player: Player, step: steps.Receive, moment: float, *, obligatory: bool
 ) -> Received | None:
     topic = stage.names.topic(step.topic)
 
     def next_one() -> Received | None:
         return next((m for m in player.inbox.messages if not m.taken and m.event.topic == topic), None)
 
-    return await _seen_in_window(stage, next_one, step.after, within, moment)
+    if obligatory:
+        return await _seen_in_window(stage, next_one, step.after, step.within, moment)
+    with stage.pace.waiting():  # nothing tells that no more will come
+        return await stage.until(next_one, stage.pace.now() + OPTIONAL_SECONDS)
 
 
 def _expected_message(step: steps.Receive, wanted: list[bytes | None], count: int) -> str:
