@@ -33,7 +33,6 @@ from interop.tap.trace import Fate, Kind, Sender, TraceEntry
 from reference_broker.wire.packets import ConnAck, Disconnect, Publish
 from reference_broker.wire.types import ReasonCode, Version
 
-
 OPTIONAL_SECONDS = 0.3
 """How long we wait for a message that may come but need not."""
 
