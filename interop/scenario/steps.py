@@ -397,8 +397,7 @@ class Wire(AnyStep):
     `exactly`: these and no others (PINGREQ and PINGRESP do not count unless listed); `contains`: these in this order,
     others may come between; `never`: none of these. `since` is `start`, `connect` (the link's last network connection),
     `cut` (the last fault that fired on it) or the name of a `mark`. `from` looks at one direction only.
-    `exactly` and `never` are checked once more when the cell ends (`never` and the tail of `exactly`, for the same
-    stretch: until the next `mark` or the link's next connection).
+    `exactly` and `never` listen a moment longer for what must not come; `never` with `after` until then.
     """
 
     do: Literal["wire"]
