@@ -2,10 +2,7 @@
 
 Belongs here: the command line, and one clear line where something is wrong.
 Does not belong here: what a subcommand does; the module that does it is imported when it runs, so that `--version` and
-`lint` start fast.
-
-Exit codes: 0 all as expected, 1 an implementation fell short (or two runs differ), 2 the harness did or was misused,
-3 nothing ran.
+`lint` start fast. A subcommand with a package of its own has its options there too (`_PACKAGES`).
 """
 
 from __future__ import annotations
@@ -18,8 +15,9 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, NOTHING_RAN, OK, CommandError
+
 PROG = "mqtt-interop"
-OK, FELL_SHORT, HARNESS_FELL_SHORT, NOTHING_RAN = range(4)
 
 _REFERENCE_COMMANDS = ("broker", "pub", "sub")
 """Subcommands with options of their own: `-h` is a host there, as users of mosquitto_pub expect."""
@@ -31,11 +29,10 @@ _SCHEMAS = {
 }
 """The published JSON Schemas: each with the module and the function that gives its text."""
 
+_PACKAGES: dict[str, tuple[str, str]] = {}
+"""Subcommands by name: the module that has their `add_options(parser)` and `run(options)`, and a line of help."""
+
 _LISTS = ("scenarios", "clients", "brokers", "features")
-
-
-class CommandError(Exception):
-    """A subcommand cannot do its work; the message is the one line a user sees."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,9 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments and arguments[0] in _REFERENCE_COMMANDS:
             return _reference_command(arguments)
-        options, extra = _parser().parse_known_args(arguments)
+        parser = _parser(arguments[0] if arguments else "")
+        options, extra = parser.parse_known_args(arguments)
         if extra and options.run is not _run:
-            _parser().error(f"unrecognized arguments: {' '.join(extra)}")
+            parser.error(f"unrecognized arguments: {' '.join(extra)}")
         options.extra = extra
         run: Callable[[argparse.Namespace], int] = options.run
         return run(options)
@@ -83,7 +81,8 @@ def _version() -> str:
 # --- the command line -------------------------------------------------------------------------------------------------
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(subcommand: str) -> argparse.ArgumentParser:
+    """The whole command line; of the packages, only the one `subcommand` names is imported."""
     from reference_broker.command import DESCRIPTIONS  # noqa: PLC0415  # a table; the commands themselves are not loaded
 
     parser = argparse.ArgumentParser(prog=PROG, description="MQTT interoperability: do a client and a broker agree?")
@@ -91,6 +90,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name in _REFERENCE_COMMANDS:
         commands.add_parser(name, help=DESCRIPTIONS[name], add_help=False)
+    for name, (module, text) in _PACKAGES.items():
+        package = commands.add_parser(name, help=text, description=text)
+        if name == subcommand:
+            command = import_module(module)
+            command.add_options(package)
+            package.set_defaults(run=command.run)
     _add_run(commands.add_parser("run", help="run the compatibility matrix and write the report", allow_abbrev=False))
 
     lint = commands.add_parser("lint", help="check scenario files")
