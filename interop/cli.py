@@ -255,26 +255,32 @@ _LISTINGS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
 
 
 def _report(options: argparse.Namespace) -> int:
-    from reports.record import BadResults, read_records  # noqa: PLC0415
+    from reports.record import BadResults, resting_collector  # noqa: PLC0415
+
+    try:
+        with resting_collector():
+            _print([_draw_again(options.results, options.out)])
+    except BadResults as error:
+        raise CommandError(str(error)) from None
+    return OK
+
+
+def _draw_again(results: list[Path], out: Path) -> str:
+    from reports.record import merge_records  # noqa: PLC0415
     from reports.summary import RunInfo  # noqa: PLC0415
     from reports.write import write_all  # noqa: PLC0415
 
-    try:
-        records = {record.cell_id: record for path in options.results for record in read_records(path)}
-    except BadResults as error:
-        raise CommandError(str(error)) from None
+    records = merge_records(results)
     if not records:
-        raise CommandError(f"no results in {', '.join(map(str, options.results))}")
-    began, seconds = _span((record.started_at, record.seconds) for record in records.values())
+        raise CommandError(f"no results in {', '.join(map(str, results))}")
+    began, seconds = _span((record.started_at, record.seconds) for record in records)
     run = RunInfo(
         started_at=began,
         wall_seconds=seconds,
         harness_version=_version(),
-        command=f"{PROG} report {' '.join(map(str, options.results))}",
+        command=f"{PROG} report {' '.join(map(str, results))}",
     )
-    write_all(list(records.values()), options.out, run)
-    _print([f"{len(records)} results: {options.out / 'report.html'}"])
-    return OK
+    return f"{len(records)} results: {write_all(records, out, run)}"
 
 
 def _span(cells: Iterable[tuple[str, float]]) -> tuple[str, float]:

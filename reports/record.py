@@ -7,7 +7,9 @@ Does not belong here: how a verdict is reached (`interop.runner`, `interop.judge
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -181,6 +183,29 @@ def read_records(path: Path) -> Iterator[Record]:
                     yield _parse(line, path, number)
     except OSError as error:
         raise BadResults(f"{path}: {error.strerror}") from error
+
+
+def merge_records(paths: Iterable[Path]) -> list[Record]:
+    """The records of several `results.jsonl`, e.g. shards; of a cell that is in more than one, the last.
+
+    Raises BadResults.
+    """
+    return list({record.cell_id: record for path in paths for record in read_records(path)}.values())
+
+
+@contextmanager
+def resting_collector() -> Iterator[None]:
+    """Do without the garbage collector while records are read and drawn.
+
+    They all stay to the end, and looking among them for what does not takes as long as the work itself.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _parse(line: bytes, path: Path, number: int) -> Record:

@@ -86,6 +86,7 @@ _MEANINGS = {
     Outcome.KNOWN_FAILURE: "a MUST was broken, as the list of known failures says it would be",
     Outcome.UNEXPECTED_PASS: "it passed although it is listed as a known failure: the list is out of date",
 }
+_OF_VERDICT = {verdict: Outcome(verdict.value) for verdict in Verdict}
 _RANKS = {outcome: rank for rank, outcome in enumerate(Outcome)}
 _MAY_BE_KNOWN = frozenset({Verdict.FAIL, Verdict.WARN, Verdict.SETUP_FAILED, Verdict.FLAKY})
 
@@ -96,7 +97,7 @@ def outcome_of(record: Record) -> Outcome:
         return Outcome.UNEXPECTED_PASS
     if record.verdict is Verdict.FAIL and record.known_failure:
         return Outcome.KNOWN_FAILURE
-    return Outcome(record.verdict.value)
+    return _OF_VERDICT[record.verdict]
 
 
 def is_known(record: Record) -> bool:

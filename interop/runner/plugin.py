@@ -33,7 +33,7 @@ from interop.scenario.lint import lint
 from interop.scenario.load import load_scenarios
 from interop.scenario.problems import ScenarioError
 from interop.scenario.values import MqttLabel, TransportName
-from reports.record import Record, Verdict, read_records
+from reports.record import Record, Verdict, merge_records, resting_collector
 from reports.summary import RunInfo
 from reports.terminal import LiveTable
 from reports.write import write_all
@@ -284,9 +284,10 @@ class Controller:
         yield  # workers and the engine have stopped after this
         if session.config.option.collectonly:
             return
-        records = _kept_records(self._folder)
-        if records:
-            write_all(records, self._folder, self._run_info())
+        with resting_collector():
+            records = _kept_records(self._folder)
+            if records:
+                write_all(records, self._folder, self._run_info())
         shutil.rmtree(self._folder / _PARTS, ignore_errors=True)
         if self._table is not None:
             self._table.finish(self._folder / "report.html" if records else None)
@@ -312,12 +313,11 @@ def _harness_version() -> str:
 
 def _kept_records(folder: Path) -> list[Record]:
     """What the workers kept; a line that a killed worker left half written is no record."""
-    kept: dict[str, Record] = {}
-    for part in sorted((folder / _PARTS).glob("*.jsonl")):
+    parts = sorted((folder / _PARTS).glob("*.jsonl"))
+    for part in parts:
         whole = part.read_text(encoding="utf-8").rpartition("\n")[0]
         part.write_text(whole + "\n" if whole else "", encoding="utf-8")
-        kept |= {record.cell_id: record for record in read_records(part)}
-    return list(kept.values())
+    return merge_records(parts)
 
 
 def _exit_status(pytest_status: int, records: list[Record]) -> int:
