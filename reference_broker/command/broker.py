@@ -3,7 +3,8 @@
 Belongs here: options, the lines a person sees, signals and exit codes.
 Does not belong here: what settings mean (`net.config`, `broker.config`), sockets (`net.server`).
 
-Exit codes: 0 after SIGINT or SIGTERM, 1 when it cannot listen, 2 for wrong options or a wrong settings file.
+Exit codes: 0 after SIGINT or SIGTERM, 1 when it cannot listen or use its store, 2 for wrong options or a wrong
+settings file.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 from reference_broker.net.config import ConfigError, ServerConfig, load_settings, make_config
 from reference_broker.net.errors import ListenFailed
 from reference_broker.net.server import LOGGER, BrokerServer
+from reference_broker.store import StoreError
 
 _LISTENING: list[tuple[str, type, str]] = [
     ("host", str, "where to listen (127.0.0.1)"),
@@ -30,6 +32,11 @@ _LISTENING: list[tuple[str, type, str]] = [
     ("wss_port", int, "secure WebSocket port (none)"),
     ("cert", Path, "PEM file of the server's certificate chain"),
     ("key", Path, "PEM file of its key"),
+]
+
+_KEEPING: list[tuple[str, type, str]] = [
+    ("store", Path, "file for sessions and retained messages, which then survive a restart (none)"),
+    ("store_interval_seconds", float, "how often it is written, besides at the end (60)"),
 ]
 
 _LIMITS: list[tuple[str, type, str]] = [
@@ -64,7 +71,7 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "mqtt-interop broker"
     try:
         with asyncio.Runner(loop_factory=fastest_loop()) as runner:
             runner.run(_serve(config))
-    except ListenFailed as error:
+    except (ListenFailed, StoreError) as error:
         return _fail(prog, error, 1)
     except KeyboardInterrupt:  # the second one, while shutting down
         return 130
@@ -106,6 +113,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="TOML file with these settings and more; options go before it"
     )
+    _add_options(parser.add_argument_group("what is kept"), _KEEPING)
     _add_options(parser.add_argument_group("limits"), _LIMITS)
     log = parser.add_mutually_exclusive_group()
     log.add_argument("--log-level", choices=_LOG_LEVELS, default="warning", help="(warning: one line per bad peer)")

@@ -22,6 +22,7 @@ from reference_broker.net.errors import BadPeer
 from reference_broker.net.listening import bind, server_wrapping
 from reference_broker.net.websocket import DEFAULT_MAXIMUM_FRAME_SIZE
 from reference_broker.net.wrapping import Wrapping
+from reference_broker.store import SqliteStore, StoreError
 
 LOGGER = logging.getLogger("reference_broker")
 """One warning for each peer that was refused or broke the rules; connections come and go at debug level."""
@@ -39,7 +40,7 @@ class BrokerServer:
 
     def __init__(self, config: ServerConfig | None = None, *, broker: Broker | None = None) -> None:
         self.config = config or ServerConfig()
-        self.broker = broker or Broker(self.config.broker)
+        self.broker = broker or Broker(self.config.broker, store=_store(self.config))
         self.broker.log = LOGGER.warning
         self.addresses: dict[Transport, Address] = {}
         self.connections: dict[Link, BrokerConnection] = {}
@@ -65,9 +66,14 @@ class BrokerServer:
         await self.close()
 
     async def start(self) -> None:
-        """Open every listener or none; raises AddressInUse, CertificateUnusable or another ListenFailed."""
-        self._is_open = True
+        """Take over what the store holds, then open every listener or none.
+
+        Raises AddressInUse, CertificateUnusable or another ListenFailed, and StoreError for an unusable store.
+        """
         self.now = asyncio.get_running_loop().time
+        self.broker.load(self.now())
+        self.broker.save(self.now())  # a file that cannot be written is told now, not when all is lost
+        self._is_open = True
         try:
             for address in self.config.listeners():
                 await self._listen(address)
@@ -84,7 +90,10 @@ class BrokerServer:
             return
         self._is_open = False
         loop = asyncio.get_running_loop()
-        self.broker.shutdown(self.now())
+        try:
+            self.broker.shutdown(self.now())
+        except StoreError as error:
+            LOGGER.error("state not saved: %s", error)
         self.flush()
         for connection in list(self.connections.values()):
             connection.close()
@@ -157,6 +166,10 @@ class BrokerServer:
         self._timer = None
         self.broker.handle_timer(self.now())
         self.flush()
+
+
+def _store(config: ServerConfig) -> SqliteStore | None:
+    return SqliteStore(config.store) if config.store is not None else None
 
 
 class BrokerConnection(Connection):

@@ -22,6 +22,8 @@ from reference_broker.net.tls import TestCertificates
 ROOT = Path(reference_broker.__file__).parents[1]
 CONNECT = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01a"
 CONNACK = b"\x20\x02\x00\x00"
+PINGREQ = b"\xc0\x00"
+RETAINED = b"\x31\x05\x00\x01tme"
 
 
 @contextmanager
@@ -73,6 +75,37 @@ def test_it_prints_one_line_for_each_listener(certificates: TestCertificates, tm
         assert 1 not in ports
         process.terminate()
         assert process.wait(timeout=10) == 0
+
+
+def retained_at(port: int) -> bytes:
+    """What a new subscriber is sent at once."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(CONNECT + bytes.fromhex("82 06 0001 0001 74 00"))
+        received = b""
+        while len(received) < len(CONNACK) + 5 + len(RETAINED):
+            received += client.recv(100)
+        return received[len(CONNACK) + 5 :]
+
+
+def test_with_a_store_retained_messages_survive_a_restart(tmp_path: Path) -> None:
+    store = ("--port", "0", "--store", str(tmp_path / "state.sqlite"))
+    with started(*store) as process:
+        with socket.create_connection(("127.0.0.1", listening_port(process)), timeout=10) as client:
+            client.sendall(CONNECT + RETAINED + PINGREQ)
+            assert client.recv(100).startswith(CONNACK)
+        process.terminate()
+        assert process.wait(timeout=10) == 0
+    with started(*store) as process:
+        assert retained_at(listening_port(process)) == RETAINED
+
+
+def test_a_store_that_cannot_be_used_is_told_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "state.sqlite"
+    file.write_text("this is a letter, not a database")
+    with started("--port", "0", "--store", str(file)) as process:
+        stdout, stderr = process.communicate(timeout=10)
+    assert (process.returncode, stdout, len(stderr.splitlines())) == (1, "", 1)
+    assert str(file) in stderr
 
 
 def test_each_bad_peer_costs_one_log_line_unless_told_to_be_quiet() -> None:

@@ -20,6 +20,7 @@ wss_port = 4
 cert = "server.pem"
 key = "/absolute/key.pem"
 ca = "ca.pem"
+store = "state.sqlite"
 receive_maximum = 10
 maximum_qos = 1
 retain_available = false
