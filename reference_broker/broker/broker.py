@@ -13,7 +13,7 @@ from reference_broker.broker.access import AccessControl
 from reference_broker.broker.backpressure import Backpressure
 from reference_broker.broker.config import BrokerConfig
 from reference_broker.broker.heads import Heads
-from reference_broker.broker.link import Link
+from reference_broker.broker.link import Buffer, Link
 from reference_broker.broker.message import Delivery, Message
 from reference_broker.broker.persistence import restore_snapshot, take_snapshot
 from reference_broker.broker.retained import RetainedMessages
@@ -92,16 +92,16 @@ class Broker:
         self.links.add(link)
         return link
 
-    def take_output(self) -> list[tuple[Link, bytes, bool]]:
-        """What to write since the last call: for each link its bytes, and whether to close it after them."""
+    def take_output(self) -> list[tuple[Link, list[Buffer], bool]]:
+        """What to write since the last call: for each link pieces of bytes, and whether to close it after them."""
         output = []
         dirty, self.dirty = self.dirty, []
         for link in dirty:
             taken = link.take_output()
             if taken is not None:
-                data, close = taken
-                if data or close:
-                    output.append((link, data, close))
+                pieces, close = taken
+                if pieces or close:
+                    output.append((link, pieces, close))
         return output
 
     def next_deadline(self) -> float | None:

@@ -44,18 +44,21 @@ _QOS: Final = {_PUBLISH_QOS0: QoS.AT_MOST_ONCE, _PUBLISH_QOS1: QoS.AT_LEAST_ONCE
 _LARGE: Final = 1 << 20
 """Packets above this size gain nothing here, and their copies in another version might not fit the protocol."""
 
+_WORTH_A_VIEW: Final = 16_384
+"""Fewer bytes are copied: a view keeps all that came in from being freed."""
+
 Run = tuple[int, int, int, int, Head]
 """Neighbouring packets that begin alike: start, size of one, count, where the payload begins in each, head."""
 
 
-def walk(link: Link, data: bytes, now: float) -> int:
-    """Handle the whole packets in `data`; returns where the first incomplete one begins.
+def walk(link: Link, data: bytes, now: float, position: int = 0) -> int:
+    """Handle the whole packets in `data` from `position`; returns where the first incomplete one begins.
 
     Raises what `Link.handle` raises, and stops when the link is closed.
     """
     reader = _Walker(link, data, now)
     end = len(data)
-    position = 0
+    start = position
     while position + 1 < end:
         first, length = data[position], data[position + 1]
         body = position + 2
@@ -82,9 +85,17 @@ def walk(link: Link, data: bytes, now: float) -> int:
         if link.is_closed():
             break
     reader.flush()
-    if position and link.keep_alive is not None:
+    if position > start and link.keep_alive is not None:
         link.keep_alive.packet_received(now)
     return position
+
+
+def missing_bytes(begun: bytes, data: bytes) -> int:
+    """How many bytes of `data` complete the packet that `begun` begins; 0 when they do not, or that is hard to tell."""
+    head = begun + data[:4]
+    length, body = (head[1], 2) if head[1] < 128 else _long_length(head, 0, len(head))
+    missing = body + length - len(begun)
+    return missing if body and 0 < missing <= len(data) else 0
 
 
 def _long_length(data: bytes, position: int, end: int) -> tuple[int, int]:
@@ -196,7 +207,7 @@ class _Walker:
         self._runs = []
         start = runs[0][0]
         last_start, last_size, last_count, _, _ = runs[-1]
-        chunk = self._data[start : last_start + last_size * last_count]
+        chunk = self._slice(start, last_start + last_size * last_count)
         forms: dict[tuple[bool, tuple[int, ...]], bytes] = {}
         messages: list[Message] | None = None
         for target in self._targets:
@@ -215,6 +226,13 @@ class _Walker:
                 messages = [message for run in runs for message in self._messages(QoS.AT_MOST_ONCE, run)]
             self._deliver(target, QoS.AT_MOST_ONCE, messages)
         self._targets = ()
+
+    def _slice(self, start: int, end: int) -> bytes | memoryview:
+        """These bytes of what came in; no copy when they are most of it and large enough for that to matter."""
+        size = end - start
+        if size < _WORTH_A_VIEW or 2 * size < self._end:
+            return self._data[start:end]
+        return memoryview(self._data)[start:end]
 
     def _as_qos0(self, run: Run, is_v5: bool, subscription_ids: tuple[int, ...]) -> bytes:
         """A run as QoS 0 packets for receivers of one kind: the same payloads behind one other beginning."""

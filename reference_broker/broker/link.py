@@ -31,7 +31,12 @@ if TYPE_CHECKING:
 _DISCONNECT_REASONS = SERVER_REASONS[PacketType.DISCONNECT]
 _LARGE_PACKET = 65_536
 """An incomplete packet of this many bytes is left with the reader, which copies it once."""
+_LARGE_READ = 65_536
+"""A read of this many bytes is not copied to have the packet before it whole."""
 _PINGRESP = b"\xd0\x00"
+
+
+Buffer = bytes | memoryview
 
 
 class Link:
@@ -86,7 +91,7 @@ class Link:
         self.held_bytes = 0
         """Output waiting because writing is paused."""
         self.close_requested = False
-        self._output: list[bytes] = []
+        self._output: list[Buffer] = []
         self._dirty = False
         self._reader = Reader(maximum_packet_size=broker.config.maximum_packet_size, sender=Side.CLIENT)
         deadline = now + broker.config.connect_timeout_seconds
@@ -118,9 +123,17 @@ class Link:
 
     def _receive_stream(self, data: bytes, now: float) -> None:
         """The fast path, which leaves the incomplete packet at the end to the reader."""
+        position = 0
         if len(self._reader):
-            data = self._reader.take_rest() + data
-        position = fastpath.walk(self, data, now)
+            rest = self._reader.take_rest()
+            position = fastpath.missing_bytes(rest, data) if len(data) >= _LARGE_READ else 0
+            if position:
+                fastpath.walk(self, rest + data[:position], now)
+                if self.is_closed():
+                    return
+            else:
+                data = rest + data
+        position = fastpath.walk(self, data, now, position)
         if position < len(data) and not self.is_closed():
             self._reader.feed(data[position:])
             self._reader.next_packet()  # none yet, but its header may be wrong already
@@ -184,7 +197,7 @@ class Link:
 
     # --- packets out -------------------------------------------------------------------------------------------------
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Buffer) -> None:
         """Append whole packets to the output."""
         self._output.append(data)
         if not self._dirty:
@@ -197,15 +210,13 @@ class Link:
         """Whether the peer is so far behind that messages are dropped (QoS 0) or wait in the session."""
         return self.held_bytes >= self.broker.config.outgoing_maximum_bytes and self.writing_paused
 
-    def take_output(self) -> tuple[bytes, bool] | None:
-        """What to write and whether to close afterwards; None while writing is paused."""
+    def take_output(self) -> tuple[list[Buffer], bool] | None:
+        """What to write, piece by piece, and whether to close afterwards; None while writing is paused."""
         self._dirty = False
         if self.writing_paused and not self.close_requested:
             return None
-        output = self._output
-        data = output[0] if len(output) == 1 else b"".join(output)
-        output.clear()
-        return data, self.close_requested
+        pieces, self._output = self._output, []
+        return pieces, self.close_requested
 
     def _mark_dirty(self) -> None:
         self._dirty = True

@@ -19,6 +19,9 @@ from reference_broker.net.wrapping import Wrapping
 LINGER_SECONDS = 2.0
 """How long a connection we closed waits for the peer's end before it is torn down."""
 
+_FEW_PIECES = 4
+"""So many pieces are handed on as they are; more are mostly small, and joining them is cheaper."""
+
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: close() sends RST
 
 
@@ -76,12 +79,21 @@ class Connection(asyncio.Protocol):
 
     # What they call.
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Send bytes, after everything written before; does nothing once closed."""
         transport = self._transport
         if transport is None or self._closing or transport.is_closing():  # the last: lost, and about to be told
             return
-        transport.write(data if self._wrapping is None else self._wrapping.send(data))
+        transport.write(data if self._wrapping is None else self._wrapping.send(bytes(data)))
+
+    def write_pieces(self, pieces: list[bytes | memoryview]) -> None:
+        """As `write` of all of them, without copying what is large where the transport can do without."""
+        if len(pieces) == 1 and self._wrapping is None:
+            self.write(pieces[0])
+        elif self._wrapping is not None or len(pieces) > _FEW_PIECES:
+            self.write(b"".join(pieces))
+        elif self._transport is not None and not (self._closing or self._transport.is_closing()):
+            self._transport.writelines(pieces)
 
     def close(self) -> None:
         """Send what was written, say the wrapping's goodbye, then FIN; what still arrives is thrown away.

@@ -122,12 +122,12 @@ class BrokerServer:
     def flush(self) -> None:
         """Write what the broker answered, obey its back-pressure and its next deadline."""
         connections = self.connections
-        for link, data, close in self.broker.take_output():
+        for link, pieces, close in self.broker.take_output():
             connection = connections.get(link)
             if connection is None:
                 continue
-            if data:
-                connection.write(data)
+            if pieces:
+                connection.write_pieces(pieces)
             if close:
                 connection.close()
         if self._paused:

@@ -62,10 +62,10 @@ class World:
     def collect(self) -> None:
         """Give the clients what the broker has written."""
         while output := self.broker.take_output():
-            for link, data, close in output:
+            for link, pieces, close in output:
                 client = self.clients.get(link)
                 if client is not None:
-                    client.take_bytes(data, close)
+                    client.take_bytes(b"".join(pieces), close)
 
     def advance(self, seconds: float) -> None:
         """Let time pass, stopping at every deadline on the way."""

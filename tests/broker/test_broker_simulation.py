@@ -134,10 +134,10 @@ class Simulation:
 
     def collect(self) -> None:
         by_link = {endpoint.link: endpoint for endpoint in self.endpoints if endpoint.is_up}
-        for link, data, close in self.world.broker.take_output():
+        for link, pieces, close in self.world.broker.take_output():
             assert not close, self.world.log
             if link in by_link:
-                by_link[link].to_client += data
+                by_link[link].to_client += b"".join(pieces)
 
     def step(self) -> None:
         rng = self.rng

@@ -29,10 +29,10 @@ class Network:
         return peer
 
     def collect(self):
-        for link, data, close in self.broker.take_output():
+        for link, pieces, close in self.broker.take_output():
             for peer in self.peers:
                 if peer.link is link:
-                    peer.from_broker += data
+                    peer.from_broker += b"".join(pieces)
                     peer.broker_closed |= close
 
     def pump(self):

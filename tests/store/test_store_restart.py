@@ -69,9 +69,9 @@ class Site:
         return self.received(link)
 
     def received(self, link) -> list[Packet]:
-        for other, data, _ in self.broker.take_output():
+        for other, pieces, _ in self.broker.take_output():
             if other in self.links:
-                self.links[other].feed(data)
+                self.links[other].feed(b"".join(pieces))
         return list(self.links[link])
 
 
