@@ -8,6 +8,7 @@ from __future__ import annotations
 from itertools import chain, starmap
 
 _FEW = 4
+_FIRST_BATCH = 128
 _GROWTH = 8
 
 Span = tuple[int, int]
@@ -27,7 +28,7 @@ def run_length(data: bytes, start: int, size: int, alike: tuple[Span, ...], maxi
             if data[start + shift + first : start + shift + behind] != data[start + first : start + behind]:
                 return count
     count = few
-    batch = 4 * _GROWTH
+    batch = _FIRST_BATCH
     while count < maximum:
         candidates = min(batch, maximum - count)
         same = _same_columns(data, start, start + count * size, size, alike, candidates)
