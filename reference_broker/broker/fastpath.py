@@ -21,11 +21,11 @@ aliases, shared subscriptions, No Local, reason codes other than success, anythi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from struct import pack, unpack
 from typing import TYPE_CHECKING, Final
 
-from reference_broker.broker.flight import Flight
+from reference_broker.broker.flight import Flight, Numbers
 from reference_broker.broker.heads import Head
 from reference_broker.broker.message import Message
 from reference_broker.broker.runs import run_length
@@ -278,8 +278,8 @@ class _Walker:
         high, low = data[start + id_at : last + 1 : size], data[start + id_at + 1 : last + 2 : size]
         answers = bytearray(4 * count)
         answers[2::4], answers[3::4] = high, low
-        packet_ids = unpack(f">{2 * count}H", answers)[1::2]
-        accepted = _accept_qos1(link, packet_ids) if qos is QoS.AT_LEAST_ONCE else _accept_qos2(link, packet_ids)
+        accept = _accept_qos1 if qos is QoS.AT_LEAST_ONCE else _accept_qos2
+        accepted = accept(link, unpack(f">{2 * count}H", answers)[1::2])
         if not accepted:
             return 0
         self.flush()
@@ -327,7 +327,7 @@ class _Walker:
         sent = bytes(packets)
         if session.flight is None:
             session.flight = Flight()
-        session.flight.add(sent, size, packet_ids, qos)
+        session.flight.add(sent, size, packet_ids, numbers, qos)
         sender.quota.available -= count
         link.write(sent)
         return count
@@ -341,40 +341,43 @@ class _Walker:
             return 0  # a padded length
         count = run_length(data, position, 4, ((0, 2),), (self._end - position) // 4)
         packets = data[position : position + 4 * count]
-        taken = _ACKNOWLEDGEMENTS[first](self, packets, unpack(f">{2 * count}H", packets)[1::2])
-        return 4 * taken
+        encoded = bytearray(2 * count)
+        encoded[::2], encoded[1::2] = packets[2::4], packets[3::4]
+        return 4 * _ACKNOWLEDGEMENTS[first](self, packets, bytes(encoded))
 
-    def pubacks(self, _packets: bytes, packet_ids: tuple[int, ...]) -> int:
+    def pubacks(self, _packets: bytes, encoded: bytes) -> int:
         flight = self._link.parts()[0].flight
-        taken = flight.settle_publishes(packet_ids, QoS.AT_LEAST_ONCE) if flight is not None else 0
-        self._settle(packet_ids[:taken])
-        return taken
+        return self._settle(flight.settle_publishes(encoded, QoS.AT_LEAST_ONCE) if flight is not None else [])
 
-    def pubrecs(self, packets: bytes, packet_ids: tuple[int, ...]) -> int:
+    def pubrecs(self, packets: bytes, encoded: bytes) -> int:
         flight = self._link.parts()[0].flight
         if flight is None:
             return 0
-        taken = flight.settle_publishes(packet_ids, QoS.EXACTLY_ONCE)
-        flight.releases.update(dict.fromkeys(packet_ids[:taken]))
+        taken = 0
+        for packet_ids in flight.settle_publishes(encoded, QoS.EXACTLY_ONCE):
+            begin, taken = taken, taken + len(packet_ids)
+            flight.releases.append(Numbers(packet_ids, encoded[2 * begin : 2 * taken]))
         self._answer(packets, taken, _PUBREL)
         return taken
 
-    def pubcomps(self, _packets: bytes, packet_ids: tuple[int, ...]) -> int:
+    def pubcomps(self, _packets: bytes, encoded: bytes) -> int:
         flight = self._link.parts()[0].flight
-        taken = flight.settle_releases(packet_ids) if flight is not None else 0
-        self._settle(packet_ids[:taken])
-        return taken
+        return self._settle(flight.settle_releases(encoded) if flight is not None else [])
 
-    def _settle(self, packet_ids: tuple[int, ...]) -> None:
-        """These messages are done with: others may take their place."""
-        if packet_ids:
+    def _settle(self, done: list[Sequence[int]]) -> int:
+        """These messages are done with, others may take their place; how many."""
+        count = sum(map(len, done))
+        if count:
             self.flush()
             session, sender = self._link.parts()
-            session.packet_ids.release_many(packet_ids)
-            sender.settled(len(packet_ids), self._now)
+            for packet_ids in done:
+                session.packet_ids.release_many(packet_ids)
+            sender.settled(count, self._now)
+        return count
 
-    def pubrels(self, packets: bytes, packet_ids: tuple[int, ...]) -> int:
+    def pubrels(self, packets: bytes, encoded: bytes) -> int:
         link = self._link
+        packet_ids = unpack(f">{len(encoded) // 2}H", encoded)
         taken = link.parts()[0].inbound.forget_known(packet_ids)
         if link.receive_quota is not None:
             for packet_id in packet_ids[:taken]:
@@ -391,7 +394,7 @@ class _Walker:
             self._link.write(bytes(answers))
 
 
-_ACKNOWLEDGEMENTS: Final[dict[int, Callable[[_Walker, bytes, tuple[int, ...]], int]]] = {
+_ACKNOWLEDGEMENTS: Final[dict[int, Callable[[_Walker, bytes, bytes], int]]] = {
     _PUBACK: _Walker.pubacks,
     _PUBREC: _Walker.pubrecs,
     _PUBREL: _Walker.pubrels,

@@ -9,8 +9,10 @@ sending survives, which a resumed session needs. [5.0 MQTT-4.6.0-1]
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 from reference_broker.broker.message import Delivery, Message
 from reference_broker.session.delivery import Inbound
@@ -73,61 +75,103 @@ class ManyInbound(Inbound):
         return len(packet_ids)
 
 
-class SentRun:
-    """Neighbouring packets as they left: `size` bytes each, numbered `packet_ids` in order."""
+class Numbers:
+    """Packet identifiers in the order they were sent, as numbers and as they stand in a packet; `settled` are done."""
 
-    __slots__ = ("data", "packet_ids", "qos", "size")
+    __slots__ = ("encoded", "packet_ids", "settled")
 
-    def __init__(self, data: bytes, size: int, packet_ids: Sequence[int], qos: QoS) -> None:
+    def __init__(self, packet_ids: Sequence[int], encoded: bytes) -> None:
+        self.packet_ids = packet_ids
+        self.encoded = encoded
+        self.settled = 0
+
+
+class SentRun(Numbers):
+    """Neighbouring packets as they left: `size` bytes each, the `order`th piece of its flight."""
+
+    __slots__ = ("data", "order", "size")
+
+    def __init__(self, packet_ids: Sequence[int], encoded: bytes, data: bytes, size: int, order: int) -> None:
+        super().__init__(packet_ids, encoded)
         self.data = data
         self.size = size
-        self.packet_ids = packet_ids
-        self.qos = qos
+        self.order = order
 
-    def packet(self, packet_id: int) -> bytes:
-        """The bytes of one packet."""
-        at = self.packet_ids.index(packet_id) * self.size
-        return self.data[at : at + self.size]
+    def packets(self) -> Iterator[tuple[int, bytes]]:
+        """What is not settled: identifier and bytes of each packet."""
+        for index in range(self.settled, len(self.packet_ids)):
+            yield self.packet_ids[index], self.data[index * self.size : (index + 1) * self.size]
 
 
 class Flight:
-    """Messages by packet identifier: `publishes` wait for PUBACK or PUBREC, `releases` for PUBCOMP."""
+    """Messages in the order they were sent: `publishes` wait for PUBACK or PUBREC, `releases` for PUBCOMP.
 
-    __slots__ = ("publishes", "releases")
+    A peer acknowledges in that order [5.0 MQTT-4.6.0-2, MQTT-4.6.0-3], so that many identifiers are compared at once;
+    one that does not has its session unpacked.
+    """
+
+    __slots__ = ("_count", "publishes", "releases")
 
     def __init__(self) -> None:
-        self.publishes: dict[int, SentRun] = {}
-        self.releases: dict[int, None] = {}
+        self.publishes: dict[QoS, deque[SentRun]] = {QoS.AT_LEAST_ONCE: deque(), QoS.EXACTLY_ONCE: deque()}
+        self.releases: deque[Numbers] = deque()
+        self._count = 0
 
     def __len__(self) -> int:
-        return len(self.publishes) + len(self.releases)
+        everything = chain(*self.publishes.values(), self.releases)
+        return sum(len(numbers.packet_ids) - numbers.settled for numbers in everything)
 
-    def add(self, data: bytes, size: int, packet_ids: Sequence[int], qos: QoS) -> None:
-        """Keep packets of `size` bytes that have left."""
+    def add(self, data: bytes, size: int, packet_ids: Sequence[int], encoded: bytes, qos: QoS) -> None:
+        """Keep packets of `size` bytes that have left; `encoded` are their identifiers."""
         most = max(1, _LARGEST_RUN // size)
         for first in range(0, len(packet_ids), most):
-            ids = packet_ids[first : first + most]
-            run = SentRun(data[first * size : (first + len(ids)) * size], size, ids, qos)
-            self.publishes.update(dict.fromkeys(ids, run))
+            behind = first + most
+            run = SentRun(
+                packet_ids[first:behind],
+                encoded[2 * first : 2 * behind],
+                data[first * size : behind * size],
+                size,
+                self._count,
+            )
+            self._count += 1
+            self.publishes[qos].append(run)
 
-    def settle_publishes(self, packet_ids: Sequence[int], qos: QoS) -> int:
-        """Forget messages of this QoS, up to the first that is not here; how many."""
-        publishes = self.publishes
-        for taken, packet_id in enumerate(packet_ids):
-            run = publishes.get(packet_id)
-            if run is None or run.qos is not qos:
-                return taken
-            del publishes[packet_id]
-        return len(packet_ids)
+    def settle_publishes(self, encoded: bytes, qos: QoS) -> list[Sequence[int]]:
+        """Forget messages of this QoS, up to the first identifier whose turn it is not; the identifiers done with."""
+        return _settle(self.publishes[qos], encoded)
 
-    def settle_releases(self, packet_ids: Sequence[int]) -> int:
-        """Forget released messages, up to the first that is not here; how many."""
-        releases = self.releases
-        for taken, packet_id in enumerate(packet_ids):
-            if packet_id not in releases:
-                return taken
-            del releases[packet_id]
-        return len(packet_ids)
+    def settle_releases(self, encoded: bytes) -> list[Sequence[int]]:
+        """Forget released messages, as `settle_publishes`."""
+        return _settle(self.releases, encoded)
+
+    def in_order(self) -> list[SentRun]:
+        """All runs of messages as they were sent."""
+        return sorted(chain(*self.publishes.values()), key=lambda run: run.order)
+
+
+def _settle(waiting: deque[Any], encoded: bytes) -> list[Sequence[int]]:
+    done: list[Sequence[int]] = []
+    position = 0
+    while position < len(encoded) and waiting:
+        numbers = waiting[0]
+        begin = numbers.settled
+        expected = numbers.encoded[2 * begin : 2 * begin + len(encoded) - position]
+        came = encoded[position : position + len(expected)]
+        alike = len(expected) if came == expected else _alike(came, expected)
+        numbers.settled += alike // 2
+        if numbers.settled == len(numbers.packet_ids):
+            waiting.popleft()
+        if alike:
+            done.append(numbers.packet_ids[begin : begin + alike // 2])
+        if alike < len(expected):
+            break
+        position += alike
+    return done
+
+
+def _alike(one: bytes, other: bytes) -> int:
+    """How many bytes whole identifiers have in common at the beginning."""
+    return next(at for at in range(0, len(one), 2) if one[at : at + 2] != other[at : at + 2])
 
 
 def unpack(session: Session, now: float) -> None:
@@ -136,11 +180,12 @@ def unpack(session: Session, now: float) -> None:
     if flight is None:
         return
     session.flight = None
-    for packet_id in flight.releases:
-        session.packet_ids.release(packet_id)  # `restore` takes it again
-        session.outbound.restore(PubRel(packet_id))
-    for packet_id, run in flight.publishes.items():
-        publish = decode(run.packet(packet_id), session.version)
+    for numbers in flight.releases:
+        for packet_id in numbers.packet_ids[numbers.settled :]:
+            session.packet_ids.release(packet_id)  # `restore` takes it again
+            session.outbound.restore(PubRel(packet_id))
+    for packet_id, data in chain.from_iterable(run.packets() for run in flight.in_order()):
+        publish = decode(data, session.version)
         assert isinstance(publish, Publish)
         session.packet_ids.release(packet_id)
         session.outbound.restore(publish)
