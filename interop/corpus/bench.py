@@ -64,6 +64,8 @@ _SERVER_CLOSES = {_V31: (), _V311: ("MQTT-4.8.0-1",), _V5: ("MQTT-4.13.1-1",)}
 _INVALID_CONNECT = {_V31: ("MQTT31-46",), _V311: ("MQTT-3.1.4-1",), _V5: ("MQTT-3.1.4-1",)}
 _CLIENT_CLOSES = {_V31: (), _V311: ("MQTT-4.8.0-1",), _V5: ("MQTT5-U-65",)}
 
+_CLIENT_LEVELS: dict[Version, Level] = {_V31: "may", _V311: "must", _V5: "should"}
+
 _ANSWERED: dict[PacketType | None, dict[Version, tuple[str, ...]]] = {
     _P.CONNACK: {_V31: (), _V311: ("MQTT-3.1.4-4",), _V5: ("MQTT-3.1.4-5",)},
     _P.PUBACK: {_V31: ("MQTT31-33",), _V311: ("MQTT-4.3.2-2",), _V5: ("MQTT-4.3.2-4",)},
@@ -186,10 +188,10 @@ class Bench:
 
     def _client_refusal(self, stage: Stage, fault: Fault, codes: frozenset[int]) -> Expected:
         cites = tuple(dict.fromkeys((*fault.cites(self.version), *_CLIENT_CLOSES[self.version])))
-        level: Level = {_V31: "may", _V311: "must", _V5: "should"}[self.version]  # type: ignore[assignment]  # literals
-        if self.version is not _V5:
-            return Expected(level, cites, frozenset({CLOSE}), frozenset({CLOSE}))
+        level = _CLIENT_LEVELS[self.version]
         allowed = frozenset({CLOSE, says(_P.DISCONNECT)})
+        if self.version is not _V5:
+            return Expected(level, cites, allowed, allowed)
         # Before a good CONNACK a client has nothing to say.
         preferred = frozenset({says(_P.DISCONNECT, codes)}) if stage is Stage.CONNECTED else allowed
         return Expected(level, cites, allowed, preferred, ("MQTT5-U-65",))

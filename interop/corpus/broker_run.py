@@ -12,9 +12,8 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 
-from interop.corpus.model import Case, End, Observed, Stage, fits
+from interop.corpus.model import Case, End, NoStart, Observed, Played, Stage, fits
 from interop.corpus.wire import RawConnection
 from reference_broker.net.address import Address
 from reference_broker.wire.decode import Reader
@@ -31,20 +30,6 @@ GRACE_SECONDS = 0.3
 PIECE_SECONDS = 0.005
 _PINGREQ = b"\xc0\x00"
 _ALIVE = "corpus/alive"
-
-
-class NoStart(Exception):
-    """A case could not be brought to its start; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Played:
-    """One case, what came back or why it could not be tried, and how long it took."""
-
-    case: Case
-    observed: Observed | None
-    problem: str
-    seconds: float
 
 
 async def play_on_broker(case: Case, address: Address) -> Observed:

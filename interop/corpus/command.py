@@ -19,11 +19,16 @@ from typing import get_args
 
 from interop.brokers.broker import BrokerFault
 from interop.brokers.registry import broker_spec
-from interop.corpus.broker_run import NoStart, play_all_on_broker
+from interop.corpus.broker_run import play_all_on_broker
 from interop.corpus.cases import corpus
-from interop.corpus.model import Case, Tested
+from interop.corpus.client_run import AT_ONCE, play_all_on_client
+from interop.corpus.model import Case, NoStart, Tested
 from interop.corpus.results import Run, record, watch_record
+from interop.drivers.driver import DriverFault
+from interop.drivers.pool import DriverPool
+from interop.drivers.registry import UnknownDriver, check_driver_name
 from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, NOTHING_RAN, OK, CommandError
+from interop.runner.verdict import REFERENCE_BROKER, REFERENCE_CLIENT
 from interop.scenario.values import MqttLabel
 from reports.record import Record, Verdict
 from reports.summary import RunInfo
@@ -40,6 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(option, action="append", default=[], metavar=metavar, help=text)
 
     several("--broker", "NAME", "broker under test: reference, mosquitto, host:port, docker:IMAGE")
+    several("--client", "NAME", "client under test: builtin, paho, gmqtt, command:./adapter")
     several("--mqtt", "VERSION", f"{', '.join(_VERSIONS)} (all)")
     several("--case", "PATTERN", "case by id or shell pattern, e.g. '5.0/connect/*' (all)")
     parser.add_argument("--list", action="store_true", help="print the cases instead of sending them")
@@ -51,8 +57,9 @@ def run(options: argparse.Namespace) -> int:
     versions, patterns = _names(options.mqtt), tuple(options.case)
     if unknown := [name for name in versions if name not in _VERSIONS]:
         raise CommandError(f"--mqtt {unknown[0]}: expected one of {', '.join(_VERSIONS)}")
-    brokers = _names(options.broker) or ("reference",)
-    plan = [(Tested.BROKER, name) for name in brokers]
+    plan = [(Tested.BROKER, name) for name in _names(options.broker)]
+    plan += [(Tested.CLIENT, name) for name in _names(options.client)]
+    plan = plan or [(Tested.BROKER, REFERENCE_BROKER), (Tested.CLIENT, REFERENCE_CLIENT)]
     cases = {tested: corpus(tested, versions, patterns) for tested in dict.fromkeys(tested for tested, _ in plan)}
     if not any(cases.values()):
         raise CommandError(f"no case fits {', '.join(patterns) or 'these options'}")
@@ -69,11 +76,12 @@ def run(options: argparse.Namespace) -> int:
 def _played(plan: Sequence[tuple[Tested, str]], cases: dict[Tested, list[Case]], out: Path) -> int:
     began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     records: list[Record] = []
-    for _, name in plan:
+    for tested, name in plan:
         clock = time.monotonic()
+        played = _on_broker if tested is Tested.BROKER else _on_client
         try:
-            some = asyncio.run(_on_broker(name, cases[Tested.BROKER], started_at))
-        except (BrokerFault, NoStart) as problem:
+            some = asyncio.run(played(name, cases[tested], started_at))
+        except (BrokerFault, NoStart, DriverFault, UnknownDriver) as problem:
             raise CommandError(str(problem)) from None
         _say(f"{name}: {_counts(some)} in {time.monotonic() - clock:.1f} s")
         records += some
@@ -101,6 +109,21 @@ async def _on_broker(name: str, cases: Sequence[Case], started_at: str) -> list[
     finally:
         await broker.stop()
         await spec.close()
+
+
+async def _on_client(name: str, cases: Sequence[Case], started_at: str) -> list[Record]:
+    check_driver_name(name)
+    pool = DriverPool(limit=AT_ONCE)
+    try:
+        driver = await pool.acquire(name)
+        said = driver.hello
+        await pool.release(driver)
+        versions = {"client": said.version, "harness": _own_version(), "python": sys.version.split()[0]}
+        run = Run(Tested.CLIENT, name, versions, started_at)
+        wanted = [case for case in cases if case.version.label in said.mqtt]
+        return [record(run, played) async for played in play_all_on_client(wanted, name, pool)]
+    finally:
+        await pool.close()
 
 
 # --- output -----------------------------------------------------------------------------------------------------------

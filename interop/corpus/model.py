@@ -152,3 +152,17 @@ def codes_of(packet: Packet) -> tuple[int, ...]:
     """The reason codes of a packet."""
     reasons: tuple[int, ...] | None = getattr(packet, "reasons", None)
     return reasons if reasons is not None else (getattr(packet, "reason", 0),)
+
+
+class NoStart(Exception):
+    """A case could not be brought to its start; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """One case, what came back or why it could not be tried, and how long it took."""
+
+    case: Case
+    observed: Observed | None
+    problem: str
+    seconds: float

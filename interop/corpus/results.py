@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from interop.corpus.broker_run import Played
-from interop.corpus.model import Case, End, Expected, Observed, Reaction, Tested, codes_of, fits
+from interop.corpus.model import Case, End, Expected, Observed, Played, Reaction, Tested, codes_of, fits
 from interop.requirements.requirements import Level
 from reports.record import Finding, Record, TraceEntry, Verdict
 

@@ -241,7 +241,6 @@ def _short_forms(bench: Bench, shape: Shape, part: Part, directed: frozenset[int
 
 _CONNACK_FLAGS = Fault(("MQTT31-6",), (), ("MQTT-3.2.2-1",), MALFORMED)
 _CONNACK_CODES = Fault((), ("MQTT-3.2.2-6",), ())
-_PRESENT = Fault((), ("MQTT-3.2.2-4",), ("MQTT-3.2.2-6",), ANY_ERROR)
 
 
 def _connack(bench: Bench) -> Iterator[Case]:
