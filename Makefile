@@ -7,7 +7,7 @@ OUT ?= compat
 BASE ?= python:3.11-slim-bookworm
 IMAGE ?= mqtt-interop
 
-.PHONY: help setup interop test check expected compare wheel image clean
+.PHONY: help setup interop corpus test check expected compare wheel image clean
 
 help:            ## this list
 	@grep -hE '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -t -s ':'
@@ -23,6 +23,9 @@ setup: $(INSTALLED)      ## the environment, in .venv
 
 interop: $(INSTALLED)    ## the compatibility matrix; options of pytest in ARGS
 	$(BIN)/pytest interop/ -n auto --out $(OUT) $(ARGS)
+
+corpus: $(INSTALLED)     ## malformed packets to the reference broker; options in ARGS
+	$(BIN)/mqtt-interop corpus --out $(OUT)/corpus $(ARGS)
 
 test: $(INSTALLED)       ## the product's own tests
 	$(BIN)/pytest tests -n auto -q $(ARGS)

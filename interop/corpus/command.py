@@ -1,0 +1,165 @@
+"""`mqtt-interop corpus`: malformed packets to brokers and clients.
+
+Belongs here: its options, its output, its exit code. Does not belong here: cases, runs, records.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import get_args
+
+from interop.brokers.broker import BrokerFault
+from interop.brokers.registry import broker_spec
+from interop.corpus.broker_run import play_all_on_broker
+from interop.corpus.cases import corpus
+from interop.corpus.client_run import AT_ONCE, play_all_on_client
+from interop.corpus.model import Case, NoStart, Tested
+from interop.corpus.results import Run, record, watch_record
+from interop.drivers.driver import DriverFault
+from interop.drivers.pool import DriverPool
+from interop.drivers.registry import UnknownDriver, check_driver_name
+from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, NOTHING_RAN, OK, CommandError
+from interop.runner.verdict import REFERENCE_BROKER, REFERENCE_CLIENT
+from interop.scenario.values import MqttLabel
+from reports.record import Record, Verdict
+from reports.summary import RunInfo
+from reports.write import CannotWrite, check_writable, write_all
+
+DEFAULT_OUT = Path("compat/corpus")
+_VERSIONS = get_args(MqttLabel)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of the subcommand; names may be repeated or come with commas."""
+
+    def several(option: str, metavar: str, text: str) -> None:
+        parser.add_argument(option, action="append", default=[], metavar=metavar, help=text)
+
+    several("--broker", "NAME", "broker under test: reference, mosquitto, host:port, docker:IMAGE")
+    several("--client", "NAME", "client under test: builtin, paho, gmqtt, command:./adapter")
+    several("--mqtt", "VERSION", f"{', '.join(_VERSIONS)} (all)")
+    several("--case", "PATTERN", "case by id or shell pattern, e.g. '5.0/connect/*' (all)")
+    parser.add_argument("--list", action="store_true", help="print the cases instead of sending them")
+    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, metavar="FOLDER", help="reports (%(default)s)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Play the corpus and write the reports; gives the exit code."""
+    versions, patterns = _names(options.mqtt), tuple(options.case)
+    if unknown := [name for name in versions if name not in _VERSIONS]:
+        raise CommandError(f"--mqtt {unknown[0]}: expected one of {', '.join(_VERSIONS)}")
+    plan = [(Tested.BROKER, name) for name in _names(options.broker)]
+    plan += [(Tested.CLIENT, name) for name in _names(options.client)]
+    plan = plan or [(Tested.BROKER, REFERENCE_BROKER), (Tested.CLIENT, REFERENCE_CLIENT)]
+    cases = {tested: corpus(tested, versions, patterns) for tested in dict.fromkeys(tested for tested, _ in plan)}
+    if not any(cases.values()):
+        raise CommandError(f"no case fits {', '.join(patterns) or 'these options'}")
+    if options.list:
+        _list(cases)
+        return OK
+    try:
+        check_writable(options.out)
+    except CannotWrite as error:
+        raise CommandError(str(error)) from None
+    return _played(plan, cases, options.out)
+
+
+def _played(plan: Sequence[tuple[Tested, str]], cases: dict[Tested, list[Case]], out: Path) -> int:
+    began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
+    records: list[Record] = []
+    for tested, name in plan:
+        clock = time.monotonic()
+        played = _on_broker if tested is Tested.BROKER else _on_client
+        try:
+            some = asyncio.run(played(name, cases[tested], started_at))
+        except (BrokerFault, NoStart, DriverFault, UnknownDriver) as problem:
+            raise CommandError(str(problem)) from None
+        _say(f"{name}: {_counts(some)} in {time.monotonic() - clock:.1f} s")
+        records += some
+    info = RunInfo(
+        started_at=started_at, wall_seconds=time.monotonic() - began, harness_version=_own_version(),
+        command=" ".join(["mqtt-interop", *sys.argv[1:]]),
+    )  # fmt: skip
+    _say(f"report: {write_all(records, out, info)}")
+    return _exit_code(records)
+
+
+async def _on_broker(name: str, cases: Sequence[Case], started_at: str) -> list[Record]:
+    spec = broker_spec(name)
+    wanted = [case for case in cases if case.version.label in spec.versions]
+    broker = await spec.start({})
+    try:
+        versions = {"broker": broker.version, "harness": _own_version(), "python": sys.version.split()[0]}
+        run = Run(Tested.BROKER, spec.name, versions, started_at)
+        records: list[Record] = []
+        numbers = itertools.count(1)
+        async for batch, lost in play_all_on_broker(wanted, broker.address()):
+            records += [record(run, played) for played in batch]
+            records.append(watch_record(run, next(numbers), batch, lost))
+        return records
+    finally:
+        await broker.stop()
+        await spec.close()
+
+
+async def _on_client(name: str, cases: Sequence[Case], started_at: str) -> list[Record]:
+    check_driver_name(name)
+    pool = DriverPool(limit=AT_ONCE)
+    try:
+        driver = await pool.acquire(name)
+        said = driver.hello
+        await pool.release(driver)
+        versions = {"client": said.version, "harness": _own_version(), "python": sys.version.split()[0]}
+        run = Run(Tested.CLIENT, name, versions, started_at)
+        wanted = [case for case in cases if case.version.label in said.mqtt]
+        return [record(run, played) async for played in play_all_on_client(wanted, name, pool)]
+    finally:
+        await pool.close()
+
+
+# --- output -----------------------------------------------------------------------------------------------------------
+
+
+def _list(cases: dict[Tested, list[Case]]) -> None:
+    _say("\n".join(f"{case.id}  [{', '.join(case.expected.cites)}]" for some in cases.values() for case in some))
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _counts(records: Iterable[Record]) -> str:
+    counted = Counter(one.verdict for one in records)
+    known = sum(one.known_failure is not None for one in records)
+    words = ", ".join(f"{counted[verdict]} {verdict}" for verdict in Verdict if counted[verdict])
+    return f"{sum(counted.values())} cases: {words}" + (f" ({known} known)" if known else "")
+
+
+def _exit_code(records: Sequence[Record]) -> int:
+    if not records:
+        return NOTHING_RAN
+    if any(one.verdict in (Verdict.SETUP_FAILED, Verdict.HARNESS_ERROR) for one in records):
+        return HARNESS_FELL_SHORT
+    failed = any(one.verdict is Verdict.FAIL and one.known_failure is None for one in records)
+    return FELL_SHORT if failed else OK
+
+
+def _names(given: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for text in given for name in text.split(",") if name)
+
+
+def _own_version() -> str:
+    try:
+        return version("mqtt-interop")
+    except PackageNotFoundError:
+        return "not installed"
