@@ -3,7 +3,8 @@
 Belongs here: options, the lines a person sees, signals and exit codes.
 Does not belong here: what settings mean (`net.config`, `broker.config`), sockets (`net.server`).
 
-Exit codes: 0 after SIGINT or SIGTERM, 1 when it cannot listen, 2 for wrong options or a wrong settings file.
+Exit codes: 0 after SIGINT or SIGTERM, 1 when it cannot listen or use its store, 2 for wrong options or a
+wrong settings file.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 from reference_broker.net.config import ConfigError, ServerConfig, load_settings, make_config
 from reference_broker.net.errors import ListenFailed
 from reference_broker.net.server import LOGGER, BrokerServer
+from reference_broker.store import StoreError
 
 _LISTENING: list[tuple[str, type, str]] = [
     ("host", str, "where to listen (127.0.0.1)"),
@@ -30,6 +32,7 @@ _LISTENING: list[tuple[str, type, str]] = [
     ("wss_port", int, "secure WebSocket port (none)"),
     ("cert", Path, "PEM file of the server's certificate chain"),
     ("key", Path, "PEM file of its key"),
+    ("store", Path, "SQLite file that keeps sessions and retained messages over restarts (none)"),
 ]
 
 _LIMITS: list[tuple[str, type, str]] = [
@@ -64,7 +67,7 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "mqtt-interop broker"
     try:
         with asyncio.Runner(loop_factory=fastest_loop()) as runner:
             runner.run(_serve(config))
-    except ListenFailed as error:
+    except (ListenFailed, StoreError) as error:
         return _fail(prog, error, 1)
     except KeyboardInterrupt:  # the second one, while shutting down
         return 130

@@ -39,6 +39,8 @@ class ServerConfig:
     key: Path | None = None
     ca: Path | None = None
     """PEM file clients verify the certificate by; only handed on in the addresses the server tells."""
+    store: Path | None = None
+    """SQLite file that keeps sessions and retained messages over restarts, made when it is not there."""
     broker: BrokerConfig = dataclasses.field(default_factory=BrokerConfig)
 
     def __post_init__(self) -> None:

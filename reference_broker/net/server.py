@@ -22,6 +22,7 @@ from reference_broker.net.errors import BadPeer
 from reference_broker.net.listening import bind, server_wrapping
 from reference_broker.net.websocket import DEFAULT_MAXIMUM_FRAME_SIZE
 from reference_broker.net.wrapping import Wrapping
+from reference_broker.store import SqliteStore
 
 LOGGER = logging.getLogger("reference_broker")
 """One warning for each peer that was refused or broke the rules; connections come and go at debug level."""
@@ -39,7 +40,7 @@ class BrokerServer:
 
     def __init__(self, config: ServerConfig | None = None, *, broker: Broker | None = None) -> None:
         self.config = config or ServerConfig()
-        self.broker = broker or Broker(self.config.broker)
+        self.broker = broker or Broker(self.config.broker, store=_store(self.config))
         self.broker.log = LOGGER.warning
         self.addresses: dict[Transport, Address] = {}
         self.connections: dict[Link, BrokerConnection] = {}
@@ -65,9 +66,11 @@ class BrokerServer:
         await self.close()
 
     async def start(self) -> None:
-        """Open every listener or none; raises AddressInUse, CertificateUnusable or another ListenFailed."""
-        self._is_open = True
+        """Open every listener or none; raises AddressInUse, CertificateUnusable, another ListenFailed or StoreError."""
         self.now = asyncio.get_running_loop().time
+        self.broker.load(self.now())  # not open yet: a store that cannot be read is not saved to
+        self.broker.save(self.now())  # one that cannot be written is known now and not when a client's session is lost
+        self._is_open = True
         try:
             for address in self.config.listeners():
                 await self._listen(address)
@@ -218,3 +221,7 @@ class BrokerConnection(Connection):
     def _lose_link(self) -> None:
         self.link.connection_lost(self._server.now())
         self._server.flush()
+
+
+def _store(config: ServerConfig) -> SqliteStore | None:
+    return None if config.store is None else SqliteStore(config.store)

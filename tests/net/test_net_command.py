@@ -147,6 +147,7 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         "wss-port",
         "cert",
         "key",
+        "store",
         "config",
         "log-level",
         "verbose",
@@ -154,3 +155,45 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     }
     for option in options | {name.replace("_", "-") for name, _, _ in broker._LIMITS}:
         assert f"--{option} " in text or f"--{option}\n" in text, option
+
+
+KEPT_CONNECT = b"\x10\x0d\x00\x04MQTT\x04\x00\x00\x00\x00\x01a"
+RETAINED_PUBLISH = b"\x31\x05\x00\x01tup"
+SUBSCRIBE = b"\x82\x06\x00\x01\x00\x01t\x00"
+
+
+def exchange(port: int, *sent_and_expected: tuple[bytes, bytes]) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        for sent, expected in sent_and_expected:
+            client.sendall(sent)
+            received = b""
+            while len(received) < len(expected):
+                received += client.recv(100) or pytest.fail(f"closed after {received!r}")
+            assert received == expected
+
+
+def test_a_store_keeps_sessions_and_retained_messages_over_a_restart(tmp_path: Path) -> None:
+    suback, ping = b"\x90\x03\x00\x01\x00", (b"\xc0\x00", b"\xd0\x00")
+    arguments = ("--port", "0", "--store", str(tmp_path / "state.sqlite"))
+    with started(*arguments) as process:
+        port, publish_and_ping = listening_port(process), (RETAINED_PUBLISH + ping[0], b"\x30\x05\x00\x01tup" + ping[1])
+        exchange(port, (KEPT_CONNECT, CONNACK), (SUBSCRIBE, suback), publish_and_ping)
+        process.terminate()
+        _, stderr = process.communicate(timeout=10)
+        assert (process.returncode, stderr) == (0, "")
+    with started(*arguments) as process:
+        session_present = b"\x20\x02\x01\x00"
+        exchange(listening_port(process), (KEPT_CONNECT, session_present), (SUBSCRIBE, suback + RETAINED_PUBLISH))
+
+
+def test_a_store_that_cannot_be_used_is_one_line_and_exit_code_1_and_is_left_alone(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    text = tmp_path / "letter.txt"
+    text.write_text("Dear broker, " * 100)
+    exit_code, line = failure(capsys, "--port", "0", "--store", str(text))
+    assert (exit_code, line) == (1, f"mqtt-interop broker: {text} cannot be read: file is not a database")
+    assert text.read_text() == "Dear broker, " * 100
+    nowhere = tmp_path / "none" / "state.sqlite"
+    exit_code, line = failure(capsys, "--port", "0", "--store", str(nowhere))
+    assert (exit_code, line) == (1, f"mqtt-interop broker: {nowhere} cannot be written: unable to open database file")
