@@ -240,6 +240,7 @@ class Controller:
         self._began = time.monotonic()
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._table: LiveTable | None = None
+        self._shown: set[str] = set()
 
     @property
     def _shows_table(self) -> bool:
@@ -276,7 +277,9 @@ class Controller:
         if report.when == "call" and self._table is not None:
             for name, value in report.user_properties:
                 if name == _RECORD:
-                    self._table.add(Record.model_validate_json(str(value)))
+                    record = Record.model_validate_json(str(value))
+                    self._shown.add(record.cell_id)
+                    self._table.add(record)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
@@ -290,6 +293,9 @@ class Controller:
                 write_all(records, self._folder, self._run_info())
         shutil.rmtree(self._folder / _PARTS, ignore_errors=True)
         if self._table is not None:
+            for record in records:  # over, but with an interrupt before its test was
+                if record.cell_id not in self._shown:
+                    self._table.add(record)
             self._table.finish(self._folder / "report.html" if records else None)
             self._table = None
         session.exitstatus = _exit_status(session.exitstatus, records)

@@ -268,7 +268,8 @@ class Link:
 
     def log(self, what: str) -> None:
         """One line about this peer."""
-        self.broker.log(f"{self.peer or 'peer'}, client id {self.client_id!r}: {what}")
+        who = "before CONNECT" if self.client_id is None else f"client id {self.client_id!r}"
+        self.broker.log(f"{self.peer or 'peer'}, {who}: {what}")
 
     # --- time --------------------------------------------------------------------------------------------------------
 

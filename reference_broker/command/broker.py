@@ -17,7 +17,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from reference_broker.net.config import ConfigError, ServerConfig, load_settings, make_config
 from reference_broker.net.errors import ListenFailed
@@ -101,9 +101,15 @@ async def _serve(config: ServerConfig) -> None:
         await stopped.wait()
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line, without the usage of some twenty options."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
 def _parser(prog: str) -> argparse.ArgumentParser:
     """Build the parser; what was not given is left out of its result, so that the file's value stands."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=prog,
         description="Run the reference broker: MQTT 3.1, 3.1.1 and 5.0 on every port.",
         argument_default=argparse.SUPPRESS,

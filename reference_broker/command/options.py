@@ -116,7 +116,7 @@ def add_common_options(parser: OptionParser, topic_help: str) -> None:
     value("-I", "--id-prefix", metavar="PREFIX", help="client identifier: this and the process id")
     value("-t", "--topic", action="append", default=[], metavar="TOPIC", help=topic_help)
     value("-q", "--qos", type=int, default=0, metavar="QOS", help="quality of service, 0, 1 or 2 (0)")
-    value("-V", "--protocol-version", default="311", metavar="VERSION", help="31, 311 or 5 (311)")
+    value("-V", "--protocol-version", metavar="VERSION", help="31, 311 or 5 (311, with -D 5)")
     value("-k", "--keepalive", type=int, default=60, metavar="SECONDS", help="keep alive, 0 is off (60)")
     parser.add_argument("-c", "--disable-clean-session", action="store_true", help="go on with the session of this -i")
     value("-x", "--session-expiry-interval", metavar="SECONDS", help="how long 5.0 sessions last; -1 does not expire")
@@ -165,7 +165,9 @@ class CommonOptions:
 
 def common_options(arguments: argparse.Namespace) -> CommonOptions:
     """Check and combine the common options; raises UsageError."""
-    version = VERSIONS.get(arguments.protocol_version)
+    # What only 5.0 has asks for 5.0, as with mosquitto_pub and mosquitto_sub.
+    implied = "5" if arguments.properties else "311"
+    version = VERSIONS.get(arguments.protocol_version or implied)
     if version is None:
         raise UsageError("Invalid protocol version argument given; expected 31, 311 or 5.")
     properties = _properties(arguments.properties, version)

@@ -168,10 +168,6 @@ class BrokerServer:
         self.flush()
 
 
-def _store(config: ServerConfig) -> SqliteStore | None:
-    return SqliteStore(config.store) if config.store is not None else None
-
-
 class BrokerConnection(Connection):
     """One client's connection and the broker's link for it."""
 
@@ -231,3 +227,7 @@ class BrokerConnection(Connection):
     def _lose_link(self) -> None:
         self.link.connection_lost(self._server.now())
         self._server.flush()
+
+
+def _store(config: ServerConfig) -> SqliteStore | None:
+    return None if config.store is None else SqliteStore(config.store)

@@ -63,7 +63,7 @@ def server_context(cert_file: Path, key_file: Path) -> ssl.SSLContext:
     for file in (cert_file, key_file):
         _check_readable(file)
     try:
-        context.load_cert_chain(cert_file, key_file)
+        context.load_cert_chain(cert_file, key_file, password=lambda: _no_passphrase(key_file))
     except ssl.SSLError as error:
         raise CertificateUnusable(f"cannot use certificate {cert_file} with key {key_file}: {_reason(error)}") from None
     return context
@@ -153,8 +153,15 @@ def _check_readable(file: Path) -> None:
         raise CertificateUnusable(f"cannot read {file}: {reason_of(error)}") from None
 
 
+def _no_passphrase(key_file: Path) -> str:
+    """Stand where OpenSSL would ask the terminal."""
+    raise CertificateUnusable(f"cannot use key {key_file}: it is encrypted; give one without a passphrase")
+
+
 def _reason(error: ssl.SSLError) -> str:
     """OpenSSL's reason without its function names and line numbers."""
+    if error.reason is None and "PEM lib" in str(error):  # all that OpenSSL says of a file with something else in it
+        return "one of them is no PEM file of that kind"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"certificate verify failed: {error.verify_message}"
     return (error.reason or str(error)).replace("_", " ").lower()

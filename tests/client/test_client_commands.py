@@ -51,6 +51,10 @@ class TestPub:
         spoken = {"31": "3.1", "311": "3.1.1", "5": "5.0"}[version.removeprefix("mqttv").replace(".", "").rstrip("0")]
         assert f"sending CONNECT {spoken} " in lines(capsysbinary)[0]
 
+    def test_a_property_asks_for_the_version_that_has_it(self, at, listener, capsysbinary):
+        assert pub.main([*at, "-t", "pub/p", "-n", "-d", "-D", "publish", "content-type", "text/plain"]) == 0
+        assert "sending CONNECT 5.0 " in lines(capsysbinary)[0]
+
     @pytest.mark.parametrize("payload", ["-starts-with-a-dash", "", "-5", "--retain", "ünïcode"])
     def test_any_payload_can_be_given(self, at, listener, payload):
         listener.subscribe("pub/any")
@@ -273,7 +277,7 @@ class TestMistakes:
             (pub, "-t a -m x --bogus", "--bogus"),
             (pub, "-t a -m x -h", "--host"),
             (pub, "-t a -m x -L http://h/t", "Unsupported URL"),
-            (pub, "-t a -m x -D publish content-type c", "needs -V 5"),
+            (pub, "-t a -m x -V 311 -D publish content-type c", "needs -V 5"),
             (pub, "-t a -m x -V 5 -D publish", "-D needs"),
             (pub, "-t a -m x -V 5 -D nothing content-type c", "Invalid command"),
             (pub, "-t a -m x -V 5 -D publish bogus c", "Invalid property name"),

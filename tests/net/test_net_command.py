@@ -22,8 +22,6 @@ from reference_broker.net.tls import TestCertificates
 ROOT = Path(reference_broker.__file__).parents[1]
 CONNECT = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01a"
 CONNACK = b"\x20\x02\x00\x00"
-PINGREQ = b"\xc0\x00"
-RETAINED = b"\x31\x05\x00\x01tme"
 
 
 @contextmanager
@@ -77,37 +75,6 @@ def test_it_prints_one_line_for_each_listener(certificates: TestCertificates, tm
         assert process.wait(timeout=10) == 0
 
 
-def retained_at(port: int) -> bytes:
-    """What a new subscriber is sent at once."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
-        client.sendall(CONNECT + bytes.fromhex("82 06 0001 0001 74 00"))
-        received = b""
-        while len(received) < len(CONNACK) + 5 + len(RETAINED):
-            received += client.recv(100)
-        return received[len(CONNACK) + 5 :]
-
-
-def test_with_a_store_retained_messages_survive_a_restart(tmp_path: Path) -> None:
-    store = ("--port", "0", "--store", str(tmp_path / "state.sqlite"))
-    with started(*store) as process:
-        with socket.create_connection(("127.0.0.1", listening_port(process)), timeout=10) as client:
-            client.sendall(CONNECT + RETAINED + PINGREQ)
-            assert client.recv(100).startswith(CONNACK)
-        process.terminate()
-        assert process.wait(timeout=10) == 0
-    with started(*store) as process:
-        assert retained_at(listening_port(process)) == RETAINED
-
-
-def test_a_store_that_cannot_be_used_is_told_in_one_line(tmp_path: Path) -> None:
-    file = tmp_path / "state.sqlite"
-    file.write_text("this is a letter, not a database")
-    with started("--port", "0", "--store", str(file)) as process:
-        stdout, stderr = process.communicate(timeout=10)
-    assert (process.returncode, stdout, len(stderr.splitlines())) == (1, "", 1)
-    assert str(file) in stderr
-
-
 def test_each_bad_peer_costs_one_log_line_unless_told_to_be_quiet() -> None:
     for options, lines in (([], 1), (["--quiet"], 0)):
         with started("--port", "0", *options) as process:
@@ -128,7 +95,8 @@ def failure(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, s
         exit_code = int(str(usage.code))
     captured = capsys.readouterr()
     assert captured.out == ""
-    return exit_code, captured.err.rstrip("\n").splitlines()[-1]
+    (line,) = captured.err.splitlines()
+    return exit_code, line
 
 
 def test_a_port_in_use_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
@@ -158,8 +126,8 @@ def test_a_wrong_settings_file_or_option_is_one_line_and_exit_code_2(
     assert line.startswith(f"mqtt-interop broker: {file}: unknown key 'prot', did you mean 'port'? allowed are ")
     assert failure(capsys, "--maximum-qos", "3") == (2, "mqtt-interop broker: maximum_qos = 3 is not in 0..2")
     exit_code, line = failure(capsys, "--port", "many")
-    assert exit_code == 2
-    assert "argument --port: invalid int value: 'many'" in line
+    assert (exit_code, line) == (2, "mqtt-interop broker: argument --port: invalid int value: 'many'")
+    assert failure(capsys, "--prot", "1") == (2, "mqtt-interop broker: unrecognized arguments: --prot 1")
 
 
 def test_an_unknown_command_is_refused_and_the_known_are_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -180,10 +148,53 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         "wss-port",
         "cert",
         "key",
+        "store",
         "config",
         "log-level",
         "verbose",
         "quiet",
     }
-    for option in options | {name.replace("_", "-") for name, _, _ in broker._LIMITS}:
+    for option in options | {name.replace("_", "-") for name, _, _ in [*broker._LIMITS, *broker._KEEPING]}:
         assert f"--{option} " in text or f"--{option}\n" in text, option
+
+
+KEPT_CONNECT = b"\x10\x0d\x00\x04MQTT\x04\x00\x00\x00\x00\x01a"
+RETAINED_PUBLISH = b"\x31\x05\x00\x01tup"
+SUBSCRIBE = b"\x82\x06\x00\x01\x00\x01t\x00"
+
+
+def exchange(port: int, *sent_and_expected: tuple[bytes, bytes]) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        for sent, expected in sent_and_expected:
+            client.sendall(sent)
+            received = b""
+            while len(received) < len(expected):
+                received += client.recv(100) or pytest.fail(f"closed after {received!r}")
+            assert received == expected
+
+
+def test_a_store_keeps_sessions_and_retained_messages_over_a_restart(tmp_path: Path) -> None:
+    suback, ping = b"\x90\x03\x00\x01\x00", (b"\xc0\x00", b"\xd0\x00")
+    arguments = ("--port", "0", "--store", str(tmp_path / "state.sqlite"))
+    with started(*arguments) as process:
+        port, publish_and_ping = listening_port(process), (RETAINED_PUBLISH + ping[0], b"\x30\x05\x00\x01tup" + ping[1])
+        exchange(port, (KEPT_CONNECT, CONNACK), (SUBSCRIBE, suback), publish_and_ping)
+        process.terminate()
+        _, stderr = process.communicate(timeout=10)
+        assert (process.returncode, stderr) == (0, "")
+    with started(*arguments) as process:
+        session_present = b"\x20\x02\x01\x00"
+        exchange(listening_port(process), (KEPT_CONNECT, session_present), (SUBSCRIBE, suback + RETAINED_PUBLISH))
+
+
+def test_a_store_that_cannot_be_used_is_one_line_and_exit_code_1_and_is_left_alone(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    text = tmp_path / "letter.txt"
+    text.write_text("Dear broker, " * 100)
+    exit_code, line = failure(capsys, "--port", "0", "--store", str(text))
+    assert (exit_code, line) == (1, f"mqtt-interop broker: {text} cannot be read: file is not a database")
+    assert text.read_text() == "Dear broker, " * 100
+    nowhere = tmp_path / "none" / "state.sqlite"
+    exit_code, line = failure(capsys, "--port", "0", "--store", str(nowhere))
+    assert (exit_code, line) == (1, f"mqtt-interop broker: {nowhere} cannot be written: unable to open database file")

@@ -95,6 +95,7 @@ def test_every_setting_can_be_given(tmp_path: Path) -> None:
         Address("0.0.0.0", 4, Transport.WSS, ca_file=tmp_path / "ca.pem"),
     ]
     assert (config.cert, config.key) == (tmp_path / "server.pem", Path("/absolute/key.pem"))
+    assert config.store == tmp_path / "state.sqlite"
     broker = config.broker
     assert broker.connack_user_property == (("a", "1"), ("a", "2"))
     assert broker.queue_drop_policy is DropPolicy.OLDEST

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -118,3 +119,28 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path, certificates: TestC
         server_context(rubbish, certificates.key_file)
     with pytest.raises(CertificateUnusable, match=f"cannot read {tmp_path}/none: No such file or directory"):
         client_context(tmp_path / "none")
+
+
+def test_a_key_with_a_passphrase_is_refused_and_no_terminal_is_asked(
+    certificates: TestCertificates, tmp_path: Path
+) -> None:
+    key = serialization.load_pem_private_key(certificates.key_file.read_bytes(), None)
+    encrypted = tmp_path / "encrypted.pem"
+    encrypted.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"secret"),
+        )
+    )
+    with pytest.raises(CertificateUnusable, match=f"cannot use key {encrypted}: it is encrypted"):
+        server_context(certificates.cert_file, encrypted)
+
+
+def test_a_certificate_that_is_no_pem_file_is_said_without_openssl_s_line_numbers(
+    certificates: TestCertificates, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.pem"
+    other.write_text("not a certificate")
+    with pytest.raises(CertificateUnusable, match=r"one of them is no PEM file of that kind$"):
+        server_context(other, certificates.key_file)

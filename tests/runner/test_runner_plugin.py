@@ -189,7 +189,7 @@ def test_an_interrupt_reports_what_ran(tmp_path: Path) -> None:
     waiting = RIGHT.replace("A message arrives", "A message waits").replace(
         "  - {do: receive", "  - {do: elapse, seconds: 25, because: the test interrupts it}\n  - {do: receive"
     )
-    scenarios = collection(tmp_path, right=RIGHT, waiting=waiting)
+    scenarios = collection(tmp_path, a_waiting=waiting, right=RIGHT)  # pytest waits for the first
     parts = tmp_path / "out" / ".parts" / "gw0.jsonl"
     with subprocess.Popen(
         _command(scenarios), cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -204,4 +204,6 @@ def test_an_interrupt_reports_what_ran(tmp_path: Path) -> None:
         said = run.stdout.read()
     assert run.returncode == 2, said
     assert [record["scenario"] for record in records(scenarios)] == ["delivery/right"]
+    assert "1 cell did not run." in said
+    assert "(client) passes 1 of 1 cell" in said
     assert (tmp_path / "out" / "report.html").exists()
