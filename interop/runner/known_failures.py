@@ -37,7 +37,7 @@ class Entry(Strict):
     transports: tuple[TransportName, ...] = ()
     rules: tuple[str, ...] = Field((), description="names of the judge's rules, or verbs of steps")
     reason: str
-    link: str | None = Field(None, description="the upstream report, where there is one")
+    link: str | None = Field(None, description="the upstream report or, where none was found, the code that does it")
 
 
 @dataclass(frozen=True, slots=True)
