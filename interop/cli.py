@@ -30,6 +30,7 @@ _SCHEMAS = {
 """The published JSON Schemas: each with the module and the function that gives its text."""
 
 _PACKAGES: dict[str, tuple[str, str]] = {
+    "coverage": ("interop.coverage.command", "which statements of the specifications there is evidence for"),
     "corpus": ("interop.corpus.command", "send malformed packets to brokers and clients, and judge how they react"),
 }
 """Subcommands by name: the module that has their `add_options(parser)` and `run(options)`, and a line of help."""

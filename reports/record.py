@@ -144,6 +144,10 @@ class Record(_Model):
     cites: tuple[str, ...] = Field(
         (), description="statement ids: those that were broken, else those the scenario is about"
     )
+    covered: dict[Literal["client", "broker"], tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="statement ids the cell put to the test, by whose behaviour; evidence only if it was judged",
+    )
     level: Literal["must", "should", "may"] = "must"
     blame: Literal["client", "broker", "both", "unknown", "none"] = "none"
     seconds: float = Field(description="wall time of the cell")

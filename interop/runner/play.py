@@ -248,6 +248,7 @@ def _record(cell: Cell, workshop: Workshop, pace: Pace, trace: Trace, notes: Not
         verdict=outcome.verdict,
         reason=outcome.reason,
         cites=outcome.cites,
+        covered=loaded.scenario.covers(cell.mqtt),
         level=cell.clause.level.value,
         blame=outcome.blame,
         seconds=round(seconds, 4),

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from interop.requirements.requirements import known, statement
 from interop.scenario.steps import Step
-from interop.scenario.values import Level, MqttLabel, Payload, PropertyMap, QoSLevel, Strict, TransportName
+from interop.scenario.values import Level, MqttLabel, Payload, PropertyMap, QoSLevel, Side, Strict, TransportName
 
 
 class VersionClause(Strict):
@@ -82,3 +83,19 @@ class Scenario(Strict):
     )
     actors: dict[str, Actor] = Field(min_length=1)
     steps: tuple[Step, ...] = Field(min_length=1)
+
+    def covers(self, mqtt: MqttLabel) -> dict[Side, tuple[str, ...]]:
+        """The statements of a version the scenario puts to the test, by side.
+
+        What both sides are judged by tells of each only the statements that oblige it.
+        """
+        steps = (step for step in self.steps if not step.only or mqtt in step.only)
+        cited = (*self.versions[mqtt].cites, *(each for step in steps for each in step.cites or ()))
+        ids = tuple(each for each in dict.fromkeys(cited) if known(mqtt, each))
+        if self.judges != "both":
+            return {self.judges: ids}
+        roles: dict[Side, tuple[str, str]] = {"client": ("client", "both"), "broker": ("server", "both")}
+        return {
+            side: tuple(each for each in ids if statement(mqtt, each).role in obliged)
+            for side, obliged in roles.items()
+        }
