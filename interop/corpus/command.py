@@ -23,11 +23,12 @@ from interop.corpus.broker_run import play_all_on_broker
 from interop.corpus.cases import corpus
 from interop.corpus.client_run import AT_ONCE, play_all_on_client
 from interop.corpus.model import Case, NoStart, Tested
-from interop.corpus.results import Run, record, watch_record
+from interop.corpus.results import Run, record, watch_record, with_known
 from interop.drivers.driver import DriverFault
 from interop.drivers.pool import DriverPool
 from interop.drivers.registry import UnknownDriver, check_driver_name
 from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, NOTHING_RAN, OK, CommandError
+from interop.runner.known_failures import BadKnownFailures, load_known_failures
 from interop.runner.verdict import REFERENCE_BROKER, REFERENCE_CLIENT
 from interop.scenario.values import MqttLabel
 from reports.record import Record, Verdict
@@ -75,12 +76,16 @@ def run(options: argparse.Namespace) -> int:
 
 def _played(plan: Sequence[tuple[Tested, str]], cases: dict[Tested, list[Case]], out: Path) -> int:
     began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        known = load_known_failures()
+    except BadKnownFailures as problem:
+        raise CommandError(str(problem)) from None
     records: list[Record] = []
     for tested, name in plan:
         clock = time.monotonic()
         played = _on_broker if tested is Tested.BROKER else _on_client
         try:
-            some = asyncio.run(played(name, cases[tested], started_at))
+            some = with_known(asyncio.run(played(name, cases[tested], started_at)), known)
         except (BrokerFault, NoStart, DriverFault, UnknownDriver) as problem:
             raise CommandError(str(problem)) from None
         _say(f"{name}: {_counts(some)} in {time.monotonic() - clock:.1f} s")
@@ -139,10 +144,11 @@ def _say(text: str) -> None:
 
 
 def _counts(records: Iterable[Record]) -> str:
+    records = list(records)
     counted = Counter(one.verdict for one in records)
     known = sum(one.known_failure is not None for one in records)
     words = ", ".join(f"{counted[verdict]} {verdict}" for verdict in Verdict if counted[verdict])
-    return f"{sum(counted.values())} cases: {words}" + (f" ({known} known)" if known else "")
+    return f"{len(records)} results: {words}" + (f" ({known} known)" if known else "")
 
 
 def _exit_code(records: Sequence[Record]) -> int:

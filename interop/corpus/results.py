@@ -6,12 +6,13 @@ Belongs here: the verdict of a case, and the words for it. Does not belong here:
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from interop.corpus.model import Case, End, Expected, Observed, Played, Reaction, Tested, codes_of, fits
 from interop.requirements.requirements import Level
+from interop.runner.known_failures import KnownFailures, explanation
 from reports.record import Finding, Record, TraceEntry, Verdict
 
 RAW = "raw"
@@ -97,6 +98,16 @@ def record(run: Run, played: Played) -> Record:
         implementations=run.implementations,
         rerun=_rerun(run, case),
     )
+
+
+def with_known(records: Iterable[Record], known: KnownFailures) -> list[Record]:
+    """The records with the reasons of failures that are expected."""
+    explained = []
+    for one in records:
+        rules = [finding.rule for finding in one.findings]
+        entry = known.entry_that_explains(one, rules) if rules else None
+        explained.append(one.model_copy(update={"known_failure": explanation(entry)}) if entry is not None else one)
+    return explained
 
 
 def _finding(
