@@ -24,7 +24,7 @@ setup: $(INSTALLED)      ## the environment, in .venv
 interop: $(INSTALLED)    ## the compatibility matrix; options of pytest in ARGS
 	$(BIN)/pytest interop/ -n auto --out $(OUT) $(ARGS)
 
-corpus: $(INSTALLED)     ## malformed packets to the reference broker; options in ARGS
+corpus: $(INSTALLED)     ## malformed packets to broker and client (the reference pair); options in ARGS
 	$(BIN)/mqtt-interop corpus --out $(OUT)/corpus $(ARGS)
 
 test: $(INSTALLED)       ## the product's own tests

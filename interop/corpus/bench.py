@@ -20,7 +20,7 @@ from interop.corpus.model import (
     Expected,
     Reaction,
     Stage,
-    Tested,
+    UnderTest,
     answers,
     says,
 )
@@ -84,7 +84,7 @@ class Bench:
     """Makes the cases of one version and one side under test."""
 
     version: Version
-    tested: Tested
+    tested: UnderTest
 
     def bad(self, shape: Shape, field: str, mutation: str, data: bytes, fault: Fault = TRUNCATED) -> Case:
         """A packet that is not allowed."""
@@ -157,7 +157,7 @@ class Bench:
 
     def _packet_id_at(self, shape: Shape, field: str, data: bytes) -> int | None:
         """Where a client's own packet identifier has to stand: its requests are what these packets answer."""
-        if self.tested is Tested.BROKER or shape.type not in PENDING or field == "packet-identifier":
+        if self.tested is UnderTest.BROKER or shape.type not in PENDING or field == "packet-identifier":
             return None
         at = 1
         while at < len(data) and data[at] > 127:
@@ -168,7 +168,7 @@ class Bench:
 
     def _refusal(self, stage: Stage, fault: Fault) -> Expected:
         codes = fault.codes | {UNSPECIFIED}
-        if self.tested is Tested.CLIENT:
+        if self.tested is UnderTest.CLIENT:
             return self._client_refusal(stage, fault, codes)
         first = stage is Stage.FIRST
         general = (_INVALID_CONNECT if first else _SERVER_CLOSES)[self.version]
@@ -199,7 +199,7 @@ class Bench:
     def _acceptance(self, shape: Shape, cites: tuple[str, ...], also: frozenset[Reaction]) -> Expected:
         level: Level = "must"
         general: tuple[str, ...]
-        if self.tested is Tested.CLIENT:
+        if self.tested is UnderTest.CLIENT:
             allowed, general = {OPEN}, _ALIVE_CLIENT[self.version]
             if shape.type is _P.DISCONNECT:
                 allowed, general, level = {CLOSE}, ("MQTT5-U-70",), "should"

@@ -9,7 +9,7 @@ import fnmatch
 from collections.abc import Callable, Iterator, Sequence
 
 from interop.corpus.bench import Bench
-from interop.corpus.model import Case, Tested
+from interop.corpus.model import Case, UnderTest
 from interop.corpus.rules_fields import fields
 from interop.corpus.rules_framing import framing
 from interop.corpus.rules_order import order
@@ -20,7 +20,7 @@ from reference_broker.wire.types import Version
 RULES: tuple[Callable[[Bench], Iterator[Case]], ...] = (framing, strings, fields, properties, order)
 
 
-def corpus(tested: Tested, versions: Sequence[str] = (), patterns: Sequence[str] = ()) -> list[Case]:
+def corpus(tested: UnderTest, versions: Sequence[str] = (), patterns: Sequence[str] = ()) -> list[Case]:
     """The cases towards one side, of some versions (`3.1`, ...) and with ids that fit a shell pattern; none: all."""
     return [
         case

@@ -22,12 +22,13 @@ from interop.brokers.registry import broker_spec
 from interop.corpus.broker_run import play_all_on_broker
 from interop.corpus.cases import corpus
 from interop.corpus.client_run import AT_ONCE, play_all_on_client
-from interop.corpus.model import Case, NoStart, Tested
-from interop.corpus.results import Run, record, watch_record
+from interop.corpus.model import Case, NoStart, UnderTest
+from interop.corpus.results import Run, record, watch_record, with_known
 from interop.drivers.driver import DriverFault
 from interop.drivers.pool import DriverPool
 from interop.drivers.registry import UnknownDriver, check_driver_name
 from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, NOTHING_RAN, OK, CommandError
+from interop.runner.known_failures import BadKnownFailures, load_known_failures
 from interop.runner.verdict import REFERENCE_BROKER, REFERENCE_CLIENT
 from interop.scenario.values import MqttLabel
 from reports.record import Record, Verdict
@@ -57,9 +58,9 @@ def run(options: argparse.Namespace) -> int:
     versions, patterns = _names(options.mqtt), tuple(options.case)
     if unknown := [name for name in versions if name not in _VERSIONS]:
         raise CommandError(f"--mqtt {unknown[0]}: expected one of {', '.join(_VERSIONS)}")
-    plan = [(Tested.BROKER, name) for name in _names(options.broker)]
-    plan += [(Tested.CLIENT, name) for name in _names(options.client)]
-    plan = plan or [(Tested.BROKER, REFERENCE_BROKER), (Tested.CLIENT, REFERENCE_CLIENT)]
+    plan = [(UnderTest.BROKER, name) for name in _names(options.broker)]
+    plan += [(UnderTest.CLIENT, name) for name in _names(options.client)]
+    plan = plan or [(UnderTest.BROKER, REFERENCE_BROKER), (UnderTest.CLIENT, REFERENCE_CLIENT)]
     cases = {tested: corpus(tested, versions, patterns) for tested in dict.fromkeys(tested for tested, _ in plan)}
     if not any(cases.values()):
         raise CommandError(f"no case fits {', '.join(patterns) or 'these options'}")
@@ -73,14 +74,18 @@ def run(options: argparse.Namespace) -> int:
     return _played(plan, cases, options.out)
 
 
-def _played(plan: Sequence[tuple[Tested, str]], cases: dict[Tested, list[Case]], out: Path) -> int:
+def _played(plan: Sequence[tuple[UnderTest, str]], cases: dict[UnderTest, list[Case]], out: Path) -> int:
     began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        known = load_known_failures()
+    except BadKnownFailures as problem:
+        raise CommandError(str(problem)) from None
     records: list[Record] = []
     for tested, name in plan:
         clock = time.monotonic()
-        played = _on_broker if tested is Tested.BROKER else _on_client
+        played = _on_broker if tested is UnderTest.BROKER else _on_client
         try:
-            some = asyncio.run(played(name, cases[tested], started_at))
+            some = with_known(asyncio.run(played(name, cases[tested], started_at)), known)
         except (BrokerFault, NoStart, DriverFault, UnknownDriver) as problem:
             raise CommandError(str(problem)) from None
         _say(f"{name}: {_counts(some)} in {time.monotonic() - clock:.1f} s")
@@ -99,7 +104,7 @@ async def _on_broker(name: str, cases: Sequence[Case], started_at: str) -> list[
     broker = await spec.start({})
     try:
         versions = {"broker": broker.version, "harness": _own_version(), "python": sys.version.split()[0]}
-        run = Run(Tested.BROKER, spec.name, versions, started_at)
+        run = Run(UnderTest.BROKER, spec.name, versions, started_at)
         records: list[Record] = []
         numbers = itertools.count(1)
         async for batch, lost in play_all_on_broker(wanted, broker.address()):
@@ -119,7 +124,7 @@ async def _on_client(name: str, cases: Sequence[Case], started_at: str) -> list[
         said = driver.hello
         await pool.release(driver)
         versions = {"client": said.version, "harness": _own_version(), "python": sys.version.split()[0]}
-        run = Run(Tested.CLIENT, name, versions, started_at)
+        run = Run(UnderTest.CLIENT, name, versions, started_at)
         wanted = [case for case in cases if case.version.label in said.mqtt]
         return [record(run, played) async for played in play_all_on_client(wanted, name, pool)]
     finally:
@@ -129,7 +134,7 @@ async def _on_client(name: str, cases: Sequence[Case], started_at: str) -> list[
 # --- output -----------------------------------------------------------------------------------------------------------
 
 
-def _list(cases: dict[Tested, list[Case]]) -> None:
+def _list(cases: dict[UnderTest, list[Case]]) -> None:
     _say("\n".join(f"{case.id}  [{', '.join(case.expected.cites)}]" for some in cases.values() for case in some))
 
 
@@ -139,10 +144,11 @@ def _say(text: str) -> None:
 
 
 def _counts(records: Iterable[Record]) -> str:
+    records = list(records)
     counted = Counter(one.verdict for one in records)
     known = sum(one.known_failure is not None for one in records)
     words = ", ".join(f"{counted[verdict]} {verdict}" for verdict in Verdict if counted[verdict])
-    return f"{sum(counted.values())} cases: {words}" + (f" ({known} known)" if known else "")
+    return f"{len(records)} results: {words}" + (f" ({known} known)" if known else "")
 
 
 def _exit_code(records: Sequence[Record]) -> int:

@@ -15,7 +15,7 @@ from reference_broker.wire.packets import Packet
 from reference_broker.wire.types import PacketType, Version
 
 
-class Tested(StrEnum):
+class UnderTest(StrEnum):
     """Who is under test; the packets go its way."""
 
     BROKER = "broker"
@@ -95,7 +95,7 @@ class Case:
     """
 
     version: Version
-    tested: Tested
+    tested: UnderTest
     packet: str
     field: str
     mutation: str

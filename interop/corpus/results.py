@@ -6,12 +6,13 @@ Belongs here: the verdict of a case, and the words for it. Does not belong here:
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from interop.corpus.model import Case, End, Expected, Observed, Played, Reaction, Tested, codes_of, fits
+from interop.corpus.model import Case, End, Expected, Observed, Played, Reaction, UnderTest, codes_of, fits
 from interop.requirements.requirements import Level
+from interop.runner.known_failures import KnownFailures, explanation
 from reports.record import Finding, Record, TraceEntry, Verdict
 
 RAW = "raw"
@@ -24,7 +25,7 @@ _TRACE_BYTES = 256
 class Run:
     """Who was tested, with the names and versions that go into each record."""
 
-    tested: Tested
+    tested: UnderTest
     name: str
     implementations: dict[str, str]
     started_at: str
@@ -32,12 +33,12 @@ class Run:
     @property
     def client(self) -> str:
         """The record's client."""
-        return self.name if self.tested is Tested.CLIENT else RAW
+        return self.name if self.tested is UnderTest.CLIENT else RAW
 
     @property
     def broker(self) -> str:
         """The record's broker."""
-        return self.name if self.tested is Tested.BROKER else RAW
+        return self.name if self.tested is UnderTest.BROKER else RAW
 
 
 def judge(expected: Expected, observed: Observed) -> tuple[Level, tuple[str, ...], frozenset[Reaction]] | None:
@@ -75,7 +76,7 @@ def record(run: Run, played: Played) -> Record:
         verdict, reason, cites, findings = _VERDICTS[finding.level], finding.message, finding.cites, (finding,)
     blame: Literal["client", "broker", "none"] = "none"
     if findings:
-        blame = "client" if run.tested is Tested.CLIENT else "broker"
+        blame = "client" if run.tested is UnderTest.CLIENT else "broker"
     return Record(
         scenario=f"corpus/{case.id.partition('/')[2]}",
         title=f"{case.packet}: {case.field} {case.mutation}",
@@ -100,6 +101,16 @@ def record(run: Run, played: Played) -> Record:
     )
 
 
+def with_known(records: Iterable[Record], known: KnownFailures) -> list[Record]:
+    """The records with the reasons of failures that are expected."""
+    explained = []
+    for one in records:
+        rules = [finding.rule for finding in one.findings]
+        entry = known.entry_that_explains(one, rules) if rules else None
+        explained.append(one.model_copy(update={"known_failure": explanation(entry)}) if entry is not None else one)
+    return explained
+
+
 def _finding(
     case: Case, observed: Observed, level: Level, cites: tuple[str, ...], asked: frozenset[Reaction]
 ) -> Finding:
@@ -109,7 +120,7 @@ def _finding(
         source="step",
         rule="reaction",
         level=level,
-        blame="broker" if case.tested is Tested.BROKER else "client",
+        blame="broker" if case.tested is UnderTest.BROKER else "client",
         cites=cites,
         message=f"expected: {expected}; {case.tested} sent: {found}; to {case.data[:48].hex(' ')}",
         expected=f"{expected}, to {case.data.hex(' ')}",
@@ -119,7 +130,7 @@ def _finding(
 
 
 def _trace(case: Case, observed: Observed) -> tuple[TraceEntry, ...]:
-    us: Literal["client", "broker"] = "client" if case.tested is Tested.BROKER else "broker"
+    us: Literal["client", "broker"] = "client" if case.tested is UnderTest.BROKER else "broker"
     sent = TraceEntry(
         at=0.0, link="raw", connection=1, kind="malformed" if case.malformed else "packet", sender=us,
         packet=None if case.malformed else case.packet, summary=f"{case.packet}: {case.field} {case.mutation}",
@@ -158,5 +169,5 @@ def watch_record(run: Run, number: int, batch: Sequence[Played], lost: str) -> R
 
 
 def _rerun(run: Run, case: Case) -> str:
-    who = ["--broker", run.name] if run.tested is Tested.BROKER else ["--client", run.name]
+    who = ["--broker", run.name] if run.tested is UnderTest.BROKER else ["--client", run.name]
     return shlex.join(["mqtt-interop", "corpus", *who, "--mqtt", case.version.label, "--case", case.id])

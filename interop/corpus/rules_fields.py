@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from interop.corpus.bench import ANY_ERROR, MALFORMED, Bench, Fault
-from interop.corpus.model import Case, Tested, says
+from interop.corpus.model import Case, UnderTest, says
 from interop.corpus.shapes import Kind, Part, Shape, connect, prefixed, shapes
 from reference_broker.wire.reasons import CLIENT_REASONS, SERVER_REASONS, V5_REASONS
 from reference_broker.wire.types import PacketType, ReasonCode, Version
@@ -25,7 +25,7 @@ def fields(bench: Bench) -> Iterator[Case]:
         yield from _subscription_options(bench, shape)
         if bench.version is _V5:
             yield from _reason_codes(bench, shape)
-    if bench.tested is Tested.BROKER:
+    if bench.tested is UnderTest.BROKER:
         yield from _protocol(bench)
         yield from _connect_flags(bench)
     else:
@@ -147,7 +147,7 @@ def _packet_id_zero(bench: Bench, shape: Shape) -> Iterator[Case]:
     elif shape.type not in _REQUESTS:
         fault = _ZERO_ANSWER
     else:
-        fault = _ZERO_REQUEST if bench.tested is Tested.BROKER else _ZERO_DELIVERY
+        fault = _ZERO_REQUEST if bench.tested is UnderTest.BROKER else _ZERO_DELIVERY
     field = "packet-identifier"
     yield bench.bad(shape, field, "zero", shape.replacing(field, b"\0\0"), fault)
     if shape.type in _REQUESTS:
@@ -216,7 +216,7 @@ def _reason_codes(bench: Bench, shape: Shape) -> Iterator[Case]:
     if part is None:
         return
     allowed = V5_REASONS[shape.type]
-    directed = (CLIENT_REASONS if bench.tested is Tested.BROKER else SERVER_REASONS).get(shape.type, allowed)
+    directed = (CLIENT_REASONS if bench.tested is UnderTest.BROKER else SERVER_REASONS).get(shape.type, allowed)
     statement = _REASON_STATEMENTS[shape.type]
     for code in _TRIED:
         data = shape.replacing(part.name, bytes((code,)))

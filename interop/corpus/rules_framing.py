@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from interop.corpus.bench import TRUNCATED, Bench, Fault
-from interop.corpus.model import CLOSE, Case, Stage, Tested
+from interop.corpus.model import CLOSE, Case, Stage, UnderTest
 from interop.corpus.shapes import Kind, Shape, shapes, varint
 from reference_broker.wire.types import PacketType, Version
 
@@ -182,5 +182,5 @@ def _reserved_types(bench: Bench) -> Iterator[Case]:
                 data = bytes((number << 4 | flags, 0))
                 name = f"flags-{flags:04b}{suffix}"
                 yield bench.misplaced(f"type-{number}", name, data, stage, _RESERVED_TYPE)
-    if bench.tested is Tested.BROKER:
+    if bench.tested is UnderTest.BROKER:
         yield bench.misplaced("type-0", "with-a-body", b"\0\2\0\1", Stage.CONNECTED, _RESERVED_TYPE)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from interop.corpus.bench import ANY_ERROR, Bench, Fault, with_own_client_id
-from interop.corpus.model import Case, Stage, Tested
+from interop.corpus.model import Case, Stage, UnderTest
 from interop.corpus.shapes import Shape, connect, shapes
 from reference_broker.wire.types import PacketType, Version
 
@@ -30,10 +30,10 @@ def order(bench: Bench) -> Iterator[Case]:
     its_own = shapes(bench.version, bench.tested)
     for shape in its_own:
         if shape.type not in (_P.CONNECT, _P.CONNACK, _P.AUTH):
-            fault = _BEFORE_CONNECT if bench.tested is Tested.BROKER else _BEFORE_CONNACK
+            fault = _BEFORE_CONNECT if bench.tested is UnderTest.BROKER else _BEFORE_CONNACK
             yield bench.misplaced(shape.name, "first", shape.encoded(), Stage.FIRST, fault)
     yield from _the_wrong_way(bench, its_own)
-    if bench.tested is Tested.BROKER:
+    if bench.tested is UnderTest.BROKER:
         for version in Version:
             data = connect(version, bare=True).encoded()
             name = f"second-connect-{version.label}"
@@ -50,12 +50,12 @@ def order(bench: Bench) -> Iterator[Case]:
 
 def _the_wrong_way(bench: Bench, its_own: tuple[Shape, ...]) -> Iterator[Case]:
     """Packets that only who is under test may send."""
-    other = Tested.CLIENT if bench.tested is Tested.BROKER else Tested.BROKER
+    other = UnderTest.CLIENT if bench.tested is UnderTest.BROKER else UnderTest.BROKER
     names = {shape.name for shape in its_own}
     for shape in shapes(bench.version, other):
         if shape.name in names:
             continue
-        if shape.type is not _P.CONNECT or bench.tested is Tested.CLIENT:
+        if shape.type is not _P.CONNECT or bench.tested is UnderTest.CLIENT:
             yield with_own_client_id(
                 bench.misplaced(shape.name, "wrong-direction", shape.encoded(), Stage.CONNECTED, _WRONG_WAY)
             )
@@ -65,13 +65,13 @@ def _the_wrong_way(bench: Bench, its_own: tuple[Shape, ...]) -> Iterator[Case]:
 
 
 def _first(bench: Bench) -> Fault:
-    return _BEFORE_CONNECT if bench.tested is Tested.BROKER else _BEFORE_CONNACK
+    return _BEFORE_CONNECT if bench.tested is UnderTest.BROKER else _BEFORE_CONNACK
 
 
 def _auth(bench: Bench) -> Iterator[Case]:
-    fault = _UNASKED_AUTH if bench.tested is Tested.BROKER else _UNASKED_AUTH_FROM_SERVER
+    fault = _UNASKED_AUTH if bench.tested is UnderTest.BROKER else _UNASKED_AUTH_FROM_SERVER
     for name, reason in _AUTH_REASONS.items():
         data = bytes((0xF0, 6, reason, 4)) + b"\x15\0\1m"
         yield bench.misplaced("auth", f"unasked-{name}", data, Stage.CONNECTED, fault)
-        if bench.tested is Tested.BROKER:
+        if bench.tested is UnderTest.BROKER:
             yield bench.misplaced("auth", f"unasked-{name}-first", data, Stage.FIRST, _BEFORE_CONNECT)

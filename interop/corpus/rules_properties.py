@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from interop.corpus.bench import ANY_ERROR, TRUNCATED, Bench, Fault
-from interop.corpus.model import OPEN, Case, Reaction, Tested, says
+from interop.corpus.model import OPEN, Case, Reaction, UnderTest, says
 from interop.corpus.rules_strings import ILL_FORMED
 from interop.corpus.shapes import Kind, Part, Shape, prefixed, property_block, shapes
 from reference_broker.wire.properties import PROPERTY_RULES, WILL, PropertyRule, PropertyType
@@ -230,31 +230,31 @@ def _string_fault(rule: PropertyRule, *, is_null: bool) -> Fault:
     return Fault(v5=(general, *_STRING_STATEMENTS.get(rule.name, ())), codes=ANY_ERROR)
 
 
-_NEVER: dict[Tested, dict[tuple[Place, str], Fault]] = {
-    Tested.BROKER: {
+_NEVER: dict[UnderTest, dict[tuple[Place, str], Fault]] = {
+    UnderTest.BROKER: {
         (_P.PUBLISH, "subscription_identifier"): Fault(v5=("MQTT-3.3.4-6",), codes=ANY_ERROR, parses=True),
         (_P.CONNECT, "authentication_data"): Fault(v5=("MQTT5-U-12",), codes=ANY_ERROR),
     },
-    Tested.CLIENT: {
+    UnderTest.CLIENT: {
         (_P.PUBLISH, "topic_alias"): Fault(v5=("MQTT-3.1.2-27",), codes=frozenset({0x82, 0x94}), parses=True),
         (_P.DISCONNECT, "session_expiry_interval"): Fault(v5=("MQTT-3.14.2-2",), codes=ANY_ERROR, parses=True),
     },
 }
 """Properties that are listed for a packet but not for this sender."""
 
-_LEFT_OUT: dict[Tested, frozenset[tuple[Place, str]]] = {
+_LEFT_OUT: dict[UnderTest, frozenset[tuple[Place, str]]] = {
     # Server Reference makes no sense from a client, but no sentence forbids it.
-    Tested.BROKER: frozenset({(_P.DISCONNECT, "server_reference")}),
+    UnderTest.BROKER: frozenset({(_P.DISCONNECT, "server_reference")}),
     # These answer something the CONNECT did not ask for.
-    Tested.CLIENT: frozenset({
+    UnderTest.CLIENT: frozenset({
         (_P.CONNACK, "authentication_method"), (_P.CONNACK, "authentication_data"),
         (_P.CONNACK, "response_information"),
         (_P.CONNACK, "assigned_client_identifier"), (_P.CONNACK, "server_reference"),
     }),
 }  # fmt: skip
 
-_ALSO: dict[tuple[Tested, Place, str], tuple[Reaction, ...]] = {
+_ALSO: dict[tuple[UnderTest, Place, str], tuple[Reaction, ...]] = {
     # Whether it takes aliases, or knows the method, is the broker's business.
-    (Tested.BROKER, _P.PUBLISH, "topic_alias"): (says(_P.DISCONNECT, (0x94,)), OPEN),
-    (Tested.BROKER, _P.CONNECT, "authentication_method"): (says(_P.CONNACK, (0x8C, 0x87)),),
+    (UnderTest.BROKER, _P.PUBLISH, "topic_alias"): (says(_P.DISCONNECT, (0x94,)), OPEN),
+    (UnderTest.BROKER, _P.CONNECT, "authentication_method"): (says(_P.CONNACK, (0x8C, 0x87)),),
 }

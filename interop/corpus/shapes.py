@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from interop.corpus.model import Tested
+from interop.corpus.model import UnderTest
 from reference_broker.wire.properties import WILL
 from reference_broker.wire.types import PacketType, Version
 
@@ -194,14 +194,14 @@ def _unsuback(version: Version) -> Shape:
     return Shape("unsuback", _P.UNSUBACK, 0, (_packet_id(), *_properties(version), *codes))
 
 
-def shapes(version: Version, tested: Tested) -> tuple[Shape, ...]:
+def shapes(version: Version, tested: UnderTest) -> tuple[Shape, ...]:
     """One packet of each kind that goes to who is under test."""
     common = (
         *(publish(version, qos) for qos in (0, 1, 2)),
         *(_acknowledgement(version, kind) for kind in (_P.PUBACK, _P.PUBREC, _P.PUBREL, _P.PUBCOMP)),
     )
     last = (_with_reason(version, _P.AUTH),) if version is _V5 else ()
-    if tested is Tested.BROKER:
+    if tested is UnderTest.BROKER:
         return (
             connect(version),
             *common,

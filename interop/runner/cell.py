@@ -47,6 +47,11 @@ class Cell:
         return f"{self.loaded.name}-{self.client}-{self.broker}-{self.mqtt}-{self.transport}"
 
     @property
+    def scenario(self) -> str:
+        """The scenario's name, with its case."""
+        return self.loaded.name
+
+    @property
     def clause(self) -> VersionClause:
         """What the specification of the cell's version says about the scenario."""
         return self.loaded.scenario.versions[self.mqtt]

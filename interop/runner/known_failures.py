@@ -11,17 +11,41 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Protocol
 
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
-from interop.runner.cell import Cell
 from interop.scenario.values import MqttLabel, Strict, TransportName
 from reports.record import KnownFailure
 
 
 class BadKnownFailures(Exception):
     """The list cannot be read; the message says where and why."""
+
+
+class Subject(Protocol):
+    """What an entry may speak of: a cell, or the record of one."""
+
+    @property
+    def scenario(self) -> str:
+        """Its name, with the case."""
+
+    @property
+    def client(self) -> str:
+        """The client."""
+
+    @property
+    def broker(self) -> str:
+        """The broker."""
+
+    @property
+    def mqtt(self) -> MqttLabel:
+        """The version."""
+
+    @property
+    def transport(self) -> str:
+        """The transport."""
 
 
 class Entry(Strict):
@@ -46,11 +70,11 @@ class KnownFailures:
 
     entries: tuple[Entry, ...] = ()
 
-    def entry_for(self, cell: Cell) -> Entry | None:
+    def entry_for(self, cell: Subject) -> Entry | None:
         """The first entry that speaks of the cell."""
         return next((entry for entry in self.entries if _speaks_of(entry, cell)), None)
 
-    def entry_that_explains(self, cell: Cell, broken: Iterable[str]) -> Entry | None:
+    def entry_that_explains(self, cell: Subject, broken: Iterable[str]) -> Entry | None:
         """The first entry that speaks of the cell and of everything broken in it."""
         broken = set(broken)
         speaking = (entry for entry in self.entries if _speaks_of(entry, cell))
@@ -62,13 +86,13 @@ def explanation(entry: Entry) -> KnownFailure:
     return KnownFailure(reason=entry.reason, link=entry.link)
 
 
-def _speaks_of(entry: Entry, cell: Cell) -> bool:
+def _speaks_of(entry: Entry, cell: Subject) -> bool:
     return (
         entry.client in (None, cell.client)
         and entry.broker in (None, cell.broker)
         and (not entry.mqtt or cell.mqtt in entry.mqtt)
         and (not entry.transports or cell.transport in entry.transports)
-        and any(_matches(cell.loaded.name, pattern) for pattern in entry.scenarios)
+        and any(_matches(cell.scenario, pattern) for pattern in entry.scenarios)
     )
 
 
