@@ -1,6 +1,6 @@
 # The reference broker by default, the compatibility matrix by argument:
 #   docker run -p 127.0.0.1:1883:1883 mqtt-interop
-#   docker run -v "$PWD/compat:/compat" mqtt-interop run --client paho
+#   mkdir -p compat && docker run --user "$(id -u)" -v "$PWD/compat:/compat/compat" mqtt-interop run --client paho
 # BASE needs Python 3.11 or newer with its venv module; where no registry can be reached, make one and name it here.
 ARG BASE=python:3.11-slim-bookworm
 

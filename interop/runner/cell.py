@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from interop.scenario.load import LoadedScenario
+from interop.scenario.load import DEFAULT_FOLDER, LoadedScenario
 from interop.scenario.model import VersionClause
 from interop.scenario.steps import (
     AnyStep,
@@ -69,10 +69,12 @@ class Cell:
 
     @property
     def rerun(self) -> str:
-        """The command that runs just this cell."""
+        """The command that runs just this cell; a scenario that does not ship has its file named."""
+        file = self.loaded.path.absolute()
+        own = [] if file.is_relative_to(DEFAULT_FOLDER) else ["--scenarios", str(file)]
         return shlex.join(
             ["mqtt-interop", "run", "--client", self.client, "--broker", self.broker, "--mqtt", self.mqtt,
-             "--transport", self.transport, "--scenario", self.loaded.name]
+             "--transport", self.transport, *own, "--scenario", self.loaded.name]
         )  # fmt: skip
 
 

@@ -465,4 +465,4 @@ def _explain(packet: ConnAck | Disconnect, version: Version) -> str:
     """The server's reason in words, and its Reason String where it gave one."""
     name = reason_name(packet.type, packet.reason, version)
     said = packet.properties.reason_string
-    return f"{name} ({said})" if said else name
+    return f"{name} ({said})" if said and said.casefold() != name.casefold() else name

@@ -43,6 +43,8 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "mqtt-interop pub") -
         arguments = parser.read(sys.argv[1:] if argv is None else argv)
         options = common_options(arguments)
         topic = _topic(options)
+        if (arguments.stdin_line or arguments.stdin_file) and sys.stdin is None:
+            raise UsageError("Standard input is closed.")
         payload = None if arguments.stdin_line else _payload(arguments)
     except SystemExit:  # --help
         return 0
@@ -139,11 +141,19 @@ async def _publish_lines(client: AsyncClient, options: CommonOptions, publish: P
     try:
         async with asyncio.TaskGroup() as group:
             # A task begins in the order it was made, and `publish` queues its message before it first waits.
-            async for line in _lines(sys.stdin.buffer):
+            async for line in _lines(_standard_input()):
                 await free.acquire()
                 group.create_task(publish_line(line))
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None  # the first line that failed speaks for all
+
+
+def _standard_input() -> BinaryIO:
+    """Standard input by a reader of our own: Python locks that of `sys.stdin` as it ends, and a thread may wait in it."""
+    try:
+        return os.fdopen(sys.stdin.buffer.fileno(), "rb", closefd=False)
+    except OSError:  # it was replaced by something that is no file
+        return sys.stdin.buffer
 
 
 async def _lines(stream: BinaryIO) -> AsyncIterator[bytes]:

@@ -28,7 +28,7 @@ class PropertyType(Enum):
     BINARY_DATA = "binary data"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Properties:
     """The properties of one packet, `None` or an empty tuple where absent; seconds and bytes. [5.0 2.2.2.2]
 
@@ -67,6 +67,9 @@ class Properties:
     def present(self) -> dict[str, object]:
         """The properties that are set, by name, in table order."""
         return {name: value for name in _NAMES if (value := getattr(self, name)) is not None and value != ()}
+
+    def __repr__(self) -> str:
+        return f"Properties({', '.join(f'{name}={value!r}' for name, value in self.present().items())})"
 
 
 _NAMES = tuple(field.name for field in fields(Properties))

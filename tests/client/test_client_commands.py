@@ -342,9 +342,11 @@ class TestMistakes:
 class TestProcess:
     """What needs a process: signals and a reader that goes away."""
 
-    def start(self, *argv):
+    def start(self, *argv, command="sub", stdin=subprocess.DEVNULL):
+        code = f"import sys; from reference_broker.command import {command}; sys.exit({command}.main())"
         return subprocess.Popen(
-            [sys.executable, "-c", "import sys; from reference_broker.command import sub; sys.exit(sub.main())", *argv],
+            [sys.executable, "-c", code, *argv],
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
@@ -359,6 +361,24 @@ class TestProcess:
         assert process.returncode == 0
         assert b"sending DISCONNECT" in out
         assert err == b""
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_ends_it_cleanly_while_it_waits_for_a_line(self, at, number):
+        with self.start(*at, "-t", "pub/signal", "-l", "-d", command="pub", stdin=subprocess.PIPE) as process:
+            process.stdin.write(b"one\n")
+            process.stdin.flush()
+            while b"PUBLISH" not in (line := process.stdout.readline()):
+                assert line
+            process.send_signal(number)
+            assert process.wait(timeout=5) == 130
+            assert process.stderr.read() == b""
+
+    def test_a_standard_input_that_is_closed_is_said_in_one_line(self, at):
+        code = "import sys; from reference_broker.command import pub; sys.stdin = None; sys.exit(pub.main())"
+        run = subprocess.run(
+            [sys.executable, "-c", code, *at, "-t", "pub/closed", "-l"], capture_output=True, check=False, timeout=10
+        )
+        assert (run.returncode, run.stderr) == (1, b"Error: Standard input is closed.\n")
 
     def test_a_reader_that_goes_away_ends_it_without_a_traceback(self, at, listener):
         listener.publish("sub/pipe", "x", qos=1, retain=True)

@@ -94,6 +94,7 @@ class TestRefused:
             (V5, "20 03 00 87 00", 0x87, "Not authorized"),
             (V5, "20 08 00 9d 05 1c 00 02 68 69", 0x9D, "Server moved"),
             (V5, "20 08 00 88 05 1f 00 02 6e 6f", 0x88, "Server unavailable (no)"),
+            (V5, "20 12 00 9d 0f 1f 00 0c 73 65 72 76 65 72 20 6d 6f 76 65 64", 0x9D, "Server moved"),
         ],
     )
     def test_a_refusal_ends_the_connection_with_the_servers_code(self, version, connack, reason, explanation):

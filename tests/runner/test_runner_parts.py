@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from interop.runner.names import Names
 from interop.runner.pace import Pace, Slots
 from interop.runner.schedule import shard
 from interop.runner.verdict import step_finding, weigh
+from interop.scenario.load import load_scenarios
 from interop.scenario.values import PacketPattern
 from interop.tap.trace import Kind, Sender, TraceEntry
 from reference_broker.wire.packets import PingReq, Publish
@@ -266,3 +268,11 @@ def test_a_bad_list_is_refused_with_its_name(tmp_path: Path, text: str) -> None:
 def test_a_list_that_is_not_there_is_refused_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(BadKnownFailures, match=r"nowhere\.yaml"):
         load_known_failures(tmp_path / "nowhere.yaml")
+
+
+def test_the_command_that_runs_a_cell_again_names_the_file_of_a_scenario_that_does_not_ship(tmp_path: Path) -> None:
+    own = scenario(tmp_path, WAITING)
+    command = shlex.split(Cell(own, "paho", "reference", "5.0", "tcp").rerun)
+    assert command[command.index("--scenarios") + 1] == str(own.path)
+    shipped = load_scenarios()[0]
+    assert "--scenarios" not in Cell(shipped, "paho", "reference", "5.0", "tcp").rerun

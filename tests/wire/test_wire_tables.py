@@ -88,6 +88,13 @@ CODES = {
 }
 
 
+def test_properties_show_only_what_is_there():
+    assert repr(Properties()) == "Properties()"
+    shown = Properties(content_type="a", payload_format_indicator=0, user_property=(("k", "v"),))
+    assert repr(shown) == "Properties(payload_format_indicator=0, content_type='a', user_property=(('k', 'v'),))"
+    assert eval(repr(shown)) == shown
+
+
 def test_the_reason_codes_are_those_of_each_packets_table():
     expected = {PacketType[name]: frozenset(bytes.fromhex(codes)) for name, codes in CODES.items()}
     assert REASONS[V5] == expected
