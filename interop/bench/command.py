@@ -12,6 +12,7 @@ import sys
 from interop.bench import stream
 from interop.bench.cell import Cell, Mode
 from interop.bench.compare import compare
+from interop.bench.proc import raise_file_limit
 from interop.bench.table import Row, as_text, detail_lines, table
 from interop.bench.targets import REFERENCE, check
 from interop.exit_codes import FELL_SHORT, OK, CommandError
@@ -65,6 +66,7 @@ def run(options: argparse.Namespace) -> int:
     """Measure; gives the exit code: 1 when messages were lost or a broker broke the protocol."""
     for name in filter(None, (options.broker, options.against)):
         check(name)
+    raise_file_limit()
     row = compare(cell_of(options), options.broker, options.against)
     for result in filter(None, (row.result, row.against)):
         _print("\n".join(detail_lines(result)))
@@ -111,8 +113,10 @@ def cell_of(options: argparse.Namespace) -> Cell:
 
 
 def _name(cell: Cell) -> str:
+    if cell.mode in {Mode.CONNECT, Mode.IDLE}:
+        return f"{cell.mode}, {cell.connections:,} connections, {cell.version.label}"
     people = f"{cell.publishers} to {cell.publishers if cell.mode is Mode.MESH else cell.subscribers}"
-    return f"QoS {cell.qos}, {cell.mode} {people}, {cell.payload_bytes} bytes, {cell.version.label}"
+    return f"QoS {cell.qos}, {cell.mode} {people}, {cell.payload_bytes} bytes, {cell.version.label}, {cell.transport}"
 
 
 def _fell_short(row: Row) -> bool:

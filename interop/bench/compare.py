@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from interop.bench.cell import Cell
+from interop.bench.cell import Cell, Mode
+from interop.bench.connects import measure_connections
 from interop.bench.measure import measure
 from interop.bench.result import Result
 from interop.bench.table import Row
@@ -17,10 +18,8 @@ from interop.bench.targets import running
 AUTOMATIC = -1
 """`outstanding` that lets the broker's own need decide."""
 
-_OUTSTANDING = {"mosquitto": (50_000, 900)}
-"""Deliveries that may be on their way to a broker that drops what it cannot pass on in time: at QoS 0, and above.
-
-mosquitto drops at QoS 0 what the socket does not take, and above what exceeds max_queued_messages, 1,000."""
+_OUTSTANDING = {"mosquitto": 50_000}
+"""QoS 0 deliveries that may be under way to a broker that drops what a subscriber's socket does not take at once."""
 
 
 def compare(cell: Cell, broker: str, against: str | None) -> Row:
@@ -31,7 +30,8 @@ def compare(cell: Cell, broker: str, against: str | None) -> Row:
 def run(cell: Cell, broker: str) -> Result:
     """Measure a cell with a broker started for it; raises CommandError."""
     if cell.outstanding == AUTOMATIC:
-        at_most_once, above = _OUTSTANDING.get(broker, (0, 0))
-        cell = replace(cell, outstanding=above if cell.qos else at_most_once)
+        cell = replace(cell, outstanding=0 if cell.qos else _OUTSTANDING.get(broker, 0))
     with running(broker, cell.transport) as target:
+        if cell.mode in {Mode.CONNECT, Mode.IDLE}:
+            return measure_connections(cell, target)
         return measure(cell, target)

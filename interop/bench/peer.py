@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from interop.bench.carrier import Carrier, open_carrier
 from interop.bench.inbox import Arrivals, BadStream, Counts, Expected, Inbox
@@ -132,10 +133,12 @@ class Peer:
     def read(self) -> bool:
         """Take what is there, answer it; says whether anything came. Raises BadStream."""
         came = False
-        for _ in range(_READS_AT_ONCE):
+        for turn in count():
+            if turn >= _READS_AT_ONCE and not self._carrier.holds_back:
+                break
             space = self._inbox.space()
             try:
-                count = self._carrier.receive_some(space)
+                size = self._carrier.receive_some(space)
             except BlockingIOError:
                 break
             except OSError as error:
@@ -143,12 +146,12 @@ class Peer:
             finally:
                 room = len(space)
                 space.release()
-            if not count:
+            if not size:
                 raise BadStream(f"{self.name}: the broker closed the connection")
             came = True
-            if reply := self._inbox.take(count, time.monotonic_ns()):
+            if reply := self._inbox.take(size, time.monotonic_ns()):
                 self._replies.append(reply)
-            if count < room and not self._carrier.holds_back:
+            if size < room and not self._carrier.holds_back:
                 break
         if self._replies:
             self.flush()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,3 +32,9 @@ def usage(pid: int | None) -> Usage | None:
         ticks = int(fields[_USER_TIME]) + int(fields[_SYSTEM_TIME])
         return Usage(ticks / os.sysconf("SC_CLK_TCK"), int(fields[_RESIDENT_PAGES]) * os.sysconf("SC_PAGE_SIZE"))
     return None
+
+
+def raise_file_limit() -> None:
+    """Let this process, and those it starts, open as many sockets as the system lets them."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
