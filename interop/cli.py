@@ -26,6 +26,7 @@ _SCHEMAS = {
     "scenario": ("interop.scenario.schema", "scenario_schema"),
     "contract": ("interop.drivers.schema", "schema_text"),
     "results": ("reports.schema", "results_schema"),
+    "bench": ("interop.bench.document", "schema_text"),
 }
 """The published JSON Schemas: each with the module and the function that gives its text."""
 

@@ -138,5 +138,8 @@ def _subscriber(cell: Cell, number: int, only: int | None) -> Subscribing:
     version = cell.subscriber_version or cell.version
     received = as_received(_form(cell), version, cell.qos, cell.subscription_identifier)
     expected = Expected(received, topics, publishers, only, timed=cell.is_latency)
-    topic_filter = topics.topic_filter if only is None else topics.name(only)
+    if only is not None:
+        topic_filter = topics.name(only)
+    else:
+        topic_filter = "#" if cell.topics > 1 and cell.mode is not Mode.PAIRS else topics.topic_filter
     return Subscribing(topic_filter, cell.qos, expected, cell.subscription_identifier)

@@ -8,12 +8,18 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+from pathlib import Path
 
 from interop.bench import stream
 from interop.bench.cell import Cell, Mode
+from interop.bench.chart import page
 from interop.bench.compare import compare
+from interop.bench.document import Entry, document, entry, to_json
+from interop.bench.pages import readme
 from interop.bench.proc import raise_file_limit
-from interop.bench.table import Row, as_text, detail_lines, table
+from interop.bench.result import Result
+from interop.bench.suite import SUITES, quick
+from interop.bench.table import as_text, detail_lines, in_short, table
 from interop.bench.targets import REFERENCE, check
 from interop.exit_codes import FELL_SHORT, OK, CommandError
 from reference_broker.net.address import Transport
@@ -60,6 +66,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--subscribers", type=int, metavar="N", help="(1; 20 in fan-out; pairs has one per publisher)")
     for name, kind, default, text in _NUMBERS:
         parser.add_argument(f"--{name}", type=kind, default=default, metavar="N", help=f"{text} ({default:g})")
+    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="measure N times, give the median (1)")
+    parser.add_argument(
+        "--suite", choices=SUITES, help="all cells of a table instead of one; MODE and the like go unused"
+    )
+    parser.add_argument("--quick", action="store_true", help="the suite, so short that figures mean nothing")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="results, see `mqtt-interop schema bench`")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="a page with a chart")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="README.md, latest.json and latest.html of a suite")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -67,12 +81,41 @@ def run(options: argparse.Namespace) -> int:
     for name in filter(None, (options.broker, options.against)):
         check(name)
     raise_file_limit()
-    row = compare(cell_of(options), options.broker, options.against)
+    entries = _run_suite(options) if options.suite else [_run_cell(options)]
+    made = document(entries, f"mqtt-interop bench {' '.join(sys.argv[2:])}".strip())
+    _write(options.json, to_json(made))
+    _write(options.html, page(made))
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        for file, text in (("latest.json", to_json(made)), ("latest.html", page(made)), ("README.md", readme(made))):
+            _write(options.out / file, text)
+    return FELL_SHORT if any(_fell_short(each.result) for each in entries) else OK
+
+
+def _run_cell(options: argparse.Namespace) -> Entry:
+    cell = cell_of(options)
+    row = compare(cell, options.broker, options.against, repeat=options.repeat)
     for result in filter(None, (row.result, row.against)):
         _print("\n".join(detail_lines(result)))
     if row.against:
         _print(as_text(table([row])))
-    return FELL_SHORT if _fell_short(row) else OK
+    return entry(cell.name, row, one_per_send=cell.batch == 1)
+
+
+def _run_suite(options: argparse.Namespace) -> list[Entry]:
+    """The cells of a suite, each printed when it is done, and the table at the end."""
+    cells = SUITES[options.suite](options.seconds)
+    if options.quick:
+        cells = quick(cells)
+    rows, entries = [], []
+    for number, each in enumerate(cells, 1):
+        row = compare(each.cell, options.broker, options.against, repeat=options.repeat)
+        rows.append(row)
+        entries.append(entry(each.row, row, each.aim, one_per_send=each.one_per_send))
+        reached = f"  {entries[-1].reached}" if entries[-1].reached and not options.quick else ""
+        _print(f"[{number}/{len(cells)}] {each.cell.name}: {in_short(row)}{reached}")
+    _print(as_text(table(rows)))
+    return entries
 
 
 def cell_of(options: argparse.Namespace) -> Cell:
@@ -119,8 +162,13 @@ def _name(cell: Cell) -> str:
     return f"QoS {cell.qos}, {cell.mode} {people}, {cell.payload_bytes} bytes, {cell.version.label}, {cell.transport}"
 
 
-def _fell_short(row: Row) -> bool:
-    return bool(row.result.failure or row.result.lost or row.result.repeated)
+def _fell_short(result: Result) -> bool:
+    return bool(result.failure or result.lost or result.repeated)
+
+
+def _write(file: Path | None, text: str) -> None:
+    if file is not None:
+        file.write_text(text, encoding="utf-8")
 
 
 def _print(text: str) -> None:

@@ -32,8 +32,8 @@ class Result:
     """One cell against one broker.
 
     `per_second` are deliveries, or connections in connect and idle. `broker_cores` and `rss_bytes` are None where the
-    broker's process cannot be seen; `generator_cores` is that of the busiest worker, `ceiling_per_second` what the
-    generator does where nothing is in its way. `failure` is one line, empty when the run came to its end.
+    broker's process cannot be seen; `generator_cores` is that of the busiest worker. `failure` is one line, empty when
+    the run came to its end.
     """
 
     cell: str
@@ -51,6 +51,7 @@ class Result:
     bytes_per_connection: float | None = None
     generator_cores: float = 0.0
     ceiling_per_second: float | None = None
+    """What the generator reaches with a broker that only copies; None where copying is not all there is to do."""
     failure: str = ""
 
 

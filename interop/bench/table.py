@@ -56,9 +56,9 @@ def short(number: float) -> str:
     return f"{number:.0f}"
 
 
-def ratio_text(row: Row) -> str:
-    """`12.3 x`, or a dash."""
-    return "-" if row.ratio is None else f"{row.ratio:.2g} x" if row.ratio < 10 else f"{row.ratio:.0f} x"
+def ratio_words(ratio: float) -> str:
+    """`0.87 x`, `5.2 x`, `61 x`."""
+    return f"{ratio:.{2 if ratio < 2 else 1 if ratio < 10 else 0}f} x"
 
 
 def detail_lines(result: Result) -> list[str]:
@@ -80,6 +80,14 @@ def detail_lines(result: Result) -> list[str]:
     return lines
 
 
+def in_short(row: Row) -> str:
+    """One line about a row."""
+    if row.against is None:
+        return figure_text(row.result)
+    ratio = "" if row.ratio is None else f" = {ratio_words(row.ratio)}"
+    return f"{figure_text(row.result)} / {figure_text(row.against)}{ratio}"
+
+
 def table(rows: Sequence[Row]) -> list[list[str]]:
     """Cells of the table with its head."""
     if not rows:
@@ -95,7 +103,7 @@ def _cells(row: Row) -> list[str]:
     result = row.result
     cells = [result.cell, figure_text(result)]
     if row.against is not None:
-        cells += [figure_text(row.against), ratio_text(row)]
+        cells += [figure_text(row.against), "-" if row.ratio is None else ratio_words(row.ratio)]
     ceiling = "-" if result.ceiling_per_second is None else f"{short(result.ceiling_per_second)}/s"
     cores = "-" if result.broker_cores is None else f"{result.broker_cores:.2f}"
     return [*cells, _lost(row), cores, f"{result.generator_cores:.2f}", ceiling]
