@@ -70,7 +70,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--suite", choices=SUITES, help="all cells of a table instead of one; MODE and the like go unused"
     )
-    parser.add_argument("--quick", action="store_true", help="the suite, so short that figures mean nothing")
+    parser.add_argument(
+        "--quick", action="store_true", help="a suite so short that figures mean nothing: --out is not written"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="results, see `mqtt-interop schema bench`")
     parser.add_argument("--html", type=Path, metavar="FILE", help="a page with a chart")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="README.md, latest.json and latest.html of a suite")
@@ -85,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
     made = document(entries, f"mqtt-interop bench {' '.join(sys.argv[2:])}".strip())
     _write(options.json, to_json(made))
     _write(options.html, page(made))
-    if options.out:
+    if options.out and not options.quick:  # what means nothing is not kept
         options.out.mkdir(parents=True, exist_ok=True)
         for file, text in (("latest.json", to_json(made)), ("latest.html", page(made)), ("README.md", readme(made))):
             _write(options.out / file, text)
