@@ -111,7 +111,8 @@ def _run_suite(options: argparse.Namespace) -> list[Entry]:
         cells = quick(cells)
     rows, entries = [], []
     for number, each in enumerate(cells, 1):
-        row = compare(each.cell, options.broker, options.against, repeat=options.repeat)
+        with_ceiling = number == 1 or not options.quick
+        row = compare(each.cell, options.broker, options.against, repeat=options.repeat, with_ceiling=with_ceiling)
         rows.append(row)
         entries.append(entry(each.row, row, each.aim, one_per_send=each.one_per_send))
         reached = f"  {entries[-1].reached}" if entries[-1].reached and not options.quick else ""

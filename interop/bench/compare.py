@@ -25,11 +25,11 @@ _OUTSTANDING = {"mosquitto": 50_000}
 """QoS 0 deliveries that may be under way to a broker that drops what a subscriber's socket does not take at once."""
 
 
-def compare(cell: Cell, broker: str, against: str | None, *, repeat: int = 1) -> Row:
-    """Measure a cell with each broker; raises CommandError."""
+def compare(cell: Cell, broker: str, against: str | None, *, repeat: int = 1, with_ceiling: bool = True) -> Row:
+    """Measure a cell with each broker, then the generator's ceiling; raises CommandError."""
     ours = run(cell, broker, repeat=repeat)
     theirs = run(cell, against, repeat=repeat) if against else None
-    return Row(replace(ours, ceiling_per_second=ceiling(cell)), theirs)
+    return Row(replace(ours, ceiling_per_second=ceiling(cell) if with_ceiling else None), theirs)
 
 
 def run(cell: Cell, broker: str, *, repeat: int = 1) -> Result:

@@ -59,7 +59,12 @@ def quick(cells: Iterable[SuiteCell]) -> list[SuiteCell]:
     for each in cells:
         cell = each.cell
         kind = (cell.mode, cell.qos, cell.transport, each.one_per_send and cell.mode is Mode.PAIRS, cell.is_latency)
-        few = replace(cell, seconds=QUICK_SECONDS, connections=min(cell.connections, _QUICK_CONNECTIONS))
+        few = replace(
+            cell,
+            seconds=QUICK_SECONDS,
+            connections=min(cell.connections, _QUICK_CONNECTIONS),
+            exact_subscribers=min(cell.exact_subscribers, _QUICK_CONNECTIONS),
+        )
         kinds.setdefault(kind if cell.topics == 1 and not cell.user_properties else each.row, replace(each, cell=few))
     return list(kinds.values())
 
