@@ -7,10 +7,10 @@ OUT ?= compat
 BASE ?= python:3.11-slim-bookworm
 IMAGE ?= mqtt-interop
 
-.PHONY: help setup interop corpus test check expected compare wheel image clean
+.PHONY: help setup interop corpus test check expected compare bench bench-smoke wheel image clean
 
 help:            ## this list
-	@grep -hE '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -t -s ':'
+	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -t -s ':'
 
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -42,6 +42,12 @@ compare: $(INSTALLED)    ## verdicts of the last matrix against the committed ex
 
 expected: $(INSTALLED)   ## make the last matrix the expectation
 	$(BIN)/mqtt-interop diff --write $(EXPECTED) $(OUT)/results.jsonl
+
+bench: $(INSTALLED)      ## throughput beside mosquitto, into benchmarks/; takes minutes, wants a quiet machine
+	$(BIN)/mqtt-interop bench --suite targets --against mosquitto --out benchmarks $(ARGS)
+
+bench-smoke: $(INSTALLED)  ## whether the benchmark runs; its figures mean nothing
+	$(BIN)/mqtt-interop bench --suite targets --against mosquitto --quick $(ARGS)
 
 wheel: $(INSTALLED)      ## a wheel in dist/, tried in a clean environment
 	rm -rf dist build/clean

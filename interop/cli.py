@@ -26,12 +26,14 @@ _SCHEMAS = {
     "scenario": ("interop.scenario.schema", "scenario_schema"),
     "contract": ("interop.drivers.schema", "schema_text"),
     "results": ("reports.schema", "results_schema"),
+    "bench": ("interop.bench.document", "schema_text"),
 }
 """The published JSON Schemas: each with the module and the function that gives its text."""
 
 _PACKAGES: dict[str, tuple[str, str]] = {
     "coverage": ("interop.coverage.command", "which statements of the specifications there is evidence for"),
     "corpus": ("interop.corpus.command", "send malformed packets to brokers and clients, and judge how they react"),
+    "bench": ("interop.bench.command", "measure how much a broker carries, alone or beside another"),
 }
 """Subcommands by name: the module that has their `add_options(parser)` and `run(options)`, and a line of help."""
 

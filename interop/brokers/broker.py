@@ -39,6 +39,11 @@ class RunningBroker(ABC):
     def log(self) -> str:
         """The end of what the broker logged, if we can see it."""
 
+    @property
+    def pid(self) -> int | None:
+        """The process it is, where it is one of this machine and ours to see."""
+        return None
+
     @abstractmethod
     def address(self, transport: Transport = Transport.TCP) -> Address:
         """Where it listens; raises BrokerFault for a transport it was not started with."""

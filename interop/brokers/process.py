@@ -13,6 +13,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -85,6 +86,11 @@ class ProcessBroker(RunningBroker):
             return file.read().decode("utf-8", "replace")
         return ""
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
     def address(self, transport: Transport = Transport.TCP) -> Address:
         """Where it listens; raises BrokerFault for a transport it was not started with."""
         if transport is not self._address.transport:
@@ -121,6 +127,11 @@ class _Shared(RunningBroker):
     def log(self) -> str:
         """What the broker wrote since this one was borrowed, other borrowers' lines included."""
         return self._broker.log.removeprefix(self._log_before)
+
+    @property
+    def pid(self) -> int:
+        """The process that was lent."""
+        return self._broker.pid
 
     def address(self, transport: Transport = Transport.TCP) -> Address:
         return self._broker.address(transport)
@@ -299,3 +310,26 @@ MOSQUITTO = Program(
     transports=("tcp", "tls", "ws", "wss"),
     unsupported=("auth", "topic-alias-inbound"),  # AUTH needs a plugin; it sets no aliases of its own
 )
+
+
+# --- the reference broker, apart from us ------------------------------------------------------------------------------
+
+
+def _configure_reference(wish: Wish) -> None:
+    port = "port" if wish.transport is Transport.TCP else f"{wish.transport}_port"
+    lines = ["port = 0", f"{port} = {wish.port}"][wish.transport is Transport.TCP :]
+    if wish.certificates is not None:
+        lines += [f'cert = "{wish.certificates.cert_file}"', f'key = "{wish.certificates.key_file}"']
+    (wish.folder / "broker.toml").write_text("\n".join(lines) + "\n")
+
+
+REFERENCE_PROCESS = Program(
+    name="reference",
+    executable=sys.executable,
+    arguments=("-m", "reference_broker", "--config", "{folder}/broker.toml"),
+    configure=_configure_reference,
+    version_arguments=("-m", "interop", "--version"),
+    find_version=re.compile(r"mqtt-interop (\S+)"),
+    transports=tuple(transport.value for transport in Transport),
+)
+"""For measuring: in a process of its own, with the event loop it has as a program. Cells of the matrix have another."""

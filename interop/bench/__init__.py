@@ -1,0 +1,1 @@
+"""How much a broker carries: a load generator, and brokers compared in one table."""

@@ -1,0 +1,179 @@
+"""`mqtt-interop bench`: its options, and what it prints.
+
+Belongs here: the command line. Does not belong here: measuring (`measure`), tables (`table`), suites (`suite`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+
+from interop.bench import stream
+from interop.bench.cell import Cell, Mode
+from interop.bench.chart import page
+from interop.bench.compare import compare
+from interop.bench.document import Entry, document, entry, to_json
+from interop.bench.pages import readme
+from interop.bench.proc import raise_file_limit
+from interop.bench.result import Result
+from interop.bench.suite import SUITES, quick
+from interop.bench.table import as_text, detail_lines, in_short, table
+from interop.bench.targets import REFERENCE, check
+from interop.exit_codes import FELL_SHORT, OK, CommandError
+from reference_broker.net.address import Transport
+from reference_broker.wire.types import QoS, Version
+
+_DEFAULT_PUBLISHERS = {Mode.FAN_IN: 20, Mode.MESH: 20}
+_DEFAULT_SUBSCRIBERS = {Mode.FAN_OUT: 20}
+
+_NUMBERS: list[tuple[str, type, float, str]] = [
+    ("payload", int, 64, "bytes of payload"),
+    ("topics", int, 1, "topics of a publisher, taken in turn"),
+    ("window", int, 100, "QoS 1 and 2 messages a publisher may have unfinished"),
+    ("batch", int, 0, "PUBLISH packets in one send; 1 is one for each; 0 fills 64 KiB"),
+    ("rate", float, 0, "messages per second over all publishers, to measure latency; 0 is as fast as it goes"),
+    (
+        "outstanding",
+        int,
+        -1,
+        "deliveries that may be under way; 0: no bound; -1: what the broker needs",
+    ),
+    ("connections", int, 2000, "connections of connect and idle"),
+    ("at-a-time", int, 50, "handshakes at a time in connect and idle"),
+    ("seconds", float, 3, "how long to send"),
+]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `bench`."""
+    parser.add_argument(
+        "mode",
+        nargs="?",
+        type=Mode,
+        choices=list(Mode),
+        default=Mode.PAIRS,
+        metavar="MODE",
+        help=f"{', '.join(Mode)} (%(default)s)",
+    )
+    parser.add_argument("--broker", default=REFERENCE, metavar="NAME", help="HOST:PORT, a broker by name (%(default)s)")
+    parser.add_argument("--against", metavar="NAME", help="a second broker, measured in the same run, e.g. mosquitto")
+    parser.add_argument("--qos", type=int, choices=(0, 1, 2), default=0, help="of publishers and subscribers (0)")
+    parser.add_argument("--mqtt", choices=[each.label for each in Version], default="3.1.1", help="(%(default)s)")
+    parser.add_argument("--transport", choices=list(Transport), type=Transport, default=Transport.TCP, help="(tcp)")
+    parser.add_argument("--publishers", type=int, metavar="N", help="(1; 20 in fan-in and mesh)")
+    parser.add_argument("--subscribers", type=int, metavar="N", help="(1; 20 in fan-out; pairs has one per publisher)")
+    for name, kind, default, text in _NUMBERS:
+        parser.add_argument(f"--{name}", type=kind, default=default, metavar="N", help=f"{text} ({default:g})")
+    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="measure N times, give the median (1)")
+    parser.add_argument(
+        "--suite", choices=SUITES, help="all cells of a table instead of one; MODE and the like go unused"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a suite so short that figures mean nothing: --out is not written"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="results, see `mqtt-interop schema bench`")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="a page with a chart")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="README.md, latest.json and latest.html of a suite")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure; gives the exit code: 1 when messages were lost or a broker broke the protocol."""
+    for name in filter(None, (options.broker, options.against)):
+        check(name)
+    raise_file_limit()
+    entries = _run_suite(options) if options.suite else [_run_cell(options)]
+    made = document(entries, f"mqtt-interop bench {' '.join(sys.argv[2:])}".strip())
+    _write(options.json, to_json(made))
+    _write(options.html, page(made))
+    if options.out and not options.quick:  # what means nothing is not kept
+        options.out.mkdir(parents=True, exist_ok=True)
+        for file, text in (("latest.json", to_json(made)), ("latest.html", page(made)), ("README.md", readme(made))):
+            _write(options.out / file, text)
+    return FELL_SHORT if any(_fell_short(each.result) for each in entries) else OK
+
+
+def _run_cell(options: argparse.Namespace) -> Entry:
+    cell = cell_of(options)
+    row = compare(cell, options.broker, options.against, repeat=options.repeat)
+    for result in filter(None, (row.result, row.against)):
+        _print("\n".join(detail_lines(result)))
+    if row.against:
+        _print(as_text(table([row])))
+    return entry(cell.name, row, one_per_send=cell.batch == 1)
+
+
+def _run_suite(options: argparse.Namespace) -> list[Entry]:
+    """The cells of a suite, each printed when it is done, and the table at the end."""
+    cells = SUITES[options.suite](options.seconds)
+    if options.quick:
+        cells = quick(cells)
+    rows, entries = [], []
+    for number, each in enumerate(cells, 1):
+        with_ceiling = number == 1 or not options.quick
+        row = compare(each.cell, options.broker, options.against, repeat=options.repeat, with_ceiling=with_ceiling)
+        rows.append(row)
+        entries.append(entry(each.row, row, each.aim, one_per_send=each.one_per_send))
+        reached = f"  {entries[-1].reached}" if entries[-1].reached and not options.quick else ""
+        _print(f"[{number}/{len(cells)}] {each.cell.name}: {in_short(row)}{reached}")
+    _print(as_text(table(rows)))
+    return entries
+
+
+def cell_of(options: argparse.Namespace) -> Cell:
+    """The cell the options describe; raises CommandError for what cannot be."""
+    mode = options.mode
+    cell = Cell(
+        mode=mode,
+        publishers=options.publishers or _DEFAULT_PUBLISHERS.get(mode, 1),
+        subscribers=options.subscribers or _DEFAULT_SUBSCRIBERS.get(mode, 1),
+        connections=options.connections,
+        at_a_time=options.at_a_time,
+        qos=QoS(options.qos),
+        payload_bytes=options.payload,
+        version=Version.from_label(options.mqtt),
+        topics=options.topics,
+        window=options.window,
+        batch=options.batch,
+        rate=options.rate,
+        outstanding=options.outstanding,
+        seconds=options.seconds,
+        transport=options.transport,
+    )
+    for name, value, least, most in (
+        ("payload", cell.payload_bytes, stream.MINIMUM_PAYLOAD_BYTES, 1 << 20),
+        ("publishers", cell.publishers, 1, stream.MAXIMUM_PUBLISHERS),
+        ("subscribers", cell.subscribers, 1, 10_000),
+        ("topics", cell.topics, 1, stream.MAXIMUM_TOPICS),
+        ("window", cell.window, 1, 65_535),
+        ("batch", cell.batch, 0, 1 << 20),
+        ("connections", cell.connections, 1, 1 << 20),
+        ("at-a-time", cell.at_a_time, 1, 10_000),
+    ):
+        if not least <= value <= most:
+            raise CommandError(f"--{name} {value} is not between {least} and {most}")
+    if cell.seconds <= 0 or cell.rate < 0:
+        raise CommandError("--seconds must be above 0, --rate not below")
+    return dataclasses.replace(cell, name=_name(cell))
+
+
+def _name(cell: Cell) -> str:
+    if cell.mode in {Mode.CONNECT, Mode.IDLE}:
+        return f"{cell.mode}, {cell.connections:,} connections, {cell.version.label}"
+    people = f"{cell.publishers} to {cell.publishers if cell.mode is Mode.MESH else cell.subscribers}"
+    return f"QoS {cell.qos}, {cell.mode} {people}, {cell.payload_bytes} bytes, {cell.version.label}, {cell.transport}"
+
+
+def _fell_short(result: Result) -> bool:
+    return bool(result.failure or result.lost or result.repeated)
+
+
+def _write(file: Path | None, text: str) -> None:
+    if file is not None:
+        file.write_text(text, encoding="utf-8")
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

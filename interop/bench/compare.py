@@ -1,0 +1,62 @@
+"""Cells against one broker, or two in turn, beside the generator's own ceiling.
+
+Belongs here: the order of things, and what a broker needs so that nothing is lost.
+Does not belong here: one measurement (`measure`), starting a broker (`targets`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from interop.bench.cell import Cell, Mode
+from interop.bench.connects import measure_connections
+from interop.bench.measure import Target, measure
+from interop.bench.result import Result
+from interop.bench.sink import can_copy, running_sink
+from interop.bench.table import Row, figure
+from interop.bench.targets import running
+
+AUTOMATIC = -1
+"""`outstanding` that lets the broker's own need decide."""
+
+CEILING_SECONDS = 1.0
+
+_OUTSTANDING = {"mosquitto": 50_000}
+"""QoS 0 deliveries that may be under way to a broker that drops what a subscriber's socket does not take at once."""
+
+
+def compare(cell: Cell, broker: str, against: str | None, *, repeat: int = 1, with_ceiling: bool = True) -> Row:
+    """Measure a cell with each broker, then the generator's ceiling; raises CommandError."""
+    ours = run(cell, broker, repeat=repeat)
+    theirs = run(cell, against, repeat=repeat) if against else None
+    return Row(replace(ours, ceiling_per_second=ceiling(cell) if with_ceiling else None), theirs)
+
+
+def run(cell: Cell, broker: str, *, repeat: int = 1) -> Result:
+    """Measure a cell `repeat` times, each with a broker started for it; gives the median. Raises CommandError.
+
+    A run that failed or lost something stands for all.
+    """
+    if cell.outstanding == AUTOMATIC:
+        cell = replace(cell, outstanding=0 if cell.qos else _OUTSTANDING.get(broker, 0))
+    results = []
+    for _ in range(repeat):
+        with running(broker, cell.transport) as target:
+            results.append(_measure(cell, target))
+        if results[-1].failure or results[-1].lost or results[-1].repeated:
+            return results[-1]
+    return sorted(results, key=figure)[len(results) // 2]
+
+
+def ceiling(cell: Cell) -> float | None:
+    """Deliveries per second the generator reaches with a broker that only copies; None where that cannot be."""
+    if cell.is_latency or not can_copy(cell):
+        return None
+    with running_sink() as target:
+        result = measure(replace(cell, outstanding=0, seconds=min(cell.seconds, CEILING_SECONDS)), target)
+    return None if result.failure else result.per_second
+
+
+def _measure(cell: Cell, target: Target) -> Result:
+    connecting = cell.mode in {Mode.CONNECT, Mode.IDLE}
+    return measure_connections(cell, target) if connecting else measure(cell, target)

@@ -1,0 +1,159 @@
+"""Connections themselves: how many per second a broker takes, and what an idle one costs in memory.
+
+Belongs here: many handshakes at a time. Does not belong here: messages (`worker`).
+"""
+
+from __future__ import annotations
+
+import secrets
+import selectors
+import socket
+import time
+
+from interop.bench.cell import Cell, Mode
+from interop.bench.inbox import BadStream
+from interop.bench.measure import Target
+from interop.bench.proc import usage
+from interop.bench.result import Result
+from reference_broker.net.address import Address
+from reference_broker.wire.decode import Reader
+from reference_broker.wire.encode import encode
+from reference_broker.wire.errors import RemoteError
+from reference_broker.wire.packets import ConnAck, Connect, Disconnect, SubAck, Subscribe, Subscription
+from reference_broker.wire.types import Version
+
+_STALL_SECONDS = 10.0
+_SETTLE_SECONDS = 0.5
+"""How long connections are held before the broker's memory is looked at."""
+
+_FAILURE = 0x80
+
+
+def measure_connections(cell: Cell, target: Target) -> Result:
+    """Run a connect or idle cell; a broker that refuses gives a result with a `failure`."""
+    before, began = usage(target.pid), time.monotonic()
+    cpu_before = time.process_time()
+    crowd = Crowd(cell, target.address)
+    try:
+        crowd.run()
+        seconds, cpu_seconds = time.monotonic() - began, time.process_time() - cpu_before
+        if cell.mode is Mode.IDLE:
+            time.sleep(_SETTLE_SECONDS)
+        after = usage(target.pid)
+    except (BadStream, OSError) as problem:
+        return Result(cell.name, target.name, target.version, failure=str(problem))
+    finally:
+        crowd.close()
+    held = cell.mode is Mode.IDLE and before and after
+    return Result(
+        cell=cell.name,
+        broker=target.name,
+        broker_version=target.version,
+        seconds=seconds,
+        per_second=cell.connections / seconds,
+        broker_cores=(after.cpu_seconds - before.cpu_seconds) / seconds if before and after else None,
+        rss_bytes=after.rss_bytes if after else None,
+        bytes_per_connection=(after.rss_bytes - before.rss_bytes) / cell.connections
+        if held and before and after
+        else None,
+        generator_cores=cpu_seconds / seconds,
+    )
+
+
+class Handshaking:
+    """A connection on its way to a CONNACK and, to be held, to a SUBACK of one topic of its own."""
+
+    def __init__(self, client_id: str, version: Version, address: Address, *, subscribes: bool) -> None:
+        self._version = version
+        self._reader = Reader(version)
+        self._to_send = [encode(Connect(version=version, client_id=client_id), version)]
+        if subscribes:
+            topic = Subscription(f"bench/idle/{client_id}")
+            self._to_send.append(encode(Subscribe(1, (topic,)), version))
+        self.socket = socket.socket()
+        self.socket.setblocking(False)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.connect_ex((address.host, address.port))
+
+    def send_next(self) -> bool:
+        """Send CONNECT, then SUBSCRIBE; False when everything was sent and answered."""
+        if not self._to_send:
+            return False
+        self.socket.sendall(self._to_send.pop(0))  # small: the socket's buffer is empty
+        return True
+
+    def receive(self) -> bool:
+        """Take what came; whether it was a whole answer. Raises BadStream when that is no."""
+        data = self.socket.recv(4096)
+        if not data:
+            raise BadStream("the broker closed a connection during its handshake")
+        self._reader.feed(data)
+        try:
+            answer = self._reader.next_packet()
+        except RemoteError as error:
+            raise BadStream(f"an answer is wrong: {error}") from None
+        if answer is None:
+            return False
+        refused = not isinstance(answer, ConnAck | SubAck) or (isinstance(answer, ConnAck) and answer.reason)
+        if refused or (isinstance(answer, SubAck) and max(answer.reasons) >= _FAILURE):
+            raise BadStream(f"the broker refused: {answer}")
+        return True
+
+    def leave(self) -> None:
+        """Say DISCONNECT and close."""
+        self.socket.sendall(encode(Disconnect(), self._version))
+        self.socket.close()
+
+
+class Crowd:
+    """As many connections as the cell wants, so many handshakes at a time."""
+
+    def __init__(self, cell: Cell, address: Address) -> None:
+        self._cell = cell
+        self._address = address
+        self._run = secrets.token_hex(3)
+        self._selector = selectors.DefaultSelector()
+        self._begun = 0
+        self._done = 0
+        self._held: list[Handshaking] = []
+
+    def run(self) -> None:
+        """Connect them all; raises BadStream."""
+        for _ in range(min(self._cell.at_a_time, self._cell.connections)):
+            self._begin()
+        while self._done < self._cell.connections:
+            events = self._selector.select(_STALL_SECONDS)
+            if not events:
+                raise BadStream(f"nothing happened for {_STALL_SECONDS:g} s, {self._done} connections were accepted")
+            for key, mask in events:
+                self._go_on(key.data, mask)
+
+    def close(self) -> None:
+        """Close what is open."""
+        for each in [key.data for key in self._selector.get_map().values()] + self._held:
+            each.socket.close()
+        self._selector.close()
+
+    def _begin(self) -> None:
+        self._begun += 1
+        one = Handshaking(
+            f"{self._run}c{self._begun}",
+            self._cell.version,
+            self._address,
+            subscribes=self._cell.mode is Mode.IDLE,
+        )
+        self._selector.register(one.socket, selectors.EVENT_WRITE, one)
+
+    def _go_on(self, one: Handshaking, mask: int) -> None:
+        if mask & selectors.EVENT_WRITE:
+            one.send_next()
+            self._selector.modify(one.socket, selectors.EVENT_READ, one)
+        elif one.receive() and not one.send_next():
+            self._selector.unregister(one.socket)
+            self._done += 1
+            if self._cell.mode is Mode.IDLE:
+                self._held.append(one)
+            else:
+                one.leave()
+            if self._begun < self._cell.connections:
+                self._begin()

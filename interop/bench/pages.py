@@ -1,0 +1,105 @@
+"""benchmarks/README.md: one table, streamed cells and those with one PUBLISH per send side by side.
+
+Belongs here: the page. Does not belong here: the words for figures (`table`), the picture (`chart`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from interop.bench.document import Document, Entry
+from interop.bench.suite import Aim
+from interop.bench.table import as_markdown, figure_text, ratio_words, short
+
+_DIFFERENCE = (
+    "*Streamed*: a publisher's socket holds many packets at a time, and a broker that reads, routes and writes in bulk "
+    "wins. *One PUBLISH per send*: system calls decide, the generator's own among them, so that the figures of a fast "
+    "broker are lower bounds; a busy site is somewhere between the two."
+)
+
+
+def readme(run: Document) -> str:
+    """The page."""
+    ours, theirs = _names(run.entries)
+    parts = [
+        "# Benchmarks",
+        f"Deliveries per second of the {ours}" + (f", beside {theirs} in the same run." if theirs else "."),
+        _circumstances(run),
+        f"Made by `make bench` (`{run.command}`). `latest.json` has everything; `latest.html` is the picture.",
+        _DIFFERENCE,
+        as_markdown(_table(run.entries)),
+        "Ratios are to the other broker; in brackets what must be reached and the goal; **bold** misses what it must."
+        " The ceiling is what the load generator reaches with a process that only copies, on the same cores.",
+        _lost(run.entries),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _names(entries: Iterable[Entry]) -> tuple[str, str]:
+    for each in entries:
+        other = each.against
+        return _name(each.result.broker, each.result.broker_version), _name(
+            other.broker, other.broker_version
+        ) if other else ""
+    return "", ""
+
+
+def _name(broker: str, version: str) -> str:
+    return f"{broker} broker {version}" if broker == "reference" else f"{broker} {version}"
+
+
+def _circumstances(run: Document) -> str:
+    machine = run.machine
+    loop = f"uvloop {machine.uvloop}" if machine.uvloop else "asyncio's own event loop"
+    return (
+        f"{run.date[:10]}, {machine.processor}, {machine.cores} cores shared with the load generator, "
+        f"{machine.system}, Python {machine.python}, {loop}, mqtt-interop {run.harness_version}. "
+        "Payloads of 64 bytes unless said otherwise."
+    )
+
+
+def _table(entries: Iterable[Entry]) -> list[list[str]]:
+    rows: dict[str, list[Entry | None]] = {}
+    for each in entries:
+        rows.setdefault(each.row, [None, None])[each.one_per_send] = each
+    half = ["ours", "theirs", "ratio (must, goal)"]
+    head = ["cell", *half, "ceiling", *[f"one per send: {half[0]}", *half[1:]]]
+    return [
+        head,
+        *([row, *_half(streamed), _ceiling(streamed), *_half(single)] for row, (streamed, single) in rows.items()),
+    ]
+
+
+def _half(entry: Entry | None) -> list[str]:
+    if entry is None:
+        return ["", "", ""]
+    return [figure_text(entry.result), figure_text(entry.against) if entry.against else "-", _ratio(entry)]
+
+
+def _ratio(entry: Entry) -> str:
+    ratio = "-" if entry.ratio is None else ratio_words(entry.ratio)
+    if entry.reached == "short":
+        ratio = f"**{ratio}**"
+    return f"{ratio} {_aim(entry.aim)}" if entry.aim else ratio
+
+
+def _aim(aim: Aim) -> str:
+    if aim.absolute:
+        return f"(at most {aim.must / 1024:g}, {aim.goal / 1024:g} KiB)"
+    return f"({'at most ' if aim.at_most else ''}{aim.must:g}, {aim.goal:g})"
+
+
+def _ceiling(entry: Entry | None) -> str:
+    if entry is None or entry.result.ceiling_per_second is None:
+        return "-"
+    return f"{short(entry.result.ceiling_per_second)}/s"
+
+
+def _lost(entries: Iterable[Entry]) -> str:
+    flaws = [
+        f"- {result.cell}, {result.broker}: {result.failure or f'{result.lost:,} lost, {result.repeated:,} repeated'}"
+        for each in entries
+        for result in (each.result, each.against)
+        if result and (result.failure or result.lost or result.repeated)
+    ]
+    return "\n".join(["Not everything arrived:", "", *flaws]) if flaws else "Nothing was lost or repeated in any cell."

@@ -1,0 +1,205 @@
+"""One connection of the load generator: a plain socket that never blocks, an inbox, perhaps an outbox.
+
+Belongs here: connecting, reading and writing as much as the socket takes.
+Does not belong here: what the bytes mean (`inbox`, `outbox`), when to send (`worker`), TLS and WebSocket (`carrier`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+
+from interop.bench.carrier import Carrier, open_carrier
+from interop.bench.inbox import Arrivals, BadStream, Counts, Expected, Inbox
+from interop.bench.outbox import Outbox
+from interop.bench.stream import Form, Topics
+from reference_broker.net.address import Address
+from reference_broker.wire.decode import Reader
+from reference_broker.wire.encode import encode
+from reference_broker.wire.errors import RemoteError
+from reference_broker.wire.packets import ConnAck, Connect, Packet, SubAck, Subscribe, Subscription
+from reference_broker.wire.properties import NO_PROPERTIES, Properties
+from reference_broker.wire.types import QoS, Version
+
+_READS_AT_ONCE = 8
+_SENDS_AT_ONCE = 64
+_FAILURE = 0x80
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """What a connection publishes."""
+
+    publisher: int
+    form: Form
+    topics: Topics
+    batch: int
+    window: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribing:
+    """What a connection subscribes to, and what must come of it."""
+
+    topic_filter: str
+    qos: QoS
+    expected: Expected
+    identifier: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PeerPlan:
+    """One connection."""
+
+    client_id: str
+    version: Version
+    publishing: Publishing | None = None
+    subscribing: Subscribing | None = None
+
+
+class Handshake:
+    """A connection that still talks packet by packet, waiting for each answer; raises BadStream."""
+
+    def __init__(self, address: Address, version: Version) -> None:
+        self.carrier: Carrier = open_carrier(address)
+        self._version = version
+        self._reader = Reader(version)
+
+    def connect(self, client_id: str) -> None:
+        """Send CONNECT and wait for a CONNACK that accepts."""
+        answer = self._ask(Connect(version=self._version, client_id=client_id, clean_start=True))
+        if not isinstance(answer, ConnAck) or answer.reason:
+            raise BadStream(f"the broker did not accept {client_id}: {answer}")
+
+    def subscribe(self, subscriptions: Sequence[Subscription], identifier: int | None = None) -> None:
+        """Send SUBSCRIBE and wait for a SUBACK that grants all."""
+        properties = NO_PROPERTIES if identifier is None else Properties(subscription_identifier=(identifier,))
+        answer = self._ask(Subscribe(1, tuple(subscriptions), properties))
+        if not isinstance(answer, SubAck) or max(answer.reasons) >= _FAILURE:
+            raise BadStream(f"the broker did not grant the subscription: {answer}")
+
+    def _ask(self, packet: Packet) -> Packet:
+        self.carrier.send_all(encode(packet, self._version))
+        buffer = bytearray(4096)
+        try:
+            while (answer := self._reader.next_packet()) is None:
+                count = self.carrier.receive_some(memoryview(buffer))
+                if not count:
+                    raise BadStream(f"the broker closed the connection instead of answering {packet.type.name}")
+                self._reader.feed(bytes(buffer[:count]))
+        except RemoteError as error:
+            raise BadStream(f"the answer to {packet.type.name} is wrong: {error}") from None
+        except TimeoutError:
+            raise BadStream(f"no answer to {packet.type.name} in time") from None
+        return answer
+
+
+class Peer:
+    """A connection in its run."""
+
+    def __init__(self, plan: PeerPlan, address: Address) -> None:
+        self.name = plan.client_id
+        self.publisher = plan.publishing.publisher if plan.publishing else -1
+        self.counts = Counts()
+        self.outbox: Outbox | None = None
+        self.wants_write = False
+        arrivals = None
+        if publishing := plan.publishing:
+            self.outbox = Outbox(
+                publishing.form,
+                publishing.topics,
+                publishing.publisher,
+                batch=publishing.batch,
+                window=publishing.window,
+            )
+        if plan.subscribing:
+            arrivals = Arrivals(plan.subscribing.expected, self.counts)
+        self._inbox = Inbox(arrivals, self.outbox.acknowledged if self.outbox else None)
+        self._unsent: memoryview = memoryview(b"")
+        self._replies: list[bytes] = []
+        handshake = Handshake(address, plan.version)
+        handshake.connect(plan.client_id)
+        if subscribing := plan.subscribing:
+            handshake.subscribe([Subscription(subscribing.topic_filter, subscribing.qos)], subscribing.identifier)
+        self._carrier = handshake.carrier
+        self._carrier.stop_blocking()
+
+    def fileno(self) -> int:
+        """For a selector."""
+        return self._carrier.fileno()
+
+    def read(self) -> bool:
+        """Take what is there, answer it; says whether anything came. Raises BadStream."""
+        came = False
+        for turn in count():
+            if turn >= _READS_AT_ONCE and not self._carrier.holds_back:
+                break
+            space = self._inbox.space()
+            try:
+                size = self._carrier.receive_some(space)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                raise BadStream(f"{self.name}: {error.strerror or error}") from None
+            finally:
+                room = len(space)
+                space.release()
+            if not size:
+                raise BadStream(f"{self.name}: the broker closed the connection")
+            came = True
+            if reply := self._inbox.take(size, time.monotonic_ns()):
+                self._replies.append(reply)
+            if size < room and not self._carrier.holds_back:
+                break
+        if self._replies:
+            self.flush()
+        return came
+
+    def flush(self) -> bool:
+        """Send what is left over, then replies; False when the socket takes no more."""
+        while True:
+            if not self._unsent:
+                if not self._replies:
+                    return True
+                self._unsent = memoryview(b"".join(self._replies))
+                self._replies.clear()
+            if not self._send():
+                return False
+
+    def publish(self, allowed: int) -> int:
+        """Send up to `allowed` messages, in batches; gives how many."""
+        assert self.outbox is not None
+        before = self.outbox.sent
+        for _ in range(_SENDS_AT_ONCE):
+            if not self.flush():
+                break
+            self._unsent = self.outbox.next_batch(allowed - (self.outbox.sent - before))
+            if not self._unsent or not self._send():
+                break
+        return self.outbox.sent - before
+
+    def publish_now(self) -> bool:
+        """Send one message with the time in it; False when the window is full or the socket takes no more."""
+        assert self.outbox is not None
+        if not self.flush():
+            return False
+        self._unsent = self.outbox.next_timed(time.monotonic_ns())
+        return bool(self._unsent) and self._send()
+
+    def close(self) -> None:
+        """Leave without a word."""
+        self._carrier.close()
+
+    def _send(self) -> bool:
+        try:
+            count = self._carrier.send_some(self._unsent)
+        except BlockingIOError:
+            self.wants_write = True
+            return False
+        except OSError as error:
+            raise BadStream(f"{self.name}: {error.strerror or error}") from None
+        self._unsent = self._unsent[count:]
+        self.wants_write = bool(self._unsent)
+        return not self._unsent

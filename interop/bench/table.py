@@ -1,0 +1,131 @@
+"""Results as a table of text or Markdown: a row for each cell, brokers side by side, and their ratio.
+
+Belongs here: words and figures for people. Does not belong here: measuring, JSON (`files`), the picture (`chart`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from interop.bench.result import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A cell with the broker in question first and, where there is one, the broker it is held against."""
+
+    result: Result
+    against: Result | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times the other's figure ours is; None where either has none."""
+        if self.against is None or self.result.failure or self.against.failure:
+            return None
+        ours, theirs = figure(self.result), figure(self.against)
+        return ours / theirs if theirs else None
+
+
+def figure(result: Result) -> float:
+    """What a cell is about: p99 in microseconds, bytes of a connection, or things per second."""
+    if result.latency is not None:
+        return result.latency.p99_us
+    if result.bytes_per_connection is not None:
+        return result.bytes_per_connection
+    return result.per_second
+
+
+def figure_text(result: Result) -> str:
+    """The same, with its unit."""
+    if result.failure:
+        return "failed"
+    if result.latency is not None:
+        return f"{result.latency.p99_us / 1000:.2f} ms p99"
+    if result.bytes_per_connection is not None:
+        return f"{result.bytes_per_connection / 1024:.1f} KiB"
+    return f"{short(result.per_second)}/s"
+
+
+def short(number: float) -> str:
+    """`950`, `12.3 k`, `4.56 M`."""
+    for limit, unit in ((1e6, " M"), (1e3, " k")):
+        if number >= limit:
+            scaled = number / limit
+            return f"{scaled:.{2 if scaled < 10 else 1 if scaled < 100 else 0}f}{unit}"
+    return f"{number:.0f}"
+
+
+def ratio_words(ratio: float) -> str:
+    """`0.87 x`, `5.2 x`, `61 x`."""
+    return f"{ratio:.{2 if ratio < 2 else 1 if ratio < 10 else 0}f} x"
+
+
+def detail_lines(result: Result) -> list[str]:
+    """Everything about one result, a line each."""
+    if result.failure:
+        return [f"{result.broker}: {result.failure}"]
+    lines = [f"{result.broker} {result.broker_version}: {figure_text(result)}"]
+    if result.sent:
+        lines.append(
+            f"  sent {result.sent:,}, delivered {result.delivered:,}, lost {result.lost:,},"
+            f" repeated {result.repeated:,} in {result.seconds:.2f} s"
+        )
+    if latency := result.latency:
+        lines.append(f"  latency p50 {latency.p50_us:.0f} us, p99 {latency.p99_us:.0f} us, max {latency.max_us:.0f} us")
+    if result.broker_cores is not None and result.rss_bytes is not None:
+        lines.append(f"  broker: {result.broker_cores:.2f} cores, {result.rss_bytes / 2**20:.1f} MiB resident")
+    ceiling = "" if result.ceiling_per_second is None else f", its ceiling {short(result.ceiling_per_second)}/s"
+    lines.append(f"  generator: its busiest process {result.generator_cores:.2f} cores{ceiling}")
+    return lines
+
+
+def in_short(row: Row) -> str:
+    """One line about a row."""
+    if row.against is None:
+        return figure_text(row.result)
+    ratio = "" if row.ratio is None else f" = {ratio_words(row.ratio)}"
+    return f"{figure_text(row.result)} / {figure_text(row.against)}{ratio}"
+
+
+def table(rows: Sequence[Row]) -> list[list[str]]:
+    """Cells of the table with its head."""
+    if not rows:
+        return []
+    first = rows[0]
+    head = ["cell", first.result.broker]
+    if first.against is not None:
+        head += [first.against.broker, "ratio"]
+    return [[*head, "lost", "broker cores", "generator cores", "ceiling"], *map(_cells, rows)]
+
+
+def _cells(row: Row) -> list[str]:
+    result = row.result
+    cells = [result.cell, figure_text(result)]
+    if row.against is not None:
+        cells += [figure_text(row.against), "-" if row.ratio is None else ratio_words(row.ratio)]
+    ceiling = "-" if result.ceiling_per_second is None else f"{short(result.ceiling_per_second)}/s"
+    cores = "-" if result.broker_cores is None else f"{result.broker_cores:.2f}"
+    return [*cells, _lost(row), cores, f"{result.generator_cores:.2f}", ceiling]
+
+
+def _lost(row: Row) -> str:
+    return " / ".join(f"{each.lost:,}" for each in (row.result, row.against) if each is not None)
+
+
+def as_text(cells: Sequence[Sequence[str]]) -> str:
+    """Columns padded with spaces."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in cells
+    )
+
+
+def as_markdown(cells: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [_markdown_line(line) for line in cells]
+    return "\n".join([lines[0], _markdown_line(["---"] * len(cells[0])), *lines[1:]])
+
+
+def _markdown_line(texts: Iterable[str]) -> str:
+    return f"| {' | '.join(texts)} |"

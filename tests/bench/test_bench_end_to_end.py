@@ -1,0 +1,95 @@
+"""The load generator against a broker in this process: so many messages, all of them there. Nothing is timed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from interop.bench.cell import Cell, Mode
+from interop.bench.connects import measure_connections
+from interop.bench.measure import Target, measure
+from interop.bench.sink import running_sink
+from interop.cli import main
+from interop.exit_codes import HARNESS_FELL_SHORT
+from reference_broker.net.address import Transport
+from reference_broker.net.tls import make_test_certificates
+from reference_broker.testing import BrokerConfig, ServerConfig, running_broker
+from reference_broker.wire.types import QoS, Version
+
+LONG_SECONDS = 60.0
+"""The number of messages ends a cell, long before this."""
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[Target]:
+    with running_broker() as server:
+        yield Target("reference", "", server.address)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        Cell(qos=QoS.EXACTLY_ONCE, messages=500),
+        Cell(mode=Mode.FAN_IN, publishers=3, messages=400, batch=1, qos=QoS.AT_LEAST_ONCE),
+        Cell(mode=Mode.MESH, publishers=3, messages=300, outstanding=100),
+        Cell(mode=Mode.FAN_OUT, topics=10, exact_subscribers=3, messages=55),
+        Cell(version=Version.V5, user_properties=4, subscription_identifier=7, messages=300),
+        Cell(subscriber_version=Version.V5, messages=300),
+    ],
+    ids=lambda cell: f"{cell.mode}-qos{cell.qos}-{cell.version.label}",
+)
+def test_everything_that_was_sent_arrives(target: Target, cell: Cell) -> None:
+    result = measure(replace(cell, seconds=LONG_SECONDS), target)
+    assert result.failure == ""
+    assert result.sent == cell.publishers * cell.messages
+    assert result.delivered == cell.expected_deliveries([cell.messages] * cell.publishers)
+    assert (result.lost, result.repeated) == (0, 0)
+
+
+@pytest.mark.parametrize("transport", [Transport.TLS, Transport.WS])
+def test_everything_arrives_over_other_transports(transport: Transport, tmp_path: Path) -> None:
+    files = make_test_certificates(tmp_path / "certificates")
+    config = ServerConfig(port=None, ws_port=0, tls_port=0, cert=files.cert_file, key=files.key_file, ca=files.ca_file)
+    cell = Cell(transport=transport, messages=3000, seconds=LONG_SECONDS, qos=QoS.AT_LEAST_ONCE)
+    with running_broker(config) as server:
+        result = measure(cell, Target("reference", "", server.addresses[transport]))
+    assert (result.failure, result.delivered, result.lost) == ("", 3000, 0)
+
+
+def test_latency_is_measured_for_every_message_sent_at_a_rate(target: Target) -> None:
+    result = measure(Cell(rate=200.0, seconds=0.5), target)
+    assert result.sent == result.delivered > 0
+    assert result.latency is not None
+    assert 0 < result.latency.p50_us <= result.latency.p99_us <= result.latency.max_us
+
+
+@pytest.mark.parametrize("mode", [Mode.CONNECT, Mode.IDLE])
+def test_every_connection_is_accepted(target: Target, mode: Mode) -> None:
+    result = measure_connections(Cell(mode=mode, connections=40, at_a_time=7), target)
+    assert result.failure == ""
+    assert result.per_second > 0
+
+
+@pytest.mark.parametrize("cell", [Cell(mode=Mode.FAN_IN, publishers=3), Cell(publishers=2, qos=QoS.AT_LEAST_ONCE)])
+def test_the_sink_copies_everything(cell: Cell) -> None:
+    with running_sink() as sink:
+        result = measure(replace(cell, messages=500, seconds=LONG_SECONDS), sink)
+    assert (result.failure, result.lost, result.repeated) == ("", 0, 0)
+    assert result.delivered == 500 * cell.publishers
+
+
+def test_a_broker_that_refuses_is_a_failure_of_the_result(target: Target) -> None:
+    with running_broker(ServerConfig(port=0, broker=BrokerConfig(maximum_qos=0))) as server:
+        result = measure(
+            Cell(qos=QoS.AT_LEAST_ONCE, messages=1, seconds=LONG_SECONDS), Target("reference", "", server.address)
+        )
+    assert result.failure
+    assert result.delivered == 0
+
+
+def test_a_broker_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--broker", "127.0.0.1:1"]) == HARNESS_FELL_SHORT
+    assert capsys.readouterr().err == "mqtt-interop: no broker at 127.0.0.1:1: connection refused\n"

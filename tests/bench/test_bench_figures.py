@@ -1,0 +1,173 @@
+"""From numbers to words: percentiles, ratios, aims, table, page, JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from interop.bench.cell import Cell, Mode
+from interop.bench.chart import page
+from interop.bench.command import cell_of
+from interop.bench.document import document, entry, from_json, schema_text, to_json
+from interop.bench.pages import readme
+from interop.bench.proc import usage
+from interop.bench.result import Latency, Result, percentile
+from interop.bench.suite import Aim, quick, targets
+from interop.bench.table import Row, as_markdown, as_text, short, table
+from interop.cli import _parser
+from interop.exit_codes import CommandError
+
+OURS = Result("a cell", "reference", "1.0", sent=10, delivered=10, per_second=2_000_000.0, seconds=1.0)
+THEIRS = replace(OURS, broker="mosquitto", broker_version="2.0", per_second=160_000.0)
+ROW = Row(OURS, THEIRS)
+
+
+@pytest.mark.parametrize(("percent", "value"), [(0, 1), (50, 50), (99, 99), (99.1, 100), (100, 100)])
+def test_a_percentile_is_the_nearest_rank(percent: float, value: int) -> None:
+    assert percentile(range(1, 101), percent) == value
+
+
+def test_a_percentile_of_one_value_is_that_value() -> None:
+    assert percentile([7], 50) == percentile([7], 99) == 7
+
+
+def test_latency_is_in_microseconds_and_none_without_messages() -> None:
+    assert Latency.of([3_000, 1_000, 2_000]) == Latency(2.0, 3.0, 3.0)
+    assert Latency.of([]) is None
+
+
+def test_a_ratio_is_ours_by_theirs_and_of_p99_where_latency_was_measured() -> None:
+    assert ROW.ratio == 12.5
+    slow, fast = (replace(OURS, latency=Latency(1.0, p99, 500.0)) for p99 in (90.0, 45.0))
+    assert Row(slow, fast).ratio == 2.0
+
+
+def test_there_is_no_ratio_without_another_broker_or_with_a_failure() -> None:
+    assert Row(OURS).ratio is None
+    assert Row(OURS, replace(THEIRS, failure="it went away")).ratio is None
+    assert Row(OURS, replace(THEIRS, per_second=0.0)).ratio is None
+
+
+@pytest.mark.parametrize(
+    ("aim", "word"),
+    [(Aim(10, 12), "goal"), (Aim(10, 16), "must"), (Aim(13, 16), "short"), (Aim(13, 12, at_most=True), "must")],
+)
+def test_what_was_reached_is_told_by_the_aim(aim: Aim, word: str) -> None:
+    assert entry("row", ROW, aim).reached == word
+
+
+def test_an_absolute_aim_looks_at_the_figure_and_not_at_the_ratio() -> None:
+    row = Row(replace(OURS, bytes_per_connection=3000.0), replace(THEIRS, bytes_per_connection=1000.0))
+    assert entry("row", row, Aim(5120, 2560, at_most=True, absolute=True)).reached == "must"
+
+
+def test_a_cell_that_lost_something_reached_nothing() -> None:
+    assert entry("row", Row(replace(OURS, lost=1), THEIRS), Aim(1, 1)).reached == "short"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(950, "950"), (12_345, "12.3 k"), (148_000, "148 k"), (4_560_000, "4.56 M"), (31e6, "31.0 M")]
+)
+def test_numbers_have_three_digits(number: float, text: str) -> None:
+    assert short(number) == text
+
+
+def test_the_table_has_both_brokers_and_their_ratio() -> None:
+    head, row = table([ROW])
+    assert head[:4] == ["cell", "reference", "mosquitto", "ratio"]
+    assert row[:5] == ["a cell", "2.00 M/s", "160 k/s", "12 x", "0 / 0"]
+    assert as_markdown([head, row]).splitlines()[1].count("---") == len(head)
+    assert as_text([head, row]).splitlines()[1].startswith("a cell  2.00 M/s")
+
+
+def test_json_reads_back_as_it_was_and_has_a_schema() -> None:
+    made = document([entry("row", ROW, Aim(10, 16)), entry("alone", Row(OURS))], "bench")
+    assert from_json(to_json(made)) == made
+    schema = json.loads(schema_text())
+    assert set(json.loads(to_json(made))) == set(schema["required"]) == set(schema["properties"])
+
+
+def test_json_of_another_form_is_refused() -> None:
+    with pytest.raises(ValueError, match="machine"):
+        from_json('{"schema_version": 1}')
+
+
+def test_the_page_puts_streamed_and_single_sends_into_one_row() -> None:
+    single = Row(replace(OURS, per_second=200_000.0), THEIRS)
+    text = readme(document([entry("1 to 1", ROW, Aim(13, 16)), entry("1 to 1", single, one_per_send=True)], "bench"))
+    (line,) = [line for line in text.splitlines() if line.startswith("| 1 to 1")]
+    assert line == "| 1 to 1 | 2.00 M/s | 160 k/s | **12 x** (13, 16) | - | 200 k/s | 160 k/s | 1.25 x |"
+    assert "Nothing was lost" in text
+
+
+def test_the_page_names_what_was_lost_and_what_failed() -> None:
+    text = readme(document([entry("1 to 1", Row(replace(OURS, lost=5), replace(THEIRS, failure="gone")))], "bench"))
+    assert "- a cell, reference: 5 lost, 0 repeated" in text
+    assert "- a cell, mosquitto: gone" in text
+
+
+@pytest.mark.parametrize("row", [ROW, Row(OURS)])
+def test_the_chart_needs_nothing_else_and_escapes_names(row: Row) -> None:
+    named = Row(replace(row.result, cell="<b>&"), row.against)
+    text = page(document([entry("row", named, Aim(10, 16))], "bench"))
+    assert "&lt;b&gt;&amp;" in text
+    assert "<b>" not in text
+    assert "src=" not in text
+    assert "href=" not in text
+
+
+def test_a_process_that_is_not_there_has_no_usage(tmp_path: Path) -> None:
+    assert usage(None) is None
+    assert usage(1 << 30) is None
+
+
+# --- cells and options ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cell", "sent", "expected"),
+    [
+        (Cell(publishers=2), (3, 4), 7),
+        (Cell(mode=Mode.FAN_OUT, subscribers=20), (3,), 60),
+        (Cell(mode=Mode.MESH, publishers=3), (1, 2, 3), 18),
+        (Cell(mode=Mode.FAN_OUT, topics=10, exact_subscribers=4), (27,), 27 + 2 * 4 + 4),
+    ],
+)
+def test_what_must_arrive_follows_from_what_was_sent(cell: Cell, sent: tuple[int, ...], expected: int) -> None:
+    assert cell.expected_deliveries(sent) == expected
+
+
+def test_options_describe_a_cell() -> None:
+    options = _parser("bench").parse_args(["bench", "fan-out", "--qos", "1", "--mqtt", "5.0", "--payload", "100"])
+    cell = cell_of(options)
+    assert (cell.mode, cell.qos, cell.version.label, cell.payload_bytes) == (Mode.FAN_OUT, 1, "5.0", 100)
+    assert (cell.publishers, cell.subscribers) == (1, 20)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--payload", "3"], "--payload 3 is not between 14 and 1048576"),
+        (["--publishers", "999"], "--publishers 999 is not between 1 and 256"),
+        (["--seconds", "0"], "--seconds must be above 0"),
+    ],
+)
+def test_a_cell_that_cannot_be_is_refused_in_one_line(options: list[str], says: str) -> None:
+    with pytest.raises(CommandError, match=says):
+        cell_of(_parser("bench").parse_args(["bench", *options]))
+
+
+def test_the_suite_has_both_versions_and_names_every_cell_once() -> None:
+    cells = targets(3.0)
+    assert len({each.cell.name for each in cells}) == len(cells)
+    assert {"3.1.1", "5.0"} <= {each.cell.version.label for each in cells}
+
+
+def test_a_quick_suite_has_one_cell_of_each_kind() -> None:
+    short_ones = quick(targets(3.0))
+    assert len(short_ones) < len(targets(3.0))
+    assert {each.cell.mode for each in short_ones} == set(Mode)
+    assert all(each.cell.seconds < 1 and each.cell.connections <= 200 for each in short_ones)
