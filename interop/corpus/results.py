@@ -88,7 +88,7 @@ def record(run: Run, played: Played) -> Record:
         verdict=verdict,
         reason=reason,
         cites=cites,
-        covered={"client" if run.tested is Tested.CLIENT else "broker": case.expected.cites},
+        covered={"client" if run.tested is UnderTest.CLIENT else "broker": case.expected.cites},
         level=level,
         blame=blame,
         seconds=round(played.seconds, 6),
