@@ -149,7 +149,7 @@ async def _publish_lines(client: AsyncClient, options: CommonOptions, publish: P
 
 
 def _standard_input() -> BinaryIO:
-    """Standard input by a reader of our own: Python locks that of `sys.stdin` as it ends, and a thread may wait in it."""
+    """Standard input by a reader of our own: as it ends, Python locks that of `sys.stdin`, where a thread may wait."""
     try:
         return os.fdopen(sys.stdin.buffer.fileno(), "rb", closefd=False)
     except OSError:  # it was replaced by something that is no file
