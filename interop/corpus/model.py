@@ -90,8 +90,9 @@ class Expected:
 class Case:
     """One packet, or a few, to be sent to who is under test.
 
-    `data` is written in `chunks` pieces (1: at once). `probe` tells whether a sign of life is asked for behind it,
-    `packet_id_at` where in `data` the identifier of the client's pending request has to stand, if it has to.
+    `malformed`: the bytes themselves are wrong, not only when or by whom they are sent. `probe`: a sign of life is
+    asked for behind them. `split_at`: they are written in two pieces, cut there. `packet_id_at`: where in them the
+    identifier of the client's pending request has to stand.
     """
 
     version: Version

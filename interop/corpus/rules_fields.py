@@ -240,6 +240,7 @@ def _short_forms(bench: Bench, shape: Shape, part: Part, directed: frozenset[int
 
 
 _CONNACK_FLAGS = Fault(("MQTT31-6",), (), ("MQTT-3.2.2-1",), MALFORMED)
+_PRESENT = Fault((), ("MQTT-3.2.2-4",), ("MQTT-3.2.2-6",), ANY_ERROR)
 _CONNACK_CODES = Fault((), ("MQTT-3.2.2-6",), ())
 
 
@@ -251,6 +252,10 @@ def _connack(bench: Bench) -> Iterator[Case]:
             yield bench.good(shape, "acknowledge-flags", f"bit-{bit}", data, cites=("MQTT31-6",))
         else:
             yield bench.bad(shape, "acknowledge-flags", f"bit-{bit}", data, _CONNACK_FLAGS)
+    if bench.version is not _V31:
+        refused = b"\x01\x87" if bench.version is _V5 else b"\x01\x05"
+        data = shape.encoded(refused + shape.body[2:])
+        yield bench.bad(shape, "acknowledge-flags", "session-present-with-an-error", data, _PRESENT)
     if bench.version is not _V5:
         for code in (6, 7, 127, 128, 135, 255):
             yield bench.bad(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from interop.corpus.bench import ANY_ERROR, TRUNCATED, Bench, Fault
 from interop.corpus.model import OPEN, Case, Reaction, UnderTest, says
 from interop.corpus.rules_strings import ILL_FORMED
-from interop.corpus.shapes import Kind, Part, Shape, prefixed, property_block, shapes
+from interop.corpus.shapes import USER_PROPERTY, Kind, Part, Shape, prefixed, property_block, shapes
 from reference_broker.wire.properties import PROPERTY_RULES, WILL, PropertyRule, PropertyType
 from reference_broker.wire.types import PacketType, Version
 
@@ -44,6 +44,7 @@ def properties(bench: Bench) -> Iterator[Case]:
             yield from site.identifiers()
             for rule in PROPERTY_RULES:
                 yield from site.of(rule)
+        yield from _beside_other_fields(bench, shape)
 
 
 class _Site:
@@ -111,7 +112,10 @@ class _Site:
         if rule.maximum is not None:
             values |= {f"{value:02x}": bytes((value,)) for value in (rule.maximum + 1, 0x80, 0xFF)}
         for name, value in values.items():
-            fault = Fault(v5=self._once(rule).v5, codes=ANY_ERROR | _RANGE_CODES.get(rule.name, frozenset()))
+            fault = Fault(
+                v5=_RANGES.get((self.place, rule.name), self._once(rule).v5),
+                codes=ANY_ERROR | _RANGE_CODES.get(rule.name, frozenset()),
+            )
             content = before + bytes((rule.identifier,)) + value
             if rule.name == "payload_format_indicator":  # "either of" 0 and 1, and no word on others [5.0 3.3.2.3.2]
                 data = self._packet(content)
@@ -136,14 +140,16 @@ class _Site:
                 yield self._bad(rule, mutation, before + bytes((rule.identifier,)) + value, fault)
         if rule.name == "response_topic":
             for name, topic in (("hash", b"a/#"), ("plus", b"+/a")):
-                fault = Fault(v5=("MQTT-3.3.2-14",), codes=ANY_ERROR | {0x90})
+                fault = Fault(v5=("MQTT-3.3.2-14",), codes=_TOPIC_CODES)
                 yield self._bad(rule, name, before + bytes((rule.identifier,)) + prefixed(topic), fault)
+            empty = Fault(v5=("MQTT-4.7.3-1",), codes=_TOPIC_CODES)
+            yield self._bad(rule, "empty", before + bytes((rule.identifier,)) + prefixed(b""), empty)
 
     def _alone(self, rule: PropertyRule) -> Iterator[Case]:
         """The property as it should be, which may still be wrong from this sender."""
         tested, key = self.bench.tested, (self.place, rule.name)
         if fault := _NEVER[tested].get(key):
-            yield self._bad(rule, "from-the-wrong-side", self._one(rule), fault)
+            yield self._bad(rule, "out-of-place", self._one(rule), fault)
         elif key not in _LEFT_OUT[tested]:
             also = _ALSO.get((tested, *key), ())
             data = self._packet(self._one(rule))
@@ -179,11 +185,31 @@ class _Site:
         return Fault(v5=(f"MQTT5-U-{number}",) if number else (), codes=ANY_ERROR)
 
 
+def _beside_other_fields(bench: Bench, shape: Shape) -> Iterator[Case]:
+    """Properties that are wrong for what else the packet, or an earlier one, holds or lacks."""
+
+    def bad(field: str, mutation: str, body: bytes, fault: Fault) -> Case:
+        return bench.bad(shape, field, mutation, shape.encoded(body), fault)
+
+    if shape.type is _P.AUTH:
+        without = shape.body[:1] + property_block(USER_PROPERTY)
+        yield bad("authentication-method", "missing", without, _NO_METHOD)
+        yield bad("authentication-method", "missing-without-properties", shape.body[:1] + b"\0", _NO_METHOD)
+    elif shape.name == "publish-qos-0":
+        yield bad("topic-alias", "unknown-without-topic", b"\0\0" + property_block(b"\x23\0\1") + b"x", _UNKNOWN_ALIAS)
+    elif shape.type is _P.DISCONNECT and bench.tested is UnderTest.BROKER:
+        late = property_block(b"\x11\0\0\0\x1e")
+        yield bad("session-expiry-interval", "after-none-in-connect", b"\0" + late, _LATE_EXPIRY)
+
+
 # --- what the text says of each ---------------------------------------------------------------------------------------
 
 _NOT_HERE = Fault(v5=("MQTT5-U-2",), codes=ANY_ERROR)
 _WRONG_TYPE = Fault(v5=("MQTT5-U-3",))
 _PADDED = Fault(v5=("MQTT-1.5.5-1",))
+_NO_METHOD = Fault(v5=("MQTT5-U-62",), codes=ANY_ERROR)
+_UNKNOWN_ALIAS = Fault(v5=("MQTT5-U-46",), codes=ANY_ERROR | {0x94}, parses=True)
+_LATE_EXPIRY = Fault(v5=("MQTT5-U-59",), codes=ANY_ERROR, parses=True)
 _NO_LENGTH = Fault(v5=("MQTT-2.2.2-1",), codes=ANY_ERROR)
 _ODD_IDENTIFIERS = {
     "two-bytes": (b"\x80\x01", _NOT_HERE),
@@ -191,6 +217,12 @@ _ODD_IDENTIFIERS = {
     "in-5-bytes": (b"\xa6\x80\x80\x80\x00", _PADDED),
 }
 """Identifiers as variable byte integers; the last two would be a User Property's."""
+_RANGES: dict[tuple[Place, str], tuple[str, ...]] = {
+    (_P.PUBLISH, "topic_alias"): ("MQTT-3.3.2-8",),
+    (_P.SUBSCRIBE, "subscription_identifier"): ("MQTT5-U-53",),
+}
+"""Where the range has a statement of its own."""
+_TOPIC_CODES = ANY_ERROR | {0x90}
 _RANGE_CODES = {"topic_alias": frozenset({0x94})}
 
 _STATEMENTS: dict[tuple[Place, str], int] = {
@@ -240,7 +272,7 @@ _NEVER: dict[UnderTest, dict[tuple[Place, str], Fault]] = {
         (_P.DISCONNECT, "session_expiry_interval"): Fault(v5=("MQTT-3.14.2-2",), codes=ANY_ERROR, parses=True),
     },
 }
-"""Properties that are listed for a packet but not for this sender."""
+"""Properties that are listed for a packet, but not for this sender, or not without another."""
 
 _LEFT_OUT: dict[UnderTest, frozenset[tuple[Place, str]]] = {
     # Server Reference makes no sense from a client, but no sentence forbids it.
