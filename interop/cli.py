@@ -29,7 +29,9 @@ _SCHEMAS = {
 }
 """The published JSON Schemas: each with the module and the function that gives its text."""
 
-_PACKAGES: dict[str, tuple[str, str]] = {}
+_PACKAGES: dict[str, tuple[str, str]] = {
+    "mutants": ("interop.mutants.command", "play scenarios against wrong brokers and clients: is each one caught?"),
+}
 """Subcommands by name: the module that has their `add_options(parser)` and `run(options)`, and a line of help."""
 
 _LISTS = ("scenarios", "clients", "brokers", "features")
