@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
 from pathlib import Path
 
 from interop.brokers.broker import BrokerSpec
@@ -31,6 +33,9 @@ from interop.runner.verdict import REFERENCE_BROKER, REFERENCE_CLIENT
 from interop.scenario.load import LoadedScenario, load_scenarios
 from reference_broker.net.tls import make_test_certificates
 from reports.record import Finding, Record, Verdict
+
+_FRUITLESS_CELLS = 60
+"""A mutant that is caught is left alone after so many cells in which it broke nothing new."""
 
 _UNDER_WAY = 28
 """Cells of one process under way at once; most of them wait."""
@@ -67,10 +72,10 @@ def cells_against(mutant: Mutant, scenarios: Iterable[LoadedScenario], *, everyt
     """The cells a mutant is put to: those of its subjects, in each version, over one transport."""
     client = mutant.name if mutant.side == "client" else REFERENCE_CLIENT
     broker = mutant.name if mutant.side == "broker" else REFERENCE_BROKER
+    concerned = [loaded for loaded in scenarios if everything or mutant.concerns(loaded.name)]
     return [
         Cell(loaded, client, broker, mqtt, loaded.scenario.transports[0])
-        for loaded in scenarios
-        if everything or mutant.concerns(loaded.name)
+        for loaded in sorted(concerned, key=lambda each: mutant.rank(each.name))
         for mqtt in loaded.scenario.versions
     ]
 
@@ -80,7 +85,7 @@ def play_mutants(
 ) -> Played:
     """Play all, spread over processes.
 
-    Unless `everything`, a cell is left out when its mutant is caught already and its scenario broken already.
+    Unless `everything`, a cell is left out when its mutant is caught already and it would hardly tell more.
     """
     names = tuple(loaded.name for loaded in scenarios)
     shares = [tuple(mutant.name for mutant in mutants[number::processes]) for number in range(processes)]
@@ -120,9 +125,10 @@ class Run:
         self._cells = 0
         self._right_pair: dict[tuple[str, str], asyncio.Task[bool]] = {}
         by_mutant = [cells_against(mutant, scenarios, everything=everything) for mutant in mutants]
-        rounds = [cell for cells in by_mutant for cell in cells]
-        rounds.sort(key=lambda cell: cell.expected_wait_seconds)  # the cheap ones may spare us the others
-        self._queue: Iterator[Cell] = iter(rounds)
+        rounds = chain.from_iterable(zip_longest(*by_mutant))  # by turns, so that those that wait overlap
+        self._queue: Iterator[Cell] = (cell for cell in rounds if cell is not None)
+        self._fruitless: Counter[str] = Counter()
+        self._tried: set[tuple[str, str]] = set()
 
     async def play(self) -> Played:
         """Play it all and give what was seen."""
@@ -155,14 +161,30 @@ class Run:
     async def _work(self, workshop: Workshop) -> None:
         for cell in self._queue:
             name = mutant_of(cell)
-            if not self._everything and name in self._caught and cell.loaded.name in self._broken:
+            if self._can_be_spared(name, cell.loaded.name):
                 continue
             self._cells += 1
+            self._fruitless[name] += 1
+            self._tried.add((name, cell.loaded.name))
             kill = kill_of(name, await play(cell, workshop))
             if kill is not None and not await self._is_red_anyway(cell, workshop):
                 self._kills.append(kill)
                 self._caught.add(name)
+                if cell.loaded.name not in self._broken:
+                    self._fruitless[name] = 0
                 self._broken.add(cell.loaded.name)
+
+    def _can_be_spared(self, mutant: str, scenario: str) -> bool:
+        """Whether a cell would hardly tell anything new: its mutant is caught, and the scenario broken or tried."""
+        return (
+            not self._everything
+            and mutant in self._caught
+            and (
+                scenario in self._broken
+                or (mutant, scenario) in self._tried
+                or self._fruitless[mutant] > _FRUITLESS_CELLS
+            )
+        )
 
     async def _is_red_anyway(self, cell: Cell, workshop: Workshop) -> bool:
         """Whether the right pair fares no better: then it is not the mutant that was caught."""
