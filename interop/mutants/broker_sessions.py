@@ -1,0 +1,84 @@
+"""Brokers that are wrong about what outlives a connection.
+
+Belongs here: faults of a broker in keeping, resuming and ending sessions, and in what waits in them.
+Does not belong here: messages of a connected client (`broker_messages`), wills (`broker_ending`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from interop.mutants.mutant import Patch, Set, around, table
+from interop.mutants.words import nothing
+from reference_broker.broker.broker import Broker
+from reference_broker.broker.config import NO_LIMIT
+from reference_broker.broker.sessions import Session, Sessions
+
+
+def _expiring(seconds: Any) -> Patch:
+    def leave(real: Any, self: Any, session: Any, now: float, *, publish_will: bool) -> None:
+        session.expiry_interval = seconds(session.expiry_interval)
+        real(self, session, now, publish_will=publish_will)
+
+    return around(Sessions, "leave", leave)
+
+
+def _emptied(what: Any) -> Patch:
+    def open_session(real: Any, self: Any, client_id: str, version: Any, clean: bool, now: float) -> Any:
+        session, present = real(self, client_id, version, clean, now)
+        if present:
+            what(self, session)
+        return session, present
+
+    return around(Sessions, "open", open_session)
+
+
+def _without_subscriptions(sessions: Any, session: Any) -> None:
+    for name in list(session.subscriptions):
+        sessions._broker.router.unsubscribe(session, name)
+
+
+def _kept_by_clean_start(real: Any, self: Any, client_id: str, version: Any, clean: bool, now: float) -> Any:
+    session, present = real(self, client_id, version, False, now)
+    return session, present and not clean
+
+
+def _newest_first(real: Any, self: Any) -> Any:
+    if self.queue:
+        self.queue.rotate(1)
+    return real(self)
+
+
+def _all_at_qos_1(real: Any, self: Any, session: Any, now: float) -> None:
+    for each in session.inflight.values():
+        each.qos = min(each.qos, 1)
+    real(self, session, now)
+
+
+SESSIONS = table("broker", "session connect qos1 qos2 ordering takeover will expiry disconnect delivery flow_control", {
+    "keeps no session": _expiring(lambda _: 0),
+    "keeps every session": _expiring(lambda seconds: seconds or NO_LIMIT),
+    "keeps sessions for ever": _expiring(lambda seconds: NO_LIMIT if seconds else 0),
+    "keeps sessions a second longer": _expiring(lambda s: s + 1 if 0 < s < NO_LIMIT else s),
+    "keeps sessions a second less": _expiring(lambda s: s - 1 if 0 < s < NO_LIMIT else s),
+    "keeps the session at a clean start": around(Sessions, "open", _kept_by_clean_start),
+    "drops the session at any connect": around(
+        Sessions, "open", lambda real, self, client_id, version, clean, now: real(self, client_id, version, True, now)
+    ),
+    "forgets subscriptions of a kept session": _emptied(_without_subscriptions),
+    "forgets what waited in a kept session": _emptied(lambda _, session: setattr(session, "queue", None)),
+    "forgets what was in flight": _emptied(lambda _, session: session.outbound.drop_all()),
+    "forgets QoS 2 messages it received": _emptied(lambda _, session: session.inbound.drop_all()),
+    "queues nothing for the absent": around(Session, "enqueue", nothing),
+    "queues QoS 0 for the absent too": Set(queue_qos0_offline=True),
+    "queues the newest first": around(Session, "dequeue", _newest_first),
+    "queues without bounds": around(Session, "_is_full", lambda *_: False),
+    "queues one message": around(Session, "_is_full", lambda real, self, size, config: bool(self.queue)),
+    "hands nothing over from shared subscriptions": around(Sessions, "_hand_over_shared", nothing),
+    "hands QoS 2 in flight over too": around(Sessions, "end", _all_at_qos_1),
+    "loses every second message": around(Broker, "accept", lambda real, self, message, now: (
+        self.memory.update(n=self.memory.get("n", 0) + 1),
+        real(self, message, now) if self.memory["n"] % 2 else 0)[1]),
+})  # fmt: skip
+
+MUTANTS = SESSIONS

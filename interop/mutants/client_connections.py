@@ -1,0 +1,134 @@
+"""Clients that are wrong about the connection and the session: CONNECT, keep alive, limits, errors, DISCONNECT.
+
+Belongs here: faults of a client outside the exchange of messages.
+Does not belong here: messages and their acknowledgements (`client_messages`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from interop.mutants.mutant import Hears, Patch, Says, Tells, around, table
+from interop.mutants.words import having, having_properties, nothing, twice, when
+from reference_broker.client.core import ClientCore, State
+from reference_broker.client.events import Connected, Disconnected
+from reference_broker.client.limits import ServerLimits
+from reference_broker.session import keep_alive
+from reference_broker.session.keep_alive import ClientKeepAlive
+from reference_broker.wire.errors import RemoteError
+from reference_broker.wire.packets import Auth, ConnAck, Connect, Disconnect, PingReq, PingResp, Publish, Subscribe
+from reference_broker.wire.properties import NO_PROPERTIES
+from reference_broker.wire.types import QoS, Version
+
+
+def _other_limits(**values: Any) -> Any:
+    def announced(real: Any, connack: Any, asked: int) -> ServerLimits:
+        limits: ServerLimits = real(connack, asked)
+        return replace(limits, **values)
+
+    real = ServerLimits.announced
+    return Patch(ServerLimits, "announced", staticmethod(lambda connack, asked: announced(real, connack, asked)))
+
+
+def _own_keep_alive(connack: ConnAck, end: Any) -> Any:
+    return having_properties(server_keep_alive=None)(connack, end)
+
+
+def _goes_on(_real: Any, self: Any, error: RemoteError) -> None:
+    self._reader.take_rest()
+
+
+def _keeps_talking(packet: Disconnect, _end: Any) -> Any:
+    return packet, PingReq()
+
+
+def _takes_any_session(real: Any, self: Any, session_present: bool) -> bool:
+    self.session.established = True
+    return True
+
+
+def _never_resumes(real: Any, self: Any, now: float) -> None:
+    self.session.outbound.drop_all()
+    real(self, now)
+
+
+CONNECTING = table("client", "connect session auth will disconnect malformed properties keep_alive", {
+    "sends CONNECT twice": Says(Connect, twice),
+    "sends PINGREQ before CONNECT": Says(Connect, lambda p, _: (PingReq(), p)),
+    "always wants a clean session": Says(Connect, having(clean_start=True)),
+    "never wants a clean session": Says(Connect, having(clean_start=False)),
+    "sends no will": Says(Connect, having(will=None)),
+    "sends its will at QoS 0": Says(Connect, lambda p, _: replace(
+        p, will=replace(p.will, qos=QoS.AT_MOST_ONCE)) if p.will else p),
+    "sends its will without RETAIN": Says(Connect, lambda p, _: replace(p, will=replace(p.will, retain=False))
+        if p.will else p),
+    "sends its will without properties": Says(Connect, lambda p, _: replace(
+        p, will=replace(p.will, properties=NO_PROPERTIES)) if p.will else p),
+    "sends no password": Says(Connect, having(password=None)),
+    "sends no user name": Says(Connect, having(username=None, password=None)),
+    "sends another client id": Says(Connect, lambda p, _: replace(p, client_id="x" + p.client_id[1:])),
+    "sends no client id": Says(Connect, having(client_id="", clean_start=True)),
+    "asks for no keep alive": Says(Connect, having(keep_alive=0)),
+    "sends no properties in CONNECT": Says(Connect, having(properties=NO_PROPERTIES)),
+    **{f"does not ask for {name}": Says(Connect, having_properties(**{name: None})) for name in (
+        "session_expiry_interval", "receive_maximum", "maximum_packet_size", "topic_alias_maximum",
+        "request_response_information", "request_problem_information", "authentication_method")},
+    "says it is connected when it is refused": Hears(ConnAck, when(
+        lambda p, _: p.reason != 0, lambda p, _: replace(p, reason=0))),
+    "tells another reason why it was refused": Hears(ConnAck, when(
+        lambda p, _: p.reason != 0, lambda p, _: replace(p, reason=p.reason + 1 if p.reason < 5 else 0x80))),
+    "never tells Session Present": Tells(Connected, having(session_present=False)),
+    "always tells Session Present": Tells(Connected, having(session_present=True)),
+    "tells no properties of CONNACK": Tells(Connected, having(properties=NO_PROPERTIES)),
+    "goes on with any session": around(ClientCore, "_agree_on_session", _takes_any_session),
+    "never resumes": around(ClientCore, "connect", _never_resumes),
+    "takes the server's session for lost": Hears(ConnAck, having(session_present=False)),
+    "does not answer challenges": Says(Auth, nothing),
+    "sends no DISCONNECT": Says(Disconnect, nothing),
+    "sends DISCONNECT twice": Says(Disconnect, twice),
+    "sends packets after DISCONNECT": Says(Disconnect, _keeps_talking),
+    "gives another reason in DISCONNECT": Says(Disconnect, lambda p, end: replace(
+        p, reason=0x80 if p.reason != 0x80 else 0x82) if end.version is Version.V5 else p),
+    "sends no properties in DISCONNECT": Says(Disconnect, having(properties=NO_PROPERTIES)),
+    "goes on after DISCONNECT of the server": Hears(Disconnect, nothing),
+    "does not tell that it was disconnected": Tells(Disconnected, nothing),
+    "tells another reason why it was disconnected": Tells(Disconnected, lambda e, _: replace(e, reason=0x80)),
+    "goes on after what it cannot read": around(ClientCore, "_reject", _goes_on),
+    "hears PUBLISH before CONNACK without a word": Hears(
+        Publish, lambda p, end: p if end.state is State.CONNECTED else None),
+})  # fmt: skip
+
+# --- keep alive and limits --------------------------------------------------------------------------------------------
+
+KEEP_ALIVE = table("client", "keep_alive connect", {
+    "sends no PINGREQ": around(ClientKeepAlive, "deadline", nothing),
+    "sends PINGREQ late": Patch(keep_alive, "_PING_EARLY_FRACTION", -1.0),
+    "never gives a silent server up": around(
+        ClientKeepAlive, "ping_sent", lambda real, self, now: self.packet_sent(now)),
+    "does not hear PINGRESP": Hears(PingResp, nothing),
+    "sends PINGREQ twice": Says(PingReq, twice),
+    "ignores Server Keep Alive": Hears(ConnAck, _own_keep_alive),
+    "takes keep alive 0 for a second": around(
+        ClientKeepAlive, "__init__", lambda real, self, seconds, now, **named: real(self, seconds or 1, now, **named)),
+})  # fmt: skip
+
+LIMITS = table("client", "connect flow_control topic_alias subscription retained delivery shared properties", {
+    "ignores Receive Maximum of the server": _other_limits(receive_maximum=65535),
+    "ignores Maximum Packet Size of the server": _other_limits(maximum_packet_size=None),
+    "ignores Maximum QoS": _other_limits(maximum_qos=QoS.EXACTLY_ONCE),
+    "ignores Retain Available": _other_limits(retain_available=True),
+    "ignores Topic Alias Maximum": _other_limits(topic_alias_maximum=65535),
+    "ignores Wildcard Subscription Available": _other_limits(wildcard_subscription_available=True),
+    "ignores Subscription Identifiers Available": _other_limits(subscription_identifier_available=True),
+    "ignores Shared Subscription Available": _other_limits(shared_subscription_available=True),
+    "takes Receive Maximum for 1": _other_limits(receive_maximum=1),
+    "subscribes at QoS 0": Says(Subscribe, lambda p, _: replace(
+        p, subscriptions=tuple(replace(s, qos=QoS.AT_MOST_ONCE) for s in p.subscriptions))),
+    "subscribes without options": Says(Subscribe, lambda p, _: replace(p, subscriptions=tuple(
+        type(s)(s.topic_filter, s.qos) for s in p.subscriptions))),
+    "subscribes without identifier": Says(Subscribe, having_properties(subscription_identifier=())),
+    "subscribes to the first filter only": Says(Subscribe, lambda p, _: replace(p, subscriptions=p.subscriptions[:1])),
+})  # fmt: skip
+
+MUTANTS = [*CONNECTING, *KEEP_ALIVE, *LIMITS]

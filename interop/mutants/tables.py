@@ -1,0 +1,21 @@
+"""All mutants by name.
+
+Belongs here: the list of tables. Does not belong here: a mutant.
+"""
+
+from __future__ import annotations
+
+from interop.mutants import (
+    broker_connect,
+    broker_ending,
+    broker_messages,
+    broker_sessions,
+    client_connections,
+    client_messages,
+)
+from interop.mutants.mutant import Mutant
+
+_TABLES = (broker_connect, broker_ending, broker_messages, broker_sessions, client_connections, client_messages)
+
+MUTANTS: dict[str, Mutant] = {mutant.name: mutant for table in _TABLES for mutant in table.MUTANTS}
+"""Every mutant by its name."""
