@@ -26,7 +26,7 @@ from reference_broker.wire.packets import ConnAck, Connect, Packet, PubAck, Publ
 from reference_broker.wire.types import QoS, Version
 
 AT_ONCE = 8
-ANSWER_SECONDS = 1.0
+ANSWER_SECONDS = 2.0
 """How long a client may take; one that neither closes nor acknowledges costs this much."""
 _HOST = "127.0.0.1"
 _PROBE_ID = 40_000

@@ -11,7 +11,7 @@ import itertools
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -71,10 +71,12 @@ def run(options: argparse.Namespace) -> int:
         check_writable(options.out)
     except CannotWrite as error:
         raise CommandError(str(error)) from None
-    return _played(plan, cases, options.out)
+    return _played(plan, cases, options.out, whole=not (versions or patterns))
 
 
-def _played(plan: Sequence[tuple[UnderTest, str]], cases: dict[UnderTest, list[Case]], out: Path) -> int:
+def _played(
+    plan: Sequence[tuple[UnderTest, str]], cases: dict[UnderTest, list[Case]], out: Path, *, whole: bool
+) -> int:
     began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     try:
         known = load_known_failures()
@@ -85,7 +87,7 @@ def _played(plan: Sequence[tuple[UnderTest, str]], cases: dict[UnderTest, list[C
         clock = time.monotonic()
         played = _on_broker if tested is UnderTest.BROKER else _on_client
         try:
-            some = with_known(asyncio.run(played(name, cases[tested], started_at)), known)
+            some = with_known(asyncio.run(played(name, cases[tested], started_at)), known, whole=whole)
         except (BrokerFault, NoStart, DriverFault, UnknownDriver) as problem:
             raise CommandError(str(problem)) from None
         _say(f"{name}: {_counts(some)} in {time.monotonic() - clock:.1f} s")
@@ -143,12 +145,14 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _counts(records: Iterable[Record]) -> str:
-    records = list(records)
+def _counts(records: Sequence[Record]) -> str:
     counted = Counter(one.verdict for one in records)
     known = sum(one.known_failure is not None for one in records)
     words = ", ".join(f"{counted[verdict]} {verdict}" for verdict in Verdict if counted[verdict])
-    return f"{len(records)} results: {words}" + (f" ({known} known)" if known else "")
+    unexpected = sum(one.unexpected_pass for one in records)
+    more = [f"{known} known"] if known else []
+    more += [f"{unexpected} passed although listed as known failures"] if unexpected else []
+    return f"{len(records)} results: {words}" + (f" ({', '.join(more)})" if more else "")
 
 
 def _exit_code(records: Sequence[Record]) -> int:

@@ -6,7 +6,7 @@ Belongs here: the verdict of a case, and the words for it. Does not belong here:
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -101,14 +101,27 @@ def record(run: Run, played: Played) -> Record:
     )
 
 
-def with_known(records: Iterable[Record], known: KnownFailures) -> list[Record]:
-    """The records with the reasons of failures that are expected."""
-    explained = []
-    for one in records:
-        rules = [finding.rule for finding in one.findings]
-        entry = known.entry_that_explains(one, rules) if rules else None
-        explained.append(one.model_copy(update={"known_failure": explanation(entry)}) if entry is not None else one)
-    return explained
+def with_known(records: Sequence[Record], known: KnownFailures, *, whole: bool) -> list[Record]:
+    """The records with the reasons of failures that are expected.
+
+    An entry names a kind of mutation, so a case that passes is nothing new. Where the `whole` corpus was played and an
+    entry explained nothing, it is out of date, and what it speaks of passed unexpectedly.
+    """
+    entries = [
+        known.entry_that_explains(one, [finding.rule for finding in one.findings]) if one.findings else None
+        for one in records
+    ]
+    used = {id(entry) for entry in entries if entry is not None}
+    changed = []
+    for one, entry in zip(records, entries, strict=True):
+        speaking = known.entry_for(one) if whole and one.verdict is Verdict.PASS else None
+        if entry is not None:
+            changed.append(one.model_copy(update={"known_failure": explanation(entry)}))
+        elif speaking is not None and id(speaking) not in used:
+            changed.append(one.model_copy(update={"unexpected_pass": True}))
+        else:
+            changed.append(one)
+    return changed
 
 
 def _finding(

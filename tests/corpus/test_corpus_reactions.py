@@ -100,5 +100,15 @@ def test_a_known_failure_is_explained_and_nothing_else_is() -> None:
     bad = record(RUN, Played(case, ALIVE, "", 0.1))
     good = record(RUN, Played(case, SILENT_CLOSE, "", 0.1))
     entry = Entry(broker="some-broker", scenarios=("corpus/*/flags/*",), rules=("reaction",), reason="does not look")
-    explained = with_known([bad, good], KnownFailures((entry,)))
+    explained = with_known([bad, good], KnownFailures((entry,)), whole=True)
     assert [one.known_failure is not None for one in explained] == [True, False]
+    assert not any(one.unexpected_pass for one in explained)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_entry_that_explains_nothing_in_the_whole_corpus_is_out_of_date(whole: bool) -> None:
+    (case,) = corpus(UnderTest.BROKER, patterns=("3.1.1/pingreq/flags/0001",))
+    entry = Entry(broker="some-broker", scenarios=("corpus/*/flags/*",), rules=("reaction",), reason="does not look")
+    good = record(RUN, Played(case, SILENT_CLOSE, "", 0.1))
+    (one,) = with_known([good], KnownFailures((entry,)), whole=whole)
+    assert one.unexpected_pass is whole
