@@ -153,6 +153,7 @@ def test_options_describe_a_cell() -> None:
         (["--payload", "3"], "--payload 3 is not between 14 and 1048576"),
         (["--publishers", "999"], "--publishers 999 is not between 1 and 256"),
         (["--seconds", "0"], "--seconds must be above 0"),
+        (["idle", "--transport", "tls"], "idle is measured over tcp only, not over tls"),
     ],
 )
 def test_a_cell_that_cannot_be_is_refused_in_one_line(options: list[str], says: str) -> None:
