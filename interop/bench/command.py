@@ -13,7 +13,7 @@ from pathlib import Path
 from interop.bench import stream
 from interop.bench.cell import Cell, Mode
 from interop.bench.chart import page
-from interop.bench.compare import compare
+from interop.bench.compare import AUTOMATIC, compare
 from interop.bench.document import Entry, document, entry, to_json
 from interop.bench.pages import readme
 from interop.bench.proc import raise_file_limit
@@ -34,12 +34,7 @@ _NUMBERS: list[tuple[str, type, float, str]] = [
     ("window", int, 100, "QoS 1 and 2 messages a publisher may have unfinished"),
     ("batch", int, 0, "PUBLISH packets in one send; 1 is one for each; 0 fills 64 KiB"),
     ("rate", float, 0, "messages per second over all publishers, to measure latency; 0 is as fast as it goes"),
-    (
-        "outstanding",
-        int,
-        -1,
-        "deliveries that may be under way; 0: no bound; -1: what the broker needs",
-    ),
+    ("outstanding", int, AUTOMATIC, "deliveries that may be under way; 0: no bound; -1: what the broker needs"),
     ("connections", int, 2000, "connections of connect and idle"),
     ("at-a-time", int, 50, "handshakes at a time in connect and idle"),
     ("seconds", float, 3, "how long to send"),
@@ -118,6 +113,8 @@ def _run_suite(options: argparse.Namespace) -> list[Entry]:
         reached = f"  {entries[-1].reached}" if entries[-1].reached and not options.quick else ""
         _print(f"[{number}/{len(cells)}] {each.cell.name}: {in_short(row)}{reached}")
     _print(as_text(table(rows)))
+    if options.quick:
+        _print("These were too short to mean anything: all that is shown is that everything runs.")
     return entries
 
 
@@ -153,6 +150,8 @@ def cell_of(options: argparse.Namespace) -> Cell:
     ):
         if not least <= value <= most:
             raise CommandError(f"--{name} {value} is not between {least} and {most}")
+    if mode in {Mode.CONNECT, Mode.IDLE} and cell.transport is not Transport.TCP:
+        raise CommandError(f"{mode} is measured over tcp only, not over {cell.transport}")
     if cell.seconds <= 0 or cell.rate < 0:
         raise CommandError("--seconds must be above 0, --rate not below")
     return dataclasses.replace(cell, name=_name(cell))

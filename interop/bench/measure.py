@@ -23,7 +23,7 @@ from reference_broker.net.address import Address
 
 _READY_SECONDS = 60.0
 _LEAD_SECONDS = 0.05
-_STALL_SECONDS = 3.0
+_STALL_SECONDS = 5.0
 """How long nothing may arrive, with messages still missing, before they are called lost."""
 
 _POLL_SECONDS = 0.01

@@ -62,18 +62,21 @@ def _table(entries: Iterable[Entry]) -> list[list[str]]:
     rows: dict[str, list[Entry | None]] = {}
     for each in entries:
         rows.setdefault(each.row, [None, None])[each.one_per_send] = each
-    half = ["ours", "theirs", "ratio (must, goal)"]
-    head = ["cell", *half, "ceiling", *[f"one per send: {half[0]}", *half[1:]]]
-    return [
-        head,
-        *([row, *_half(streamed), _ceiling(streamed), *_half(single)] for row, (streamed, single) in rows.items()),
-    ]
+    half = ["ours", "theirs", "ratio (must, goal)", "ceiling"]
+    head = ["cell", *half, f"one per send: {half[0]}", *half[1:]]
+    return [head, *([row, *_half(streamed), *_half(single)] for row, (streamed, single) in rows.items())]
 
 
 def _half(entry: Entry | None) -> list[str]:
     if entry is None:
-        return ["", "", ""]
-    return [figure_text(entry.result), figure_text(entry.against) if entry.against else "-", _ratio(entry)]
+        return [""] * 4
+    ceiling = entry.result.ceiling_per_second
+    return [
+        figure_text(entry.result),
+        figure_text(entry.against) if entry.against else "-",
+        _ratio(entry),
+        "-" if ceiling is None else f"{short(ceiling)}/s",
+    ]
 
 
 def _ratio(entry: Entry) -> str:
@@ -87,12 +90,6 @@ def _aim(aim: Aim) -> str:
     if aim.absolute:
         return f"(at most {aim.must / 1024:g}, {aim.goal / 1024:g} KiB)"
     return f"({'at most ' if aim.at_most else ''}{aim.must:g}, {aim.goal:g})"
-
-
-def _ceiling(entry: Entry | None) -> str:
-    if entry is None or entry.result.ceiling_per_second is None:
-        return "-"
-    return f"{short(entry.result.ceiling_per_second)}/s"
 
 
 def _lost(entries: Iterable[Entry]) -> str:

@@ -130,9 +130,8 @@ class Peer:
         """For a selector."""
         return self._carrier.fileno()
 
-    def read(self) -> bool:
-        """Take what is there, answer it; says whether anything came. Raises BadStream."""
-        came = False
+    def read(self) -> None:
+        """Take what is there, answer it; raises BadStream."""
         for turn in count():
             if turn >= _READS_AT_ONCE and not self._carrier.holds_back:
                 break
@@ -148,14 +147,12 @@ class Peer:
                 space.release()
             if not size:
                 raise BadStream(f"{self.name}: the broker closed the connection")
-            came = True
             if reply := self._inbox.take(size, time.monotonic_ns()):
                 self._replies.append(reply)
             if size < room and not self._carrier.holds_back:
                 break
         if self._replies:
             self.flush()
-        return came
 
     def flush(self) -> bool:
         """Send what is left over, then replies; False when the socket takes no more."""

@@ -124,7 +124,8 @@ def ring(
     head: Head, topics: Topics, payload_bytes: int, publisher: int, *, only: int | None = None, numbered: bool = False
 ) -> Ring:
     """Build a publisher's ring, of all topics or of `only` one; packet identifiers are 0 unless `numbered`."""
-    names = [topics.name(number).encode() for number in range(topics.count)]
+    numbers = range(topics.count) if only is None else (only,)
+    names = {number: topics.name(number).encode() for number in numbers}
     rest = payload(payload_bytes, publisher, 0)[STAMP.size :]
     positions = range(topics.cycle) if only is None else range(only, topics.cycle, topics.count)
     packets = []

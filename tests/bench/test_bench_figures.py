@@ -99,7 +99,7 @@ def test_the_page_puts_streamed_and_single_sends_into_one_row() -> None:
     single = Row(replace(OURS, per_second=200_000.0), THEIRS)
     text = readme(document([entry("1 to 1", ROW, Aim(13, 16)), entry("1 to 1", single, one_per_send=True)], "bench"))
     (line,) = [line for line in text.splitlines() if line.startswith("| 1 to 1")]
-    assert line == "| 1 to 1 | 2.00 M/s | 160 k/s | **12 x** (13, 16) | - | 200 k/s | 160 k/s | 1.25 x |"
+    assert line == "| 1 to 1 | 2.00 M/s | 160 k/s | **12 x** (13, 16) | - | 200 k/s | 160 k/s | 1.25 x | - |"
     assert "Nothing was lost" in text
 
 
@@ -153,6 +153,7 @@ def test_options_describe_a_cell() -> None:
         (["--payload", "3"], "--payload 3 is not between 14 and 1048576"),
         (["--publishers", "999"], "--publishers 999 is not between 1 and 256"),
         (["--seconds", "0"], "--seconds must be above 0"),
+        (["idle", "--transport", "tls"], "idle is measured over tcp only, not over tls"),
     ],
 )
 def test_a_cell_that_cannot_be_is_refused_in_one_line(options: list[str], says: str) -> None:
