@@ -104,7 +104,7 @@ def _give_back(packet: PubRec, end: Any) -> PubRec:
     return packet
 
 
-QOS = table("broker", "qos1 qos2 delivery ordering session flow_control packet_ids shared malformed", {
+QOS = table("broker", "qos1 qos2 delivery ordering session flow_control shared malformed", {
     "acknowledges no QoS 1 message": Says(PubAck, nothing),
     "acknowledges QoS 1 twice": Says(PubAck, twice),
     "acknowledges no QoS 2 message": Says(PubRec, nothing),
@@ -223,7 +223,7 @@ def _aliases_beyond(real: Any, self: Any, link: Any, version: Any, config: Any, 
     real(self, link, version, config, replace(announced, topic_alias_maximum=9 if version == 5 else None))
 
 
-ALIASES = table("broker", "topic_alias flow_control delivery properties malformed retained limits", {
+ALIASES = table("broker", "topic_alias flow_control delivery properties malformed retained", {
     "ignores Maximum Packet Size": around(Sender, "__init__", _too_large_anyway),
     "uses aliases nobody allowed": around(Sender, "__init__", _aliases_beyond),
     "uses an alias it never set": around(OutboundAliases, "apply", _alias_before_topic),
@@ -280,7 +280,7 @@ def _first_of_all(real: Any, self: Any, may_receive: Any) -> Any:
     return real(self, may_receive)
 
 
-SUBSCRIPTIONS = table("broker", "subscription unsubscribe topics shared retained subscription_id overlapping no_local "
+SUBSCRIPTIONS = table("broker", "subscription topics shared retained "
                       "delivery auth properties session", {
     "answers no SUBSCRIBE": Says(SubAck, nothing),
     "answers SUBSCRIBE twice": Says(SubAck, twice),

@@ -60,7 +60,7 @@ def _same_again(real: Any, self: Any) -> int:
     return int(real(self))
 
 
-PUBLISHING = table("client", "qos1 qos2 ordering packet_ids session flow_control delivery retained properties "
+PUBLISHING = table("client", "qos1 qos2 ordering session flow_control delivery retained properties "
                    "topic_alias expiry request_response", {
     "publishes at QoS 0": Says(Publish, lambda p, _: replace(p, qos=QoS.AT_MOST_ONCE, packet_id=None, dup=False)),
     "publishes without RETAIN": Says(Publish, having(retain=False)),
@@ -115,7 +115,7 @@ PUBLISHING = table("client", "qos1 qos2 ordering packet_ids session flow_control
     "publishes with a subscription identifier": Says(Publish, having_properties(subscription_identifier=(7,))),
 })  # fmt: skip
 
-RECEIVING = table("client", "qos1 qos2 ordering packet_ids session flow_control delivery retained topic_alias "
+RECEIVING = table("client", "qos1 qos2 ordering session flow_control delivery retained topic_alias "
                   "properties subscription expiry request_response", {
     "sends no PUBACK": Says(PubAck, nothing),
     "sends PUBACK twice": Says(PubAck, twice),
