@@ -111,7 +111,6 @@ PUBLISHING = table("client", "qos1 qos2 ordering session flow_control delivery r
     "uses aliases it never set": around(OutboundAliases, "apply", lambda real, self, p: replace(
         real(self, p), topic="" if self.maximum else p.topic)),
     "publishes without topic": Says(Publish, having(topic="")),
-    "publishes with alias 0": Says(Publish, having_properties(topic_alias=0)),
     "publishes with a subscription identifier": Says(Publish, having_properties(subscription_identifier=(7,))),
 })  # fmt: skip
 

@@ -11,6 +11,7 @@ import math
 import multiprocessing
 import tempfile
 import time
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -34,15 +35,15 @@ from interop.runner.play import Workshop, play
 from interop.runner.verdict import REFERENCE_BROKER, REFERENCE_CLIENT
 from interop.scenario.load import LoadedScenario, load_scenarios
 from reference_broker.net.tls import make_test_certificates
-from reports.record import Finding, Record, Verdict
+from reports.record import Record, Verdict
 
-_FRUITLESS_CELLS = 60
+_FRUITLESS_CELLS = 40
 """A mutant that is caught is left alone after so many cells in which it broke nothing new."""
 
 _UNDER_WAY = 96
 """Cells of one process under way at once; most of them wait."""
 
-_AT_WORK = 4
+_AT_WORK = 16
 _WAITING_LONG = _UNDER_WAY
 
 _SAYS_NOTHING = frozenset({Verdict.UNSUPPORTED, Verdict.SETUP_FAILED, Verdict.HARNESS_ERROR})
@@ -75,14 +76,24 @@ class Played:
 
 
 def cells_against(mutant: Mutant, scenarios: Iterable[LoadedScenario], *, everything: bool) -> list[Cell]:
-    """The cells a mutant is put to: those of its subjects, in each version, over one transport."""
+    """The cells a mutant is put to: those of its subjects, in each version, over one transport.
+
+    By turns from each area, in an order of each mutant's own, and first in the newest version: so all mutants together
+    come soon to every scenario, and each soon to one that catches it.
+    """
     client = mutant.name if mutant.side == "client" else REFERENCE_CLIENT
     broker = mutant.name if mutant.side == "broker" else REFERENCE_BROKER
-    concerned = [loaded for loaded in scenarios if everything or mutant.concerns(loaded.name)]
+    by_area: dict[str, list[LoadedScenario]] = {}
+    for loaded in sorted(scenarios, key=lambda each: zlib.crc32(f"{mutant.name} {each.name}".encode())):
+        if everything or mutant.concerns(loaded.name):
+            by_area.setdefault(loaded.area, []).append(loaded)
+    ordered = [each for group in zip_longest(*by_area.values()) for each in group if each is not None]
+    versions = [list(reversed(each.scenario.versions)) for each in ordered]
     return [
-        Cell(loaded, client, broker, mqtt, loaded.scenario.transports[0])
-        for loaded in sorted(concerned, key=lambda each: mutant.rank(each.name))
-        for mqtt in loaded.scenario.versions
+        Cell(loaded, client, broker, its_versions[turn], loaded.scenario.transports[0])
+        for turn in range(max(map(len, versions), default=0))
+        for loaded, its_versions in zip(ordered, versions, strict=True)
+        if turn < len(its_versions)
     ]
 
 
@@ -226,8 +237,7 @@ def kill_of(mutant: str, record: Record) -> Kill | None:
     """What a record proves of its mutant; None for a cell that is not red."""
     if record.verdict in _SAYS_NOTHING or not record.findings:
         return None
-    return Kill(mutant, record.scenario, record.mqtt, _texts(record.findings, "step"), _texts(record.findings, "judge"))
-
-
-def _texts(findings: Iterable[Finding], source: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(finding.rule for finding in findings if finding.source == source))
+    side = "client" if record.client != REFERENCE_CLIENT else "broker"
+    rules = (each.rule for each in record.findings if each.source == "judge" and each.blame == side)
+    steps = (each.rule for each in record.findings if each.source == "step")
+    return Kill(mutant, record.scenario, record.mqtt, tuple(dict.fromkeys(steps)), tuple(dict.fromkeys(rules)))

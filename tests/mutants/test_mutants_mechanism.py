@@ -102,11 +102,13 @@ def test_every_subject_is_an_area_or_fits_a_scenario() -> None:
     assert all(any(fnmatch.fnmatchcase(each.name, subject) for each in scenarios) for subject in named)
 
 
-def test_a_mutant_meets_the_scenarios_of_its_subjects_in_their_order_with_the_right_other_end() -> None:
+def test_a_mutant_meets_every_version_of_its_subjects_with_the_right_other_end() -> None:
     mutant = Mutant("m", "client", ("will", "connect/acc*"), ())
-    cells = cells_against(mutant, load_scenarios(None), everything=False)
-    areas = list(dict.fromkeys(cell.loaded.area for cell in cells))
-    assert areas == ["will", "connect"]
+    scenarios = load_scenarios(None)
+    cells = cells_against(mutant, scenarios, everything=False)
+    wanted = [each for each in scenarios if each.area == "will" or each.name.startswith("connect/acc")]
+    assert len(cells) == len({cell.id for cell in cells}) == sum(len(each.scenario.versions) for each in wanted)
+    assert {cell.loaded.area for cell in cells[:2]} == {"will", "connect"}
     assert {(cell.client, cell.broker) for cell in cells} == {("m", "reference")}
 
 
