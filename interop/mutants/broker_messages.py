@@ -104,7 +104,7 @@ def _give_back(packet: PubRec, end: Any) -> PubRec:
     return packet
 
 
-QOS = table("broker", "qos1 qos2 delivery ordering session flow_control packet_ids shared malformed", {
+QOS = table("broker", "qos1 qos2 delivery ordering session flow_control shared malformed", {
     "acknowledges no QoS 1 message": Says(PubAck, nothing),
     "acknowledges QoS 1 twice": Says(PubAck, twice),
     "acknowledges no QoS 2 message": Says(PubRec, nothing),
@@ -223,11 +223,10 @@ def _aliases_beyond(real: Any, self: Any, link: Any, version: Any, config: Any, 
     real(self, link, version, config, replace(announced, topic_alias_maximum=9 if version == 5 else None))
 
 
-ALIASES = table("broker", "topic_alias flow_control delivery properties malformed retained limits", {
+ALIASES = table("broker", "topic_alias flow_control delivery properties malformed retained", {
     "ignores Maximum Packet Size": around(Sender, "__init__", _too_large_anyway),
     "uses aliases nobody allowed": around(Sender, "__init__", _aliases_beyond),
     "uses an alias it never set": around(OutboundAliases, "apply", _alias_before_topic),
-    "uses alias 0": Says(Publish, having_properties(topic_alias=0)),
     "passes on the publisher's alias": around(InboundAliases, "resolve", lambda real, self, p: replace(
         real(self, p), properties=p.properties)),
     "keeps the first topic of an alias": around(InboundAliases, "resolve", _never_replaced),
@@ -275,12 +274,18 @@ def _first_id_only(real: Any, self: Any, session: Any, subscriptions: Any) -> No
     self.subscription_ids = self.subscription_ids[:1]
 
 
+def _to_everybody(_real: Any, self: Any, message: Any, now: float) -> int:
+    for session in self.sessions:
+        self.deliver_to(session, message, message.qos, False, (), now)
+    return len(self.sessions)
+
+
 def _first_of_all(real: Any, self: Any, may_receive: Any) -> Any:
     self._turn = 0
     return real(self, may_receive)
 
 
-SUBSCRIPTIONS = table("broker", "subscription unsubscribe topics shared retained subscription_id overlapping no_local "
+SUBSCRIPTIONS = table("broker", "subscription topics shared retained "
                       "delivery auth properties session", {
     "answers no SUBSCRIBE": Says(SubAck, nothing),
     "answers SUBSCRIBE twice": Says(SubAck, twice),
@@ -337,6 +342,7 @@ SUBSCRIPTIONS = table("broker", "subscription unsubscribe topics shared retained
         _not_shared(real(link, options, packet)))),
     "sends retained messages to shared subscriptions": around(subscribing, "_brings_retained", lambda *_: True),
     "takes filters it says it has no room for": around(subscribing, "_check_available", nothing),
+    "delivers to everybody": around(Broker, "_deliver", _to_everybody),
     "refuses every filter": Says(SubAck, lambda p, end: replace(
         p, reasons=tuple(0x80 if end.version >= 4 else 0 for _ in p.reasons))),
 })  # fmt: skip

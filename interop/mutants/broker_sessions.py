@@ -13,6 +13,7 @@ from interop.mutants.words import nothing
 from reference_broker.broker.broker import Broker
 from reference_broker.broker.config import NO_LIMIT
 from reference_broker.broker.sessions import Session, Sessions
+from reference_broker.wire.types import ReasonCode
 
 
 def _expiring(seconds: Any) -> Patch:
@@ -55,6 +56,11 @@ def _all_at_qos_1(real: Any, self: Any, session: Any, now: float) -> None:
     real(self, session, now)
 
 
+def _every_second(real: Any, self: Any, message: Any, now: float) -> Any:
+    self.memory["count"] = self.memory.get("count", 0) + 1
+    return real(self, message, now) if self.memory["count"] % 2 else ReasonCode.SUCCESS
+
+
 SESSIONS = table("broker", "session connect qos1 qos2 ordering takeover will expiry disconnect delivery flow_control", {
     "keeps no session": _expiring(lambda _: 0),
     "keeps every session": _expiring(lambda seconds: seconds or NO_LIMIT),
@@ -76,9 +82,7 @@ SESSIONS = table("broker", "session connect qos1 qos2 ordering takeover will exp
     "queues one message": around(Session, "_is_full", lambda real, self, size, config: bool(self.queue)),
     "hands nothing over from shared subscriptions": around(Sessions, "_hand_over_shared", nothing),
     "hands QoS 2 in flight over too": around(Sessions, "end", _all_at_qos_1),
-    "loses every second message": around(Broker, "accept", lambda real, self, message, now: (
-        self.memory.update(n=self.memory.get("n", 0) + 1),
-        real(self, message, now) if self.memory["n"] % 2 else 0)[1]),
+    "loses every second message": around(Broker, "accept", _every_second),
 })  # fmt: skip
 
 MUTANTS = SESSIONS

@@ -60,7 +60,7 @@ def _same_again(real: Any, self: Any) -> int:
     return int(real(self))
 
 
-PUBLISHING = table("client", "qos1 qos2 ordering packet_ids session flow_control delivery retained properties "
+PUBLISHING = table("client", "qos1 qos2 ordering session flow_control delivery retained properties "
                    "topic_alias expiry request_response", {
     "publishes at QoS 0": Says(Publish, lambda p, _: replace(p, qos=QoS.AT_MOST_ONCE, packet_id=None, dup=False)),
     "publishes without RETAIN": Says(Publish, having(retain=False)),
@@ -111,11 +111,10 @@ PUBLISHING = table("client", "qos1 qos2 ordering packet_ids session flow_control
     "uses aliases it never set": around(OutboundAliases, "apply", lambda real, self, p: replace(
         real(self, p), topic="" if self.maximum else p.topic)),
     "publishes without topic": Says(Publish, having(topic="")),
-    "publishes with alias 0": Says(Publish, having_properties(topic_alias=0)),
     "publishes with a subscription identifier": Says(Publish, having_properties(subscription_identifier=(7,))),
 })  # fmt: skip
 
-RECEIVING = table("client", "qos1 qos2 ordering packet_ids session flow_control delivery retained topic_alias "
+RECEIVING = table("client", "qos1 qos2 ordering session flow_control delivery retained topic_alias "
                   "properties subscription expiry request_response", {
     "sends no PUBACK": Says(PubAck, nothing),
     "sends PUBACK twice": Says(PubAck, twice),

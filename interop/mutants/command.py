@@ -32,6 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--missing", action="store_true", help="print only what was not caught or not broken")
     parser.add_argument("--list", action="store_true", help="list the mutants and play nothing")
     parser.add_argument("-n", type=int, default=os.cpu_count() or 1, metavar="WORKERS", help="processes (%(default)s)")
+    parser.add_argument("--limit", type=float, metavar="SECONDS", help="begin no cell after so long")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write kills.json there")
 
 
@@ -47,7 +48,11 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(f"-n {options.n}: at least one process is needed")
     began = time.monotonic()
     played = play_mutants(
-        mutants, scenarios, processes=min(options.n, len(mutants)), everything=options.all or bool(options.scenario)
+        mutants,
+        scenarios,
+        processes=min(options.n, len(mutants)),
+        everything=options.all,
+        limit_seconds=options.limit,
     )
     table = KillTable(
         tuple(mutant.name for mutant in mutants), tuple(each.name for each in scenarios), tuple(RULES), played.kills
@@ -55,7 +60,8 @@ def run(options: argparse.Namespace) -> int:
     _print(table.lines(missing_only=options.missing))
     _print(f"red for the right pair too: {cell}" for cell in played.red_anyway)
     _print(f"fell over: {crash}" for crash in played.crashes)
-    _print([f"{played.cells} cells in {time.monotonic() - began:.0f} s"])
+    late = f", {played.left_out} left out for want of time" if played.left_out else ""
+    _print([f"{played.cells} cells in {time.monotonic() - began:.0f} s{late}"])
     if options.out is not None:
         _print([str(table.write(options.out))])
     return FELL_SHORT if table.survivors else OK

@@ -7,8 +7,11 @@ Does not belong here: how a cell is played (`interop.runner`), what a mutant doe
 from __future__ import annotations
 
 import asyncio
+import math
 import multiprocessing
 import tempfile
+import time
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -32,16 +35,16 @@ from interop.runner.play import Workshop, play
 from interop.runner.verdict import REFERENCE_BROKER, REFERENCE_CLIENT
 from interop.scenario.load import LoadedScenario, load_scenarios
 from reference_broker.net.tls import make_test_certificates
-from reports.record import Finding, Record, Verdict
+from reports.record import Record, Verdict
 
-_FRUITLESS_CELLS = 60
+_FRUITLESS_CELLS = 40
 """A mutant that is caught is left alone after so many cells in which it broke nothing new."""
 
-_UNDER_WAY = 28
+_UNDER_WAY = 96
 """Cells of one process under way at once; most of them wait."""
 
-_AT_WORK = 2
-_WAITING_LONG = 24
+_AT_WORK = 16
+_WAITING_LONG = _UNDER_WAY
 
 _SAYS_NOTHING = frozenset({Verdict.UNSUPPORTED, Verdict.SETUP_FAILED, Verdict.HARNESS_ERROR})
 
@@ -59,37 +62,56 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What was seen: the cells that turned red, how many were played, cells red for the right pair too, and how
-    mutants fell over instead of being wrong."""
+    """What was seen: the cells that turned red, and how many were played.
+
+    `left_out` counts those that came too late, `red_anyway` names those red for the right pair too, `crashes` the
+    mutants that fell over instead of being wrong.
+    """
 
     kills: tuple[Kill, ...]
     cells: int
+    left_out: int
     red_anyway: tuple[str, ...]
     crashes: tuple[str, ...]
 
 
 def cells_against(mutant: Mutant, scenarios: Iterable[LoadedScenario], *, everything: bool) -> list[Cell]:
-    """The cells a mutant is put to: those of its subjects, in each version, over one transport."""
+    """The cells a mutant is put to: those of its subjects, in each version, over one transport.
+
+    By turns from each area, in an order of each mutant's own, and first in the newest version: so all mutants together
+    come soon to every scenario, and each soon to one that catches it.
+    """
     client = mutant.name if mutant.side == "client" else REFERENCE_CLIENT
     broker = mutant.name if mutant.side == "broker" else REFERENCE_BROKER
-    concerned = [loaded for loaded in scenarios if everything or mutant.concerns(loaded.name)]
+    by_area: dict[str, list[LoadedScenario]] = {}
+    for loaded in sorted(scenarios, key=lambda each: zlib.crc32(f"{mutant.name} {each.name}".encode())):
+        if everything or mutant.concerns(loaded.name):
+            by_area.setdefault(loaded.area, []).append(loaded)
+    ordered = [each for group in zip_longest(*by_area.values()) for each in group if each is not None]
+    versions = [list(reversed(each.scenario.versions)) for each in ordered]
     return [
-        Cell(loaded, client, broker, mqtt, loaded.scenario.transports[0])
-        for loaded in sorted(concerned, key=lambda each: mutant.rank(each.name))
-        for mqtt in loaded.scenario.versions
+        Cell(loaded, client, broker, its_versions[turn], loaded.scenario.transports[0])
+        for turn in range(max(map(len, versions), default=0))
+        for loaded, its_versions in zip(ordered, versions, strict=True)
+        if turn < len(its_versions)
     ]
 
 
 def play_mutants(
-    mutants: Sequence[Mutant], scenarios: Sequence[LoadedScenario], *, processes: int, everything: bool
+    mutants: Sequence[Mutant],
+    scenarios: Sequence[LoadedScenario],
+    *,
+    processes: int,
+    everything: bool,
+    limit_seconds: float | None = None,
 ) -> Played:
-    """Play all, spread over processes.
+    """Play all, spread over processes; after `limit_seconds` no cell is begun any more.
 
     Unless `everything`, a cell is left out when its mutant is caught already and it would hardly tell more.
     """
     names = tuple(loaded.name for loaded in scenarios)
     shares = [tuple(mutant.name for mutant in mutants[number::processes]) for number in range(processes)]
-    jobs = [(share, names, everything) for share in shares]
+    jobs = [(share, names, everything, limit_seconds) for share in shares]
     if processes == 1:
         return _share(jobs[0])
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
@@ -97,6 +119,7 @@ def play_mutants(
     return Played(
         tuple(kill for part in parts for kill in part.kills),
         sum(part.cells for part in parts),
+        sum(part.left_out for part in parts),
         tuple(sorted({cell for part in parts for cell in part.red_anyway})),
         tuple(crash for part in parts for crash in part.crashes),
     )
@@ -105,12 +128,12 @@ def play_mutants(
 # --- one process ------------------------------------------------------------------------------------------------------
 
 
-def _share(job: tuple[tuple[str, ...], tuple[str, ...], bool]) -> Played:
-    mutants, scenarios, everything = job
+def _share(job: tuple[tuple[str, ...], tuple[str, ...], bool, float | None]) -> Played:
+    mutants, scenarios, everything, limit_seconds = job
     wanted = set(scenarios)
     loaded = [each for each in load_scenarios(None) if each.name in wanted]
     run = Run([MUTANTS[name] for name in mutants], loaded, everything=everything)
-    return asyncio.run(run.play())
+    return asyncio.run(run.play(limit_seconds))
 
 
 class Run:
@@ -127,11 +150,14 @@ class Run:
         by_mutant = [cells_against(mutant, scenarios, everything=everything) for mutant in mutants]
         rounds = chain.from_iterable(zip_longest(*by_mutant))  # by turns, so that those that wait overlap
         self._queue: Iterator[Cell] = (cell for cell in rounds if cell is not None)
+        self._until = math.inf
+        self._left_out = 0
         self._fruitless: Counter[str] = Counter()
         self._tried: set[tuple[str, str]] = set()
 
-    async def play(self) -> Played:
-        """Play it all and give what was seen."""
+    async def play(self, limit_seconds: float | None = None) -> Played:
+        """Play it all, or what can be begun within the limit, and give what was seen."""
+        self._until = math.inf if limit_seconds is None else time.monotonic() + limit_seconds
         asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)  # `take_crashes` has them
         brokers: dict[str, BrokerSpec] = {REFERENCE_BROKER: ReferenceSpec()}
         brokers |= {name: WrongBrokerSpec(each) for name, each in self._mutants.items() if each.side == "broker"}
@@ -150,7 +176,7 @@ class Run:
                 for broker in brokers.values():
                     await broker.close()
         red_anyway = tuple(" ".join(key) for key, check in self._right_pair.items() if check.result())
-        return Played(tuple(self._kills), self._cells, red_anyway, take_crashes())
+        return Played(tuple(self._kills), self._cells, self._left_out, red_anyway, take_crashes())
 
     async def _start_driver(self, name: str) -> Driver:
         mutant = self._mutants.get(name)
@@ -160,6 +186,9 @@ class Run:
 
     async def _work(self, workshop: Workshop) -> None:
         for cell in self._queue:
+            if time.monotonic() > self._until:
+                self._left_out += 1
+                continue
             name = mutant_of(cell)
             if self._can_be_spared(name, cell.loaded.name):
                 continue
@@ -208,8 +237,7 @@ def kill_of(mutant: str, record: Record) -> Kill | None:
     """What a record proves of its mutant; None for a cell that is not red."""
     if record.verdict in _SAYS_NOTHING or not record.findings:
         return None
-    return Kill(mutant, record.scenario, record.mqtt, _texts(record.findings, "step"), _texts(record.findings, "judge"))
-
-
-def _texts(findings: Iterable[Finding], source: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(finding.rule for finding in findings if finding.source == source))
+    side = "client" if record.client != REFERENCE_CLIENT else "broker"
+    rules = (each.rule for each in record.findings if each.source == "judge" and each.blame == side)
+    steps = (each.rule for each in record.findings if each.source == "step")
+    return Kill(mutant, record.scenario, record.mqtt, tuple(dict.fromkeys(steps)), tuple(dict.fromkeys(rules)))
