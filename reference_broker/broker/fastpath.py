@@ -172,14 +172,17 @@ class _Walker:
             if key not in self._heads:
                 self._unknown = key
             return 0
-        room = (self._end - position) // size
         if behind_id == topic_end:
-            count = run_length(data, position, size, ((0, payload - position),), room) if room > 1 else 1
+            count = 1
+            if data[packet_end : packet_end + payload - position] == data[position:payload]:
+                room = (self._end - position) // size
+                count = run_length(data, position, size, ((0, payload - position),), room)
             if head.targets is not self._targets:
                 self.flush()
                 self._targets = head.targets
             self._runs.append((position, size, count, payload - position, head))
             return count * size
+        room = (self._end - position) // size
         spans = ((0, topic_end - position), (behind_id - position, payload - position))
         count = run_length(data, position, size, spans, room)
         run = (position, size, count, payload - position, head)

@@ -1,7 +1,10 @@
 """WebSocket around MQTT: binary frames of the sub-protocol `mqtt`. [3.1.1 6, 5.0 6]
 
 Belongs here: the wrapping, built on the sans-IO protocol of the `websockets` package.
-Does not belong here: sockets; HTTP beyond the one upgrade.
+Does not belong here: sockets; HTTP beyond the one upgrade; the short cut for streams of frames (`masked_frames`).
+
+A server gives the library whole frames only, so that it knows where the next one begins, and takes those that hold one
+binary message each apart itself: that is what clients send, thousands in a read.
 """
 
 from __future__ import annotations
@@ -19,9 +22,12 @@ from websockets.uri import WebSocketURI
 
 from reference_broker.net.address import Address
 from reference_broker.net.errors import BadPeer
+from reference_broker.net.masked_frames import frame_size, is_simple, unmask_run
 
 SUBPROTOCOL = Subprotocol("mqtt")
 """What a client has to offer and a server to choose. [5.0 MQTT-6.0.0-3, MQTT-6.0.0-4]"""
+
+_END_OF_REQUEST = b"\r\n\r\n"
 
 _OLD_SUBPROTOCOL = Subprotocol("mqttv3.1")  # what 3.1 clients offer, from before it was registered
 
@@ -40,11 +46,16 @@ class WebSocketWrapping:
 
     name = "WebSocket"
 
-    def __init__(self, protocol: ServerProtocol | ClientProtocol) -> None:
+    def __init__(self, protocol: ServerProtocol | ClientProtocol, maximum_frame_size: int) -> None:
         self.is_open = False
         self.has_ended = False
         self.error: BadPeer | None = None
         self._protocol = protocol
+        self._maximum_frame_size = maximum_frame_size
+        self._begun = b""
+        """The last bytes that came where they do not make a whole header yet."""
+        self._rest_of_frame = 0
+        """Bytes to come of a frame whose beginning the library has."""
         if isinstance(protocol, ClientProtocol):
             protocol.send_request(protocol.connect())
 
@@ -52,14 +63,19 @@ class WebSocketWrapping:
     def server(cls, maximum_frame_size: int = DEFAULT_MAXIMUM_FRAME_SIZE) -> WebSocketWrapping:
         """A server's end; it accepts any path."""
         subprotocols = [SUBPROTOCOL, _OLD_SUBPROTOCOL]
-        return cls(ServerProtocol(subprotocols=subprotocols, max_size=maximum_frame_size, logger=_LOGGER))
+        return cls(
+            ServerProtocol(subprotocols=subprotocols, max_size=maximum_frame_size, logger=_LOGGER), maximum_frame_size
+        )
 
     @classmethod
     def client(cls, address: Address, maximum_frame_size: int = DEFAULT_MAXIMUM_FRAME_SIZE) -> WebSocketWrapping:
         """A client's end, for the host and path of `address`."""
         path, _, query = address.path.partition("?")
         uri = WebSocketURI(address.transport.is_encrypted, address.host, address.port, path, query)
-        return cls(ClientProtocol(uri, subprotocols=[SUBPROTOCOL], max_size=maximum_frame_size, logger=_LOGGER))
+        return cls(
+            ClientProtocol(uri, subprotocols=[SUBPROTOCOL], max_size=maximum_frame_size, logger=_LOGGER),
+            maximum_frame_size,
+        )
 
     def receive(self, data: bytes) -> bytes:
         """Take frames apart, answer pings."""
@@ -67,14 +83,12 @@ class WebSocketWrapping:
             return b""
         payloads: list[bytes] = []
         try:
-            self._protocol.receive_data(data)
-            for event in self._protocol.events_received():
-                if isinstance(event, Frame):
-                    self._take_frame(event, payloads)
-                elif isinstance(event, Request):
-                    self._accept(event)
-                else:
-                    self._take_response()
+            if isinstance(self._protocol, ClientProtocol):
+                self._give_library(data, payloads)
+            elif self.is_open:
+                self._take_frames(data, payloads)
+            else:
+                self._take_request(data, payloads)
         except (AssertionError, WebSocketException) as error:  # frames before the end of a handshake that fails
             self.error = BadPeer(f"WebSocket failed: {_reason(error)}")
         self._notice_failure()
@@ -94,6 +108,59 @@ class WebSocketWrapping:
         """Say goodbye with a close frame."""
         self._say_goodbye(CloseCode.NORMAL_CLOSURE)
         return self.take_reply()
+
+    def _take_request(self, data: bytes, payloads: list[bytes]) -> None:
+        """Give the library the upgrade to its end; what follows are frames already."""
+        seen = self._begun + data
+        end = seen.find(_END_OF_REQUEST)
+        if end < 0:
+            self._begun = seen[1 - len(_END_OF_REQUEST) :]
+            self._give_library(data, payloads)
+            return
+        request = end + len(_END_OF_REQUEST) - len(self._begun)
+        self._begun = b""
+        self._give_library(data[:request], payloads)
+        if request < len(data):
+            self._take_frames(data[request:], payloads)
+
+    def _take_frames(self, data: bytes, payloads: list[bytes]) -> None:
+        """Unmask runs of simple frames here and leave all others to the library, one at a time."""
+        position = self._rest_of_frame
+        if position:
+            self._rest_of_frame = max(0, position - len(data))
+            self._give_library(data[:position], payloads)
+        elif self._begun:
+            data, self._begun = self._begun + data, b""
+        protocol = self._protocol
+        while position < len(data):
+            header, size = frame_size(data, position)
+            if not size:
+                self._begun = data[position:]
+                return
+            if (
+                is_simple(data, position)
+                and position + size <= len(data)
+                and size - header <= self._maximum_frame_size
+                and protocol.state is State.OPEN
+                and protocol.current_size is None  # not between the fragments of a message
+                and protocol.parser_exc is None
+            ):
+                payload, position = unmask_run(data, position, header, size)
+                payloads.append(payload)
+                continue
+            self._rest_of_frame = max(0, position + size - len(data))
+            self._give_library(data[position : position + size], payloads)
+            position += size
+
+    def _give_library(self, data: bytes, payloads: list[bytes]) -> None:
+        self._protocol.receive_data(data)
+        for event in self._protocol.events_received():
+            if isinstance(event, Frame):
+                self._take_frame(event, payloads)
+            elif isinstance(event, Request):
+                self._accept(event)
+            else:
+                self._take_response()
 
     def _take_frame(self, frame: Frame, payloads: list[bytes]) -> None:
         if self.has_ended or self.error:

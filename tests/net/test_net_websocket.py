@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
 
 from reference_broker.net.address import Address, Transport
 from reference_broker.net.websocket import WebSocketWrapping
@@ -158,3 +163,52 @@ def test_no_sequence_of_frames_makes_a_server_raise(
         server.take_reply()
     server.close()
     assert server.is_open or not good or server.error
+
+
+FRAMES = st.one_of(
+    st.tuples(st.integers(0, 300), st.integers(1, 40)).map(
+        lambda size_and_count: b"".join(
+            frame(Opcode.BINARY, bytes([n]) * size_and_count[0]) for n in range(size_and_count[1])
+        )
+    ),
+    st.sampled_from(
+        [
+            frame(Opcode.PING, b"ping"),
+            frame(Opcode.BINARY, b"one", fin=False),
+            frame(Opcode.CONT, b"two", fin=False),
+            frame(Opcode.CONT, b"three"),
+            frame(Opcode.CONT),
+            frame(Opcode.BINARY),
+            frame(Opcode.BINARY, bytes(500)),
+            frame(Opcode.BINARY, bytes(1001)),  # above the limit
+            frame(Opcode.CLOSE, b"\x03\xe8"),
+            Frame(Opcode.BINARY, b"bare").serialize(mask=False),
+        ]
+    ),
+)
+
+
+@given(st.lists(FRAMES, max_size=6), st.lists(st.integers(1, 400), max_size=12))
+def test_streams_of_frames_give_what_the_library_gives(frames: list[bytes], pieces: list[int]) -> None:
+    """Cut anywhere, in the request too: the same bytes inside, the same replies, the same end."""
+    stream = REQUEST + b"".join(frames)
+    server, plain = WebSocketWrapping.server(1000), ServerProtocol(subprotocols=[Subprotocol("mqtt")], max_size=1000)
+    inside = replies = expected = b""
+    for data in (REQUEST, b"".join(frames)):
+        plain.receive_data(data)
+        for event in plain.events_received():
+            if isinstance(event, Request):
+                plain.send_response(plain.accept(event))
+            elif isinstance(event, Frame) and event.opcode in {Opcode.BINARY, Opcode.CONT}:
+                expected += bytes(event.data)
+    for size in [*pieces, len(stream)]:
+        piece, stream = stream[:size], stream[size:]
+        inside += server.receive(piece)
+        replies += server.take_reply()
+    assert inside == expected
+    assert undated(replies) == undated(b"".join(plain.data_to_send()))
+    assert (server.error is not None) == (plain.parser_exc is not None)
+
+
+def undated(reply: bytes) -> bytes:
+    return re.sub(rb"Date: [^\r]*", b"", reply)
