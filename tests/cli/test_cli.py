@@ -227,7 +227,7 @@ def test_run_has_the_exit_codes_of_the_matrix(pytest_run: list[list[str]], pytes
 
 def test_run_knows_every_option_of_the_plugin() -> None:
     text = (REPOSITORY / "interop" / "runner" / "plugin.py").read_text(encoding="utf-8")
-    options = _parser().parse_args(["run"])
+    options = _parser("run").parse_args(["run"])
     for option in ("client", "broker", "mqtt", "transport", "scenario", "scenarios", "known_failures", "out"):
         assert f'"--{option.replace("_", "-")}"' in text
         assert hasattr(options, option)
