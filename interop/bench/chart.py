@@ -12,7 +12,7 @@ from math import log10
 from interop.bench.document import Document, Entry
 from interop.bench.table import figure_text, ratio_words
 
-_WIDTH, _LABEL, _BAR, _ROW = 1180, 440, 460, 30
+_WIDTH, _LABEL, _BAR, _ROW = 1180, 500, 420, 30
 _DECADES = (-1, 3)
 """The axis of ratios: from a tenth to a thousand times, in powers of ten."""
 

@@ -143,7 +143,7 @@ def cell_of(options: argparse.Namespace) -> Cell:
         ("publishers", cell.publishers, 1, stream.MAXIMUM_PUBLISHERS),
         ("subscribers", cell.subscribers, 1, 10_000),
         ("topics", cell.topics, 1, stream.MAXIMUM_TOPICS),
-        ("window", cell.window, 1, 65_535),
+        ("window", cell.window, 1, stream.MAXIMUM_WINDOW),
         ("batch", cell.batch, 0, 1 << 20),
         ("connections", cell.connections, 1, 1 << 20),
         ("at-a-time", cell.at_a_time, 1, 10_000),

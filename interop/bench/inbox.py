@@ -166,7 +166,10 @@ class Arrivals:
             yield run[0][0], start + first * size, start + last * size
 
     def _walk(self, publisher: int, source: Ring, data: bytes) -> None:
-        """Look at packets one by one, to tell what is missing, comes twice, or is wrong."""
+        """Look at packets one by one, to tell what is missing, comes twice, or is wrong.
+
+        A gap of more than half a ring looks like a repetition; the totals of sent and delivered tell it all the same.
+        """
         size, cycle, counts = source.packet_bytes, source.cycle_bytes, self.counts
         step, first = (1, 0) if self._expected.only is None else (self._expected.topics.count, self._expected.only)
         at = self._at[publisher]

@@ -29,6 +29,9 @@ MAXIMUM_TOPICS = 50_000
 READ_BYTES = 256 * 1024
 
 _RING_PACKETS = 4096
+MAXIMUM_WINDOW = _RING_PACKETS // 2
+"""However many topics there are, a ring has so many packet identifiers at least."""
+
 _FILLER = bytes(range(32, 127))
 
 

@@ -152,6 +152,7 @@ def test_options_describe_a_cell() -> None:
     [
         (["--payload", "3"], "--payload 3 is not between 14 and 1048576"),
         (["--publishers", "999"], "--publishers 999 is not between 1 and 256"),
+        (["--window", "2049"], "--window 2049 is not between 1 and 2048"),
         (["--seconds", "0"], "--seconds must be above 0"),
         (["idle", "--transport", "tls"], "idle is measured over tcp only, not over tls"),
     ],
