@@ -64,7 +64,7 @@ def _refuse_and_go_on(_real: Any, link: Any, reason: int, _text: str, now: float
 
 
 def _wrong_code(packet: ConnAck, link: Any) -> ConnAck:
-    reason = 0x80 if link.version is Version.V5 else packet.reason % 5 + 1
+    reason = 0x80 if packet.reason >= ReasonCode.UNSPECIFIED_ERROR else packet.reason % 5 + 1
     return replace(packet, reason=reason, properties=NO_PROPERTIES)
 
 

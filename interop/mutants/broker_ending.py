@@ -75,7 +75,7 @@ def _is_connected(packet: Connect, link: Any) -> bool:
 
 def _lose_others_messages(real: Any, link: Any, error: RemoteError, now: float) -> None:
     for session in link.broker.sessions:
-        session.queue.clear()
+        session.queue = None
         session.outbound.drop_all()
         session.inbound.drop_all()
     real(link, error, now)

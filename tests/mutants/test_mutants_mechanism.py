@@ -43,7 +43,7 @@ def answer_of(*faults: object) -> bytes:
     link = broker.connect(0.0)
     link.receive_data(encode(Connect(Version.V311, "c"), Version.V311), 0.0)
     link.receive_data(encode(PingReq(), Version.V311), 0.0)
-    return b"".join(data for _, data, _ in broker.take_output())
+    return b"".join(piece for _, pieces, _ in broker.take_output() for piece in pieces)
 
 
 def test_a_broker_without_faults_answers_as_the_right_one() -> None:
