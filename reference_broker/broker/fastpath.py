@@ -219,6 +219,8 @@ class _Walker:
                     forms[form] = b"".join([self._as_qos0(run, *form) for run in runs])
                 link.write(forms[form])
                 continue
+            if link is not None and link.sender is not None and link.is_overfull():
+                continue  # all of it would be dropped, one by one
             if messages is None:
                 messages = [message for run in runs for message in self._messages(QoS.AT_MOST_ONCE, run)]
             self._deliver(target, QoS.AT_MOST_ONCE, messages)
