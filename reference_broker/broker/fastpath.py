@@ -124,7 +124,6 @@ class _Walker:
         "_runs",
         "_size_limit",
         "_targets",
-        "_unknown",
     )
 
     def __init__(self, link: Link, data: bytes, now: float) -> None:
@@ -138,18 +137,12 @@ class _Walker:
         self._heads = link.broker.heads.of(link)
         self._runs: list[Run] = []
         self._targets: tuple[Target, ...] = ()
-        self._unknown: bytes | None = None
 
     def handle_plainly(self, data: bytes) -> None:
         """One packet by the slow path, which may change everything that is remembered."""
         self.flush()
-        link, key = self._link, self._unknown
-        packet = link.read(data)
-        if key is not None:
-            self._unknown = None
-            if isinstance(packet, Publish):
-                self._broker.heads.learn(link, key, packet, data)
-        link.handle(packet, self._now)
+        link = self._link
+        link.handle(link.read(data), self._now)
         if not link.is_closed():
             self._heads = self._broker.heads.of(link)
 
@@ -169,9 +162,11 @@ class _Walker:
         key = data[body:payload] if behind_id == topic_end else data[body:topic_end] + data[behind_id:payload]
         head = self._heads.get(key)
         if head is None:
-            if key not in self._heads:
-                self._unknown = key
-            return 0
+            if key in self._heads:
+                return 0
+            head = self._learn(key, data[position:packet_end])
+            if head is None or first != _PUBLISH_QOS0:
+                return 0  # the first one in flight is kept the plain way
         if behind_id == topic_end:
             count = 1
             if data[packet_end : packet_end + payload - position] == data[position:payload]:
@@ -187,6 +182,16 @@ class _Walker:
         count = run_length(data, position, size, spans, room)
         run = (position, size, count, payload - position, head)
         return size * self._take_acknowledged(_QOS[first], run, topic_end - position)
+
+    def _learn(self, key: bytes, data: bytes) -> Head | None:
+        """Decode the first packet of its kind, and remember whether it and those like it can be done here."""
+        self.flush()  # what came before counts even if this is malformed
+        packet = self._link.read(data)
+        assert isinstance(packet, Publish)
+        heads = self._broker.heads
+        heads.learn(self._link, key, packet, data)
+        self._heads = heads.of(self._link)
+        return self._heads.get(key)
 
     def _properties_end(self, position: int, packet_end: int) -> int:
         """Where the properties at `position` end; behind the packet when that cannot be told simply."""
@@ -225,6 +230,8 @@ class _Walker:
                     forms[form] = b"".join([self._as_qos0(run, *form) for run in runs])
                 link.write(forms[form])
                 continue
+            if link is not None and link.sender is not None and link.is_overfull():
+                continue  # all of it would be dropped, one by one
             if messages is None:
                 messages = [message for run in runs for message in self._messages(QoS.AT_MOST_ONCE, run)]
             self._deliver(target, QoS.AT_MOST_ONCE, messages)

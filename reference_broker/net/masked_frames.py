@@ -1,4 +1,4 @@
-"""WebSocket frames from a client, unmasked by the run. [RFC 6455 5.2, 5.3]
+"""WebSocket frames of a server: from clients, unmasked by the run, and to them. [RFC 6455 5.2, 5.3]
 
 Belongs here: where frames begin and end, and the payloads of neighbouring whole binary frames of one size.
 Does not belong here: every other frame, and every rule of the WebSocket protocol (`websocket`, with its library).
@@ -39,6 +39,15 @@ def frame_size(data: bytes, position: int) -> tuple[int, int]:
     if data[position + 1] & _MASKED:
         header += _MASK_SIZE
     return (header, header + length) if available >= header else (0, 0)
+
+
+def binary_header(length: int) -> bytes:
+    """What precedes so many bytes in a server's frame, which is not masked."""
+    if length < _EXTENDED[0]:
+        return bytes((_FINAL_BINARY, length))
+    if length < 1 << 16:
+        return struct.pack("!BBH", _FINAL_BINARY, _EXTENDED[0], length)
+    return struct.pack("!BBQ", _FINAL_BINARY, _EXTENDED[1], length)
 
 
 def is_simple(data: bytes, position: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
@@ -212,3 +213,8 @@ def test_streams_of_frames_give_what_the_library_gives(frames: list[bytes], piec
 
 def undated(reply: bytes) -> bytes:
     return re.sub(rb"Date: [^\r]*", b"", reply)
+
+
+@pytest.mark.parametrize("size", [1, 125, 126, 65_535, 65_536])
+def test_a_servers_frames_are_those_of_the_library(size: int) -> None:
+    assert open_server().send(bytes(size)) == Frame(Opcode.BINARY, bytes(size)).serialize(mask=False)
