@@ -109,6 +109,8 @@ class Cell:
             PeerPlan(f"{run}e{number}", version, None, _subscriber(self, number, number))
             for number in range(self.exact_subscribers)
         ]
+        if self.qos and not self.is_latency:
+            return [receivers + senders]
         return [receivers, senders]
 
 

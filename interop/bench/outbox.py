@@ -29,6 +29,7 @@ class Outbox:
         self.in_flight = 0
         self._qos = form.qos
         self._window = window
+        self._refill = max(1, min(batch, window // 2))  # half a window at a time, or it falls to pieces
         self._publisher = publisher
         self._ring: Ring = ring(head_of(form, topics), topics, form.payload_bytes, publisher, numbered=True)
         self.packet_bytes = self._ring.packet_bytes
@@ -43,7 +44,8 @@ class Outbox:
         """The bytes of the next send, of at most `allowed` messages; they count as sent."""
         count = min(self._batch, allowed)
         if self._qos:
-            count = self._reserve(min(count, self._window - self.in_flight))
+            room = self._window - self.in_flight
+            count = self._reserve(min(count, room)) if room >= self._refill else 0
         if count <= 0:
             return self._view[:0]
         start = self._position * self.packet_bytes
