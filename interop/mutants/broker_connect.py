@@ -127,7 +127,7 @@ CONNECTING = table("broker", "connect auth malformed delivery", {
     ),
     "waits for CONNECT for ever": Set(connect_timeout_seconds=3600.0),
     "drops what comes in one read with CONNECT": around(Link, "connected", _forget_rest),
-    "forgets half packets": around(Link, "_receive_packets", _forget_half_packets),
+    "forgets half packets": around(Link, "receive_data", _forget_half_packets),
     "acts on what follows a refused CONNECT": around(connecting, "refuse", _refuse_and_go_on),
     "takes no notice of a second CONNECT": Patch(HANDLERS, (Phase.CONNECTED, PacketType.CONNECT), nothing),
     "forgets the will at a second CONNECT": Patch(

@@ -150,7 +150,7 @@ KEEP_ALIVE = table("broker", "keep_alive will connect", {
     "does not take PINGREQ for activity": _counts(*(set(PacketType) - {PacketType.PINGREQ})),
     "takes nothing but PINGREQ for activity": _counts(PacketType.PINGREQ),
     "takes nothing for activity": around(ServerKeepAlive, "packet_received", nothing),
-    "takes half a packet for activity": around(Link, "_receive_packets", _any_bytes_count),
+    "takes half a packet for activity": around(Link, "receive_data", _any_bytes_count),
     "takes its own packets for activity": around(Link, "write", _own_packets_count),
     "never answers PINGREQ": Says(PingResp, nothing),
     "answers PINGREQ twice": Says(PingResp, twice),
