@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from interop.judge.registry import INSPECTIONS, RULES, citations
 from interop.judge.rule import Breach, Rule
 from interop.judge.view import Case
-from interop.requirements.requirements import statement
+from interop.requirements.requirements import known, statement
 from interop.scenario.values import Level
 from interop.tap.trace import Sender, TraceEntry
 from reference_broker.wire.types import Version
@@ -50,7 +50,7 @@ def _finding(breach: Breach, spoken: Version, version: Version) -> Finding | Non
     clause = breach.rule.clauses(breach.blame).get(spoken)
     if clause is None:
         return None
-    ids = clause.ids if breach.ids is None else breach.ids
+    ids = clause.ids if breach.ids is None else tuple(each for each in breach.ids if known(spoken.label, each))
     binding = {statement(spoken.label, each).level for each in ids}
     where = f" [{spoken.label} {clause.section}]" if clause.section and not ids else ""
     return Finding(

@@ -131,9 +131,11 @@ def _agreement(talk: Talk) -> Iterator[Breach]:
         yield ASSIGNED_ID.broken(BROKER, answer[0], "no Assigned Client Identifier for an empty client identifier")
 
 
-def _type(entry: TraceEntry) -> int:
-    """The packet's type, also of one that could not be decoded."""
-    return entry.data[0] >> 4 if entry.packet is None else entry.packet.type
+def _type(entry: TraceEntry) -> int | None:
+    """The packet's type, also of one that could not be decoded; none of one that has no first byte."""
+    if entry.packet is not None:
+        return entry.packet.type
+    return entry.data[0] >> 4 if entry.data else None
 
 
 def _name(entry: TraceEntry) -> str:

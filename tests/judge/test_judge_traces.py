@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from judge_story import BROKER, CLIENT, V5, V31, V311, Actor, Story, q0, q1, q2, to
 
@@ -162,6 +162,24 @@ _acts = st.one_of(
 
 @settings(max_examples=150, deadline=None)
 @given(_versions, st.lists(st.tuples(st.booleans(), _acts), max_size=40))
+@example(V31, [(True, ("open", False)), (True, ("say", False, b"", Fate.FORWARDED))])  # nothing, cut off
+@example(
+    V31,
+    [
+        (True, ("open", False)),
+        (True, ("say", False, Disconnect(0x8D), Fate.FORWARDED)),
+        (True, ("say", False, ConnAck(False, 0), Fate.FORWARDED)),
+        (True, ("say", True, Connect(V31, "a", False, 1), Fate.FORWARDED)),
+    ],
+)  # a timeout before anything was heard
+@example(
+    V31,
+    [
+        (True, ("open", False)),
+        (True, ("say", False, Disconnect(0), Fate.FORWARDED)),
+        (True, ("say", False, Connect(V311, "a", False, 0), Fate.FORWARDED)),
+    ],
+)  # a statement of 5.0 only
 def test_no_trace_makes_the_judge_stumble(version: Version, acts: list[tuple[bool, tuple[object, ...]]]) -> None:
     story = Story(version)
     actors = {True: story.actor("one"), False: story.actor("two")}
