@@ -117,7 +117,8 @@ async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: No
             stage.links[name] = link
         try:
             await _run_steps(cell, stage, notes)
-            notes.findings += [judge_finding(broken) for broken in judge(stage.trace, stage.version)]
+            found = judge(stage.trace, stage.version, until=stage.pace.now())
+            notes.findings += [judge_finding(broken) for broken in found]
         finally:
             notes.log += [
                 f"[{name}]\n{player.driver.log}" for name, player in stage.players.items() if player.driver.log
