@@ -272,6 +272,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _draw_again(results: list[Path], out: Path) -> str:
+    from interop.coverage.coverage import coverage, ran  # noqa: PLC0415
     from reports.record import merge_records  # noqa: PLC0415
     from reports.summary import RunInfo  # noqa: PLC0415
     from reports.write import write_all  # noqa: PLC0415
@@ -286,7 +287,7 @@ def _draw_again(results: list[Path], out: Path) -> str:
         harness_version=_version(),
         command=f"{PROG} report {' '.join(map(str, results))}",
     )
-    return f"{len(records)} results: {write_all(records, out, run)}"
+    return f"{len(records)} results: {write_all(records, out, run, coverage(ran(records)))}"
 
 
 def _span(cells: Iterable[tuple[str, float]]) -> tuple[str, float]:
