@@ -80,7 +80,7 @@ def _table(lines: Iterable[StatementLine]) -> Iterator[str]:
 
 def _said(line: StatementLine) -> str:
     if line.standing == "not-observable":
-        return "not observable from outside" + (f": {line.reason}" if line.reason else "")
+        return f"not observable from outside: {line.reason}"
     if line.standing == "missing":
         return "MISSING" + (f" (watched by the judge: {', '.join(line.rules)})" if line.rules else "")
     said = list(line.evidence[:_SHOWN])

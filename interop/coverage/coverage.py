@@ -93,6 +93,7 @@ def _line(
         evidence=names,
         judged_cells=judged_cells,
         rules=tuple(watched.get(key, ())),
+        reason=each.reason,
     )
 
 
