@@ -34,6 +34,7 @@ _PACKAGES: dict[str, tuple[str, str]] = {
     "coverage": ("interop.coverage.command", "which statements of the specifications there is evidence for"),
     "corpus": ("interop.corpus.command", "send malformed packets to brokers and clients, and judge how they react"),
     "bench": ("interop.bench.command", "measure how much a broker carries, alone or beside another"),
+    "monitor": ("interop.monitor.command", "watch any clients talk to any broker, and name each statement they break"),
     "mutants": ("interop.mutants.command", "play scenarios against wrong brokers and clients: is each one caught?"),
 }
 """Subcommands by name: the module that has their `add_options(parser)` and `run(options)`, and a line of help."""

@@ -159,7 +159,6 @@ _PROPERTIES: Mapping[tuple[Sender, type[Packet]], Mapping[str, str]] = {
         "authentication_method": "MQTT5-U-11",
         "authentication_data": "MQTT5-U-12",
     },
-    (CLIENT, Subscribe): {"subscription_identifier": "MQTT5-U-54"},
     (BROKER, ConnAck): {
         "receive_maximum": "MQTT5-U-26",
         "maximum_qos": "MQTT5-U-27",
@@ -220,6 +219,7 @@ SHOWN: tuple[Shown, ...] = (
         },
     ),
     Shown(CLIENT, Subscribe, {V5: ("MQTT-3.8.3-4", "MQTT-4.8.2-1", "MQTT-4.8.2-2")}, _shared),
+    Shown(CLIENT, Subscribe, {V5: ("MQTT5-U-53", "MQTT5-U-54")}, _has("subscription_identifier")),
     Shown(CLIENT, Unsubscribe, _both("MQTT-3.10.1-1", "MQTT-3.10.3-1", "MQTT-3.10.3-2")),
     Shown(
         BROKER, SubAck, {V311: ("MQTT-2.3.1-7", "MQTT-3.8.4-2"), V5: ("MQTT-2.2.1-6", "MQTT-3.8.4-2", "MQTT-3.9.3-2")}
