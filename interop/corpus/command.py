@@ -106,7 +106,7 @@ async def _on_broker(name: str, cases: Sequence[Case], started_at: str) -> list[
     wanted = [case for case in cases if case.version.label in spec.versions]
     broker = await spec.start({})
     try:
-        versions = {"broker": broker.version, "harness": _own_version(), "python": sys.version.split()[0]}
+        versions = {"broker": f"{broker.name} {broker.version}", "harness": _own_version(), "python": sys.version.split()[0]}
         run = Run(UnderTest.BROKER, spec.name, versions, started_at)
         records: list[Record] = []
         numbers = itertools.count(1)
@@ -126,7 +126,7 @@ async def _on_client(name: str, cases: Sequence[Case], started_at: str) -> list[
         driver = await pool.acquire(name)
         said = driver.hello
         await pool.release(driver)
-        versions = {"client": said.version, "harness": _own_version(), "python": sys.version.split()[0]}
+        versions = {"client": f"{said.client} {said.version}", "harness": _own_version(), "python": sys.version.split()[0]}
         run = Run(UnderTest.CLIENT, name, versions, started_at)
         wanted = [case for case in cases if case.version.label in said.mqtt]
         return [record(run, played) async for played in play_all_on_client(wanted, name, pool)]
