@@ -9,7 +9,9 @@ is both. A record is kept on disk the moment its cell is over, so that an interr
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
@@ -242,6 +244,13 @@ class Controller:
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._table: LiveTable | None = None
         self._shown: set[str] = set()
+        self._terminate: Any = None
+        """What SIGTERM did before."""
+
+    def pytest_sessionstart(self) -> None:
+        """From here on SIGTERM, as a CI job's end sends it, is what Ctrl-C is: a reason to stop and report."""
+        with contextlib.suppress(ValueError):  # not the main thread: whoever started us there sees to signals
+            self._terminate = signal.signal(signal.SIGTERM, signal.default_int_handler)
 
     @property
     def _shows_table(self) -> bool:
@@ -286,6 +295,8 @@ class Controller:
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
         """Write the reports of what ran, also after an interrupt, and set the exit code."""
         yield  # workers and the engine have stopped after this
+        if self._terminate is not None:
+            signal.signal(signal.SIGTERM, self._terminate)
         if session.config.option.collectonly:
             return
         with resting_collector():
