@@ -11,10 +11,10 @@ import dataclasses
 import sys
 import time
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from interop.exit_codes import FELL_SHORT, OK, CommandError
+from interop.installed import environment, own_version
 from interop.monitor.recorder import Limits
 from interop.monitor.telling import Book
 from interop.monitor.watch import Watch
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     if options.packets < 1 or (options.seconds is not None and options.seconds <= 0):
         raise CommandError("--packets and --seconds must be above 0")
     began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
-    book = Book(upstream.host_and_port, {"harness": _own_version(), "python": sys.version.split()[0]})
+    book = Book(upstream.host_and_port, environment())
     limits = dataclasses.replace(Limits(), packets=options.packets)
     try:
         check_writable(options.out)
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
         info = RunInfo(
             started_at=started_at,
             wall_seconds=time.monotonic() - began,
-            harness_version=_own_version(),
+            harness_version=own_version(),
             command=" ".join(["mqtt-interop", *sys.argv[1:]]),
         )
         _say(f"report: {write_all(book.records, options.out, info)}")
@@ -93,10 +93,3 @@ def _upstream(text: str, ca_file: Path | None) -> Address:
 def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
-
-
-def _own_version() -> str:
-    try:
-        return version("mqtt-interop")
-    except PackageNotFoundError:
-        return "not installed"

@@ -17,7 +17,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, get_args
 
@@ -28,6 +27,7 @@ from interop.brokers.broker import BrokerFault
 from interop.brokers.registry import broker_spec
 from interop.coverage.coverage import coverage, ran
 from interop.drivers.registry import UnknownDriver, check_driver_name
+from interop.installed import own_version
 from interop.runner.cell import DEFAULT_BROKERS, DEFAULT_CLIENTS, Cell, Selection, plan
 from interop.runner.engine import Engine
 from interop.runner.known_failures import BadKnownFailures, KnownFailures, load_known_failures
@@ -316,17 +316,10 @@ class Controller:
         return RunInfo(
             started_at=self._started_at,
             wall_seconds=time.monotonic() - self._began,
-            harness_version=_harness_version(),
+            harness_version=own_version(),
             command=" ".join(["pytest", *self._config.invocation_params.args]),
             workers=len(self._config.getoption("tx", None) or [None]),
         )
-
-
-def _harness_version() -> str:
-    try:
-        return version("mqtt-interop")
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _kept_records(folder: Path) -> list[Record]:
