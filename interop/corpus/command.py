@@ -19,7 +19,7 @@ from typing import get_args
 
 from interop.brokers.broker import BrokerFault
 from interop.brokers.registry import broker_spec
-from interop.corpus.broker_run import play_all_on_broker
+from interop.corpus.broker_run import play_all_on_broker, version_of_watch
 from interop.corpus.cases import corpus
 from interop.corpus.client_run import AT_ONCE, play_all_on_client
 from interop.corpus.model import Case, NoStart, UnderTest
@@ -111,7 +111,7 @@ async def _on_broker(name: str, cases: Sequence[Case], started_at: str) -> list[
         numbers = itertools.count(1)
         async for batch, lost in play_all_on_broker(wanted, broker.address()):
             records += [record(run, played) for played in batch]
-            records.append(watch_record(run, next(numbers), batch, lost))
+            records.append(watch_record(run, version_of_watch(wanted), next(numbers), batch, lost))
         return records
     finally:
         await broker.stop()
