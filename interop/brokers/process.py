@@ -151,6 +151,8 @@ class _Common:
 class ProcessSpec(BrokerSpec):
     """Starts a program: one for all cells that ask for no settings, one of their own for those that do."""
 
+    exclusive = True
+
     def __init__(self, program: Program) -> None:
         self.name = program.name
         self.settings = program.settings
@@ -176,6 +178,10 @@ class ProcessSpec(BrokerSpec):
             if transport not in self._common.running:
                 self._common.running[transport] = await self._launch({}, transport)
             return _Shared(self._common.running[transport])
+
+    async def start_own(self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP) -> RunningBroker:
+        """Start one that is not lent to anybody else; raises BrokerNotThere with its last words."""
+        return await self._launch(settings, transport)
 
     async def close(self) -> None:
         """Stop the shared ones."""

@@ -128,9 +128,10 @@ async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: No
 @asynccontextmanager
 async def _running_broker(cell: Cell, workshop: Workshop, notes: Notes) -> AsyncIterator[RunningBroker]:
     spec = workshop.brokers[cell.broker]
-    settings = cell.loaded.scenario.broker
+    scenario = cell.loaded.scenario
     _check_broker_can(cell, spec)
-    broker = await spec.start(dict(settings), transport=Transport(cell.transport))
+    start = spec.start_own if scenario.own_broker else spec.start
+    broker = await start(dict(scenario.broker), transport=Transport(cell.transport))
     notes.implementations["broker"] = f"{broker.name} {broker.version}"
     try:
         yield broker
@@ -142,6 +143,8 @@ def _check_broker_can(cell: Cell, spec: BrokerSpec) -> None:
     scenario = cell.loaded.scenario
     if unknown := sorted(set(scenario.broker) - set(spec.settings)):
         raise Unsupported(f"{spec.name} cannot be configured with {', '.join(unknown)}")
+    if scenario.own_broker and not spec.exclusive:
+        raise Unsupported(f"{spec.name} is shared with others, who would disturb the scenario")
     _check_can(spec.name, cell, spec.versions, spec.transports, spec.unsupported)
 
 

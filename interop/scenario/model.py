@@ -74,6 +74,10 @@ class Scenario(Strict):
     broker: dict[str, Any] = Field(
         default_factory=dict, description="settings of the broker (fields of BrokerConfig), where it can be configured"
     )
+    own_broker: bool = Field(
+        default=False,
+        description="other cells on the same broker would disturb it: it uses topics that cannot be made unique",
+    )
     for_each: tuple[dict[str, Any], ...] | dict[str, tuple[Any, ...]] | None = Field(
         None,
         description=(
