@@ -104,7 +104,7 @@ def _parser(subcommand: str) -> argparse.ArgumentParser:
             package.set_defaults(run=command.run)
     _add_run(commands.add_parser("run", help="run the compatibility matrix and write the report", allow_abbrev=False))
 
-    lint = commands.add_parser("lint", help="check scenario files")
+    lint = commands.add_parser("lint", help="check scenario files and the tables of statements")
     lint.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files or folders (those that ship)")
     lint.set_defaults(run=_lint)
 
@@ -187,10 +187,14 @@ def pytest_arguments(options: argparse.Namespace) -> list[str]:
 
 
 def _lint(options: argparse.Namespace) -> int:
+    from interop.requirements.requirements import VERSIONS, table_problems  # noqa: PLC0415
     from interop.scenario.lint import lint  # noqa: PLC0415
     from interop.scenario.load import load_scenarios  # noqa: PLC0415
     from interop.scenario.problems import ScenarioError  # noqa: PLC0415
 
+    if wrong := [problem for version_label in VERSIONS for problem in table_problems(version_label)]:
+        sys.stderr.write("".join(f"{problem}\n" for problem in wrong))
+        return HARNESS_FELL_SHORT
     try:
         loaded = load_scenarios(options.paths or None)
         if problems := lint(loaded):
@@ -272,6 +276,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _draw_again(results: list[Path], out: Path) -> str:
+    from interop.coverage.coverage import coverage, ran  # noqa: PLC0415
     from reports.record import merge_records  # noqa: PLC0415
     from reports.summary import RunInfo  # noqa: PLC0415
     from reports.write import write_all  # noqa: PLC0415
@@ -286,7 +291,7 @@ def _draw_again(results: list[Path], out: Path) -> str:
         harness_version=_version(),
         command=f"{PROG} report {' '.join(map(str, results))}",
     )
-    return f"{len(records)} results: {write_all(records, out, run)}"
+    return f"{len(records)} results: {write_all(records, out, run, coverage(ran(records)))}"
 
 
 def _span(cells: Iterable[tuple[str, float]]) -> tuple[str, float]:

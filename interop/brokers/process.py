@@ -91,6 +91,11 @@ class ProcessBroker(RunningBroker):
         """Its process."""
         return self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone."""
+        return self._process.poll() is not None
+
     def address(self, transport: Transport = Transport.TCP) -> Address:
         """Where it listens; raises BrokerFault for a transport it was not started with."""
         if transport is not self._address.transport:
@@ -175,9 +180,10 @@ class ProcessSpec(BrokerSpec):
         if settings:
             return await self._launch(settings, transport)
         async with self._common.lock:
-            if transport not in self._common.running:
-                self._common.running[transport] = await self._launch({}, transport)
-            return _Shared(self._common.running[transport])
+            running = self._common.running.get(transport)
+            if running is None or running.has_ended:  # what one cell made it die of is no matter of the next
+                running = self._common.running[transport] = await self._launch({}, transport)
+            return _Shared(running)
 
     async def start_own(self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP) -> RunningBroker:
         """Start one that is not lent to anybody else; raises BrokerNotThere with its last words."""

@@ -69,7 +69,7 @@ def _configure_nats(wish: Wish) -> None:
         "server_name: interop\n"  # MQTT needs one
         f'listen: "{HOST}:-1"\n'  # its own protocol, which nobody speaks here, on a port it finds itself
         f'jetstream {{ store_dir: "{wish.folder / "jetstream"}" }}\n'
-        f'mqtt {{ host: "{HOST}", port: {wish.port} }}\n'
+        f'mqtt {{ host: "{HOST}", port: {wish.port}, ack_wait: "1s" }}\n'
     )
 
 

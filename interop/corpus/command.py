@@ -24,6 +24,7 @@ from interop.corpus.cases import corpus
 from interop.corpus.client_run import AT_ONCE, play_all_on_client
 from interop.corpus.model import Case, NoStart, UnderTest
 from interop.corpus.results import Run, record, watch_record, with_known
+from interop.coverage.coverage import coverage, ran
 from interop.drivers.driver import DriverFault
 from interop.drivers.pool import DriverPool
 from interop.drivers.registry import UnknownDriver, check_driver_name
@@ -96,7 +97,7 @@ def _played(
         started_at=started_at, wall_seconds=time.monotonic() - began, harness_version=_own_version(),
         command=" ".join(["mqtt-interop", *sys.argv[1:]]),
     )  # fmt: skip
-    _say(f"report: {write_all(records, out, info)}")
+    _say(f"report: {write_all(records, out, info, coverage(ran(records)))}")
     return _exit_code(records)
 
 

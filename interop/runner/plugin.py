@@ -24,6 +24,7 @@ from rich.console import Console
 
 from interop.brokers.broker import BrokerFault
 from interop.brokers.registry import broker_spec
+from interop.coverage.coverage import coverage, ran
 from interop.drivers.registry import UnknownDriver, check_driver_name
 from interop.runner.cell import DEFAULT_BROKERS, DEFAULT_CLIENTS, Cell, Selection, plan
 from interop.runner.engine import Engine
@@ -290,7 +291,7 @@ class Controller:
         with resting_collector():
             records = _kept_records(self._folder)
             if records:
-                write_all(records, self._folder, self._run_info())
+                write_all(records, self._folder, self._run_info(), coverage(ran(records)))
         shutil.rmtree(self._folder / _PARTS, ignore_errors=True)
         if self._table is not None:
             for record in records:  # over, but with an interrupt before its test was

@@ -53,6 +53,7 @@ _FEATURES = (
     _in_5("receive-maximum", "obeys the peer's Receive Maximum"),
     _in_5("announce-receive-maximum", "the client announces a Receive Maximum of the application's choice"),
     _in_5("maximum-packet-size", "the client announces a Maximum Packet Size of the application's choice"),
+    _in_5("refuse-message", "the application refuses a message with a reason code in PUBACK or PUBREC", Role.CLIENT),
     Feature("manual-ack", "the application decides when a message is acknowledged", Role.CLIENT),
     _in_5("auth", "enhanced authentication with AUTH"),
     Feature("empty-client-id", "sends a zero-length client id as it is, without making one up", Role.CLIENT),

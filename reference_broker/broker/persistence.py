@@ -1,6 +1,6 @@
 """A broker's state as a snapshot, and a broker from a snapshot.
 
-Belongs here: which parts of the running state survive it. [3.1.1 4.1, 5.0 4.1, 3.1 MQTT31-19]
+Belongs here: which parts of the running state survive it. [3.1.1 4.1, 5.0 4.1, 3.1 MQTT31-49]
 Does not belong here: where a snapshot is kept (`store`), or when it is taken (`broker`).
 """
 

@@ -27,7 +27,7 @@ from reference_broker.client.events import (
     Subscribed,
     Unsubscribed,
 )
-from reference_broker.client.limits import ServerLimits
+from reference_broker.client.limits import ServerLimits, check_unexplained
 from reference_broker.client.options import ClientOptions
 from reference_broker.client.publishing import Publisher
 from reference_broker.client.receiving import Receiver
@@ -269,6 +269,8 @@ class ClientCore:
         handler = self._HANDLERS[self.state].get(packet.type)
         if handler is None:
             raise ProtocolError(f"{packet.type.name} from the server while {self.state}", _out_of_turn(packet))
+        if self.options.properties.request_problem_information == 0:
+            check_unexplained(packet)
         if self._keep_alive is not None:
             self._keep_alive.packet_received(self._now)
         handler(self, packet)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import re
+import signal
 import socket
 import sys
 from collections.abc import Coroutine
@@ -203,6 +205,39 @@ def test_a_program_with_settings_is_ones_own() -> None:
         await spec.close()
 
     run(main())
+
+
+def test_a_shared_program_that_died_is_started_again() -> None:
+    async def main() -> None:
+        spec = ProcessSpec(program(TINY))
+        first = await spec.start({})
+        assert first.pid is not None
+        os.kill(first.pid, signal.SIGKILL)
+        await asyncio.to_thread(os.waitid, os.P_PID, first.pid, os.WEXITED | os.WNOWAIT)
+        second = await spec.start({})
+        assert second.pid != first.pid
+        assert is_listening(second.address())
+        await spec.close()
+
+    run(main())
+
+
+def test_a_program_of_ones_own_is_lent_to_nobody() -> None:
+    async def main() -> None:
+        spec = ProcessSpec(program(TINY))
+        own, shared = await spec.start_own({}), await spec.start({})
+        assert own.address() != shared.address()
+        await own.stop()
+        assert is_listening(shared.address())
+        await spec.close()
+
+    run(main())
+
+
+def test_only_brokers_we_start_can_be_had_alone() -> None:
+    assert ProcessSpec(program(TINY)).exclusive
+    assert ReferenceSpec().exclusive
+    assert not AddressSpec(Address("127.0.0.1", 1883)).exclusive
 
 
 def test_a_borrower_sees_the_log_since_it_borrowed() -> None:

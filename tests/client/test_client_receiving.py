@@ -3,6 +3,7 @@ from scripted import Client, connected
 
 from reference_broker.client import Cause, Message
 from reference_broker.wire.errors import LocalError
+from reference_broker.wire.packets import Publish
 from reference_broker.wire.properties import Properties
 from reference_broker.wire.types import QoS, Version
 
@@ -276,3 +277,27 @@ def test_a_bad_packet_behind_a_good_one_does_not_take_it_back():
     message, end = client.news()
     assert message.payload == b"x"
     assert end.cause is Cause.BAD_PACKET
+
+
+class TestProblemInformation:
+    PUBACK_EXPLAINED = "40 0a 00 01 10 06 1f 00 03 77 68 79"
+
+    def test_diagnostics_that_were_not_wanted_are_a_protocol_error(self):  # 5.0 3.1.2.11.7
+        client = connected(properties=Properties(request_problem_information=0))
+        client.core.publish(Publish("t", qos=QoS.AT_LEAST_ONCE), client.now)
+        client.sent()
+        assert client.receive(self.PUBACK_EXPLAINED).startswith("e0 01 82")
+        assert client.core.state == "disconnected"
+
+    def test_disconnect_may_explain_itself_to_a_client_that_wants_no_diagnostics(self):  # 5.0 MQTT-3.1.2-29
+        client = connected(properties=Properties(request_problem_information=0))
+        client.receive("e0 08 8b 06 1f 00 03 77 68 79")
+        (told,) = client.news()
+        assert (told.cause, told.properties.reason_string) == (Cause.BY_SERVER, "why")
+
+    def test_diagnostics_are_welcome_by_default(self):
+        client = connected()
+        client.core.publish(Publish("t", qos=QoS.AT_LEAST_ONCE), client.now)
+        client.sent()
+        assert client.receive(self.PUBACK_EXPLAINED) == ""
+        assert client.news()[0].properties.reason_string == "why"

@@ -73,12 +73,13 @@ def records(scenarios: Path) -> list[dict[str, object]]:
         return [json.loads(line) for line in lines]
 
 
-def test_all_as_expected_is_0_and_leaves_four_files(tmp_path: Path) -> None:
+def test_all_as_expected_is_0_and_leaves_five_files(tmp_path: Path) -> None:
     scenarios = collection(tmp_path, right=RIGHT)
     run = matrix(scenarios)
     assert run.returncode == 0, run.stdout + run.stderr
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "results.jsonl",
+        "coverage.json",
         "report.html",
         "junit.xml",
         "summary.md",
