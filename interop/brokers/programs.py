@@ -102,7 +102,7 @@ listen = "{HOST}:{wish.port}"
 next_connection_delay_ms = 0
 [{listener}.1.connections]
 connection_timeout_ms = 10000
-max_payload_size = 1048576
+max_payload_size = 268435455
 max_inflight_count = 100
 dynamic_filters = true
 """

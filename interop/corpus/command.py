@@ -31,6 +31,7 @@ from interop.drivers.registry import UnknownDriver, check_driver_name
 from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, NOTHING_RAN, OK, CommandError
 from interop.runner.known_failures import BadKnownFailures, load_known_failures
 from interop.runner.verdict import REFERENCE_BROKER, REFERENCE_CLIENT
+from interop.scenario.features import missing
 from interop.scenario.values import MqttLabel
 from reports.record import Record, Verdict
 from reports.summary import RunInfo
@@ -103,7 +104,11 @@ def _played(
 
 async def _on_broker(name: str, cases: Sequence[Case], started_at: str) -> list[Record]:
     spec = broker_spec(name)
-    wanted = [case for case in cases if case.version.label in spec.versions]
+    wanted = [
+        case
+        for case in cases
+        if case.version.label in spec.versions and not missing(case.needs, spec.unsupported, case.version.label)
+    ]
     broker = await spec.start({})
     try:
         versions = {"broker": broker.version, "harness": _own_version(), "python": sys.version.split()[0]}
