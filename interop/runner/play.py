@@ -285,7 +285,7 @@ def _record(cell: Cell, workshop: Workshop, pace: Pace, trace: Trace, notes: Not
         steps=tuple(notes.steps),
         trace=trace_records(trace),
         known_failure=explanation(explained) if explained else None,
-        unexpected_pass=known is not None and outcome.verdict is Verdict.PASS,
+        unexpected_pass=known is not None and not known.intermittent and outcome.verdict is Verdict.PASS,
         implementations=notes.implementations | _HARNESS,
         log="\n".join(notes.log),
         rerun=cell.rerun,

@@ -22,7 +22,7 @@ from interop.brokers import process
 from interop.brokers.address import AddressSpec
 from interop.brokers.broker import BrokerFault, BrokerNotThere, RunningBroker, UnknownBroker
 from interop.brokers.process import ProcessSpec, Program, Wish
-from interop.brokers.programs import MOSQUITTO
+from interop.brokers.programs import MOSQUITTO, NATS, RUMQTTD, RUMQTTD_311
 from interop.brokers.reference import ReferenceSpec, broker_config
 from interop.brokers.registry import broker_spec
 from interop.brokers.scratch import Scratch
@@ -47,12 +47,12 @@ def run(main: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(bounded())
 
 
-async def connack_of(address: Address) -> ConnAck:
+async def connack_of(address: Address, version: Version = V5) -> ConnAck:
     """What a broker answers to CONNECT."""
     stream = await dial(address, TIMEOUT_SECONDS)
     try:
-        stream.write(encode(Connect(V5, "c"), V5))
-        packets = Reader(V5)
+        stream.write(encode(Connect(version, "c", keep_alive=60), version))
+        packets = Reader(version)
         async with asyncio.timeout(TIMEOUT_SECONDS):
             while (packet := packets.next_packet()) is None:
                 packets.feed(await stream.read())
@@ -314,6 +314,31 @@ def test_mosquitto_answers_on_each_transport(transport: Transport) -> None:
         assert re.match(r"\d+\.\d+", broker.version)
         assert (await connack_of(broker.address(transport))).properties.maximum_qos == 1
         await broker.stop()
+
+    run(main())
+
+
+@pytest.mark.parametrize("known", [NATS, RUMQTTD, RUMQTTD_311], ids=lambda known: known.name)
+def test_a_program_is_told_to_listen_on_loopback_only(tmp_path: Path, known: Program) -> None:
+    known.configure(Wish(1234, Transport.TCP, {}, tmp_path, None))
+    (written,) = tmp_path.iterdir()
+    text = written.read_text()
+    assert "1234" in text
+    assert "127.0.0.1" in text
+    assert "0.0.0.0" not in text
+
+
+@pytest.mark.parametrize("known", [NATS, RUMQTTD, RUMQTTD_311], ids=lambda known: known.name)
+def test_a_program_answers_in_a_version_it_is_said_to_speak(known: Program) -> None:
+    if process._find(known.executable) is None:
+        pytest.skip(f"{known.name} is not installed")
+
+    async def main() -> None:
+        spec = broker_spec(known.name)
+        broker = await spec.start({})
+        assert re.match(r"\d+\.\d+", broker.version)
+        assert (await connack_of(broker.address(), Version.from_label(known.versions[0]))).reason == 0
+        await spec.close()
 
     run(main())
 
