@@ -62,6 +62,7 @@ class ReferenceSpec(BrokerSpec):
     settings = frozenset(field.name for field in dataclasses.fields(BrokerConfig))
     transports = tuple(transport.value for transport in Transport)
     shared = False
+    exclusive = True
 
     def __init__(self) -> None:
         self._scratch = Scratch()

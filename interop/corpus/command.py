@@ -18,7 +18,7 @@ from typing import get_args
 
 from interop.brokers.broker import BrokerFault
 from interop.brokers.registry import broker_spec
-from interop.corpus.broker_run import play_all_on_broker
+from interop.corpus.broker_run import play_all_on_broker, version_of_watch
 from interop.corpus.cases import corpus
 from interop.corpus.client_run import AT_ONCE, play_all_on_client
 from interop.corpus.model import Case, NoStart, UnderTest
@@ -31,6 +31,7 @@ from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, NOTHING_RAN, OK, 
 from interop.installed import environment, own_version
 from interop.runner.known_failures import BadKnownFailures, load_known_failures
 from interop.runner.verdict import REFERENCE_BROKER, REFERENCE_CLIENT
+from interop.scenario.features import missing
 from interop.scenario.values import MqttLabel
 from reports.record import Record, Verdict
 from reports.summary import RunInfo
@@ -103,7 +104,11 @@ def _played(
 
 async def _on_broker(name: str, cases: Sequence[Case], started_at: str) -> list[Record]:
     spec = broker_spec(name)
-    wanted = [case for case in cases if case.version.label in spec.versions]
+    wanted = [
+        case
+        for case in cases
+        if case.version.label in spec.versions and not missing(case.needs, spec.unsupported, case.version.label)
+    ]
     broker = await spec.start({})
     try:
         versions = {"broker": f"{broker.name} {broker.version}"} | environment()
@@ -112,7 +117,7 @@ async def _on_broker(name: str, cases: Sequence[Case], started_at: str) -> list[
         numbers = itertools.count(1)
         async for batch, lost in play_all_on_broker(wanted, broker.address()):
             records += [record(run, played) for played in batch]
-            records.append(watch_record(run, next(numbers), batch, lost))
+            records.append(watch_record(run, version_of_watch(wanted), next(numbers), batch, lost))
         return records
     finally:
         await broker.stop()
