@@ -48,11 +48,9 @@ expected: $(INSTALLED)   ## make the last matrix the expectation
 
 bench: $(INSTALLED)      ## throughput beside mosquitto, into benchmarks/; takes minutes, wants a quiet machine
 	$(BIN)/mqtt-interop bench --suite targets --against mosquitto --out benchmarks $(ARGS)
-	$(BIN)/mqtt-interop bench --growth --out benchmarks
 
 bench-smoke: $(INSTALLED)  ## whether the benchmark runs; its figures mean nothing
 	$(BIN)/mqtt-interop bench --suite targets --against mosquitto --quick $(ARGS)
-	$(BIN)/mqtt-interop bench --growth --quick
 
 wheel: $(INSTALLED)      ## a wheel in dist/, tried in a clean environment
 	rm -rf dist build/clean
