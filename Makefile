@@ -7,7 +7,7 @@ OUT ?= compat
 BASE ?= python:3.11-slim-bookworm
 IMAGE ?= mqtt-interop
 
-.PHONY: help setup interop corpus test check expected compare bench bench-smoke wheel image clean
+.PHONY: help setup interop corpus coverage test check expected compare bench bench-smoke wheel image clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -t -s ':'
@@ -27,6 +27,9 @@ interop: $(INSTALLED)    ## the compatibility matrix; options of pytest in ARGS
 corpus: $(INSTALLED)     ## malformed packets to broker and client (the reference pair); options in ARGS
 	$(BIN)/mqtt-interop corpus --out $(OUT)/corpus $(ARGS)
 
+coverage: $(INSTALLED)   ## statements without evidence in the last matrix and corpus; fails when there are any
+	$(BIN)/mqtt-interop coverage --missing $(OUT)/results.jsonl $(OUT)/corpus/results.jsonl
+
 test: $(INSTALLED)       ## the product's own tests
 	$(BIN)/pytest tests -n auto -q $(ARGS)
 
@@ -45,9 +48,11 @@ expected: $(INSTALLED)   ## make the last matrix the expectation
 
 bench: $(INSTALLED)      ## throughput beside mosquitto, into benchmarks/; takes minutes, wants a quiet machine
 	$(BIN)/mqtt-interop bench --suite targets --against mosquitto --out benchmarks $(ARGS)
+	$(BIN)/mqtt-interop bench --growth --out benchmarks
 
 bench-smoke: $(INSTALLED)  ## whether the benchmark runs; its figures mean nothing
 	$(BIN)/mqtt-interop bench --suite targets --against mosquitto --quick $(ARGS)
+	$(BIN)/mqtt-interop bench --growth --quick
 
 wheel: $(INSTALLED)      ## a wheel in dist/, tried in a clean environment
 	rm -rf dist build/clean

@@ -10,7 +10,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from interop.bench import stream
+from interop.bench import growth, stream
 from interop.bench.cell import Cell, Mode
 from interop.bench.chart import page
 from interop.bench.compare import AUTOMATIC, compare
@@ -18,7 +18,7 @@ from interop.bench.document import Entry, document, entry, to_json
 from interop.bench.pages import readme
 from interop.bench.proc import raise_file_limit
 from interop.bench.result import Result
-from interop.bench.suite import SUITES, quick
+from interop.bench.suite import QUICK_SECONDS, SUITES, quick
 from interop.bench.table import as_text, detail_lines, in_short, table
 from interop.bench.targets import REFERENCE, check
 from interop.exit_codes import FELL_SHORT, OK, CommandError
@@ -66,11 +66,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--suite", choices=SUITES, help="all cells of a table instead of one; MODE and the like go unused"
     )
     parser.add_argument(
+        "--growth", action="store_true", help="what the reference broker makes of a million subscriptions and the like"
+    )
+    parser.add_argument(
         "--quick", action="store_true", help="a suite so short that figures mean nothing: --out is not written"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="results, see `mqtt-interop schema bench`")
     parser.add_argument("--html", type=Path, metavar="FILE", help="a page with a chart")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="README.md, latest.json and latest.html of a suite")
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="README.md, latest.json and latest.html of a suite; growth.md"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -78,6 +83,8 @@ def run(options: argparse.Namespace) -> int:
     for name in filter(None, (options.broker, options.against)):
         check(name)
     raise_file_limit()
+    if options.growth:
+        return _run_growth(options)
     entries = _run_suite(options) if options.suite else [_run_cell(options)]
     made = document(entries, f"mqtt-interop bench {' '.join(sys.argv[2:])}".strip())
     _write(options.json, to_json(made))
@@ -87,6 +94,17 @@ def run(options: argparse.Namespace) -> int:
         for file, text in (("latest.json", to_json(made)), ("latest.html", page(made)), ("README.md", readme(made))):
             _write(options.out / file, text)
     return FELL_SHORT if any(_fell_short(each.result) for each in entries) else OK
+
+
+def _run_growth(options: argparse.Namespace) -> int:
+    """Measure the reference broker empty and full; gives 1 when an aim is missed."""
+    size = growth.Size(subscriptions=2_000, retained=2_000, clients=100) if options.quick else growth.Size()
+    run = growth.growth(QUICK_SECONDS if options.quick else options.seconds, size, _print)
+    if options.out and not options.quick:
+        options.out.mkdir(parents=True, exist_ok=True)
+        _write(options.out / "growth.json", growth.to_json(run))
+        _write(options.out / "growth.md", growth.page(run))
+    return OK if options.quick or all(one.reached for one in run.results) else FELL_SHORT
 
 
 def _run_cell(options: argparse.Namespace) -> Entry:

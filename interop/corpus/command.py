@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import get_args
 
@@ -29,6 +28,7 @@ from interop.drivers.driver import DriverFault
 from interop.drivers.pool import DriverPool
 from interop.drivers.registry import UnknownDriver, check_driver_name
 from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, NOTHING_RAN, OK, CommandError
+from interop.installed import environment, own_version
 from interop.runner.known_failures import BadKnownFailures, load_known_failures
 from interop.runner.verdict import REFERENCE_BROKER, REFERENCE_CLIENT
 from interop.scenario.features import missing
@@ -97,7 +97,7 @@ def _played(
         _say(f"{name}: {_counts(some)} in {time.monotonic() - clock:.1f} s")
         records += some
     info = RunInfo(
-        started_at=started_at, wall_seconds=time.monotonic() - began, harness_version=_own_version(),
+        started_at=started_at, wall_seconds=time.monotonic() - began, harness_version=own_version(),
         command=" ".join(["mqtt-interop", *sys.argv[1:]]),
     )  # fmt: skip
     _say(f"report: {write_all(records, out, info, coverage(ran(records)))}")
@@ -113,7 +113,7 @@ async def _on_broker(name: str, cases: Sequence[Case], started_at: str) -> list[
     ]
     broker = await spec.start({})
     try:
-        versions = {"broker": broker.version, "harness": _own_version(), "python": sys.version.split()[0]}
+        versions = {"broker": f"{broker.name} {broker.version}"} | environment()
         run = Run(UnderTest.BROKER, spec.name, versions, started_at)
         records: list[Record] = []
         numbers = itertools.count(1)
@@ -133,7 +133,7 @@ async def _on_client(name: str, cases: Sequence[Case], started_at: str) -> list[
         driver = await pool.acquire(name)
         said = driver.hello
         await pool.release(driver)
-        versions = {"client": said.version, "harness": _own_version(), "python": sys.version.split()[0]}
+        versions = {"client": f"{said.client} {said.version}"} | environment()
         run = Run(UnderTest.CLIENT, name, versions, started_at)
         wanted = [case for case in cases if case.version.label in said.mqtt]
         return [record(run, played) async for played in play_all_on_client(wanted, name, pool)]
@@ -174,10 +174,3 @@ def _exit_code(records: Sequence[Record]) -> int:
 
 def _names(given: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for text in given for name in text.split(",") if name)
-
-
-def _own_version() -> str:
-    try:
-        return version("mqtt-interop")
-    except PackageNotFoundError:
-        return "not installed"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from interop.judge.registry import INSPECTIONS, RULES, citations
-from interop.judge.rule import Breach, Rule
+from interop.judge.rule import Breach, Inspection, Rule
 from interop.judge.view import Case
 from interop.requirements.requirements import known, statement
 from interop.scenario.values import Level
@@ -29,7 +29,9 @@ class Finding:
     link: str
 
 
-def judge(trace: Iterable[TraceEntry], version: Version) -> list[Finding]:
+def judge(
+    trace: Iterable[TraceEntry], version: Version, inspections: Sequence[Inspection] = INSPECTIONS
+) -> list[Finding]:
     """Everything that was broken in a trace, in its order; `version` is the one the cell is about.
 
     A connection whose CONNECT speaks another version is judged by that one, without citing statements of either.
@@ -38,7 +40,7 @@ def judge(trace: Iterable[TraceEntry], version: Version) -> list[Finding]:
     spoken = {(talk.link, talk.number): talk.version for talk in case.talks}
     findings = [
         finding
-        for inspect in INSPECTIONS
+        for inspect in inspections
         for breach in inspect(case)
         if (finding := _finding(breach, spoken[breach.entry.link, breach.entry.connection], version)) is not None
     ]

@@ -315,6 +315,7 @@ SUBSCRIPTIONS = table("broker", "subscription topics shared retained "
     "lets # match $": around(Router, "_find", _matches_dollar),
     "lets nothing match $": around(Router, "_find", lambda real, self, topic: real(
         self, "/none/" if topic.startswith("$") else topic)),
+    "lets clients exchange messages on topics with $": Set(dollar_topics_between_clients=True),
     "sees no difference of case in topics": around(
         Router, "_find", lambda real, self, topic: real(self, topic.lower())),
     "overlooks a final slash": around(

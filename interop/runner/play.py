@@ -7,17 +7,16 @@ Does not belong here: what a verb does (`act`, `fault`, `observe`), how cells sh
 from __future__ import annotations
 
 import asyncio
-import platform
 import traceback
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version as installed_version
 
 from interop.brokers.broker import BrokerFault, BrokerSpec, RunningBroker
 from interop.drivers.driver import DriverFault
 from interop.drivers.pool import DriverPool
+from interop.installed import environment
 from interop.judge import judge
 from interop.judge.evidence import statements_shown
 from interop.judge.view import BROKER, CLIENT, Case
@@ -293,11 +292,4 @@ def _record(cell: Cell, workshop: Workshop, pace: Pace, trace: Trace, notes: Not
     )
 
 
-def _harness_version() -> str:
-    try:
-        return installed_version("mqtt-interop")
-    except ModuleNotFoundError:
-        return "not installed"
-
-
-_HARNESS = {"harness": f"mqtt-interop {_harness_version()}", "python": platform.python_version()}
+_HARNESS = environment()

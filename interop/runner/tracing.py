@@ -15,9 +15,9 @@ SHOWN_BYTES = 512
 """How many bytes of a packet a result keeps; its size is always kept."""
 
 
-def trace_records(trace: Trace) -> tuple[TraceEntry, ...]:
-    """The whole trace, in order."""
-    return tuple(_record(entry) for entry in trace.entries)
+def trace_records(trace: Trace, count: int | None = None) -> tuple[TraceEntry, ...]:
+    """The trace in order, whole or its first `count` entries."""
+    return tuple(_record(entry) for entry in trace.entries[:count])
 
 
 def _record(entry: Seen) -> TraceEntry:

@@ -12,10 +12,9 @@ from reference_broker.session.flow_control import DEFAULT_RECEIVE_MAXIMUM
 from reference_broker.wire.encode import encode
 from reference_broker.wire.errors import LocalError, ProtocolError
 from reference_broker.wire.packets import ConnAck, Packet, Publish, Subscribe
-from reference_broker.wire.properties import NO_PROPERTIES
 from reference_broker.wire.sender import Sender, check_sender
 from reference_broker.wire.topics import SHARE_PREFIX
-from reference_broker.wire.types import PacketType, QoS, Version
+from reference_broker.wire.types import QoS, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +88,3 @@ class ServerLimits:
 
 def _or(value: int | None, default: int) -> int:
     return default if value is None else value
-
-
-_MAY_EXPLAIN = (PacketType.PUBLISH, PacketType.CONNACK, PacketType.DISCONNECT)
-
-
-def check_unexplained(packet: Packet) -> None:
-    """Raise ProtocolError for diagnostics where a client asked for none. [5.0 MQTT-3.1.2-29, 3.1.2.11.7]"""
-    properties = getattr(packet, "properties", NO_PROPERTIES)
-    if packet.type not in _MAY_EXPLAIN and (properties.reason_string is not None or properties.user_property):
-        raise ProtocolError(
-            f"{packet.type.name} has a Reason String or User Property, and Request Problem Information was 0",
-            "5.0 MQTT-3.1.2-29",
-        )

@@ -125,6 +125,14 @@ class Connection(asyncio.Protocol):
             return
         self._linger = asyncio.get_running_loop().call_later(LINGER_SECONDS, transport.abort)
 
+    def write_eof(self) -> None:
+        """Send FIN behind what was written and go on receiving; a wrapping has no such half, there it is `close`."""
+        if self._wrapping is not None:
+            self.close()
+        elif self._transport is not None and not (self._closing or self._transport.is_closing()):
+            with contextlib.suppress(OSError):  # the peer reset the connection in between
+                self._transport.write_eof()
+
     def abort(self) -> None:
         """Drop the connection at once with RST; the peer's read fails with ConnectionResetError."""
         self._closing = True

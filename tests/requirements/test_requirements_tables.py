@@ -134,8 +134,16 @@ def test_an_unknown_statement_is_not_known() -> None:
         ("5.0", "MQTT-4.3.3-14", "MQTT-4.3.3-13"),
         ("3.1.1", "MQTT-4.3.3-14", "MQTT-4.3.3-2"),
         ("5.0", "MQTT-3.8.5-1", "MQTT-3.8.4-1"),
-        ("3.1", "MQTT31-999", "MQTT31-52"),
+        ("3.1", "MQTT31-999", "MQTT31-53"),
     ],
 )
 def test_the_nearest_ids_are_of_the_same_section(version: str, wrong: str, near: str) -> None:
     assert near in nearest(version, wrong)
+
+
+def test_the_page_of_shoulds_not_followed_names_shoulds_of_their_version() -> None:
+    page = (files("reference_broker") / "SHOULD.md").read_text(encoding="utf-8")
+    rows = [row.split("|")[1] for row in page.splitlines() if re.match(r"\| \d", row)]
+    named = [(version, known_id) for row in rows for version, known_id in re.findall(r"([\d.]+) (MQTT\S+?)[, ]", row)]
+    assert len(named) >= len(rows) > 0
+    assert [(*each, statement(*each).level) for each in named if statement(*each).level != "should"] == []
