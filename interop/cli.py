@@ -137,7 +137,7 @@ def _reference_command(arguments: list[str]) -> int:
 
 _RUN_OPTIONS = (
     ("--client", "NAME", "client under test: builtin, paho, gmqtt, command:./adapter"),
-    ("--broker", "NAME", "broker under test: reference, mosquitto, host:port, docker:IMAGE"),
+    ("--broker", "NAME", "broker under test: reference, mosquitto, ejabberd, nats, rumqttd, host:port, docker:IMAGE"),
     ("--mqtt", "VERSION", "3.1, 3.1.1, 5.0"),
     ("--transport", "NAME", "tcp, tls, ws, wss"),
     ("--scenario", "NAME", "scenario by name or shell pattern, e.g. 'qos2/*'"),

@@ -58,7 +58,7 @@ class BrokerSpec(ABC):
 
     `settings` are the fields of BrokerConfig it can be started with, `unsupported` the features it lacks by the names
     of `interop.scenario.features`, `shared` whether cells may use one instance together, `exclusive` whether a cell can
-    have one to itself.
+    have one to itself, `login` the user name and password without which it lets nobody in, if it is like that.
     """
 
     name: str
@@ -68,6 +68,7 @@ class BrokerSpec(ABC):
     unsupported: tuple[str, ...] = ()
     shared: bool = True
     exclusive: bool = False
+    login: tuple[str, str] | None = None
 
     def check(self) -> None:  # noqa: B027 - most kinds find out when they start
         """Raise BrokerFault when it is plain already that it cannot be had."""

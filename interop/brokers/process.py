@@ -63,6 +63,7 @@ class Program:
     versions: tuple[str, ...] = ALL_VERSIONS
     transports: tuple[str, ...] = ("tcp",)
     unsupported: tuple[str, ...] = ()
+    login: tuple[str, str] | None = None
 
 
 class ProcessBroker(RunningBroker):
@@ -164,6 +165,7 @@ class ProcessSpec(BrokerSpec):
         self.versions = program.versions
         self.transports = program.transports
         self.unsupported = program.unsupported
+        self.login = program.login
         self._program = program
         self._scratch = Scratch()
         self._common = _Common()

@@ -7,9 +7,12 @@ Does not belong here: starting and stopping (`process`), what each does wrong (`
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
+from interop.brokers.broker import BrokerNotThere
 from interop.brokers.process import HOST, Program, Wish
 from reference_broker.net.address import Transport
 
@@ -83,6 +86,72 @@ NATS = Program(
     versions=("3.1.1",),
     unsupported=("qos2",),  # from 2.10 on it has QoS 2
 )
+
+# --- ejabberd ---------------------------------------------------------------------------------------------------------
+
+_EJABBERD_SETTINGS = {"topic_alias_maximum": "max_topic_aliases"}
+"""Settings of BrokerConfig and the options of mod_mqtt; its `max_queue` is no queue's limit but ends the session."""
+_EJABBERD_LIBRARIES = "/usr/lib/*/ejabberd-*/ebin"
+_ANYONE = """\
+-module(ejabberd_auth_anyone).
+-export([start/1, stop/1, reload/1, plain_password_required/1, store_type/1, check_password/4, user_exists/2]).
+
+start(_Host) -> ok.
+stop(_Host) -> ok.
+reload(_Host) -> ok.
+plain_password_required(_Host) -> true.
+store_type(_Host) -> external.
+check_password(_User, _AuthzId, _Host, _Password) -> {nocache, true}.
+user_exists(_User, _Host) -> {nocache, true}.
+"""
+"""An authentication method of its own: what ejabberd calls anonymous takes each name once at a time."""
+
+
+def _configure_ejabberd(wish: Wish) -> None:
+    libraries = next(iter(sorted(Path("/").glob(_EJABBERD_LIBRARIES[1:]), reverse=True)), None)
+    if libraries is None:
+        raise BrokerNotThere(f"ejabberd is not installed: there is no {_EJABBERD_LIBRARIES}")
+    folder = wish.folder
+    (folder / "ejabberd_auth_anyone.erl").write_text(_ANYONE)
+    subprocess.run(["erlc", "-o", str(folder), str(folder / "ejabberd_auth_anyone.erl")], check=True, timeout=30)
+    options = "".join(f", {_EJABBERD_SETTINGS[name]}: {value}" for name, value in wish.settings.items())
+    (folder / "ejabberd.yml").write_text(
+        "hosts: [localhost]\n"
+        "loglevel: warning\n"
+        "auth_method: [anyone]\n"
+        "auth_use_cache: false\n"
+        f'listen: [{{port: {wish.port}, ip: "{HOST}", module: mod_mqtt, backlog: 1000}}]\n'
+        f"modules: {{mod_mqtt: {{match_retained_limit: infinity, max_topic_depth: infinity{options}}}}}\n"
+    )
+    # Without a node name it needs no port mapper, which would outlive it.
+    (folder / "arguments").write_text(
+        f"""-noinput +K true
+-env ERL_LIBS {libraries.parent.parent}
+-env EJABBERD_CONFIG_PATH {folder}/ejabberd.yml
+-env EJABBERD_LOG_PATH {folder}/ejabberd.log
+-env ERL_CRASH_DUMP_SECONDS 0
+-mnesia dir '"{folder}/database"'
+-pa {folder}
+-s ejabberd
+"""
+    )
+
+
+EJABBERD = Program(
+    name="ejabberd",
+    executable="erl",
+    arguments=("-args_file", "{folder}/arguments"),
+    configure=_configure_ejabberd,
+    version_arguments=(
+        "-noshell", "-eval", f'io:format("~p", [filelib:wildcard("{_EJABBERD_LIBRARIES}")]), halt().',
+    ),
+    find_version=re.compile(r"ejabberd-(\d[\d.]*)"),
+    settings=frozenset(_EJABBERD_SETTINGS),
+    versions=("3.1.1", "5.0"),
+    # 23.01 lets nobody in without a password, and sends the next message once the last one is acknowledged.
+    unsupported=("anonymous", "auth", "concurrent-deliveries", "shared-subscription"),
+    login=("interop", "interop"),
+)  # fmt: skip
 
 # --- rumqttd ----------------------------------------------------------------------------------------------------------
 

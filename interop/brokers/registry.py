@@ -14,14 +14,14 @@ from interop.brokers.address import AddressSpec
 from interop.brokers.broker import BrokerSpec, UnknownBroker
 from interop.brokers.container import ContainerSpec
 from interop.brokers.process import ProcessSpec
-from interop.brokers.programs import MOSQUITTO, NATS, RUMQTTD, RUMQTTD_311
+from interop.brokers.programs import EJABBERD, MOSQUITTO, NATS, RUMQTTD, RUMQTTD_311
 from interop.brokers.reference import ReferenceSpec
 from reference_broker.net.address import Address
 
 CONTAINER_PREFIX = "docker:"
 
 BROKERS: dict[str, Callable[[], BrokerSpec]] = {
-    program.name: partial(ProcessSpec, program) for program in (MOSQUITTO, NATS, RUMQTTD, RUMQTTD_311)
+    program.name: partial(ProcessSpec, program) for program in (EJABBERD, MOSQUITTO, NATS, RUMQTTD, RUMQTTD_311)
 } | {"reference": ReferenceSpec}
 
 _LOOKS_LIKE_AN_ADDRESS = re.compile(r"://|:\d+$")

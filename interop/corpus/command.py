@@ -47,7 +47,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     def several(option: str, metavar: str, text: str) -> None:
         parser.add_argument(option, action="append", default=[], metavar=metavar, help=text)
 
-    several("--broker", "NAME", "broker under test: reference, mosquitto, host:port, docker:IMAGE")
+    several(
+        "--broker", "NAME", "broker under test: reference, mosquitto, ejabberd, nats, rumqttd, host:port, docker:IMAGE"
+    )
     several("--client", "NAME", "client under test: builtin, paho, gmqtt, command:./adapter")
     several("--mqtt", "VERSION", f"{', '.join(_VERSIONS)} (all)")
     several("--case", "PATTERN", "case by id or shell pattern, e.g. '5.0/connect/*' (all)")
@@ -115,7 +117,7 @@ async def _on_broker(name: str, cases: Sequence[Case], started_at: str) -> list[
         run = Run(UnderTest.BROKER, spec.name, versions, started_at)
         records: list[Record] = []
         numbers = itertools.count(1)
-        async for batch, lost in play_all_on_broker(wanted, broker.address()):
+        async for batch, lost in play_all_on_broker(wanted, broker.address(), spec.login):
             records += [record(run, played) for played in batch]
             records.append(watch_record(run, version_of_watch(wanted), next(numbers), batch, lost))
         return records

@@ -86,6 +86,8 @@ class Expected:
         return all(reaction.closes for reaction in self.allowed)
 
 
+USER_NAME = b"alice"
+"""In a CONNECT with all fields; one that lacks it has no password either."""
 _OF_QOS_2 = frozenset({"publish-qos-2", "pubrec", "pubrel", "pubcomp"})
 
 
@@ -119,7 +121,10 @@ class Case:
     @property
     def needs(self) -> tuple[str, ...]:
         """Features a broker must have to be asked this, by the names of `interop.scenario.features`."""
-        return ("qos2",) if self.packet in _OF_QOS_2 else ()
+        needs = ["qos2"] if self.packet in _OF_QOS_2 else []
+        if self.packet == "connect" and self.stage is Stage.FIRST and USER_NAME not in self.data:
+            needs.append("anonymous")
+        return tuple(needs)
 
     @property
     def area(self) -> str:

@@ -142,6 +142,8 @@ async def _connect_command(stage: Stage, player: Player, step: steps.Connect) ->
     client_id = next((given for given in (step.client_id, actor.client_id) if given is not None), player.name)
     username = step.username if step.username is not None else actor.username
     password = step.password if step.password is not None else actor.password
+    if stage.login is not None and username is None and password is None:
+        username, password = stage.login
     return contract.Connect(
         id=player.driver.next_id(),
         mqtt=stage.cell.mqtt,

@@ -24,6 +24,7 @@ from interop.scenario.steps import (
     Publish,
     Receive,
     Reported,
+    Rewrite,
     StaysOpen,
     Subscribe,
     Wire,
@@ -66,14 +67,17 @@ class Cell:
                 yield place, step
 
     def needs(self, actor: str | None = None) -> tuple[str, ...]:
-        """Features it cannot be played without: those it declares, and the QoS its messages have or have to be granted.
+        """Features it cannot be played without: those it declares, and those that follow from its steps.
 
-        With `actor`, of the QoS only those that actor uses.
+        These are the QoS its messages have or have to be granted (with `actor`, of that one only), and to be let in
+        by a CONNECT written as bytes, which has no login of the broker's.
         """
         scenario = self.loaded.scenario
         used = {qos for _, step in self.steps() for who, qos in _qos_used(step) if actor in (None, who)}
         used |= {each.will.qos for name, each in scenario.actors.items() if each.will and actor in (None, name)}
         implied = [f"qos{qos}" for qos in sorted(used) if qos]
+        if any(isinstance(step, Rewrite) and step.hex and step.at == "CONNECT" for _, step in self.steps()):
+            implied.append("anonymous")
         return tuple(dict.fromkeys((*scenario.needs, *implied)))
 
     @property

@@ -104,6 +104,7 @@ async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: No
     async with AsyncExitStack() as stack:
         stack.push_async_callback(stage.close)
         broker = await stack.enter_async_context(_running_broker(cell, workshop, notes))
+        stage.login = workshop.brokers[cell.broker].login
         for name, actor in cell.loaded.scenario.actors.items():
             client = cell.client if not stage.players else REFERENCE_CLIENT
             driver = await workshop.drivers.acquire(client)

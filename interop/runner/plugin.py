@@ -62,7 +62,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
     several("--client", f"client under test: builtin, paho, gmqtt, command:./adapter ({', '.join(DEFAULT_CLIENTS)})")
     several(
-        "--broker", f"broker under test: reference, mosquitto, host:port, docker:IMAGE ({', '.join(DEFAULT_BROKERS)})"
+        "--broker",
+        "broker under test: reference, mosquitto, ejabberd, nats, rumqttd, host:port, docker:IMAGE "
+        f"({', '.join(DEFAULT_BROKERS)})",
     )
     several("--mqtt", "protocol version: 3.1, 3.1.1, 5.0 (all)")
     several("--transport", "tcp, tls, ws, wss (those each scenario names)")

@@ -427,7 +427,7 @@ class Wire(AnyStep):
 
 
 class Closed(AnyStep):
-    """The link's network connection is closed, by that side.
+    """The link's network connection is closed, by that side; by the other one too, once that side sent DISCONNECT.
 
     `reason` (5.0) demands a DISCONNECT or refusing CONNACK with that code before; it is not looked at in 3.x.
     """

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,11 +19,11 @@ import docker
 import pytest
 from docker.errors import ImageNotFound
 
-from interop.brokers import process
+from interop.brokers import process, programs
 from interop.brokers.address import AddressSpec
 from interop.brokers.broker import BrokerFault, BrokerNotThere, RunningBroker, UnknownBroker
 from interop.brokers.process import ProcessSpec, Program, Wish
-from interop.brokers.programs import MOSQUITTO, NATS, RUMQTTD, RUMQTTD_311
+from interop.brokers.programs import EJABBERD, MOSQUITTO, NATS, RUMQTTD, RUMQTTD_311
 from interop.brokers.reference import ReferenceSpec, broker_config
 from interop.brokers.registry import broker_spec
 from interop.brokers.scratch import Scratch
@@ -47,11 +48,14 @@ def run(main: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(bounded())
 
 
-async def connack_of(address: Address, version: Version = V5) -> ConnAck:
+async def connack_of(address: Address, version: Version = V5, login: tuple[str, str] | None = None) -> ConnAck:
     """What a broker answers to CONNECT."""
     stream = await dial(address, TIMEOUT_SECONDS)
     try:
-        stream.write(encode(Connect(version, "c", keep_alive=60), version))
+        connect = Connect(version, "c", keep_alive=60)
+        if login is not None:
+            connect = replace(connect, username=login[0], password=login[1].encode())
+        stream.write(encode(connect, version))
         packets = Reader(version)
         async with asyncio.timeout(TIMEOUT_SECONDS):
             while (packet := packets.next_packet()) is None:
@@ -328,19 +332,25 @@ def test_a_program_is_told_to_listen_on_loopback_only(tmp_path: Path, known: Pro
     assert "0.0.0.0" not in text
 
 
-@pytest.mark.parametrize("known", [NATS, RUMQTTD, RUMQTTD_311], ids=lambda known: known.name)
+@pytest.mark.parametrize("known", [EJABBERD, NATS, RUMQTTD, RUMQTTD_311], ids=lambda known: known.name)
 def test_a_program_answers_in_a_version_it_is_said_to_speak(known: Program) -> None:
-    if process._find(known.executable) is None:
-        pytest.skip(f"{known.name} is not installed")
-
     async def main() -> None:
-        spec = broker_spec(known.name)
-        broker = await spec.start({})
+        try:
+            spec = broker_spec(known.name)
+            broker = await spec.start({})
+        except BrokerNotThere as missing:
+            pytest.skip(str(missing))
         assert re.match(r"\d+\.\d+", broker.version)
-        assert (await connack_of(broker.address(), Version.from_label(known.versions[0]))).reason == 0
+        assert (await connack_of(broker.address(), Version.from_label(known.versions[0]), known.login)).reason == 0
         await spec.close()
 
     run(main())
+
+
+def test_ejabberd_without_its_libraries_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "_EJABBERD_LIBRARIES", "/nowhere/ejabberd-*/ebin")
+    with pytest.raises(BrokerNotThere, match=r"^ejabberd is not installed: there is no /nowhere/ejabberd-\*/ebin$"):
+        EJABBERD.configure(Wish(1234, Transport.TCP, {}, tmp_path, None))
 
 
 # --- addresses --------------------------------------------------------------------------------------------------------
@@ -387,7 +397,7 @@ def test_the_choices_are_named() -> None:
     with pytest.raises(UnknownBroker) as caught:
         broker_spec("mosquito")
     assert str(caught.value).endswith(
-        "expected one of mosquitto, nats, rumqttd, rumqttd-3.1.1, reference, docker:IMAGE, HOST:PORT, mqtt://HOST:PORT"
+        "expected one of ejabberd, mosquitto, nats, rumqttd, rumqttd-3.1.1, reference, docker:IMAGE, HOST:PORT, mqtt://HOST:PORT"
     )
 
 

@@ -122,5 +122,13 @@ def test_return_code_4_of_3_1_1_stands_for_a_malformed_user_name() -> None:
 
 
 def test_what_is_of_qos_2_needs_a_broker_that_has_it() -> None:
-    needy = {case.packet for case in corpus(UnderTest.BROKER) if case.needs}
+    needy = {case.packet for case in corpus(UnderTest.BROKER) if "qos2" in case.needs}
     assert needy == {"publish-qos-2", "pubrec", "pubrel", "pubcomp"}
+
+
+def test_a_connect_without_login_needs_a_broker_that_asks_for_none() -> None:
+    bare, full = (
+        corpus(UnderTest.BROKER, ("5.0",), (f"5.0/connect/{case}",))[0]
+        for case in ("connect-flags/bare-02", "receive-maximum/zero")
+    )
+    assert (bare.needs, full.needs) == (("anonymous",), ())

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 import shlex
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,15 +20,17 @@ from interop.runner.failures import StepFailed
 from interop.runner.known_failures import BadKnownFailures, Entry, KnownFailures, load_known_failures
 from interop.runner.matching import fits, property_mismatch, subsequence_gap
 from interop.runner.names import Names
+from interop.runner.observe import closed
 from interop.runner.pace import Pace, Slots
 from interop.runner.schedule import shard
 from interop.runner.verdict import step_finding, weigh
 from interop.scenario.load import load_scenarios
+from interop.scenario.steps import Closed
 from interop.scenario.values import PacketPattern
 from interop.tap.trace import Kind, Sender, TraceEntry
-from reference_broker.wire.packets import PingReq, Publish
+from reference_broker.wire.packets import Disconnect, PingReq, Publish
 from reference_broker.wire.properties import Properties
-from reference_broker.wire.types import QoS
+from reference_broker.wire.types import QoS, Version
 from reports.record import Finding, Verdict
 
 NAMES = Names("k12345")
@@ -65,7 +69,7 @@ def test_a_client_id_is_one_that_every_server_takes() -> None:
 # --- matching ---------------------------------------------------------------------------------------------------------
 
 
-def seen(packet: Publish | PingReq, sender: Sender = Sender.BROKER, index: int = 0) -> TraceEntry:
+def seen(packet: Publish | PingReq | Disconnect, sender: Sender = Sender.BROKER, index: int = 0) -> TraceEntry:
     return TraceEntry(index, 0.0, "link", 1, Kind.PACKET, sender, packet=packet)
 
 
@@ -74,6 +78,34 @@ def test_one_identifier_may_stand_among_others() -> None:
     assert fits(PacketPattern(packet="PUBLISH", one_identifier=9), both, NAMES)
     assert not fits(PacketPattern(packet="PUBLISH", one_identifier=8), both, NAMES)
     assert not fits(PacketPattern(packet="PUBLISH", one_identifier=9), seen(PingReq()), NAMES)
+
+
+@pytest.mark.parametrize(
+    ("farewell", "by", "holds"),
+    [
+        (Sender.BROKER, "broker", True),
+        (None, "broker", False),
+        (Sender.HARNESS, "broker", False),
+        (None, "client", True),
+    ],
+)
+def test_who_sent_disconnect_has_ended_the_connection_whoever_closes_first(
+    farewell: Sender | None, by: str, *, holds: bool
+) -> None:
+    entries = [] if farewell is None else [seen(Disconnect(0x8B), farewell)]
+    entries.append(TraceEntry(len(entries), 0.1, "link", 1, Kind.CLOSE, Sender.CLIENT))
+    stage: Any = SimpleNamespace(
+        moment=0.0, action_index=0, pace=SimpleNamespace(), version=Version.V5, entries=lambda _link: iter(entries)
+    )
+    stage.closing = lambda *_: entries[-1]
+
+    async def until(seen: Any, _deadline: float) -> Any:
+        return seen()
+
+    stage.until = until
+    step = Closed.model_validate({"do": "closed", "link": "link", "by": by})
+    with nullcontext() if holds else pytest.raises(StepFailed, match="the client closed it"):
+        asyncio.run(closed(stage, step))
 
 
 def test_a_pattern_looks_only_at_the_fields_it_names() -> None:

@@ -304,3 +304,34 @@ def test_a_subscription_that_may_be_granted_less_needs_no_qos_2(tmp_path: Path) 
     loaded = scenario(tmp_path, steps + "  - {do: publish, as: other, topic: t, qos: 1}\n")
     cell = Cell(loaded, "builtin", "reference", "5.0", "tcp")
     assert (cell.needs(), cell.needs("client")) == (("qos1",), ())
+
+
+def test_actors_without_a_login_of_their_own_have_the_one_a_broker_asks_of_everybody(tmp_path: Path) -> None:
+    text = """\
+        broker: {users: {alice: sesame, bob: secret}}
+        actors:
+          client: {}
+          other: {username: bob, password: secret}
+        steps:
+          - {do: connect, as: client}
+          - {do: connect, as: other}
+        """
+    spec = ReferenceSpec()
+    spec.login = ("alice", "sesame")
+    record = played_with(scenario(tmp_path, text), spec)
+    assert record.verdict is Verdict.PASS
+    said = [entry.summary for entry in record.trace if entry.packet == "CONNECT"]
+    assert [name in summary for name, summary in zip(("alice", "bob"), said, strict=True)] == [True, True]
+
+
+def test_a_connect_written_as_bytes_needs_a_broker_that_asks_for_no_login(tmp_path: Path) -> None:
+    text = """\
+        actors:
+          client: {}
+        steps:
+          - {do: rewrite, link: client, at: CONNECT, hex: "10 00"}
+          - {do: connect, as: client, outcome: cut-off}
+        """
+    spec = AddressSpec(Address("127.0.0.1", 1))
+    spec.unsupported = ("anonymous",)
+    assert played_with(scenario(tmp_path, text), spec).reason == "127.0.0.1:1 has no anonymous"
