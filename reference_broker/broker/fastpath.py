@@ -44,6 +44,9 @@ _QOS: Final = {_PUBLISH_QOS0: QoS.AT_MOST_ONCE, _PUBLISH_QOS1: QoS.AT_LEAST_ONCE
 _LARGE: Final = 1 << 20
 """Packets above this size gain nothing here, and their copies in another version might not fit the protocol."""
 
+_SHORT: Final = 127
+"""The highest remaining length of one byte."""
+
 _WORTH_A_VIEW: Final = 16_384
 """Fewer bytes are copied: a view keeps all that came in from being freed."""
 
@@ -57,37 +60,13 @@ def walk(link: Link, data: bytes, now: float, position: int = 0) -> int:
     Raises what `Link.handle` raises, and stops when the link is closed.
     """
     reader = _Walker(link, data, now)
-    end = len(data)
-    start = position
-    while position + 1 < end:
-        first, length = data[position], data[position + 1]
-        body = position + 2
-        if length > 127:
-            length, body = _long_length(data, position, end)
-            if not body:
-                break
-            if not data[body - 1]:
-                first = 0  # padded: not what encoding gives, and malformed in 5.0
-        packet_end = body + length
-        if packet_end > end:
-            break
-        if first in _QOS:
-            consumed = reader.publishes(first, position, body, packet_end)
-        elif length == 2 and first in _ACKNOWLEDGEMENTS:
-            consumed = reader.acknowledgements(first, position)
-        else:
-            consumed = 0
-        if consumed:
-            position += consumed
-            continue
-        reader.handle_plainly(data[position:packet_end])
-        position = packet_end
-        if link.is_closed():
-            break
-    reader.flush()
-    if position > start and link.keep_alive is not None:
+    try:
+        end = reader.walk(position)
+    finally:
+        reader.flush()  # what came before counts even if the next packet is malformed
+    if end > position and link.keep_alive is not None:
         link.keep_alive.packet_received(now)
-    return position
+    return end
 
 
 def missing_bytes(begun: bytes, data: bytes) -> int:
@@ -120,6 +99,7 @@ class _Walker:
         "_heads",
         "_is_v5",
         "_link",
+        "_longest_short",
         "_now",
         "_runs",
         "_size_limit",
@@ -134,9 +114,42 @@ class _Walker:
         self._now = now
         self._is_v5 = link.version is Version.V5
         self._size_limit = min(link.broker.config.maximum_packet_size or _LARGE, _LARGE)
+        self._longest_short = min(_SHORT, self._size_limit - 2)
         self._heads = link.broker.heads.of(link)
         self._runs: list[Run] = []
         self._targets: tuple[Target, ...] = ()
+
+    def walk(self, position: int) -> int:
+        """As `walk` of the module, but for the stretch at the end, which is still to be forwarded."""
+        data, end = self._data, self._end
+        while position + 1 < end:
+            first, length = data[position], data[position + 1]
+            if first == _PUBLISH_QOS0 and (singles_end := self.singles(position)) > position:
+                position = singles_end
+                continue
+            body = position + 2
+            if length > _SHORT:
+                length, body = _long_length(data, position, end)
+                if not body:
+                    break
+                if not data[body - 1]:
+                    first = 0  # padded: not what encoding gives, and malformed in 5.0
+            packet_end = body + length
+            if packet_end > end:
+                break
+            if first in _QOS:
+                consumed = self.publishes(first, position, body, packet_end)
+            elif length == 2 and first in _ACKNOWLEDGEMENTS:
+                consumed = self.acknowledgements(first, position)
+            else:
+                consumed = 0
+            if not consumed:
+                self.handle_plainly(data[position:packet_end])
+                if self._link.is_closed():
+                    return packet_end
+                consumed = packet_end - position
+            position += consumed
+        return position
 
     def handle_plainly(self, data: bytes) -> None:
         """One packet by the slow path, which may change everything that is remembered."""
@@ -145,6 +158,36 @@ class _Walker:
         link.handle(link.read(data), self._now)
         if not link.is_closed():
             self._heads = self._broker.heads.of(link)
+
+    def singles(self, position: int) -> int:
+        """Take short QoS 0 packets of known heads, each unlike the one before it, as runs of one; where that ends.
+
+        This is for streams of many topics, where nothing can be done for more than one packet at a time.
+        """
+        data, end, heads, longest = self._data, self._end, self._heads, self._longest_short
+        is_v5, runs, targets = self._is_v5, self._runs, self._targets
+        last = runs[-1][4] if runs else None
+        while position + 3 < end and data[position] == _PUBLISH_QOS0:
+            length = data[position + 1]
+            packet_end = position + 2 + length
+            if length > longest or packet_end > end:
+                break
+            payload = position + 4 + data[position + 3]  # a topic of 256 bytes or more is in no short packet
+            if is_v5:  # nor are properties of 128 bytes or more
+                payload += 1 + data[payload] if payload < packet_end else 1
+            if payload > packet_end:
+                break
+            head = heads.get(data[position + 2 : payload])
+            if head is None or head is last:
+                break
+            if head.targets is not targets:
+                self.flush()
+                runs, targets = self._runs, head.targets
+                self._targets = targets
+            runs.append((position, packet_end - position, 1, payload - position, head))
+            last = head
+            position = packet_end
+        return position
 
     def publishes(self, first: int, position: int, body: int, packet_end: int) -> int:
         """Take the run of PUBLISH packets that begins at `position`; returns its bytes, 0 to have it done plainly."""
@@ -185,13 +228,12 @@ class _Walker:
 
     def _learn(self, key: bytes, data: bytes) -> Head | None:
         """Decode the first packet of its kind, and remember whether it and those like it can be done here."""
-        self.flush()  # what came before counts even if this is malformed
         packet = self._link.read(data)
         assert isinstance(packet, Publish)
         heads = self._broker.heads
-        heads.learn(self._link, key, packet, data)
+        head = heads.learn(self._link, key, packet, data)
         self._heads = heads.of(self._link)
-        return self._heads.get(key)
+        return head
 
     def _properties_end(self, position: int, packet_end: int) -> int:
         """Where the properties at `position` end; behind the packet when that cannot be told simply."""
