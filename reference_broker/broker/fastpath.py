@@ -50,6 +50,9 @@ _SHORT: Final = 127
 _WORTH_A_VIEW: Final = 16_384
 """Fewer bytes are copied: a view keeps all that came in from being freed."""
 
+Forms = dict[tuple[bool, tuple[int, ...]], bytes]
+"""Packets made for receivers of one kind: whether 5.0, and their subscription identifiers."""
+
 Run = tuple[int, int, int, int, Head]
 """Neighbouring packets that begin alike: start, size of one, count, where the payload begins in each, head."""
 
@@ -258,22 +261,21 @@ class _Walker:
         start = runs[0][0]
         last_start, last_size, last_count, _, _ = runs[-1]
         chunk = self._slice(start, last_start + last_size * last_count)
-        forms: dict[tuple[bool, tuple[int, ...]], bytes] = {}
+        forms: Forms = {}
         messages: list[Message] | None = None
         for target in self._targets:
             link = target.session.link
-            sender = link.sender if link is not None and not link.writing_paused else None
-            if link is not None and sender is not None and sender.is_plain:
-                if sender.is_v5 is self._is_v5 and not target.subscription_ids:
-                    link.write(chunk)
-                    continue
-                form = (sender.is_v5, target.subscription_ids if sender.is_v5 else ())
-                if form not in forms:
-                    forms[form] = b"".join([self._as_qos0(run, *form) for run in runs])
-                link.write(forms[form])
-                continue
-            if link is not None and link.sender is not None and link.is_overfull():
-                continue  # all of it would be dropped, one by one
+            sender = link.sender if link is not None else None
+            if link is not None and sender is not None:
+                if link.is_overfull():
+                    continue  # all of it would be dropped, one by one
+                if sender.is_plain:
+                    data: bytes | memoryview = chunk
+                    if sender.is_v5 is not self._is_v5 or target.subscription_ids:
+                        data = self._in_form(forms, runs, sender.is_v5, target)
+                    if link.has_room(len(data)):
+                        link.write(data)
+                        continue
             if messages is None:
                 messages = [message for run in runs for message in self._messages(QoS.AT_MOST_ONCE, run)]
             self._deliver(target, QoS.AT_MOST_ONCE, messages)
@@ -285,6 +287,13 @@ class _Walker:
         if size < _WORTH_A_VIEW or 2 * size < self._end:
             return self._data[start:end]
         return memoryview(self._data)[start:end]
+
+    def _in_form(self, forms: Forms, runs: list[Run], is_v5: bool, target: Target) -> bytes:
+        """Runs as QoS 0 packets for one receiver, made once for all that need the same."""
+        form = (is_v5, target.subscription_ids if is_v5 else ())
+        if form not in forms:
+            forms[form] = b"".join([self._as_qos0(run, *form) for run in runs])
+        return forms[form]
 
     def _as_qos0(self, run: Run, is_v5: bool, subscription_ids: tuple[int, ...]) -> bytes:
         """A run as QoS 0 packets for receivers of one kind: the same payloads behind one other beginning."""
@@ -343,21 +352,20 @@ class _Walker:
         return accepted
 
     def _deliver_acknowledged(self, qos: QoS, run: Run, id_at: int) -> None:
-        forms: dict[tuple[bool, tuple[int, ...]], bytes] = {}
+        forms: Forms = {}
         messages: list[Message] | None = None
         for target in run[4].targets:
             link = target.session.link
-            sender = link.sender if link is not None and not link.writing_paused else None
+            sender = link.sender if link is not None else None
             granted = min(qos, target.qos)
             sent = 0
             if link is not None and sender is not None and sender.is_plain:
                 if granted is QoS.AT_MOST_ONCE:
-                    form = (sender.is_v5, target.subscription_ids if sender.is_v5 else ())
-                    if form not in forms:
-                        forms[form] = self._as_qos0(run, *form)
-                    link.write(forms[form])
-                    continue
-                if sender.is_v5 is self._is_v5 and not target.subscription_ids and not sender.is_waiting():
+                    data = self._in_form(forms, [run], sender.is_v5, target)
+                    if link.has_room(len(data)):
+                        link.write(data)
+                        continue
+                elif sender.is_v5 is self._is_v5 and not target.subscription_ids and not sender.is_waiting():
                     sent = self._launch(link, granted, run, id_at)
             if sent < run[2]:
                 if messages is None:
@@ -369,7 +377,7 @@ class _Walker:
         start, size, count, _, _ = run
         session, sender = link.parts()
         count = min(count, sender.quota.available)
-        if not count:
+        if not count or not link.has_room(count * size):
             return 0
         packet_ids = session.packet_ids.allocate_many(count)
         numbers = pack(f">{count}H", *packet_ids)

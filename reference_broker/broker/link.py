@@ -210,6 +210,10 @@ class Link:
         """Whether the peer is so far behind that messages are dropped (QoS 0) or wait in the session."""
         return self.held_bytes >= self.broker.config.outgoing_maximum_bytes and self.writing_paused
 
+    def has_room(self, size_bytes: int) -> bool:
+        """Whether so many bytes of messages may be written, none of which `is_overfull` would have kept back."""
+        return not self.writing_paused or self.held_bytes + size_bytes <= self.broker.config.outgoing_maximum_bytes
+
     def take_output(self) -> tuple[list[Buffer], bool] | None:
         """What to write, piece by piece, and whether to close afterwards; None while writing is paused."""
         self._dirty = False
