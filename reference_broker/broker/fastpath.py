@@ -21,7 +21,7 @@ aliases, shared subscriptions, No Local, reason codes other than success, anythi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from struct import pack, unpack
 from typing import TYPE_CHECKING, Final
 
@@ -337,17 +337,16 @@ class _Walker:
         data = self._data
         last = start + (count - 1) * size + id_at
         high, low = data[start + id_at : last + 1 : size], data[start + id_at + 1 : last + 2 : size]
-        answers = bytearray(4 * count)
-        answers[2::4], answers[3::4] = high, low
+        encoded = bytearray(2 * count)
+        encoded[::2], encoded[1::2] = high, low
         accept = _accept_qos1 if qos is QoS.AT_LEAST_ONCE else _accept_qos2
-        accepted = accept(link, unpack(f">{2 * count}H", answers)[1::2])
+        accepted = accept(link, bytes(encoded))
         if not accepted:
             return 0
         self.flush()
         self._deliver_acknowledged(qos, (start, size, accepted, payload, head), id_at)
-        del answers[4 * accepted :]
-        answers[0::4] = (b"\x40" if qos is QoS.AT_LEAST_ONCE else b"\x50") * accepted
-        answers[1::4] = b"\x02" * accepted
+        answers = bytearray((b"\x40\x02\0\0" if qos is QoS.AT_LEAST_ONCE else b"\x50\x02\0\0") * accepted)
+        answers[2::4], answers[3::4] = high[:accepted], low[:accepted]
         link.write(bytes(answers))
         return accepted
 
@@ -379,15 +378,18 @@ class _Walker:
         count = min(count, sender.quota.available)
         if not count or not link.has_room(count * size):
             return 0
-        packet_ids = session.packet_ids.allocate_many(count)
+        flight = session.flight
+        if flight is None:
+            flight = session.flight = Flight()
+        packet_ids = session.packet_ids.allocate_many(count, flight)
+        if not packet_ids:
+            return 0
         numbers = pack(f">{count}H", *packet_ids)
         packets = bytearray(self._data[start : start + size * count])
         packets[id_at::size], packets[id_at + 1 :: size] = numbers[::2], numbers[1::2]
         packets[::size] = bytes((_PUBLISH_QOS0 | qos << 1,)) * count
         sent = bytes(packets)
-        if session.flight is None:
-            session.flight = Flight()
-        session.flight.add(sent, size, packet_ids, numbers, qos)
+        flight.add(sent, size, packet_ids, numbers, qos)
         sender.quota.available -= count
         link.write(sent)
         return count
@@ -429,10 +431,7 @@ class _Walker:
         count = sum(map(len, done))
         if count:
             self.flush()
-            session, sender = self._link.parts()
-            for packet_ids in done:
-                session.packet_ids.release_many(packet_ids)
-            sender.settled(count, self._now)
+            self._link.parts()[1].settled(count, self._now)
         return count
 
     def pubrels(self, packets: bytes, encoded: bytes) -> int:
@@ -463,28 +462,26 @@ _ACKNOWLEDGEMENTS: Final[dict[int, Callable[[_Walker, bytes, bytes], int]]] = {
 """By first byte: handles identifiers in order up to the first that needs the slow path, and returns how many."""
 
 
-def _accept_qos1(link: Link, packet_ids: tuple[int, ...]) -> int:
-    """How many QoS 1 packets, from the first, need nothing but delivery and PUBACK."""
+def _accept_qos1(link: Link, encoded: bytes) -> int:
+    """How many QoS 1 packets with these identifiers, from the first, need nothing but delivery and PUBACK."""
     session, _ = link.parts()
     quota = link.receive_quota  # None in 3.x
     if quota is not None and len(quota) >= quota.receive_maximum:
         return 0
-    inbound = session.inbound
-    if 0 not in packet_ids and not (len(inbound) and link.version is Version.V5):
-        return len(packet_ids)
-    accepted = 0
-    for packet_id in packet_ids:
-        if not packet_id or packet_id in inbound:
-            break
-        accepted += 1
-    return accepted
+    inbound: Container[int] = session.inbound if link.version is Version.V5 and len(session.inbound) else ()
+    count = len(encoded) // 2
+    if not inbound and b"\0\0" not in encoded:
+        return count
+    packet_ids = unpack(f">{count}H", encoded)
+    return next((at for at, packet_id in enumerate(packet_ids) if not packet_id or packet_id in inbound), count)
 
 
-def _accept_qos2(link: Link, packet_ids: tuple[int, ...]) -> int:
+def _accept_qos2(link: Link, encoded: bytes) -> int:
     """Store the identifiers of new QoS 2 messages, from the first; how many."""
     inbound, quota = link.parts()[0].inbound, link.receive_quota
     if quota is None and link.version is Version.V5:
         return 0  # the slow path makes one
+    packet_ids = unpack(f">{len(encoded) // 2}H", encoded)
     if quota is None:
         return inbound.restore_new(packet_ids)
     accepted = inbound.restore_new(packet_ids[: quota.receive_maximum - len(quota)])
