@@ -399,8 +399,6 @@ class _Walker:
     def acknowledgements(self, first: int, position: int) -> int:
         """Take the run of four-byte acknowledgements of one kind at `position`; returns its bytes, or 0."""
         data = self._data
-        if data[position + 1] != 2:
-            return 0  # a padded length
         count = run_length(data, position, 4, ((0, 2),), (self._end - position) // 4)
         packets = data[position : position + 4 * count]
         encoded = bytearray(2 * count)

@@ -94,7 +94,9 @@ class SentRun(Numbers):
     __slots__ = ("data", "order", "size")
 
     def __init__(self, packet_ids: Sequence[int], encoded: bytes, data: bytes, size: int, order: int) -> None:
-        super().__init__(packet_ids, encoded)
+        self.packet_ids = packet_ids
+        self.encoded = encoded
+        self.settled = 0
         self.data = data
         self.size = size
         self.order = order
@@ -135,6 +137,10 @@ class Flight:
 
     def add(self, data: bytes, size: int, packet_ids: Sequence[int], encoded: bytes, qos: QoS) -> None:
         """Keep packets of `size` bytes that have left; `encoded` are their identifiers."""
+        if len(data) <= _LARGEST_RUN:
+            self.publishes[qos].append(SentRun(packet_ids, encoded, data, size, self._count))
+            self._count += 1
+            return
         most = max(1, _LARGEST_RUN // size)
         for first in range(0, len(packet_ids), most):
             behind = first + most
