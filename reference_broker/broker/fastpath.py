@@ -268,7 +268,8 @@ class _Walker:
             sender = link.sender if link is not None else None
             if link is not None and sender is not None:
                 if link.is_overfull():
-                    continue  # all of it would be dropped, one by one
+                    link.dropped_messages += sum(run[2] for run in runs)  # as one by one
+                    continue
                 if sender.is_plain:
                     data: bytes | memoryview = chunk
                     if sender.is_v5 is not self._is_v5 or target.subscription_ids:

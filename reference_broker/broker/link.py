@@ -56,6 +56,7 @@ class Link:
         "client_id",
         "close_requested",
         "connect",
+        "dropped_messages",
         "held_bytes",
         "inbound_aliases",
         "keep_alive",
@@ -90,6 +91,8 @@ class Link:
         self.writing_paused = False
         self.held_bytes = 0
         """Output waiting because writing is paused."""
+        self.dropped_messages = 0
+        """QoS 0 messages this client did not get because it did not read."""
         self.close_requested = False
         self._output: list[Buffer] = []
         self._dirty = False
@@ -257,6 +260,8 @@ class Link:
             return
         self.phase = Phase.CLOSED
         self.close_requested = True
+        if self.dropped_messages:
+            self.log(f"{self.dropped_messages} QoS 0 messages dropped, because it did not read")
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
