@@ -12,10 +12,10 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, NOTHING_RAN, OK, CommandError
+from interop.installed import own_version
 
 PROG = "mqtt-interop"
 
@@ -78,13 +78,6 @@ def _print(lines: Iterable[str]) -> None:
     sys.stdout.flush()
 
 
-def _version() -> str:
-    try:
-        return version("mqtt-interop")
-    except PackageNotFoundError:
-        return "not installed"
-
-
 # --- the command line -------------------------------------------------------------------------------------------------
 
 
@@ -93,7 +86,7 @@ def _parser(subcommand: str) -> argparse.ArgumentParser:
     from reference_broker.command import DESCRIPTIONS  # noqa: PLC0415  # a table; the commands themselves are not loaded
 
     parser = argparse.ArgumentParser(prog=PROG, description="MQTT interoperability: do a client and a broker agree?")
-    parser.add_argument("--version", action="version", version=f"{PROG} {_version()}")
+    parser.add_argument("--version", action="version", version=f"{PROG} {own_version()}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name in _REFERENCE_COMMANDS:
         commands.add_parser(name, help=DESCRIPTIONS[name], add_help=False)
@@ -289,7 +282,7 @@ def _draw_again(results: list[Path], out: Path) -> str:
     run = RunInfo(
         started_at=began,
         wall_seconds=seconds,
-        harness_version=_version(),
+        harness_version=own_version(),
         command=f"{PROG} report {' '.join(map(str, results))}",
     )
     return f"{len(records)} results: {write_all(records, out, run, coverage(ran(records)))}"

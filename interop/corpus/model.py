@@ -86,6 +86,9 @@ class Expected:
         return all(reaction.closes for reaction in self.allowed)
 
 
+_OF_QOS_2 = frozenset({"publish-qos-2", "pubrec", "pubrel", "pubcomp"})
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One packet, or a few, to be sent to who is under test.
@@ -112,6 +115,11 @@ class Case:
     def id(self) -> str:
         """Unique among the cases of its direction, e.g. `5.0/connect/receive-maximum/zero`."""
         return f"{self.version.label}/{self.packet}/{self.field}/{self.mutation}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Features a broker must have to be asked this, by the names of `interop.scenario.features`."""
+        return ("qos2",) if self.packet in _OF_QOS_2 else ()
 
     @property
     def area(self) -> str:

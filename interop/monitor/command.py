@@ -12,10 +12,10 @@ import os
 import sys
 import time
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from interop.exit_codes import FELL_SHORT, OK, CommandError
+from interop.installed import environment, own_version
 from interop.monitor.copier import Route
 from interop.monitor.recorder import Limits
 from interop.monitor.telling import Book
@@ -55,8 +55,7 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError("--packets and --for must be above 0")
     route = _route(options)
     began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
-    implementations = {"harness": _own_version(), "python": sys.version.split()[0]}
-    book = Book(route.upstream.host_and_port, str(route.upstream.transport), implementations)
+    book = Book(route.upstream.host_and_port, str(route.upstream.transport), environment())
     limits = dataclasses.replace(Limits(), packets=options.packets)
     try:
         client_wrapping(route.upstream)  # a CA file nobody can read is told now, not at the first client
@@ -71,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
         info = RunInfo(
             started_at=started_at,
             wall_seconds=time.monotonic() - began,
-            harness_version=_own_version(),
+            harness_version=own_version(),
             command=" ".join(["mqtt-interop", *sys.argv[1:]]),
         )
         _say(f"report: {write_all(book.records, options.out, info)}")
@@ -107,10 +106,3 @@ def _say(text: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _own_version() -> str:
-    try:
-        return version("mqtt-interop")
-    except PackageNotFoundError:
-        return "not installed"

@@ -7,17 +7,16 @@ Does not belong here: what a verb does (`act`, `fault`, `observe`), how cells sh
 from __future__ import annotations
 
 import asyncio
-import platform
 import traceback
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version as installed_version
 
 from interop.brokers.broker import BrokerFault, BrokerSpec, RunningBroker
 from interop.drivers.driver import DriverFault
 from interop.drivers.pool import DriverPool
+from interop.installed import environment
 from interop.judge import judge
 from interop.judge.evidence import statements_shown
 from interop.judge.view import BROKER, CLIENT, Case
@@ -145,9 +144,10 @@ def _judge(cell: Cell, stage: Stage, notes: Notes) -> None:
 @asynccontextmanager
 async def _running_broker(cell: Cell, workshop: Workshop, notes: Notes) -> AsyncIterator[RunningBroker]:
     spec = workshop.brokers[cell.broker]
-    settings = cell.loaded.scenario.broker
+    scenario = cell.loaded.scenario
     _check_broker_can(cell, spec)
-    broker = await spec.start(dict(settings), transport=Transport(cell.transport))
+    start = spec.start_own if scenario.own_broker else spec.start
+    broker = await start(dict(scenario.broker), transport=Transport(cell.transport))
     notes.implementations["broker"] = f"{broker.name} {broker.version}"
     try:
         yield broker
@@ -159,22 +159,29 @@ def _check_broker_can(cell: Cell, spec: BrokerSpec) -> None:
     scenario = cell.loaded.scenario
     if unknown := sorted(set(scenario.broker) - set(spec.settings)):
         raise Unsupported(f"{spec.name} cannot be configured with {', '.join(unknown)}")
-    _check_can(spec.name, cell, spec.versions, spec.transports, spec.unsupported)
+    if scenario.own_broker and not spec.exclusive:
+        raise Unsupported(f"{spec.name} is shared with others, who would disturb the scenario")
+    _check_can(spec.name, cell, cell.needs(), spec.versions, spec.transports, spec.unsupported)
 
 
 def _check_client_can(cell: Cell, player: Player) -> None:
     hello = player.driver.hello
-    _check_can(hello.client, cell, hello.mqtt, hello.transports, hello.unsupported)
+    _check_can(hello.client, cell, cell.needs(player.name), hello.mqtt, hello.transports, hello.unsupported)
 
 
 def _check_can(
-    who: str, cell: Cell, versions: Sequence[str], transports: Sequence[str], unsupported: Sequence[str]
+    who: str,
+    cell: Cell,
+    needs: Sequence[str],
+    versions: Sequence[str],
+    transports: Sequence[str],
+    unsupported: Sequence[str],
 ) -> None:
     if cell.mqtt not in versions:
         raise Unsupported(f"{who} does not speak MQTT {cell.mqtt}")
     if cell.transport not in transports:
         raise Unsupported(f"{who} has no {cell.transport}")
-    if lacking := missing(cell.loaded.scenario.needs, unsupported, cell.mqtt):
+    if lacking := missing(needs, unsupported, cell.mqtt):
         raise Unsupported(f"{who} has no {', '.join(lacking)}")
 
 
@@ -277,18 +284,11 @@ def _record(cell: Cell, workshop: Workshop, pace: Pace, trace: Trace, notes: Not
         steps=tuple(notes.steps),
         trace=trace_records(trace),
         known_failure=explanation(explained) if explained else None,
-        unexpected_pass=known is not None and outcome.verdict is Verdict.PASS,
+        unexpected_pass=known is not None and not known.intermittent and outcome.verdict is Verdict.PASS,
         implementations=notes.implementations | _HARNESS,
         log="\n".join(notes.log),
         rerun=cell.rerun,
     )
 
 
-def _harness_version() -> str:
-    try:
-        return installed_version("mqtt-interop")
-    except ModuleNotFoundError:
-        return "not installed"
-
-
-_HARNESS = {"harness": f"mqtt-interop {_harness_version()}", "python": platform.python_version()}
+_HARNESS = environment()

@@ -9,13 +9,14 @@ is both. A record is kept on disk the moment its cell is over, so that an interr
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, get_args
 
@@ -26,6 +27,7 @@ from interop.brokers.broker import BrokerFault
 from interop.brokers.registry import broker_spec
 from interop.coverage.coverage import coverage, ran
 from interop.drivers.registry import UnknownDriver, check_driver_name
+from interop.installed import own_version
 from interop.runner.cell import DEFAULT_BROKERS, DEFAULT_CLIENTS, Cell, Selection, plan
 from interop.runner.engine import Engine
 from interop.runner.known_failures import BadKnownFailures, KnownFailures, load_known_failures
@@ -242,6 +244,13 @@ class Controller:
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._table: LiveTable | None = None
         self._shown: set[str] = set()
+        self._terminate: Any = None
+        """What SIGTERM did before."""
+
+    def pytest_sessionstart(self) -> None:
+        """From here on SIGTERM, as a CI job's end sends it, is what Ctrl-C is: a reason to stop and report."""
+        with contextlib.suppress(ValueError):  # not the main thread: whoever started us there sees to signals
+            self._terminate = signal.signal(signal.SIGTERM, signal.default_int_handler)
 
     @property
     def _shows_table(self) -> bool:
@@ -286,6 +295,8 @@ class Controller:
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
         """Write the reports of what ran, also after an interrupt, and set the exit code."""
         yield  # workers and the engine have stopped after this
+        if self._terminate is not None:
+            signal.signal(signal.SIGTERM, self._terminate)
         if session.config.option.collectonly:
             return
         with resting_collector():
@@ -305,17 +316,10 @@ class Controller:
         return RunInfo(
             started_at=self._started_at,
             wall_seconds=time.monotonic() - self._began,
-            harness_version=_harness_version(),
+            harness_version=own_version(),
             command=" ".join(["pytest", *self._config.invocation_params.args]),
             workers=len(self._config.getoption("tx", None) or [None]),
         )
-
-
-def _harness_version() -> str:
-    try:
-        return version("mqtt-interop")
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _kept_records(folder: Path) -> list[Record]:

@@ -75,6 +75,10 @@ class Scenario(Strict):
     broker: dict[str, Any] = Field(
         default_factory=dict, description="settings of the broker (fields of BrokerConfig), where it can be configured"
     )
+    own_broker: bool = Field(
+        default=False,
+        description="cells that share a broker would disturb each other: common topics, extreme sizes",
+    )
     for_each: tuple[dict[str, Any], ...] | dict[str, tuple[Any, ...]] | None = Field(
         None,
         description=(

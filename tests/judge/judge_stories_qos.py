@@ -314,7 +314,7 @@ def a_short_connection_leaves_no_time_to_resend(story: Story) -> None:
     one.open()
 
 
-@breaks("resends-unfinished", CLIENT, V311, V5)
+@breaks("resends-unfinished", CLIENT, V31, V311, V5)
 def a_client_forgets_a_message(story: Story) -> TraceEntry:
     one = story.actor()
     one.connect_kept()
@@ -326,7 +326,7 @@ def a_client_forgets_a_message(story: Story) -> TraceEntry:
     return entry
 
 
-@breaks("resends-unfinished", BROKER, V311, V5)
+@breaks("resends-unfinished", BROKER, V31, V311, V5)
 def a_server_forgets_pubrel(story: Story) -> TraceEntry:
     one = story.actor()
     one.connect_kept()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -13,7 +15,7 @@ from runner_stage import scenario
 
 from interop.runner.cell import Cell, Selection, plan
 from interop.runner.failures import StepFailed
-from interop.runner.known_failures import BadKnownFailures, load_known_failures
+from interop.runner.known_failures import BadKnownFailures, Entry, KnownFailures, load_known_failures
 from interop.runner.matching import fits, property_mismatch, subsequence_gap
 from interop.runner.names import Names
 from interop.runner.pace import Pace, Slots
@@ -65,6 +67,13 @@ def test_a_client_id_is_one_that_every_server_takes() -> None:
 
 def seen(packet: Publish | PingReq, sender: Sender = Sender.BROKER, index: int = 0) -> TraceEntry:
     return TraceEntry(index, 0.0, "link", 1, Kind.PACKET, sender, packet=packet)
+
+
+def test_one_identifier_may_stand_among_others() -> None:
+    both = seen(Publish("t", b"x", properties=Properties(subscription_identifier=(7, 9))))
+    assert fits(PacketPattern(packet="PUBLISH", one_identifier=9), both, NAMES)
+    assert not fits(PacketPattern(packet="PUBLISH", one_identifier=8), both, NAMES)
+    assert not fits(PacketPattern(packet="PUBLISH", one_identifier=9), seen(PingReq()), NAMES)
 
 
 def test_a_pattern_looks_only_at_the_fields_it_names() -> None:
@@ -255,6 +264,20 @@ def test_a_failed_step_is_blamed_on_the_one_that_is_not_our_own(
 
 def test_the_list_that_ships_can_be_read() -> None:
     assert all(entry.reason for entry in load_known_failures().entries)
+
+
+def test_known_failures_of_brokers_name_statement_and_source() -> None:
+    for entry in load_known_failures().entries:
+        if entry.broker is not None:
+            assert re.search(r"MQTT|3\.1\.2\.10", entry.reason), entry.reason
+            assert entry.link, entry.reason
+
+
+def test_a_known_failure_may_speak_of_several_brokers_by_a_pattern() -> None:
+    known = KnownFailures((Entry(broker="rumqttd*", scenarios=("a/b",), reason="x"),))
+    of = [SimpleNamespace(scenario="a/b", client="builtin", broker=name, mqtt="5.0", transport="tcp")
+          for name in ("rumqttd", "rumqttd-3.1.1", "nats")]  # fmt: skip
+    assert [known.entry_for(cell) is not None for cell in of] == [True, True, False]
 
 
 @pytest.mark.parametrize("text", ["- {client: paho}", "nonsense: [", "- {scenarios: [x], reason: y, colour: red}"])

@@ -186,7 +186,8 @@ def test_an_adapter_that_crashes_costs_its_own_cells_only(tmp_path: Path) -> Non
     assert "this is the end" in str(verdicts["command"]["log"])
 
 
-def test_an_interrupt_reports_what_ran(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_reports_what_ran(tmp_path: Path, number: signal.Signals) -> None:
     waiting = RIGHT.replace("A message arrives", "A message waits").replace(
         "  - {do: receive", "  - {do: elapse, seconds: 25, because: the test interrupts it}\n  - {do: receive"
     )
@@ -201,7 +202,7 @@ def test_an_interrupt_reports_what_ran(tmp_path: Path) -> None:
                 break
         while not (parts.exists() and parts.stat().st_size):
             os.sched_yield()
-        run.send_signal(signal.SIGINT)
+        run.send_signal(number)
         said = run.stdout.read()
     assert run.returncode == 2, said
     assert [record["scenario"] for record in records(scenarios)] == ["delivery/right"]
