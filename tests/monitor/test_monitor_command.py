@@ -10,11 +10,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from interop.cli import main
+from interop.judge import Finding
 from interop.monitor.copier import Connection, Route
 from interop.monitor.recorder import Limits, Room, WhyNot
 from interop.monitor.telling import KEPT_RECORDS, Book, finding_line, notice_lines
@@ -269,3 +271,24 @@ def test_a_connection_that_is_told_leaves_nothing_behind() -> None:
     assert (len(known.recorder.trace), known.is_told) == (0, True)
     asyncio.run(watch.judge_all())
     assert watch.book.totals.not_judged == {WhyNot.LIMIT: 1}
+
+
+def test_a_round_looks_only_where_something_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    quiet, busy = connection(1), connection(2)
+    watch = Watch(Route(Address("h", 1), Address("h", 2)), Limits(), Book("h:1", "tcp", {}), lambda _: None)
+    for known in (quiet, busy):
+        watch.opened(known)
+        monkeypatch.setattr(known.recorder, "look", partial(_noting, looked, known))
+    asyncio.run(watch.judge_all())
+    assert looked == [quiet.name, busy.name]
+    looked.clear()
+    say(busy, Sender.CLIENT, AGAIN)
+    asyncio.run(watch.judge_all())
+    asyncio.run(watch.judge_all())
+    assert looked == [busy.name]
+
+
+def _noting(looked: list[str], known: Connection) -> tuple[int, list[Finding]]:
+    looked.append(known.name)
+    return type(known.recorder).look(known.recorder)
