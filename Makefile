@@ -7,7 +7,7 @@ OUT ?= compat
 BASE ?= python:3.11-slim-bookworm
 IMAGE ?= mqtt-interop
 
-.PHONY: help setup interop corpus mutants test check expected compare bench bench-smoke wheel image clean
+.PHONY: help setup interop corpus coverage mutants test check expected compare bench bench-growth bench-smoke wheel image clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -t -s ':'
@@ -30,6 +30,9 @@ corpus: $(INSTALLED)     ## malformed packets to broker and client (the referenc
 mutants: $(INSTALLED)    ## brokers and clients wrong on purpose, and whether each is caught; options in ARGS
 	$(BIN)/mqtt-interop mutants --missing --out $(OUT)/mutants $(ARGS)
 
+coverage: $(INSTALLED)   ## statements without evidence in the last matrix and corpus; fails when there are any
+	$(BIN)/mqtt-interop coverage --missing $(OUT)/results.jsonl $(OUT)/corpus/results.jsonl
+
 test: $(INSTALLED)       ## the product's own tests
 	$(BIN)/pytest tests -n auto -q $(ARGS)
 
@@ -49,8 +52,12 @@ expected: $(INSTALLED)   ## make the last matrix the expectation
 bench: $(INSTALLED)      ## throughput beside mosquitto, into benchmarks/; takes minutes, wants a quiet machine
 	$(BIN)/mqtt-interop bench --suite targets --against mosquitto --out benchmarks $(ARGS)
 
+bench-growth: $(INSTALLED)  ## what a million subscriptions and the like cost, into benchmarks/growth.md
+	$(BIN)/mqtt-interop bench --suite growth --seconds 1 --out benchmarks $(ARGS)
+
 bench-smoke: $(INSTALLED)  ## whether the benchmark runs; its figures mean nothing
 	$(BIN)/mqtt-interop bench --suite targets --against mosquitto --quick $(ARGS)
+	$(BIN)/mqtt-interop bench --suite growth --quick
 
 wheel: $(INSTALLED)      ## a wheel in dist/, tried in a clean environment
 	rm -rf dist build/clean

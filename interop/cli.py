@@ -12,10 +12,10 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, NOTHING_RAN, OK, CommandError
+from interop.installed import own_version
 
 PROG = "mqtt-interop"
 
@@ -34,6 +34,7 @@ _PACKAGES: dict[str, tuple[str, str]] = {
     "coverage": ("interop.coverage.command", "which statements of the specifications there is evidence for"),
     "corpus": ("interop.corpus.command", "send malformed packets to brokers and clients, and judge how they react"),
     "bench": ("interop.bench.command", "measure how much a broker carries, alone or beside another"),
+    "monitor": ("interop.monitor.command", "watch any clients talk to any broker, and name each statement they break"),
     "mutants": ("interop.mutants.command", "play scenarios against wrong brokers and clients: is each one caught?"),
 }
 """Subcommands by name: the module that has their `add_options(parser)` and `run(options)`, and a line of help."""
@@ -77,13 +78,6 @@ def _print(lines: Iterable[str]) -> None:
     sys.stdout.flush()
 
 
-def _version() -> str:
-    try:
-        return version("mqtt-interop")
-    except PackageNotFoundError:
-        return "not installed"
-
-
 # --- the command line -------------------------------------------------------------------------------------------------
 
 
@@ -92,7 +86,7 @@ def _parser(subcommand: str) -> argparse.ArgumentParser:
     from reference_broker.command import DESCRIPTIONS  # noqa: PLC0415  # a table; the commands themselves are not loaded
 
     parser = argparse.ArgumentParser(prog=PROG, description="MQTT interoperability: do a client and a broker agree?")
-    parser.add_argument("--version", action="version", version=f"{PROG} {_version()}")
+    parser.add_argument("--version", action="version", version=f"{PROG} {own_version()}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name in _REFERENCE_COMMANDS:
         commands.add_parser(name, help=DESCRIPTIONS[name], add_help=False)
@@ -104,7 +98,7 @@ def _parser(subcommand: str) -> argparse.ArgumentParser:
             package.set_defaults(run=command.run)
     _add_run(commands.add_parser("run", help="run the compatibility matrix and write the report", allow_abbrev=False))
 
-    lint = commands.add_parser("lint", help="check scenario files")
+    lint = commands.add_parser("lint", help="check scenario files and the tables of statements")
     lint.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files or folders (those that ship)")
     lint.set_defaults(run=_lint)
 
@@ -143,7 +137,7 @@ def _reference_command(arguments: list[str]) -> int:
 
 _RUN_OPTIONS = (
     ("--client", "NAME", "client under test: builtin, paho, gmqtt, command:./adapter"),
-    ("--broker", "NAME", "broker under test: reference, mosquitto, host:port, docker:IMAGE"),
+    ("--broker", "NAME", "broker under test: reference, mosquitto, ejabberd, nats, rumqttd, host:port, docker:IMAGE"),
     ("--mqtt", "VERSION", "3.1, 3.1.1, 5.0"),
     ("--transport", "NAME", "tcp, tls, ws, wss"),
     ("--scenario", "NAME", "scenario by name or shell pattern, e.g. 'qos2/*'"),
@@ -187,10 +181,14 @@ def pytest_arguments(options: argparse.Namespace) -> list[str]:
 
 
 def _lint(options: argparse.Namespace) -> int:
+    from interop.requirements.requirements import VERSIONS, table_problems  # noqa: PLC0415
     from interop.scenario.lint import lint  # noqa: PLC0415
     from interop.scenario.load import load_scenarios  # noqa: PLC0415
     from interop.scenario.problems import ScenarioError  # noqa: PLC0415
 
+    if wrong := [problem for version_label in VERSIONS for problem in table_problems(version_label)]:
+        sys.stderr.write("".join(f"{problem}\n" for problem in wrong))
+        return HARNESS_FELL_SHORT
     try:
         loaded = load_scenarios(options.paths or None)
         if problems := lint(loaded):
@@ -272,6 +270,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _draw_again(results: list[Path], out: Path) -> str:
+    from interop.coverage.coverage import coverage, ran  # noqa: PLC0415
     from reports.record import merge_records  # noqa: PLC0415
     from reports.summary import RunInfo  # noqa: PLC0415
     from reports.write import write_all  # noqa: PLC0415
@@ -283,10 +282,10 @@ def _draw_again(results: list[Path], out: Path) -> str:
     run = RunInfo(
         started_at=began,
         wall_seconds=seconds,
-        harness_version=_version(),
+        harness_version=own_version(),
         command=f"{PROG} report {' '.join(map(str, results))}",
     )
-    return f"{len(records)} results: {write_all(records, out, run)}"
+    return f"{len(records)} results: {write_all(records, out, run, coverage(ran(records)))}"
 
 
 def _span(cells: Iterable[tuple[str, float]]) -> tuple[str, float]:

@@ -27,6 +27,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import BaseModel
 
+from reports.coverage import StatementLine, by_side
 from reports.record import Finding, Record, StepResult, TraceEntry
 from reports.summary import (
     Column,
@@ -57,8 +58,8 @@ def write_html(records: Iterable[Record], path: Path, *, run: RunInfo | None = N
     path.write_text(render(Summary.of(records), run=run), encoding="utf-8")
 
 
-def render(summary: Summary, *, run: RunInfo | None = None) -> str:
-    """The whole page."""
+def render(summary: Summary, *, run: RunInfo | None = None, statements: Sequence[StatementLine] = ()) -> str:
+    """The whole page; `statements` by version and side, in that order."""
     packed = _Packed.of(summary.records)
     return (
         _environment()
@@ -70,6 +71,7 @@ def render(summary: Summary, *, run: RunInfo | None = None) -> str:
             listed=summary.attention[:_STATIC_ROWS],
             unlisted=len(summary.attention[_STATIC_ROWS:]),
             outcomes=list(Outcome),
+            sides=list(by_side(statements)),
             metadata=_json_in_html(_metadata()),
             index=Markup(packed.index),
             chunks=[Markup(chunk) for chunk in packed.chunks],

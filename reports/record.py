@@ -146,7 +146,11 @@ class Record(_Model):
     )
     covered: dict[Literal["client", "broker"], tuple[str, ...]] = Field(
         default_factory=dict,
-        description="statement ids the cell put to the test, by whose behaviour; evidence only if it was judged",
+        description="statement ids that steps which ran put to the test, by whose behaviour; evidence if it was judged",
+    )
+    judged: dict[Literal["client", "broker"], tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="statement ids the judge held packets of the trace against, by who sent them",
     )
     level: Literal["must", "should", "may"] = "must"
     blame: Literal["client", "broker", "both", "unknown", "none"] = "none"

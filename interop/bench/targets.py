@@ -11,7 +11,8 @@ from contextlib import ExitStack, contextmanager
 
 from interop.bench.measure import Target
 from interop.brokers.broker import BrokerFault, BrokerSpec
-from interop.brokers.process import REFERENCE_PROCESS, ProcessSpec
+from interop.brokers.process import ProcessSpec
+from interop.brokers.programs import REFERENCE_PROCESS
 from interop.brokers.registry import broker_spec
 from interop.exit_codes import CommandError
 from reference_broker.net.address import Transport

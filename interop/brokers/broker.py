@@ -57,7 +57,8 @@ class BrokerSpec(ABC):
     """A broker that can be had.
 
     `settings` are the fields of BrokerConfig it can be started with, `unsupported` the features it lacks by the names
-    of `interop.scenario.features`, `shared` whether cells may use one instance together.
+    of `interop.scenario.features`, `shared` whether cells may use one instance together, `exclusive` whether a cell can
+    have one to itself, `login` the user name and password without which it lets nobody in, if it is like that.
     """
 
     name: str
@@ -66,6 +67,8 @@ class BrokerSpec(ABC):
     transports: tuple[str, ...] = ("tcp",)
     unsupported: tuple[str, ...] = ()
     shared: bool = True
+    exclusive: bool = False
+    login: tuple[str, str] | None = None
 
     def check(self) -> None:  # noqa: B027 - most kinds find out when they start
         """Raise BrokerFault when it is plain already that it cannot be had."""
@@ -73,6 +76,10 @@ class BrokerSpec(ABC):
     @abstractmethod
     async def start(self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP) -> RunningBroker:
         """Give a broker that listens for `transport`, with settings as a scenario writes them; raises BrokerFault."""
+
+    async def start_own(self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP) -> RunningBroker:
+        """Like `start`, but nobody else is given this one; only where brokers of this kind are `exclusive`."""
+        return await self.start(settings, transport=transport)
 
     async def close(self) -> None:  # noqa: B027 - most kinds keep nothing
         """Stop what was started and is shared."""

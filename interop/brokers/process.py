@@ -1,7 +1,8 @@
 """A broker that is a program on this machine, started as a child process with a configuration we write.
 
-Belongs here: programs as data, starting one, waiting until it listens, stopping it by its id.
-Does not belong here: brokers in containers (`container`) or started by others (`address`).
+Belongs here: what a program is, starting one, waiting until it listens, stopping it by its id.
+Does not belong here: which programs there are (`programs`), brokers in containers (`container`) or started by others
+(`address`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import secrets
 import shutil
 import socket
 import subprocess
-import sys
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -63,6 +63,7 @@ class Program:
     versions: tuple[str, ...] = ALL_VERSIONS
     transports: tuple[str, ...] = ("tcp",)
     unsupported: tuple[str, ...] = ()
+    login: tuple[str, str] | None = None
 
 
 class ProcessBroker(RunningBroker):
@@ -90,6 +91,11 @@ class ProcessBroker(RunningBroker):
     def pid(self) -> int:
         """Its process."""
         return self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone."""
+        return self._process.poll() is not None
 
     def address(self, transport: Transport = Transport.TCP) -> Address:
         """Where it listens; raises BrokerFault for a transport it was not started with."""
@@ -151,12 +157,15 @@ class _Common:
 class ProcessSpec(BrokerSpec):
     """Starts a program: one for all cells that ask for no settings, one of their own for those that do."""
 
+    exclusive = True
+
     def __init__(self, program: Program) -> None:
         self.name = program.name
         self.settings = program.settings
         self.versions = program.versions
         self.transports = program.transports
         self.unsupported = program.unsupported
+        self.login = program.login
         self._program = program
         self._scratch = Scratch()
         self._common = _Common()
@@ -173,9 +182,14 @@ class ProcessSpec(BrokerSpec):
         if settings:
             return await self._launch(settings, transport)
         async with self._common.lock:
-            if transport not in self._common.running:
-                self._common.running[transport] = await self._launch({}, transport)
-            return _Shared(self._common.running[transport])
+            running = self._common.running.get(transport)
+            if running is None or running.has_ended:  # what one cell made it die of is no matter of the next
+                running = self._common.running[transport] = await self._launch({}, transport)
+            return _Shared(running)
+
+    async def start_own(self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP) -> RunningBroker:
+        """Start one that is not lent to anybody else; raises BrokerNotThere with its last words."""
+        return await self._launch(settings, transport)
 
     async def close(self) -> None:
         """Stop the shared ones."""
@@ -262,74 +276,3 @@ async def _accepts(address: Address) -> bool:
     with contextlib.suppress(OSError):
         await writer.wait_closed()
     return True
-
-
-# --- mosquitto --------------------------------------------------------------------------------------------------------
-
-_MOSQUITTO_SETTINGS = {
-    "allow_empty_client_id": "allow_zero_length_clientid",
-    "assigned_client_id_prefix": "auto_id_prefix",
-    "maximum_connections": "max_connections",
-    "maximum_inflight": "max_inflight_messages",
-    "maximum_packet_size": "max_packet_size",
-    "maximum_qos": "max_qos",
-    "queue_maximum_messages": "max_queued_messages",
-    "queue_qos0_offline": "queue_qos0_messages",
-    "retain_available": "retain_available",
-    "topic_alias_maximum": "max_topic_alias",
-}
-"""Settings of BrokerConfig and what they are called in mosquitto.conf(5)."""
-
-
-def _configure_mosquitto(wish: Wish) -> None:
-    lines = [
-        f"listener 0 {wish.folder / 'unused'}",  # 2.0.11 gives up when WebSocket listeners are all it has
-        f"listener {wish.port} {HOST}",
-        f"protocol {'websockets' if wish.transport.is_websocket else 'mqtt'}",
-        "allow_anonymous true",
-        "persistence false",
-        "log_dest stderr",
-        "set_tcp_nodelay true",
-        "user root",  # has a meaning for root only: stay who we are, or the certificates cannot be read
-    ]
-    if wish.certificates is not None:
-        lines += [f"certfile {wish.certificates.cert_file}", f"keyfile {wish.certificates.key_file}"]
-    for name, value in wish.settings.items():
-        lines.append(f"{_MOSQUITTO_SETTINGS[name]} {str(value).lower() if isinstance(value, bool) else value}")
-    (wish.folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
-
-
-MOSQUITTO = Program(
-    name="mosquitto",
-    executable="mosquitto",
-    arguments=("-c", "{folder}/mosquitto.conf"),
-    configure=_configure_mosquitto,
-    version_arguments=("-h",),
-    find_version=re.compile(r"mosquitto version (\S+)"),
-    settings=frozenset(_MOSQUITTO_SETTINGS),
-    transports=("tcp", "tls", "ws", "wss"),
-    unsupported=("auth", "topic-alias-inbound"),  # AUTH needs a plugin; it sets no aliases of its own
-)
-
-
-# --- the reference broker, apart from us ------------------------------------------------------------------------------
-
-
-def _configure_reference(wish: Wish) -> None:
-    port = "port" if wish.transport is Transport.TCP else f"{wish.transport}_port"
-    lines = ["port = 0", f"{port} = {wish.port}"][wish.transport is Transport.TCP :]
-    if wish.certificates is not None:
-        lines += [f'cert = "{wish.certificates.cert_file}"', f'key = "{wish.certificates.key_file}"']
-    (wish.folder / "broker.toml").write_text("\n".join(lines) + "\n")
-
-
-REFERENCE_PROCESS = Program(
-    name="reference",
-    executable=sys.executable,
-    arguments=("-m", "reference_broker", "--config", "{folder}/broker.toml"),
-    configure=_configure_reference,
-    version_arguments=("-m", "interop", "--version"),
-    find_version=re.compile(r"mqtt-interop (\S+)"),
-    transports=tuple(transport.value for transport in Transport),
-)
-"""For measuring: in a process of its own, with the event loop it has as a program. Cells of the matrix have another."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from interop.brokers.broker import BrokerFault, BrokerSpec, RunningBroker
 from interop.brokers.scratch import Scratch
+from interop.installed import own_version
 from reference_broker.broker.broker import Broker
 from reference_broker.broker.config import BrokerConfig
 from reference_broker.net.address import Address, Transport
@@ -33,7 +33,7 @@ class ReferenceBroker(RunningBroker):
     """A started `BrokerServer`."""
 
     def __init__(self, server: BrokerServer, log: deque[str], files: Scratch) -> None:
-        super().__init__("reference", _own_version())
+        super().__init__("reference", own_version())
         self._files = files  # its certificates are there as long as it is
         self._server = server
         self._log = log
@@ -62,6 +62,7 @@ class ReferenceSpec(BrokerSpec):
     settings = frozenset(field.name for field in dataclasses.fields(BrokerConfig))
     transports = tuple(transport.value for transport in Transport)
     shared = False
+    exclusive = True
 
     def __init__(self) -> None:
         self._scratch = Scratch()
@@ -101,10 +102,3 @@ def broker_config(settings: Mapping[str, Any]) -> BrokerConfig:
             raise BrokerFault(f"broker settings: {first['ctx']['error']}") from None
         where = ".".join(str(part) for part in first["loc"])
         raise BrokerFault(f"broker setting {where}: {first['msg']}, not {first['input']!r}") from None
-
-
-def _own_version() -> str:
-    try:
-        return version("mqtt-interop")
-    except PackageNotFoundError:
-        return "of this checkout"

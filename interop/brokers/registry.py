@@ -1,4 +1,4 @@
-"""Which brokers can be had, by name. To add one: a `ProgramSpec` or a class of its own, and one line here.
+"""Which brokers can be had, by name. To add one: a `Program` in `programs`, or a class of its own, and one word here.
 
 Belongs here: what the words after `--broker` mean.
 Does not belong here: how one is started.
@@ -8,26 +8,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 from interop.brokers.address import AddressSpec
 from interop.brokers.broker import BrokerSpec, UnknownBroker
 from interop.brokers.container import ContainerSpec
-from interop.brokers.process import MOSQUITTO, ProcessSpec
+from interop.brokers.process import ProcessSpec
+from interop.brokers.programs import EJABBERD, MOSQUITTO, NATS, RUMQTTD, RUMQTTD_311
 from interop.brokers.reference import ReferenceSpec
 from reference_broker.net.address import Address
 
 CONTAINER_PREFIX = "docker:"
 
 BROKERS: dict[str, Callable[[], BrokerSpec]] = {
-    "mosquitto": lambda: ProcessSpec(MOSQUITTO),
-    "reference": ReferenceSpec,
-}
+    program.name: partial(ProcessSpec, program) for program in (EJABBERD, MOSQUITTO, NATS, RUMQTTD, RUMQTTD_311)
+} | {"reference": ReferenceSpec}
 
 _LOOKS_LIKE_AN_ADDRESS = re.compile(r"://|:\d+$")
 
 
 def broker_spec(name: str) -> BrokerSpec:
-    """What a name stands for: `reference`, `mosquitto`, `docker:IMAGE`, `HOST:PORT` or a URL.
+    """What a name stands for: `reference`, a program like `mosquitto`, `docker:IMAGE`, `HOST:PORT` or a URL.
 
     Raises UnknownBroker for anything else, and BrokerFault for what is plainly not there; both in one line.
     """

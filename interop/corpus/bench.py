@@ -76,7 +76,7 @@ _ANSWERED: dict[PacketType | None, dict[Version, tuple[str, ...]]] = {
     None: {_V31: ("MQTT31-39",), _V311: ("MQTT-3.12.4-1",), _V5: ("MQTT-3.12.4-1",)},
 }
 _ALIVE_CLIENT = {_V31: ("MQTT31-33",), _V311: ("MQTT-4.5.0-2",), _V5: ("MQTT-4.5.0-2",)}
-_AFTER_DISCONNECT = {_V31: (), _V311: ("MQTT311-U-6",), _V5: ("MQTT5-U-69",)}
+_AFTER_DISCONNECT = {_V31: ("MQTT31-51",), _V311: ("MQTT311-U-6",), _V5: ("MQTT5-U-69",)}
 
 
 @dataclass(frozen=True, slots=True)

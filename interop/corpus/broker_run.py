@@ -12,6 +12,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 from interop.corpus.model import Case, End, NoStart, Observed, Played, Stage, fits
 from interop.corpus.wire import RawConnection
@@ -32,13 +33,17 @@ _PINGREQ = b"\xc0\x00"
 _ALIVE = "corpus/alive"
 
 
-async def play_on_broker(case: Case, address: Address) -> Observed:
+Login = tuple[str, str] | None
+"""The user name and password a broker asks of everybody, or none."""
+
+
+async def play_on_broker(case: Case, address: Address, login: Login = None) -> Observed:
     """Send one case; raises NoStart."""
     connection = await _connected_to(address, case.version)
     try:
         before = 0
         if case.stage is Stage.CONNECTED:
-            await _introduce(connection, case.version)
+            await _introduce(connection, case.version, login)
             before = len(connection.packets)
         return await _exchange(case, connection, before)
     finally:
@@ -87,8 +92,10 @@ async def _connected_to(address: Address, version: Version) -> RawConnection:
 _numbers = itertools.count(1)
 
 
-async def _introduce(connection: RawConnection, version: Version) -> None:
+async def _introduce(connection: RawConnection, version: Version, login: Login) -> None:
     connect = Connect(version, f"corpus-c{next(_numbers)}", keep_alive=60)
+    if login is not None:
+        connect = replace(connect, username=login[0], password=login[1].encode())
     connection.write(encode(connect, version))
     await connection.until(lambda: bool(connection.packets), ANSWER_SECONDS)
     first = connection.packets[0] if connection.packets else None
@@ -99,20 +106,22 @@ async def _introduce(connection: RawConnection, version: Version) -> None:
 class Watch:
     """Two healthy clients: one subscribes, the other publishes; what one says the other has to hear."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, version: Version, login: Login = None) -> None:
         self._address = address
+        self._version = version
+        self._login = login
         self._publisher: RawConnection | None = None
         self._subscriber: RawConnection | None = None
         self._sent = 0
 
     async def begin(self) -> None:
         """Connect and subscribe; raises NoStart."""
-        self._subscriber = subscriber = await _connected_to(self._address, Version.V311)
-        await _introduce(subscriber, Version.V311)
-        self._publisher = await _connected_to(self._address, Version.V311)
-        await _introduce(self._publisher, Version.V311)
+        self._subscriber = subscriber = await _connected_to(self._address, self._version)
+        await _introduce(subscriber, self._version, self._login)
+        self._publisher = await _connected_to(self._address, self._version)
+        await _introduce(self._publisher, self._version, self._login)
         request = Subscribe(1, (Subscription(_ALIVE, QoS.AT_LEAST_ONCE),))
-        subscriber.write(encode(request, Version.V311))
+        subscriber.write(encode(request, self._version))
         if not await subscriber.until(lambda: len(subscriber.packets) > 1, ANSWER_SECONDS):
             raise NoStart("the broker did not answer an ordinary SUBSCRIBE")
 
@@ -123,7 +132,7 @@ class Watch:
         assert subscriber is not None
         self._sent += 1
         said = str(self._sent).encode()
-        publisher.write(encode(Publish(_ALIVE, said, QoS.AT_LEAST_ONCE, packet_id=self._sent), Version.V311))
+        publisher.write(encode(Publish(_ALIVE, said, QoS.AT_LEAST_ONCE, packet_id=self._sent), self._version))
 
         def heard() -> bool:
             return any(isinstance(packet, Publish) and packet.payload == said for packet in subscriber.packets)
@@ -131,7 +140,7 @@ class Watch:
         arrived = await subscriber.until(heard, ANSWER_SECONDS)
         for packet in subscriber.packets:
             if isinstance(packet, Publish) and packet.packet_id is not None and packet.payload == said:
-                subscriber.write(encode(PubAck(packet.packet_id), Version.V311))
+                subscriber.write(encode(PubAck(packet.packet_id), self._version))
         if publisher.closed or subscriber.closed:
             return "the connection of a client that did nothing wrong was closed"
         return "" if arrived else f"message {self._sent} of a client that did nothing wrong did not arrive"
@@ -143,9 +152,16 @@ class Watch:
                 connection.abort()
 
 
-async def play_all_on_broker(cases: Sequence[Case], address: Address) -> AsyncIterator[tuple[list[Played], str]]:
+def version_of_watch(cases: Sequence[Case]) -> Version:
+    """The version the healthy clients speak: the newest of the cases, which the broker has to know for them."""
+    return max((case.version for case in cases), default=Version.V311)
+
+
+async def play_all_on_broker(
+    cases: Sequence[Case], address: Address, login: Login = None
+) -> AsyncIterator[tuple[list[Played], str]]:
     """Batch by batch: what each case came to, and what the healthy clients lost meanwhile; raises NoStart."""
-    watch = Watch(address)
+    watch = Watch(address, version_of_watch(cases), login)
     await watch.begin()
     free = asyncio.Semaphore(AT_ONCE)
 
@@ -153,7 +169,7 @@ async def play_all_on_broker(cases: Sequence[Case], address: Address) -> AsyncIt
         async with free:
             began = time.monotonic()
             try:
-                observed, problem = await play_on_broker(case, address), ""
+                observed, problem = await play_on_broker(case, address, login), ""
             except NoStart as error:
                 observed, problem = None, str(error)
             return Played(case, observed, problem, time.monotonic() - began)

@@ -13,23 +13,25 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import get_args
 
 from interop.brokers.broker import BrokerFault
 from interop.brokers.registry import broker_spec
-from interop.corpus.broker_run import play_all_on_broker
+from interop.corpus.broker_run import play_all_on_broker, version_of_watch
 from interop.corpus.cases import corpus
 from interop.corpus.client_run import AT_ONCE, play_all_on_client
 from interop.corpus.model import Case, NoStart, UnderTest
 from interop.corpus.results import Run, record, watch_record, with_known
+from interop.coverage.coverage import coverage, ran
 from interop.drivers.driver import DriverFault
 from interop.drivers.pool import DriverPool
 from interop.drivers.registry import UnknownDriver, check_driver_name
 from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, NOTHING_RAN, OK, CommandError
+from interop.installed import environment, own_version
 from interop.runner.known_failures import BadKnownFailures, load_known_failures
 from interop.runner.verdict import REFERENCE_BROKER, REFERENCE_CLIENT
+from interop.scenario.features import missing
 from interop.scenario.values import MqttLabel
 from reports.record import Record, Verdict
 from reports.summary import RunInfo
@@ -45,7 +47,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     def several(option: str, metavar: str, text: str) -> None:
         parser.add_argument(option, action="append", default=[], metavar=metavar, help=text)
 
-    several("--broker", "NAME", "broker under test: reference, mosquitto, host:port, docker:IMAGE")
+    several(
+        "--broker", "NAME", "broker under test: reference, mosquitto, ejabberd, nats, rumqttd, host:port, docker:IMAGE"
+    )
     several("--client", "NAME", "client under test: builtin, paho, gmqtt, command:./adapter")
     several("--mqtt", "VERSION", f"{', '.join(_VERSIONS)} (all)")
     several("--case", "PATTERN", "case by id or shell pattern, e.g. '5.0/connect/*' (all)")
@@ -93,25 +97,29 @@ def _played(
         _say(f"{name}: {_counts(some)} in {time.monotonic() - clock:.1f} s")
         records += some
     info = RunInfo(
-        started_at=started_at, wall_seconds=time.monotonic() - began, harness_version=_own_version(),
+        started_at=started_at, wall_seconds=time.monotonic() - began, harness_version=own_version(),
         command=" ".join(["mqtt-interop", *sys.argv[1:]]),
     )  # fmt: skip
-    _say(f"report: {write_all(records, out, info)}")
+    _say(f"report: {write_all(records, out, info, coverage(ran(records)))}")
     return _exit_code(records)
 
 
 async def _on_broker(name: str, cases: Sequence[Case], started_at: str) -> list[Record]:
     spec = broker_spec(name)
-    wanted = [case for case in cases if case.version.label in spec.versions]
+    wanted = [
+        case
+        for case in cases
+        if case.version.label in spec.versions and not missing(case.needs, spec.unsupported, case.version.label)
+    ]
     broker = await spec.start({})
     try:
-        versions = {"broker": broker.version, "harness": _own_version(), "python": sys.version.split()[0]}
+        versions = {"broker": f"{broker.name} {broker.version}"} | environment()
         run = Run(UnderTest.BROKER, spec.name, versions, started_at)
         records: list[Record] = []
         numbers = itertools.count(1)
-        async for batch, lost in play_all_on_broker(wanted, broker.address()):
+        async for batch, lost in play_all_on_broker(wanted, broker.address(), spec.login):
             records += [record(run, played) for played in batch]
-            records.append(watch_record(run, next(numbers), batch, lost))
+            records.append(watch_record(run, version_of_watch(wanted), next(numbers), batch, lost))
         return records
     finally:
         await broker.stop()
@@ -125,7 +133,7 @@ async def _on_client(name: str, cases: Sequence[Case], started_at: str) -> list[
         driver = await pool.acquire(name)
         said = driver.hello
         await pool.release(driver)
-        versions = {"client": said.version, "harness": _own_version(), "python": sys.version.split()[0]}
+        versions = {"client": f"{said.client} {said.version}"} | environment()
         run = Run(UnderTest.CLIENT, name, versions, started_at)
         wanted = [case for case in cases if case.version.label in said.mqtt]
         return [record(run, played) async for played in play_all_on_client(wanted, name, pool)]
@@ -166,10 +174,3 @@ def _exit_code(records: Sequence[Record]) -> int:
 
 def _names(given: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for text in given for name in text.split(",") if name)
-
-
-def _own_version() -> str:
-    try:
-        return version("mqtt-interop")
-    except PackageNotFoundError:
-        return "not installed"

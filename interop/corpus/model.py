@@ -86,6 +86,11 @@ class Expected:
         return all(reaction.closes for reaction in self.allowed)
 
 
+USER_NAME = b"alice"
+"""In a CONNECT with all fields; one that lacks it has no password either."""
+_OF_QOS_2 = frozenset({"publish-qos-2", "pubrec", "pubrel", "pubcomp"})
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One packet, or a few, to be sent to who is under test.
@@ -112,6 +117,14 @@ class Case:
     def id(self) -> str:
         """Unique among the cases of its direction, e.g. `5.0/connect/receive-maximum/zero`."""
         return f"{self.version.label}/{self.packet}/{self.field}/{self.mutation}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Features a broker must have to be asked this, by the names of `interop.scenario.features`."""
+        needs = ["qos2"] if self.packet in _OF_QOS_2 else []
+        if self.packet == "connect" and self.stage is Stage.FIRST and USER_NAME not in self.data:
+            needs.append("anonymous")
+        return tuple(needs)
 
     @property
     def area(self) -> str:

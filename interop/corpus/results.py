@@ -13,6 +13,7 @@ from typing import Literal
 from interop.corpus.model import Case, End, Expected, Observed, Played, Reaction, UnderTest, codes_of, fits
 from interop.requirements.requirements import Level
 from interop.runner.known_failures import KnownFailures, explanation
+from reference_broker.wire.types import Version
 from reports.record import Finding, Record, TraceEntry, Verdict
 
 RAW = "raw"
@@ -157,8 +158,8 @@ def _trace(case: Case, observed: Observed) -> tuple[TraceEntry, ...]:
     return sent, ended
 
 
-def watch_record(run: Run, number: int, batch: Sequence[Played], lost: str) -> Record:
-    """The record of the healthy clients beside one batch."""
+def watch_record(run: Run, version: Version, number: int, batch: Sequence[Played], lost: str) -> Record:
+    """The record of the healthy clients, who speak `version`, beside one batch."""
     cites = ("MQTT-4.5.0-1",)
     finding = Finding(source="step", rule="watch", level="must", blame="broker", cites=cites, message=lost)
     return Record(
@@ -167,7 +168,7 @@ def watch_record(run: Run, number: int, batch: Sequence[Played], lost: str) -> R
         area="corpus-others",
         client=run.client,
         broker=run.broker,
-        mqtt="3.1.1",
+        mqtt=version.label,
         transport="tcp",
         verdict=Verdict.FAIL if lost else Verdict.PASS,
         reason=lost,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from interop.corpus.bench import Bench, Fault
-from interop.corpus.model import Case, Reaction, answers
+from interop.corpus.model import Case, Reaction, answers, says
 from interop.corpus.shapes import Kind, Shape, prefixed, shapes
 from reference_broker.wire.types import PacketType, Version
 
@@ -53,6 +53,8 @@ _FIELDS = {
     "user-name": (("MQTT-3.1.3-11",), ("MQTT-3.1.3-12",)),
     "topic-name": (("MQTT-3.3.2-1",), ("MQTT-3.3.2-1",)),
 }
+_SAYS_MALFORMED = says(_P.CONNACK, {4})
+"""In 3.1.1 return code 4 stands for "the data in the user name or password is malformed". [3.1.1 3.2.2.3]"""
 _FILTERS = {_P.SUBSCRIBE: "MQTT-3.8.3-1", _P.UNSUBSCRIBE: "MQTT-3.10.3-1"}
 
 
@@ -63,15 +65,20 @@ def strings(bench: Bench) -> Iterator[Case]:
             if part.name == "protocol-name":
                 continue
             for name, text in ILL_FORMED.items():
-                data = shape.replacing(part.name, prefixed(b"a" + text + b"b"))
-                yield bench.bad(shape, part.name, name, data, _in_field(_ILL_FORMED, shape, part.name))
+                yield _bad(bench, shape, part.name, name, b"a" + text + b"b", _ILL_FORMED)
             for name, text in (("null", b"a\0b"), ("null-alone", b"\0"), ("null-last", b"a\0")):
-                data = shape.replacing(part.name, prefixed(text))
-                yield bench.bad(shape, part.name, name, data, _in_field(_NULL, shape, part.name))
+                yield _bad(bench, shape, part.name, name, text, _NULL)
             if part.name != "client-identifier":  # a server may limit those
                 for name, text in UNUSUAL.items():
                     yield bench.good(shape, part.name, name, shape.replacing(part.name, prefixed(b"a" + text + b"b")))
         yield from _topics(bench, shape)
+
+
+def _bad(bench: Bench, shape: Shape, field: str, name: str, text: bytes, fault: Fault) -> Case:
+    data, in_field = shape.replacing(field, prefixed(text)), _in_field(fault, shape, field)
+    if field == "user-name" and bench.version is Version.V311:
+        return bench.either(shape, field, name, data, in_field, (_SAYS_MALFORMED,))
+    return bench.bad(shape, field, name, data, in_field)
 
 
 def _in_field(fault: Fault, shape: Shape, field: str) -> Fault:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from interop.corpus.model import UnderTest
+from interop.corpus.model import USER_NAME, UnderTest
 from reference_broker.wire.properties import WILL
 from reference_broker.wire.types import PacketType, Version
 
@@ -132,7 +132,7 @@ def connect(version: Version, *, bare: bool = False) -> Shape:
             *_properties(version, "will-properties"),
             _string("will-topic", b"corpus/will"),
             Part("will-payload", Kind.BINARY, prefixed(b"gone")),
-            _string("user-name", b"alice", optional=lenient),
+            _string("user-name", USER_NAME, optional=lenient),
             Part("password", Kind.BINARY, prefixed(b"pass"), lenient),
         )
     return Shape("connect", _P.CONNECT, 0, parts, _P.CONNACK)

@@ -8,27 +8,31 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from itertools import groupby
 from pathlib import Path
 from typing import get_args
 
-from interop.coverage.coverage import Line, coverage, declared, ran
+from interop.coverage.coverage import Evidence, coverage, declared, ran
 from interop.exit_codes import FELL_SHORT, OK, CommandError
 from interop.scenario.load import load_scenarios
 from interop.scenario.values import MqttLabel, Side
+from reports.coverage import StatementLine, by_side
 from reports.record import BadResults, merge_records, resting_collector
 
 _RESULTS = Path("compat/results.jsonl")
+_CORPUS = Path("compat/corpus/results.jsonl")
 _SHOWN = 3
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `coverage`."""
     parser.add_argument(
-        "results", nargs="*", type=Path, metavar="RESULTS", help=f"results.jsonl of one or more runs ({_RESULTS})"
+        "results",
+        nargs="*",
+        type=Path,
+        metavar="RESULTS",
+        help=f"results.jsonl of one or more runs ({_RESULTS} and, if it is there, {_CORPUS})",
     )
     parser.add_argument("--mqtt", choices=get_args(MqttLabel), help="only this version")
     parser.add_argument("--role", choices=get_args(Side), help="only statements about this side")
@@ -47,46 +51,40 @@ def run(options: argparse.Namespace) -> int:
     shown = [line for line in lines if line.standing == "missing"] if options.missing else lines
     write = sys.stdout.write
     if options.json:
-        write(json.dumps([asdict(line) | {"standing": line.standing} for line in shown], indent=1) + "\n")
+        write(json.dumps([asdict(line) for line in shown], indent=1) + "\n")
     else:
         if options.declared:
             write("What scenarios cite, run or not:\n")
         write("".join(f"{text}\n" for text in _table(shown)))
-        write("".join(f"{text}\n" for text in _totals(lines)))
+        write("".join(f"{side.sentence}\n" for side in by_side(lines)))
     return FELL_SHORT if options.missing and shown else OK
 
 
-def _evidence(paths: list[Path]) -> dict[tuple[MqttLabel, Side, str], list[str]]:
+def _evidence(paths: list[Path]) -> Evidence:
     if not paths and not _RESULTS.exists():
         raise CommandError(f"no results at {_RESULTS}: run the matrix first, name a results.jsonl, or use --declared")
     try:
         with resting_collector():
-            return ran(merge_records(paths or [_RESULTS]))
+            return ran(merge_records(paths or [each for each in (_RESULTS, _CORPUS) if each.exists()]))
     except BadResults as error:
         raise CommandError(str(error)) from None
 
 
-def _table(lines: Iterable[Line]) -> Iterator[str]:
-    for (mqtt, side), group in groupby(lines, key=lambda line: (line.mqtt, line.side)):
-        yield f"MQTT {mqtt}, {side} under test"
-        for line in group:
-            yield f"  {line.statement.id:16} {line.statement.level:6} {_said(line)}"
-            yield f"      {line.statement.summary}"
+def _table(lines: Iterable[StatementLine]) -> Iterator[str]:
+    for side in by_side(lines):
+        yield f"MQTT {side.mqtt}, {side.side} under test"
+        for line in side.lines:
+            yield f"  {line.id:16} {line.level:6} {_said(line)}"
+            yield f"      {line.summary}"
 
 
-def _said(line: Line) -> str:
-    if line.standing == "covered":
-        names = line.evidence
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        return ", ".join(names[:_SHOWN]) + more
-    if line.standing == "missing" and line.watched_by:
-        return f"MISSING (watched by the judge: {', '.join(line.watched_by)})"
-    return line.standing.upper() if line.standing == "missing" else "not observable from outside"
-
-
-def _totals(lines: Iterable[Line]) -> Iterator[str]:
-    for (mqtt, side), group in groupby(lines, key=lambda line: (line.mqtt, line.side)):
-        counts = Counter(line.standing for line in group)
-        total = counts["covered"] + counts["missing"]
-        unseen = f"; {counts['not-observable']} not observable" if counts["not-observable"] else ""
-        yield f"MQTT {mqtt}, {side}: {counts['covered']} of {total} statements covered{unseen}"
+def _said(line: StatementLine) -> str:
+    if line.standing == "not-observable":
+        return f"not observable from outside: {line.reason}"
+    if line.standing == "missing":
+        return "MISSING" + (f" (watched by the judge: {', '.join(line.rules)})" if line.rules else "")
+    said = list(line.evidence[:_SHOWN])
+    more = len(line.evidence) - _SHOWN
+    said += [f"{more} more"] if more > 0 else []
+    said += [f"the judge in {line.judged_cells} cells"] if line.judged_cells else []
+    return ", ".join(said)

@@ -1,15 +1,15 @@
 """Statements and their evidence, by version and by who was put to the test.
 
 Belongs here: matching what records say they covered with the tables of statements, and what the judge watches.
-Does not belong here: what a cell covers (`interop.runner`, `interop.corpus`), printing (`command`).
+Does not belong here: what a cell covers (`interop.runner`, `interop.corpus`), printing (`command`), pages (`reports`).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass, field
+from typing import get_args
 
 from interop.judge.registry import RULES, citations
 from interop.requirements.requirements import Statement, statements
@@ -17,6 +17,7 @@ from interop.scenario.load import LoadedScenario
 from interop.scenario.values import MqttLabel, Side
 from interop.tap.trace import Sender
 from reference_broker.wire.types import Version
+from reports.coverage import Standing, StatementLine
 from reports.record import Record
 
 _NOT_JUDGED = frozenset({"unsupported", "setup-failed", "harness-error"})
@@ -28,69 +29,72 @@ _TESTABLE: dict[Side, frozenset[str]] = {
 Key = tuple[MqttLabel, Side, str]
 """Version, who is under test, statement id."""
 
-Standing = Literal["covered", "missing", "not-observable"]
+
+@dataclass(slots=True)
+class Evidence:
+    """What was found for each statement: the names of scenarios and cases, and how many cells the judge looked at."""
+
+    names: defaultdict[Key, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
+    judged_cells: Counter[Key] = field(default_factory=Counter)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One statement for one side: the scenarios and corpus cases that put it to the test, and the rules that watch it.
-
-    A rule of the judge looks at every trace, but whether it had something to look at is not recorded; so `watched_by`
-    alone makes no statement covered.
-    """
-
-    mqtt: MqttLabel
-    side: Side
-    statement: Statement
-    evidence: tuple[str, ...]
-    watched_by: tuple[str, ...]
-
-    @property
-    def standing(self) -> Standing:
-        """Where it stands."""
-        if self.statement.testable_by == "not-observable":
-            return "not-observable"
-        return "covered" if self.evidence else "missing"
-
-
-def ran(records: Iterable[Record]) -> dict[Key, list[str]]:
+def ran(records: Iterable[Record]) -> Evidence:
     """The evidence in results: only cells that were judged count, each scenario or case once."""
-    found: defaultdict[Key, dict[str, None]] = defaultdict(dict)
+    found = Evidence()
     for record in records:
-        if record.verdict not in _NOT_JUDGED:
-            for side, ids in record.covered.items():
-                for each in ids:
-                    found[record.mqtt, side, each][record.scenario.partition("[")[0]] = None
-    return {key: list(names) for key, names in found.items()}
+        if record.verdict in _NOT_JUDGED:
+            continue
+        name = record.scenario.partition("[")[0]
+        for side, ids in record.covered.items():
+            for each in ids:
+                found.names[record.mqtt, side, each][name] = None
+        for side, ids in record.judged.items():
+            found.judged_cells.update((record.mqtt, side, each) for each in ids)
+    return found
 
 
-def declared(scenarios: Iterable[LoadedScenario]) -> dict[Key, list[str]]:
+def declared(scenarios: Iterable[LoadedScenario]) -> Evidence:
     """What scenarios say they put to the test, whether they ever ran or not."""
-    found: defaultdict[Key, dict[str, None]] = defaultdict(dict)
+    found = Evidence()
     for loaded in scenarios:
         for mqtt in loaded.scenario.versions:
             for side, ids in loaded.scenario.covers(mqtt).items():
                 for each in ids:
-                    found[mqtt, side, each][loaded.file_name] = None
-    return {key: list(names) for key, names in found.items()}
+                    found.names[mqtt, side, each][loaded.file_name] = None
+    return found
 
 
-def coverage(evidence: dict[Key, list[str]]) -> list[Line]:
+def coverage(evidence: Evidence) -> list[StatementLine]:
     """Every statement that one side can be tested for, and those nobody can, in the tables' order."""
     watched = _watched()
     return [
-        Line(
-            mqtt,
-            side,
-            each,
-            tuple(evidence.get((mqtt, side, each.id), ())),
-            tuple(watched.get((mqtt, side, each.id), ())),
-        )
+        _line(evidence, watched, mqtt, side, each)
         for mqtt in get_args(MqttLabel)
         for side in get_args(Side)
         for each in statements(mqtt).values()
         if each.testable_by in _TESTABLE[side] or (each.testable_by == "not-observable" and _obliges(each, side))
     ]
+
+
+def _line(
+    evidence: Evidence, watched: dict[Key, list[str]], mqtt: MqttLabel, side: Side, each: Statement
+) -> StatementLine:
+    key = (mqtt, side, each.id)
+    names, judged_cells = tuple(evidence.names.get(key, ())), evidence.judged_cells[key]
+    standing: Standing = "covered" if names or judged_cells else "missing"
+    return StatementLine(
+        mqtt,
+        side,
+        each.id,
+        each.level,
+        each.section,
+        each.summary,
+        "not-observable" if each.testable_by == "not-observable" else standing,
+        evidence=names,
+        judged_cells=judged_cells,
+        rules=tuple(watched.get(key, ())),
+        reason=each.reason,
+    )
 
 
 def _obliges(each: Statement, side: Side) -> bool:

@@ -12,13 +12,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from interop.drivers import contract
 from interop.drivers.adapter import Adapter, Unsuccessful, main
 from interop.drivers.contract import PropertyValues
+from interop.installed import own_version
 from reference_broker.client import (
     AuthChallenge,
     Authenticated,
@@ -71,7 +71,7 @@ class BuiltinAdapter(Adapter):
         """It can do everything."""
         return contract.HelloEvent(
             client="builtin",
-            version=_own_version(),
+            version=own_version(),
             mqtt=("3.1", "3.1.1", "5.0"),
             transports=("tcp", "tls", "ws", "wss"),
         )
@@ -295,13 +295,6 @@ def _options(command: contract.Connect) -> ClientOptions:
 
 def _properties(values: PropertyValues) -> Properties:
     return Properties(**values.model_dump())
-
-
-def _own_version() -> str:
-    try:
-        return version("mqtt-interop")
-    except PackageNotFoundError:
-        return "of this checkout"
 
 
 ADAPTER = BuiltinAdapter

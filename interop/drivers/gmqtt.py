@@ -91,7 +91,7 @@ class GmqttAdapter(Adapter):
             version=gmqtt.__version__,
             mqtt=("3.1.1", "5.0"),
             transports=("tcp", "tls"),
-            unsupported=("auth", "empty-client-id", "reason-codes"),
+            unsupported=("auth", "empty-client-id", "reason-codes", "refuse-message"),
         )
 
     # --- commands ---------------------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ class PahoAdapter(Adapter):
             version=paho.mqtt.__version__,
             mqtt=("3.1", "3.1.1", "5.0"),
             transports=("tcp", "tls", "ws", "wss"),
-            unsupported=("auth", "topic-alias-inbound"),
+            unsupported=("auth", "refuse-message", "topic-alias-inbound"),
         )
 
     # --- commands ---------------------------------------------------------------------------------------------------

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from interop.judge.registry import INSPECTIONS, RULES, citations
-from interop.judge.rule import Breach, Rule
+from interop.judge.rule import Breach, Inspection, Rule
 from interop.judge.view import Case
 from interop.requirements.requirements import known, statement
 from interop.scenario.values import Level
@@ -29,7 +29,13 @@ class Finding:
     link: str
 
 
-def judge(trace: Iterable[TraceEntry], version: Version, until: float = 0.0) -> list[Finding]:
+def judge(
+    trace: Iterable[TraceEntry],
+    version: Version,
+    inspections: Sequence[Inspection] = INSPECTIONS,
+    *,
+    until: float = 0.0,
+) -> list[Finding]:
     """Everything that was broken in a trace, in its order; `version` is the one the cell is about.
 
     The trace tells all there was up to `until`, on its clock: what is missing then was waited for. By default it ends
@@ -41,7 +47,7 @@ def judge(trace: Iterable[TraceEntry], version: Version, until: float = 0.0) -> 
     spoken = {(talk.link, talk.number): talk.version for talk in case.talks}
     findings = [
         finding
-        for inspect in INSPECTIONS
+        for inspect in inspections
         for breach in inspect(case)
         if (finding := _finding(breach, spoken[breach.entry.link, breach.entry.connection], version)) is not None
     ]

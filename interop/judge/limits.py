@@ -28,7 +28,7 @@ RETAIN_AVAILABLE = Rule(
 SUBSCRIPTIONS_AVAILABLE = Rule(
     "subscriptions-available",
     "a client asks for no kind of subscription the server does not have",
-    client={V5: must(section="3.2.2.3.11 to 3.2.2.3.13")},
+    client={V5: must("MQTT5-U-40", "MQTT5-U-41", "MQTT5-U-42")},
 )
 RULES = (MAXIMUM_QOS, RETAIN_AVAILABLE, SUBSCRIPTIONS_AVAILABLE)
 
@@ -41,21 +41,21 @@ def inspect(case: Case) -> Iterator[Breach]:
             continue
         for entry in talk.sent(CLIENT):
             if entry.packet is not None:
-                for rule, message in _beyond(entry.packet, offered):
-                    yield rule.broken(CLIENT, entry, message)
+                for rule, ids, message in _beyond(entry.packet, offered):
+                    yield rule.broken(CLIENT, entry, message, ids)
 
 
-def _beyond(packet: Packet, offered: Properties) -> Iterator[tuple[Rule, str]]:
+def _beyond(packet: Packet, offered: Properties) -> Iterator[tuple[Rule, tuple[str, ...] | None, str]]:
     if isinstance(packet, Publish):
         if offered.maximum_qos is not None and packet.qos > offered.maximum_qos:
-            yield MAXIMUM_QOS, f"PUBLISH with QoS {int(packet.qos)}, {offered.maximum_qos} is the maximum"
+            yield MAXIMUM_QOS, None, f"PUBLISH with QoS {int(packet.qos)}, {offered.maximum_qos} is the maximum"
         if offered.retain_available == 0 and packet.retain:
-            yield RETAIN_AVAILABLE, "PUBLISH with RETAIN 1"
+            yield RETAIN_AVAILABLE, None, "PUBLISH with RETAIN 1"
     elif isinstance(packet, Subscribe):
         filters = [each.topic_filter for each in packet.subscriptions]
         if offered.subscription_identifier_available == 0 and packet.properties.subscription_identifier:
-            yield SUBSCRIPTIONS_AVAILABLE, "SUBSCRIBE with a Subscription Identifier"
+            yield SUBSCRIPTIONS_AVAILABLE, ("MQTT5-U-41",), "SUBSCRIBE with a Subscription Identifier"
         if offered.shared_subscription_available == 0 and any(each.startswith(SHARE_PREFIX) for each in filters):
-            yield SUBSCRIPTIONS_AVAILABLE, "SUBSCRIBE for a shared subscription"
+            yield SUBSCRIPTIONS_AVAILABLE, ("MQTT5-U-42",), "SUBSCRIBE for a shared subscription"
         if offered.wildcard_subscription_available == 0 and any("#" in each or "+" in each for each in filters):
-            yield SUBSCRIPTIONS_AVAILABLE, "SUBSCRIBE with a wildcard"
+            yield SUBSCRIPTIONS_AVAILABLE, ("MQTT5-U-40",), "SUBSCRIBE with a wildcard"

@@ -51,6 +51,25 @@ _MODULES = (
 
 INSPECTIONS: tuple[Inspection, ...] = tuple(module.inspect for module in _MODULES)
 
+ONE_CONNECTION: tuple[Inspection, ...] = tuple(
+    module.inspect
+    for module in (
+        form,
+        connect,
+        auth,
+        closing,
+        keep_alive,
+        answers,
+        subscriptions,
+        flows,
+        acknowledgements,
+        flow_control,
+        limits,
+        topic_aliases,
+    )
+)
+"""The inspections that are right about one connection whatever went on elsewhere, at a broker others use too."""
+
 RULES: dict[str, Rule] = {rule.name: rule for module in _MODULES for rule in module.RULES}
 """Every rule by its name."""
 

@@ -45,6 +45,11 @@ def should(*ids: str, section: str = "") -> Clause:
     return Clause(Level.SHOULD, ids, section)
 
 
+def may(*ids: str, section: str = "") -> Clause:
+    """A clause that leaves it open; a breach is only noted."""
+    return Clause(Level.MAY, ids, section)
+
+
 @dataclass(frozen=True, slots=True)
 class Breach:
     """A rule was broken by `blame`, as `entry` shows; `ids` when it depends on the case which statement it was."""

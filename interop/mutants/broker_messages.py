@@ -17,7 +17,7 @@ from reference_broker.broker.broker import Broker
 from reference_broker.broker.link import Link
 from reference_broker.broker.message import Message
 from reference_broker.broker.retained import RetainedMessages
-from reference_broker.broker.routing import Router, Target
+from reference_broker.broker.routing import Merged, Router
 from reference_broker.broker.sending import Sender
 from reference_broker.broker.shared import SharedSubscription
 from reference_broker.session import delivery
@@ -243,22 +243,13 @@ def _all_members(real: Any, self: Any, shared: Any, message: Any, now: float) ->
     return delivered
 
 
-def _unmerged(real: Any, self: Any, message: Any, now: float) -> int:
-    received = real(self, message, now)
-    for target in self.router.route(message.topic).targets:
-        for _ in target.subscription_ids[1:]:
-            self.deliver_to(target.session, message, min(message.qos, target.qos), False, target.subscription_ids, now)
-    return int(received)
-
-
-def _lowest_qos(real: Any, self: Any, session: Any, subscriptions: Any) -> None:
-    subscriptions = list(subscriptions)
-    real(self, session, subscriptions)
+def _lowest_qos(real: Any, self: Any, subscriptions: Any) -> None:
+    real(self, subscriptions)
     self.qos = min(each.qos for each in subscriptions)
 
 
-def _first_id_only(real: Any, self: Any, session: Any, subscriptions: Any) -> None:
-    real(self, session, subscriptions)
+def _first_id_only(real: Any, self: Any, subscriptions: Any) -> None:
+    real(self, subscriptions)
     self.subscription_ids = self.subscription_ids[:1]
 
 
@@ -300,7 +291,7 @@ SUBSCRIPTIONS = table("broker", "subscription topics shared retained "
         real(self, session, each) for each in list(session.subscriptions)] != []),
     "keeps the older of two subscriptions": around(Router, "subscribe", lambda real, self, session, options, *rest: (
         options.topic_filter not in session.subscriptions and real(self, session, options, *rest))),
-    "lets # match $": around(Router, "_find", _matches_dollar),
+    "lets # match $": (Set(dollar_topics_between_clients=True), around(Router, "_find", _matches_dollar)),
     "lets nothing match $": around(Router, "_find", lambda real, self, topic: real(
         self, "/none/" if topic.startswith("$") else topic)),
     "sees no difference of case in topics": (
@@ -308,6 +299,7 @@ SUBSCRIPTIONS = table("broker", "subscription topics shared retained "
         around(Router, "subscribe", lambda real, self, *rest: real(self, *rest[:-1], rest[-1].lower())),
     ),
     "overlooks empty levels": around(Router, "_find", lambda real, self, topic: real(self, re.sub("/+", "/", topic))),
+    "lets clients exchange messages on topics with $": Set(dollar_topics_between_clients=True),
     "overlooks a final slash": around(
         Router, "_find", lambda real, self, topic: real(self, topic.rstrip("/") or topic)),
     "ignores No Local": subscribed_with(no_local=False),
@@ -318,10 +310,9 @@ SUBSCRIPTIONS = table("broker", "subscription topics shared retained "
     "sends retained messages to new subscriptions only": subscribed_with(retain_handling=RetainHandling.SEND_IF_NEW),
     "sends retained messages to nobody": subscribed_with(retain_handling=RetainHandling.DO_NOT_SEND),
     "leaves out subscription identifiers": Says(Publish, having_properties(subscription_identifier=())),
-    "sends one subscription identifier only": around(Target, "__init__", _first_id_only),
+    "sends one subscription identifier only": around(Merged, "__init__", _first_id_only),
     "invents subscription identifiers": Says(Publish, having_properties(subscription_identifier=(77,))),
-    "delivers once for each subscription": around(Broker, "_deliver", _unmerged),
-    "delivers at the lowest QoS of several subscriptions": around(Target, "__init__", _lowest_qos),
+    "delivers at the lowest QoS of several subscriptions": around(Merged, "__init__", _lowest_qos),
     "delivers to all who share": around(Broker, "deliver_shared", _all_members),
     "delivers to nobody who shares": around(Broker, "deliver_shared", lambda *_: False),
     "always shares with the first": around(SharedSubscription, "choose", _first_of_all),
@@ -380,8 +371,10 @@ RETAINED = table("broker", "retained expiry will properties request_response del
         iter(()) if "#" in name or "+" in name else real(self, name, now))),
     "sends one retained message": around(RetainedMessages, "match", lambda real, self, name, now: iter(
         list(real(self, name, now))[:1])),
-    "lets # find retained messages under $": around(
-        retained, "_subtree", lambda real, node, with_dollar=True: real(node)),
+    "lets # find retained messages under $": (
+        Set(dollar_topics_between_clients=True),
+        around(retained, "_subtree", lambda real, node, with_dollar=True: real(node)),
+    ),
     "sends retained messages before SUBACK at any QoS": around(
         subscribing, "_send_retained", lambda real, link, r, g, now: real(link, r, QoS.EXACTLY_ONCE, now)),
     "sends retained messages at QoS 0": around(

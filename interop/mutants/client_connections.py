@@ -11,6 +11,7 @@ from typing import Any
 
 from interop.mutants.mutant import Hears, Patch, Says, Tells, around, table
 from interop.mutants.words import having, having_properties, nothing, twice, when
+from reference_broker.client import core
 from reference_broker.client.core import ClientCore, State
 from reference_broker.client.events import Cause, Disconnected
 from reference_broker.client.limits import ServerLimits
@@ -138,6 +139,7 @@ KEEP_ALIVE = table("client", "keep_alive connect", {
 })  # fmt: skip
 
 LIMITS = table("client", "connect flow_control topic_alias subscription retained delivery shared properties", {
+    "takes problem information it did not ask for": around(core, "_check_problem_information", nothing),
     "ignores Receive Maximum of the server": _other_limits(receive_maximum=65535),
     "ignores Maximum Packet Size of the server": _other_limits(maximum_packet_size=None),
     "ignores Maximum QoS": _other_limits(maximum_qos=QoS.EXACTLY_ONCE),

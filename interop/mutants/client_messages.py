@@ -116,6 +116,7 @@ PUBLISHING = table("client", "qos1 qos2 ordering session flow_control delivery r
     "never frees Receive Maximum": around(SendQuota, "give_back", nothing),
     "uses aliases it never set": around(Publisher, "_on_the_wire", lambda real, self, p, ticket: _aliased_only(
         real(self, p, ticket))),
+    "cuts strings that are too long": around(encode, "encode_string", lambda real, text: real(text[:65535])),
     "publishes to any topic": Patch(encode, "_check_publish_topic", nothing),
     "subscribes with any filter": (
         Patch(encode, "topic_filter_violation", nothing), Patch(encode, "shared_filter_violation", nothing),

@@ -7,6 +7,7 @@ Does not belong here: which trials (`plan`), how a cell is played (`interop.runn
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import multiprocessing
 import tempfile
@@ -97,6 +98,7 @@ def play_trials(
 
 def _share(job: tuple[Sequence[Trial], Settled | None, float]) -> Played:
     trials, settled, until = job
+    logging.getLogger("reference_broker").addHandler(logging.NullHandler())  # what mutants provoke is no news
     return asyncio.run(_Run(trials, settled, until).play())
 
 

@@ -1,6 +1,6 @@
 """The numbered statements of MQTT 3.1, 3.1.1 and 5.0, as tables to look things up in.
 
-Belongs here: reading the tables (`mqtt31.csv`, `mqtt311.csv`, `mqtt5.csv`), and their one lookup.
+Belongs here: reading the tables (`mqtt31.csv`, `mqtt311.csv`, `mqtt5.csv`), their one lookup, and their lint.
 Does not belong here: who cites a statement (`interop.scenario`, `interop.judge`), whether it holds.
 
 The same number means different things in 3.1.1 and 5.0, so every lookup names the version. Ids `MQTT-s-n` are those of
@@ -12,25 +12,36 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 Role = Literal["client", "server", "both"]
 Level = Literal["must", "should", "may"]
 Kind = Literal["wire", "network", "internal"]
 TestableBy = Literal["broker-under-test", "client-under-test", "both", "not-observable"]
 
+_ALLOWED: dict[str, tuple[str, ...]] = {
+    "role": get_args(Role),
+    "level": get_args(Level),
+    "kind": get_args(Kind),
+    "testable_by": get_args(TestableBy),
+}
 _TABLES = {"3.1": "mqtt31.csv", "3.1.1": "mqtt311.csv", "5.0": "mqtt5.csv"}
+VERSIONS = tuple(_TABLES)
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
     """One statement of one version; `summary` is a paraphrase.
 
-    `role` is who is obliged. `kind`: `wire` can be decided from packets, `network` needs a connection's end as well,
-    `internal` cannot be seen from outside. `testable_by` is what can be under test.
+    `role` is who is obliged. `level` is that of the sentence's own MUST, SHOULD or MAY; a sentence without one, as most
+    of 3.1, binds by its meaning: what is said to be so is a must. `kind`: `wire` can be decided from packets, `network`
+    needs a connection's end as well, `internal` cannot be seen from outside. `testable_by` is what can be under test:
+    who sends or leaves out what the statement is about, and whoever has to react to a peer that breaks it. `reason`
+    tells why nobody can be tested, and is empty for all others.
     """
 
     id: str
@@ -41,6 +52,7 @@ class Statement:
     summary: str
     testable_by: TestableBy
     topic: str
+    reason: str
 
 
 COLUMNS = tuple(field.name for field in fields(Statement))
@@ -62,6 +74,27 @@ def statement(version_label: str, statement_id: str) -> Statement:
 def known(version_label: str, statement_id: str) -> bool:
     """Whether the version has a statement of that id."""
     return statement_id in statements(version_label)
+
+
+def table_problems(version_label: str) -> list[str]:
+    """What is wrong with the table of a version, one line each: a value not allowed, a reason missing or too much."""
+    return [
+        f"{_TABLES[version_label]}: {row.id}: {problem}"
+        for row in statements(version_label).values()
+        for problem in row_problems(row)
+    ]
+
+
+def row_problems(row: Statement) -> Iterator[str]:
+    """What is wrong with one row."""
+    for column, allowed in _ALLOWED.items():
+        value = getattr(row, column)
+        if value not in allowed:
+            yield f"{column} is {value!r}, not one of {', '.join(allowed)}"
+    if row.testable_by == "not-observable" and not row.reason:
+        yield "nobody can be tested for it, but reason does not say why"
+    if row.testable_by != "not-observable" and row.reason:
+        yield f"it can be tested, so there is no place for the reason {row.reason!r}"
 
 
 def nearest(version_label: str, statement_id: str, count: int = 3) -> list[str]:

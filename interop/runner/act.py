@@ -64,7 +64,11 @@ async def _connect(stage: Stage, player: Player, step: steps.Connect) -> None:
     stage.begin_action()
     since = stage.action_index
     player.ever_connected = True
-    answer = await player.ask(await _connect_command(stage, player, step))
+    command = await _connect_command(stage, player, step)
+    if step.outcome == "pending":
+        player.hand_over(command)
+        return
+    answer = await player.ask(command)
     player.connected = isinstance(answer, contract.Connected)
     _check_version(stage, player.name, since)
     connack = stage.last_packet(player.name, PacketType.CONNACK, Sender.BROKER, since)
@@ -138,6 +142,8 @@ async def _connect_command(stage: Stage, player: Player, step: steps.Connect) ->
     client_id = next((given for given in (step.client_id, actor.client_id) if given is not None), player.name)
     username = step.username if step.username is not None else actor.username
     password = step.password if step.password is not None else actor.password
+    if stage.login is not None and username is None and password is None:
+        username, password = stage.login
     return contract.Connect(
         id=player.driver.next_id(),
         mqtt=stage.cell.mqtt,
@@ -383,7 +389,8 @@ async def ack(stage: Stage, step: steps.Ack) -> None:
     if message is None:
         raise StepFailed("a message to acknowledge", f"{player.name} has none")
     message.acked = True
-    answer = await player.ask(contract.Ack(id=player.driver.next_id(), message=message.event.message))
+    command = contract.Ack(id=player.driver.next_id(), message=message.event.message, reason=step.reason)
+    answer = await player.ask(command)
     _require(answer, f"{player.name} to acknowledge")
 
 

@@ -19,10 +19,14 @@ from interop.scenario.steps import (
     Completed,
     Delay,
     Elapse,
+    Inject,
     Nothing,
+    Publish,
     Receive,
     Reported,
+    Rewrite,
     StaysOpen,
+    Subscribe,
     Wire,
 )
 from interop.scenario.values import MqttLabel, TransportName
@@ -62,6 +66,20 @@ class Cell:
             if step.only is None or self.mqtt in step.only:
                 yield place, step
 
+    def needs(self, actor: str | None = None) -> tuple[str, ...]:
+        """Features it cannot be played without: those it declares, and those that follow from its steps.
+
+        These are the QoS its messages have or have to be granted (with `actor`, of that one only), and to be let in
+        by a CONNECT written as bytes, which has no login of the broker's.
+        """
+        scenario = self.loaded.scenario
+        used = {qos for _, step in self.steps() for who, qos in _qos_used(step) if actor in (None, who)}
+        used |= {each.will.qos for name, each in scenario.actors.items() if each.will and actor in (None, name)}
+        implied = [f"qos{qos}" for qos in sorted(used) if qos]
+        if any(isinstance(step, Rewrite) and step.hex and step.at == "CONNECT" for _, step in self.steps()):
+            implied.append("anonymous")
+        return tuple(dict.fromkeys((*scenario.needs, *implied)))
+
     @property
     def expected_wait_seconds(self) -> float:
         """How long the scenario makes the cell wait when all goes well."""
@@ -76,6 +94,19 @@ class Cell:
             ["mqtt-interop", "run", "--client", self.client, "--broker", self.broker, "--mqtt", self.mqtt,
              "--transport", self.transport, *own, "--scenario", self.loaded.name]
         )  # fmt: skip
+
+
+def _qos_used(step: AnyStep) -> Iterator[tuple[str, int]]:
+    """Who uses which QoS in a step."""
+    match step:
+        case Publish():
+            yield step.actor, step.qos
+        case Subscribe() if step.granted is not None:  # else a broker is free to grant less
+            yield from ((step.actor, each.qos) for each in step.requests())
+        case Receive() if step.qos is not None:
+            yield step.actor, step.qos
+        case Inject() if step.packet is not None:
+            yield step.link, int(step.packet.get("qos", 0))
 
 
 def _wait_seconds(step: AnyStep) -> float:

@@ -114,7 +114,7 @@ async def inject(stage: Stage, step: steps.Inject) -> None:
     await ready(stage, step.link)
     data = _injected(stage, step)
     for _ in range(step.count):
-        stage.links[step.link].inject(_SIDES[step.to], data)
+        stage.links[step.link].inject(_SIDES[step.to], data, beneath=step.beneath)
 
 
 def _injected(stage: Stage, step: steps.Inject) -> Packet | bytes:

@@ -52,14 +52,16 @@ class Entry(Strict):
     """One implementation's shortcoming and the cells it shows in.
 
     With `rules`, a cell is expected only where nothing but these is broken: a new fault in the same cell is still red.
+    One that is `intermittent` shows only now and then, so a cell that passes is no news.
     """
 
     client: str | None = None
-    broker: str | None = None
+    broker: str | None = Field(None, description="a name or shell pattern")
     scenarios: tuple[str, ...] = Field(min_length=1, description="names or shell patterns, e.g. qos2/resume_*")
     mqtt: tuple[MqttLabel, ...] = ()
     transports: tuple[TransportName, ...] = ()
     rules: tuple[str, ...] = Field((), description="names of the judge's rules, or verbs of steps")
+    intermittent: bool = False
     reason: str
     link: str | None = Field(None, description="the upstream report or, where none was found, the code that does it")
 
@@ -89,7 +91,7 @@ def explanation(entry: Entry) -> KnownFailure:
 def _speaks_of(entry: Entry, cell: Subject) -> bool:
     return (
         entry.client in (None, cell.client)
-        and entry.broker in (None, cell.broker)
+        and (entry.broker is None or _matches(cell.broker, entry.broker))
         and (not entry.mqtt or cell.mqtt in entry.mqtt)
         and (not entry.transports or cell.transport in entry.transports)
         and any(_matches(cell.scenario, pattern) for pattern in entry.scenarios)

@@ -144,9 +144,13 @@ def _fields_fit(pattern: PacketPattern, entry: TraceEntry, names: Names) -> bool
         return False
     if pattern.reason is not None and not reason_fits(pattern.reason, getattr(packet, "reason", -1)):
         return False
+    seen = getattr(packet, "properties", None)
+    if pattern.one_identifier is not None and pattern.one_identifier not in getattr(
+        seen, "subscription_identifier", ()
+    ):
+        return False
     if not (pattern.properties or pattern.present or pattern.without):
         return True
-    seen = getattr(packet, "properties", None)
     if seen is None or any(getattr(seen, name) in (None, ()) for name in pattern.present):
         return False
     return property_mismatch(pattern.properties, pattern.without, seen, names) is None

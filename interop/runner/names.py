@@ -5,6 +5,7 @@ Does not belong here: what is done with them.
 
 Cells share a broker that somebody else started, so a scenario's `t` becomes `k3f9a2/t` on the wire. A name that begins
 with `$`, or with `root:`, is taken as it is (`root:#` is the filter `#`): there the first level is what matters.
+`sized:65535` becomes a topic of that many bytes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 
 ROOT = "root:"
 SHARE = "$share/"
+SIZED = "sized:"
 MAXIMUM_CLIENT_ID_LENGTH = 23  # the longest every server takes, [3.1 3.1, 3.1.1 MQTT-3.1.3-5]
 
 
@@ -35,6 +37,8 @@ class Names:
             return f"{SHARE}{group}{self.token}/{self.topic(rest)}"
         if name.startswith(ROOT):
             return name.removeprefix(ROOT)
+        if name.startswith(SIZED):
+            return f"{self.token}/".ljust(int(name.removeprefix(SIZED)), "x")
         if not name or name.startswith("$"):
             return name
         return f"{self.token}/{name}"

@@ -7,18 +7,19 @@ Does not belong here: what a verb does (`act`, `fault`, `observe`), how cells sh
 from __future__ import annotations
 
 import asyncio
-import platform
 import traceback
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version as installed_version
 
 from interop.brokers.broker import BrokerFault, BrokerSpec, RunningBroker
 from interop.drivers.driver import DriverFault
 from interop.drivers.pool import DriverPool
+from interop.installed import environment
 from interop.judge import judge
+from interop.judge.evidence import statements_shown
+from interop.judge.view import BROKER, CLIENT, Case
 from interop.runner.act import ACTS
 from interop.runner.cell import Cell
 from interop.runner.failures import SetupFailed, StepFailed, Unsupported
@@ -34,6 +35,7 @@ from interop.runner.tracing import trace_records
 from interop.runner.verdict import REFERENCE_CLIENT, Outcome, judge_finding, step_finding, weigh
 from interop.scenario.features import missing
 from interop.scenario.steps import AnyStep, Observation
+from interop.scenario.values import Side
 from interop.tap.link import Link
 from interop.tap.trace import Trace
 from reference_broker.net.address import Transport
@@ -63,7 +65,13 @@ class Notes:
     findings: list[Finding] = field(default_factory=list)
     implementations: dict[str, str] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
+    judged: dict[Side, tuple[str, ...]] = field(default_factory=dict)
     early_end: Outcome | None = None
+
+    @property
+    def ran(self) -> set[int]:
+        """The 0-based places of the steps that were carried out."""
+        return {step.number - 1 for step in self.steps if step.status in ("passed", "failed")}
 
 
 async def play(cell: Cell, workshop: Workshop) -> Record:
@@ -96,6 +104,7 @@ async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: No
     async with AsyncExitStack() as stack:
         stack.push_async_callback(stage.close)
         broker = await stack.enter_async_context(_running_broker(cell, workshop, notes))
+        stage.login = workshop.brokers[cell.broker].login
         for name, actor in cell.loaded.scenario.actors.items():
             client = cell.client if not stage.players else REFERENCE_CLIENT
             driver = await workshop.drivers.acquire(client)
@@ -117,8 +126,7 @@ async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: No
             stage.links[name] = link
         try:
             await _run_steps(cell, stage, notes)
-            found = judge(stage.trace, stage.version, until=stage.pace.now())
-            notes.findings += [judge_finding(broken) for broken in found]
+            _judge(cell, stage, notes)
         finally:
             notes.log += [
                 f"[{name}]\n{player.driver.log}" for name, player in stage.players.items() if player.driver.log
@@ -126,12 +134,22 @@ async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: No
             notes.log += [f"[broker]\n{broker.log}"] if broker.log else []
 
 
+def _judge(cell: Cell, stage: Stage, notes: Notes) -> None:
+    """Hold the whole trace against all rules, and note what it is evidence for: of the client, only its own packets."""
+    until = stage.pace.now()
+    notes.findings += [judge_finding(broken) for broken in judge(stage.trace, stage.version, until=until)]
+    own = () if cell.loaded.scenario.any_client else (next(iter(stage.players)),)
+    case = Case(list(stage.trace), stage.version)
+    notes.judged = {"client": statements_shown(case, CLIENT, own), "broker": statements_shown(case, BROKER)}
+
+
 @asynccontextmanager
 async def _running_broker(cell: Cell, workshop: Workshop, notes: Notes) -> AsyncIterator[RunningBroker]:
     spec = workshop.brokers[cell.broker]
-    settings = cell.loaded.scenario.broker
+    scenario = cell.loaded.scenario
     _check_broker_can(cell, spec)
-    broker = await spec.start(dict(settings), transport=Transport(cell.transport))
+    start = spec.start_own if scenario.own_broker else spec.start
+    broker = await start(dict(scenario.broker), transport=Transport(cell.transport))
     notes.implementations["broker"] = f"{broker.name} {broker.version}"
     try:
         yield broker
@@ -143,22 +161,29 @@ def _check_broker_can(cell: Cell, spec: BrokerSpec) -> None:
     scenario = cell.loaded.scenario
     if unknown := sorted(set(scenario.broker) - set(spec.settings)):
         raise Unsupported(f"{spec.name} cannot be configured with {', '.join(unknown)}")
-    _check_can(spec.name, cell, spec.versions, spec.transports, spec.unsupported)
+    if scenario.own_broker and not spec.exclusive:
+        raise Unsupported(f"{spec.name} is shared with others, who would disturb the scenario")
+    _check_can(spec.name, cell, cell.needs(), spec.versions, spec.transports, spec.unsupported)
 
 
 def _check_client_can(cell: Cell, player: Player) -> None:
     hello = player.driver.hello
-    _check_can(hello.client, cell, hello.mqtt, hello.transports, hello.unsupported)
+    _check_can(hello.client, cell, cell.needs(player.name), hello.mqtt, hello.transports, hello.unsupported)
 
 
 def _check_can(
-    who: str, cell: Cell, versions: Sequence[str], transports: Sequence[str], unsupported: Sequence[str]
+    who: str,
+    cell: Cell,
+    needs: Sequence[str],
+    versions: Sequence[str],
+    transports: Sequence[str],
+    unsupported: Sequence[str],
 ) -> None:
     if cell.mqtt not in versions:
         raise Unsupported(f"{who} does not speak MQTT {cell.mqtt}")
     if cell.transport not in transports:
         raise Unsupported(f"{who} has no {cell.transport}")
-    if lacking := missing(cell.loaded.scenario.needs, unsupported, cell.mqtt):
+    if lacking := missing(needs, unsupported, cell.mqtt):
         raise Unsupported(f"{who} has no {', '.join(lacking)}")
 
 
@@ -249,7 +274,8 @@ def _record(cell: Cell, workshop: Workshop, pace: Pace, trace: Trace, notes: Not
         verdict=outcome.verdict,
         reason=outcome.reason,
         cites=outcome.cites,
-        covered=loaded.scenario.covers(cell.mqtt),
+        covered={} if notes.early_end else loaded.scenario.covers(cell.mqtt, notes.ran),
+        judged=notes.judged,
         level=cell.clause.level.value,
         blame=outcome.blame,
         seconds=round(seconds, 4),
@@ -260,18 +286,11 @@ def _record(cell: Cell, workshop: Workshop, pace: Pace, trace: Trace, notes: Not
         steps=tuple(notes.steps),
         trace=trace_records(trace),
         known_failure=explanation(explained) if explained else None,
-        unexpected_pass=known is not None and outcome.verdict is Verdict.PASS,
+        unexpected_pass=known is not None and not known.intermittent and outcome.verdict is Verdict.PASS,
         implementations=notes.implementations | _HARNESS,
         log="\n".join(notes.log),
         rerun=cell.rerun,
     )
 
 
-def _harness_version() -> str:
-    try:
-        return installed_version("mqtt-interop")
-    except ModuleNotFoundError:
-        return "not installed"
-
-
-_HARNESS = {"harness": f"mqtt-interop {_harness_version()}", "python": platform.python_version()}
+_HARNESS = environment()

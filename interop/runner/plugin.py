@@ -9,13 +9,14 @@ is both. A record is kept on disk the moment its cell is over, so that an interr
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, get_args
 
@@ -24,7 +25,9 @@ from rich.console import Console
 
 from interop.brokers.broker import BrokerFault
 from interop.brokers.registry import broker_spec
+from interop.coverage.coverage import coverage, ran
 from interop.drivers.registry import UnknownDriver, check_driver_name
+from interop.installed import own_version
 from interop.runner.cell import DEFAULT_BROKERS, DEFAULT_CLIENTS, Cell, Selection, plan
 from interop.runner.engine import Engine
 from interop.runner.known_failures import BadKnownFailures, KnownFailures, load_known_failures
@@ -59,7 +62,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
     several("--client", f"client under test: builtin, paho, gmqtt, command:./adapter ({', '.join(DEFAULT_CLIENTS)})")
     several(
-        "--broker", f"broker under test: reference, mosquitto, host:port, docker:IMAGE ({', '.join(DEFAULT_BROKERS)})"
+        "--broker",
+        "broker under test: reference, mosquitto, ejabberd, nats, rumqttd, host:port, docker:IMAGE "
+        f"({', '.join(DEFAULT_BROKERS)})",
     )
     several("--mqtt", "protocol version: 3.1, 3.1.1, 5.0 (all)")
     several("--transport", "tcp, tls, ws, wss (those each scenario names)")
@@ -241,6 +246,13 @@ class Controller:
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._table: LiveTable | None = None
         self._shown: set[str] = set()
+        self._terminate: Any = None
+        """What SIGTERM did before."""
+
+    def pytest_sessionstart(self) -> None:
+        """From here on SIGTERM, as a CI job's end sends it, is what Ctrl-C is: a reason to stop and report."""
+        with contextlib.suppress(ValueError):  # not the main thread: whoever started us there sees to signals
+            self._terminate = signal.signal(signal.SIGTERM, signal.default_int_handler)
 
     @property
     def _shows_table(self) -> bool:
@@ -285,12 +297,14 @@ class Controller:
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
         """Write the reports of what ran, also after an interrupt, and set the exit code."""
         yield  # workers and the engine have stopped after this
+        if self._terminate is not None:
+            signal.signal(signal.SIGTERM, self._terminate)
         if session.config.option.collectonly:
             return
         with resting_collector():
             records = _kept_records(self._folder)
             if records:
-                write_all(records, self._folder, self._run_info())
+                write_all(records, self._folder, self._run_info(), coverage(ran(records)))
         shutil.rmtree(self._folder / _PARTS, ignore_errors=True)
         if self._table is not None:
             for record in records:  # over, but with an interrupt before its test was
@@ -304,17 +318,10 @@ class Controller:
         return RunInfo(
             started_at=self._started_at,
             wall_seconds=time.monotonic() - self._began,
-            harness_version=_harness_version(),
+            harness_version=own_version(),
             command=" ".join(["pytest", *self._config.invocation_params.args]),
             workers=len(self._config.getoption("tx", None) or [None]),
         )
-
-
-def _harness_version() -> str:
-    try:
-        return version("mqtt-interop")
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _kept_records(folder: Path) -> list[Record]:

@@ -39,6 +39,7 @@ class Stage:
         self.players: dict[str, Player] = {}
         self.links: dict[str, Link] = {}
         self.marks: dict[str, int] = {}
+        self.login: tuple[str, str] | None = None  # what the broker asks of everybody
         self.changed = asyncio.Event()
         self._action_index = 0
         self._action_began = 0.0

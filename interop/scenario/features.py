@@ -53,10 +53,12 @@ _FEATURES = (
     _in_5("receive-maximum", "obeys the peer's Receive Maximum"),
     _in_5("announce-receive-maximum", "the client announces a Receive Maximum of the application's choice"),
     _in_5("maximum-packet-size", "the client announces a Maximum Packet Size of the application's choice"),
+    _in_5("refuse-message", "the application refuses a message with a reason code in PUBACK or PUBREC", Role.CLIENT),
     Feature("manual-ack", "the application decides when a message is acknowledged", Role.CLIENT),
     _in_5("auth", "enhanced authentication with AUTH"),
     Feature("empty-client-id", "sends a zero-length client id as it is, without making one up", Role.CLIENT),
     Feature("assigned-client-id", "the broker assigns a client id to a client without one", Role.BROKER),
+    Feature("anonymous", "the broker lets clients in without user name and password", Role.BROKER),
     Feature("username-password", "user name and password in CONNECT", Role.CLIENT),
     Feature(
         "keep-alive", "the client keeps the connection alive with PINGREQ, and the interval can be chosen", Role.CLIENT
@@ -72,6 +74,7 @@ _FEATURES = (
     _in_5("reason-codes", "reason codes of acknowledgements are shown to the application", Role.CLIENT),
     _in_5("message-expiry", "Message Expiry Interval"),
     _in_5("session-expiry", "Session Expiry Interval of the application's choice"),
+    Feature("concurrent-deliveries", "QoS 1 and 2 messages are sent before earlier ones are settled", Role.BROKER),
     Feature("offline-queue", "QoS 1 and 2 messages wait for a client that is away", Role.BROKER),
     Feature("publish-offline", "takes messages while there is no connection and sends them later", Role.CLIENT),
     Feature("large-payload", "payloads of 64 KiB and more"),

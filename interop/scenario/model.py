@@ -7,6 +7,7 @@ field (`lint`), or doing anything (`interop.runner`).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -74,6 +75,10 @@ class Scenario(Strict):
     broker: dict[str, Any] = Field(
         default_factory=dict, description="settings of the broker (fields of BrokerConfig), where it can be configured"
     )
+    own_broker: bool = Field(
+        default=False,
+        description="cells that share a broker would disturb each other: common topics, extreme sizes",
+    )
     for_each: tuple[dict[str, Any], ...] | dict[str, tuple[Any, ...]] | None = Field(
         None,
         description=(
@@ -84,13 +89,20 @@ class Scenario(Strict):
     actors: dict[str, Actor] = Field(min_length=1)
     steps: tuple[Step, ...] = Field(min_length=1)
 
-    def covers(self, mqtt: MqttLabel) -> dict[Side, tuple[str, ...]]:
-        """The statements of a version the scenario puts to the test, by side.
+    def covers(self, mqtt: MqttLabel, ran: Collection[int] | None = None) -> dict[Side, tuple[str, ...]]:
+        """The statements of a version the scenario puts to the test, by side; `ran`: by these steps (0-based) alone.
 
-        What both sides are judged by tells of each only the statements that oblige it.
+        A step answers for the statements it names. Those of the scenario were put to the test once all its steps ran,
+        or when the last that ran, which then failed, names no others. What both sides are judged by tells of each only
+        the statements that oblige it.
         """
-        steps = (step for step in self.steps if not step.only or mqtt in step.only)
-        cited = (*self.versions[mqtt].cites, *(each for step in steps for each in step.cites or ()))
+        steps = [place for place, step in enumerate(self.steps) if not step.only or mqtt in step.only]
+        done = steps if ran is None else [place for place in steps if place in ran]
+        is_whole = done == steps or (done and self.steps[done[-1]].cites is None)
+        cited = [
+            *(self.versions[mqtt].cites if is_whole else ()),
+            *(each for place in done for each in self.steps[place].cites or ()),
+        ]
         ids = tuple(each for each in dict.fromkeys(cited) if known(mqtt, each))
         if self.judges != "both":
             return {self.judges: ids}

@@ -51,11 +51,14 @@ class AnyStep(Strict):
 # --- actors -----------------------------------------------------------------------------------------------------------
 
 
-ConnectOutcome = Literal["accepted", "refused", "cut-off"]
+ConnectOutcome = Literal["accepted", "refused", "cut-off", "pending"]
 
 
 class Connect(AnyStep):
-    """The actor connects (again). Its session settings are the actor's unless overridden here."""
+    """The actor connects (again). Its session settings are the actor's unless overridden here.
+
+    `pending` goes on at once, without waiting for what becomes of it.
+    """
 
     do: Literal["connect"]
     actor: str = Field(alias="as")
@@ -186,6 +189,7 @@ class Ack(AnyStep):
     do: Literal["ack"]
     actor: str = Field(alias="as")
     payload: Payload | None = None
+    reason: Reason = Field(0, description="a code of 0x80 or more refuses the message (5.0)")
 
 
 class Auth(AnyStep):
@@ -302,12 +306,17 @@ class Inject(AnyStep):
     repeat: PacketName | None = None
     set: dict[str, Any] = Field(default_factory=dict)
     hex: HexBytes | None = None
+    beneath: bool = Field(
+        False, description="`hex` goes beneath the WebSocket: it is frames, not what is in one; transport ws only"
+    )
     count: Annotated[int, Field(ge=1, le=100)] = 1
 
     @model_validator(mode="after")
     def _one_way_to_say_it(self) -> Inject:
         if sum(given is not None for given in (self.packet, self.repeat, self.hex)) != 1:
             raise ValueError("give exactly one of `packet`, `repeat` and `hex`")
+        if self.beneath and self.hex is None:
+            raise ValueError("only `hex` goes beneath the WebSocket")
         return self
 
 
@@ -418,7 +427,7 @@ class Wire(AnyStep):
 
 
 class Closed(AnyStep):
-    """The link's network connection is closed, by that side.
+    """The link's network connection is closed, by that side; by the other one too, once that side sent DISCONNECT.
 
     `reason` (5.0) demands a DISCONNECT or refusing CONNACK with that code before; it is not looked at in 3.x.
     """

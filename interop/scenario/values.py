@@ -159,7 +159,8 @@ class PacketPattern(BaseModel):
 
     Fields are those of `reference_broker.wire.packets`; `topic` is relative, `payload` is a Payload, `properties` is a
     subset that must be present with these values, `present` lists properties that must be there whatever their value,
-    `without` lists properties that must be absent, `reason` may be a list of alternatives.
+    `without` lists properties that must be absent, `reason` may be a list of alternatives, `one_identifier` is a
+    Subscription Identifier that must be there, alone or among others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -181,6 +182,7 @@ class PacketPattern(BaseModel):
     properties: PropertyMap = Field(default_factory=dict)
     present: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    one_identifier: int | None = None
 
 
 Pattern = PacketName | PacketPattern

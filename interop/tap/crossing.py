@@ -81,9 +81,9 @@ class Crossing:
         self._record(Kind.FAULT, Sender.HARNESS, at=now, fate=Fate.RELEASED, note="thaw")
         return [effect for lane in self._lanes.values() for effect in self._carry_out(lane.thaw(now), now)]
 
-    def inject(self, to: Sender, data: bytes, now: float) -> list[Effect]:
-        """Bytes that nobody sent go to that side."""
-        return list(self._lanes[to.peer].inject(data, now, arrives=self._open[to]))
+    def inject(self, to: Sender, data: bytes, now: float, *, beneath: bool = False) -> list[Effect]:
+        """Bytes that nobody sent go to that side, `beneath` the WebSocket if so wished."""
+        return list(self._lanes[to.peer].inject(data, now, arrives=self._open[to], beneath=beneath))
 
     def refuse(self, reason: str, now: float) -> list[Effect]:
         """There is no broker to connect to: the client's connection ends."""

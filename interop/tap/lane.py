@@ -39,6 +39,8 @@ class Write:
 
     to: Sender
     data: bytes
+    beneath: bool = False
+    """Beneath the WebSocket, as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,11 +252,11 @@ class Lane:
             return _Parcel(Kind.MALFORMED, Sender.HARNESS, data=data, note=str(error), fate=Fate.INJECTED)
         return _Parcel(Kind.PACKET, Sender.HARNESS, packet, data, fate=Fate.INJECTED)
 
-    def inject(self, data: bytes, now: float, *, arrives: bool) -> Iterator[Effect]:
+    def inject(self, data: bytes, now: float, *, arrives: bool, beneath: bool = False) -> Iterator[Effect]:
         """Bytes of the harness go to the peer, past everything that waits."""
         self._log(self._foreign(data), now, Fate.INJECTED if arrives else Fate.LOST)
         if arrives:
-            yield Write(self.sender.peer, data)
+            yield Write(self.sender.peer, data, beneath)
 
     def _lose_rest(self, now: float) -> Iterator[Effect | Fired]:
         """What was read together with the packet at which the link is cut had been sent before it, and is lost."""

@@ -144,9 +144,10 @@ class Link:
         self._split.add(sender)
         self._note(f"split what the {sender} sends")
 
-    def inject(self, to: Sender, data: bytes | Packet) -> None:
+    def inject(self, to: Sender, data: bytes | Packet, *, beneath: bool = False) -> None:
         """A packet, or any bytes, arrive at that side of the newest connection though nobody sent them.
 
+        `beneath` puts them beneath the WebSocket: they are frames then, not what is in one.
         Raises LocalError for a packet the specification forbids to send (give its bytes), RuntimeError when there was
         no connection yet.
         """
@@ -154,7 +155,7 @@ class Link:
             raise RuntimeError(f"cannot inject: {self.name} has not connected yet")
         newest = self._passages[-1]
         raw = data if isinstance(data, bytes) else encode(data, newest.crossing.version)
-        newest.perform(newest.crossing.inject(to, raw, self.trace.clock()))
+        newest.perform(newest.crossing.inject(to, raw, self.trace.clock(), beneath=beneath))
 
     def arm(self, when: When, action: Action) -> None:
         """Let any fault wait for a packet."""
@@ -231,7 +232,9 @@ class _Passage:
             outlet = self._outlets.get(effect.to)
             if outlet is None:  # a fault hit while the broker was being dialled
                 continue
-            if isinstance(effect, Write):
+            if isinstance(effect, Write) and effect.beneath:
+                outlet.write_beneath(effect.data)
+            elif isinstance(effect, Write):
                 outlet.write(effect.data, split=self._link.splits(effect.to.peer))
             else:
                 outlet.end(effect.how)
@@ -291,6 +294,10 @@ class _Outlet:
         self._backlog.append((data, split))
         if self._pump is None:
             self._pump = asyncio.get_running_loop().create_task(self._send_backlog())
+
+    def write_beneath(self, data: bytes) -> None:
+        """Send bytes as they are, beneath the WebSocket."""
+        self._stream.write_beneath(data)
 
     def end(self, how: How) -> None:
         """Send FIN behind what was written, or RST at once."""

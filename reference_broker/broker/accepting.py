@@ -107,7 +107,8 @@ def refuse(link: Link, reason: int, text: str, now: float) -> None:
 def answer_failed(link: Link, error: RemoteError, rest: bytes) -> None:
     """Answer a CONNECT that is not well-formed: CONNACK in 5.0, nothing in 3.x but 0x01 for its level.
 
-    `rest` is what was received and not understood. [5.0 MQTT-3.1.4-1, 3.1.1 MQTT-3.1.4-1, MQTT-3.1.2-2]
+    `rest` is what was received and not understood. There is no Reason String, because the client's Maximum Packet Size
+    is not known. [5.0 MQTT-3.1.4-1, MQTT-3.2.2-19, 3.1.1 MQTT-3.1.4-1, MQTT-3.1.2-2]
     """
     if isinstance(error, UnacceptableProtocolVersion):
         if error.protocol_name in (b"MQTT", b"MQIsdp"):
@@ -123,7 +124,7 @@ def answer_failed(link: Link, error: RemoteError, rest: bytes) -> None:
     sender = link.sender or Sender(link, version, link.broker.config, NO_PROPERTIES)
     # The codes of the other packets are not in CONNACK's table. [5.0 MQTT-3.2.2-8]
     reason = error.reason if error.reason in _CONNACK_REASONS else ReasonCode.PROTOCOL_ERROR
-    sender.send(ConnAck(False, reason, sender.diagnostics(PacketType.CONNACK, str(error))))
+    sender.send(ConnAck(False, reason))
 
 
 _CONNACK_REASONS = REASONS[Version.V5][PacketType.CONNACK]

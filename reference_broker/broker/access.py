@@ -22,6 +22,7 @@ class AccessControl:
         self._users = config.users
         self._allow_anonymous = config.allow_anonymous
         self._rules = config.access_rules
+        self._dollar_topics = config.dollar_topics_between_clients
         self._methods = {method.method: method for method in config.authentication_methods}
         self.limits_receivers = any(rule.action is not Action.PUBLISH for rule in self._rules)
 
@@ -33,7 +34,9 @@ class AccessControl:
         return expected is not None and hmac.compare_digest(expected.encode(), password or b"")
 
     def may_publish(self, username: str | None, topic: str) -> bool:
-        """Whether this user may publish to a topic."""
+        """Whether this user may publish to a topic. [3.1.1 MQTT311-U-7, 5.0 MQTT5-U-67]"""
+        if not self._dollar_topics and topic.startswith("$"):
+            return False
         return self._decide(Action.PUBLISH, username, topic, matches)
 
     def may_subscribe(self, username: str | None, topic_filter: str) -> bool:

@@ -124,6 +124,8 @@ class BrokerConfig:
     allow_anonymous: bool = False
     """With `users` set: whether a client without a user name is let in as well."""
     access_rules: tuple[AccessRule, ...] = ()
+    dollar_topics_between_clients: bool = True
+    """Whether a client may publish to a topic that begins with $; it should not, see SHOULD.md. [5.0 4.7.2]"""
     authentication_methods: tuple[ChallengeMethod, ...] = ()
 
     # What keeps memory bounded.

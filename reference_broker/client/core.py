@@ -80,6 +80,8 @@ class Closing(Enum):
 
 
 _UNRESPONSIVE = frozenset({Cause.NO_CONNACK, Cause.NO_PINGRESP})
+_MAY_EXPLAIN = frozenset({PacketType.PUBLISH, PacketType.CONNACK, PacketType.DISCONNECT})
+"""Where a server may put a Reason String and User Properties, wanted or not. [5.0 MQTT-3.1.2-29]"""
 _CLEAN_MEANS_NO_SESSION = {
     Version.V31: "",
     Version.V311: "3.1.1 MQTT-3.2.2-1",
@@ -266,6 +268,8 @@ class ClientCore:
     def _receive(self, packet: Packet) -> None:
         if self.watch is not None:
             self.watch(Sender.SERVER, packet)
+        if self.options.properties.request_problem_information == 0:
+            _check_problem_information(packet)
         handler = self._HANDLERS[self.state].get(packet.type)
         if handler is None:
             raise ProtocolError(f"{packet.type.name} from the server while {self.state}", _out_of_turn(packet))
@@ -459,6 +463,13 @@ class ClientCore:
 
 def _out_of_turn(packet: Packet) -> str:
     return "5.0 MQTT-3.2.0-2" if packet.type is PacketType.CONNACK else "5.0 MQTT-3.2.0-1"
+
+
+def _check_problem_information(packet: Packet) -> None:
+    """Raise ProtocolError for what we asked not to be told. [5.0 3.1.2.11.7, MQTT5-U-14]"""
+    properties = getattr(packet, "properties", NO_PROPERTIES)
+    if packet.type not in _MAY_EXPLAIN and (properties.reason_string is not None or properties.user_property):
+        raise ProtocolError(f"{packet.type.name} with problem information nobody asked for", "5.0 MQTT-3.1.2-29")
 
 
 def _explain(packet: ConnAck | Disconnect, version: Version) -> str:

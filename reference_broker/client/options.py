@@ -38,7 +38,7 @@ class ClientOptions:
     manual_acknowledgement: bool = False
     automatic_topic_aliases: bool = False
     ping_timeout_seconds: float | None = None
-    connack_timeout_seconds: float | None = 30.0
+    connack_timeout_seconds: float | None = 10.0
 
     def connect_packet(self, client_id: str) -> Connect:
         """The CONNECT to send, under the identifier that the session goes by."""

@@ -127,6 +127,9 @@ def add_common_options(parser: OptionParser, topic_help: str) -> None:
     value("--will-qos", type=int, default=0, metavar="QOS", help="quality of service of the will (0)")
     parser.add_argument("--will-retain", action="store_true", help="make the will a retained message")
     value("--cafile", type=Path, metavar="FILE", help="CA certificates to trust; turns TLS on")
+    value("--cert", type=Path, metavar="FILE", help="this client's certificate, for servers that want one; with --key")
+    value("--key", type=Path, metavar="FILE", help="its private key, without a passphrase")
+    parser.add_argument("--insecure", action="store_true", help="take a certificate of another host as well; for tests")
     parser.add_argument("--tls", action="store_true", help="use TLS and trust the system's CA certificates")
     parser.add_argument("--ws", action="store_true", help="use WebSocket")
     value("--ws-path", default="/mqtt", metavar="PATH", help="path of the WebSocket (/mqtt)")
@@ -212,6 +215,7 @@ def _where(arguments: argparse.Namespace) -> tuple[Address, str | None, str | No
         transport = _TRANSPORTS[("ws" if arguments.ws else "mqtt") + ("s" if encrypted else "")]
     elif transport is None or not parts.hostname:
         raise UsageError("Unsupported URL; expected mqtt://, mqtts://, ws:// or wss:// and a host.")
+    _check_tls(arguments, transport)
     path = parts.path if transport.is_websocket and parts.path not in ("", "/") else arguments.ws_path
     topic = "" if transport.is_websocket else unquote(parts.path.removeprefix("/"))
     try:
@@ -219,12 +223,30 @@ def _where(arguments: argparse.Namespace) -> tuple[Address, str | None, str | No
         if port is None:
             port = DEFAULT_PORTS[transport]
         host = parts.hostname or arguments.host or "localhost"
-        address = Address(host, port, transport, path=path, ca_file=arguments.cafile)
+        address = Address(
+            host,
+            port,
+            transport,
+            path=path,
+            ca_file=arguments.cafile,
+            cert_file=arguments.cert,
+            key_file=arguments.key,
+            check_host_name=not arguments.insecure,
+        )
     except ValueError as error:
         raise UsageError(str(error)) from None
     username = arguments.username if parts.username is None else unquote(parts.username)
     password = arguments.pw if parts.password is None else unquote(parts.password)
     return address, username, password, topic
+
+
+def _check_tls(arguments: argparse.Namespace, transport: Transport) -> None:
+    if (arguments.cert is None) != (arguments.key is None):
+        raise UsageError("Both --cert and --key must be given if one of them is.")
+    given = {"--cafile": arguments.cafile, "--cert": arguments.cert, "--insecure": arguments.insecure}
+    for option, value in given.items():
+        if value and not transport.is_encrypted:
+            raise UsageError(f"{option} is of no use without TLS: give --cafile, --tls, or a mqtts:// or wss:// URL.")
 
 
 def _client_id(arguments: argparse.Namespace, version: Version) -> str:

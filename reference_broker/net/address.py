@@ -42,7 +42,9 @@ DEFAULT_PORTS = {Transport.TCP: 1883, Transport.TLS: 8883, Transport.WS: 80, Tra
 class Address:
     """One place to connect to or to listen on; port 0 lets the system pick one.
 
-    `path` matters to a WebSocket client only; `ca_file` is what a TLS client trusts (None: what the system trusts).
+    `path` matters to a WebSocket client only, the rest to a TLS client: `ca_file` is what it trusts (None: what the
+    system trusts), `cert_file` and `key_file` are its own certificate for servers that ask for one, and without
+    `check_host_name` it takes the certificate of another host as well.
     Raises ValueError for a port outside 0 to 65,535.
     """
 
@@ -51,6 +53,9 @@ class Address:
     transport: Transport = Transport.TCP
     path: str = "/mqtt"
     ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    check_host_name: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65_535:

@@ -86,6 +86,11 @@ class Connection(asyncio.Protocol):
             return
         transport.write(data if self._wrapping is None else self._wrapping.send(bytes(data)))
 
+    def write_beneath(self, data: bytes) -> None:
+        """Send bytes as they are, beneath the wrapping, e.g. a WebSocket frame of a kind MQTT does not use."""
+        if self._transport is not None and not (self._closing or self._transport.is_closing()):
+            self._transport.write(data)
+
     def write_pieces(self, pieces: list[bytes | memoryview]) -> None:
         """As `write` of all of them, without copying what is large where the transport can do without."""
         if len(pieces) == 1 and self._wrapping is None:
@@ -119,6 +124,14 @@ class Connection(asyncio.Protocol):
             transport.abort()
             return
         self._linger = asyncio.get_running_loop().call_later(LINGER_SECONDS, transport.abort)
+
+    def write_eof(self) -> None:
+        """Send FIN behind what was written and go on receiving; a wrapping has no such half, there it is `close`."""
+        if self._wrapping is not None:
+            self.close()
+        elif self._transport is not None and not (self._closing or self._transport.is_closing()):
+            with contextlib.suppress(OSError):  # the peer reset the connection in between
+                self._transport.write_eof()
 
     def abort(self) -> None:
         """Drop the connection at once with RST; the peer's read fails with ConnectionResetError."""

@@ -75,7 +75,13 @@ def client_wrapping(address: Address) -> Wrapping | None:
     """Give the wrapping of one connection to `address`; raises CertificateUnusable."""
     tls = None
     if address.transport.is_encrypted:
-        tls = TlsWrapping(client_context(address.ca_file), server_hostname=address.host)
+        context = client_context(
+            address.ca_file,
+            cert_file=address.cert_file,
+            key_file=address.key_file,
+            check_host_name=address.check_host_name,
+        )
+        tls = TlsWrapping(context, server_hostname=address.host)
     if not address.transport.is_websocket:
         return tls
     websocket = WebSocketWrapping.client(address)

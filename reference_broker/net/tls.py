@@ -60,17 +60,22 @@ def server_context(cert_file: Path, key_file: Path) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # A client that never reads would leave session tickets unread in its socket, and its FIN would become an RST.
     context.num_tickets = 0
-    for file in (cert_file, key_file):
-        _check_readable(file)
-    try:
-        context.load_cert_chain(cert_file, key_file, password=lambda: _no_passphrase(key_file))
-    except ssl.SSLError as error:
-        raise CertificateUnusable(f"cannot use certificate {cert_file} with key {key_file}: {_reason(error)}") from None
+    _load_certificate(context, cert_file, key_file)
     return context
 
 
-def client_context(ca_file: Path | None) -> ssl.SSLContext:
-    """Build a client's context, TLS 1.2 and newer, that verifies the server by `ca_file` or by the system's trust."""
+def client_context(
+    ca_file: Path | None,
+    *,
+    cert_file: Path | None = None,
+    key_file: Path | None = None,
+    check_host_name: bool = True,
+) -> ssl.SSLContext:
+    """Build a client's context, TLS 1.2 and newer, that verifies the server by `ca_file` or by the system's trust.
+
+    `cert_file` and `key_file` are what a server that asks for a certificate gets. Without `check_host_name` a
+    certificate of another host is as good. Raises CertificateUnusable with the file's name.
+    """
     if ca_file is not None:
         _check_readable(ca_file)
     try:
@@ -78,7 +83,19 @@ def client_context(ca_file: Path | None) -> ssl.SSLContext:
     except ssl.SSLError as error:
         raise CertificateUnusable(f"cannot use CA file {ca_file}: {_reason(error)}") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = check_host_name
+    if cert_file is not None and key_file is not None:
+        _load_certificate(context, cert_file, key_file)
     return context
+
+
+def _load_certificate(context: ssl.SSLContext, cert_file: Path, key_file: Path) -> None:
+    for file in (cert_file, key_file):
+        _check_readable(file)
+    try:
+        context.load_cert_chain(cert_file, key_file, password=lambda: _no_passphrase(key_file))
+    except ssl.SSLError as error:
+        raise CertificateUnusable(f"cannot use certificate {cert_file} with key {key_file}: {_reason(error)}") from None
 
 
 class TlsWrapping:

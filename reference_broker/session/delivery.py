@@ -160,7 +160,8 @@ class Outbound:
         First each PUBREL in the order its PUBREC arrived [MQTT-4.6.0-4], then each PUBLISH in the order it was first
         sent [MQTT-4.6.0-1] with its identifier and DUP set [MQTT-3.3.1-1]. The iterator is a copy: acknowledge freely.
         """
-        releases: list[Publish | PubRel] = list(self._releases.values())
+        dup = self.version is Version.V31  # only there PUBREL has the flag [3.1 MQTT31-13]
+        releases: list[Publish | PubRel] = [replace(pubrel, dup=dup) for pubrel in self._releases.values()]
         return iter(releases + [replace(publish, dup=True) for publish in self._publishes.values()])
 
     def restore(self, packet: Publish | PubRel) -> None:

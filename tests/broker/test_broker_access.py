@@ -80,6 +80,21 @@ def test_a_forbidden_publish_reaches_nobody_and_is_acknowledged(version, qos):
     assert anna.payloads() == [b"allowed", b"allowed"]
 
 
+@pytest.mark.parametrize("version", ALL_VERSIONS)
+def test_clients_can_be_kept_from_exchanging_messages_on_dollar_topics(version):
+    """[3.1.1 MQTT311-U-7, 5.0 MQTT5-U-67]"""
+    world = World(dollar_topics_between_clients=False)
+    talker, listener = world.client("t", version), world.client("l", V5)
+    listener.subscribe("$private/#", "a/#", qos=2)
+    for qos in (0, 1, 2):
+        answer = talker.publish("$private/x", b"hidden", qos, retain=True)
+        if qos:
+            assert answer.reason == (ReasonCode.NOT_AUTHORIZED if version is V5 else 0)
+    talker.publish("a/$private", b"seen", 1)
+    assert listener.payloads() == [b"seen"]
+    assert len(world.broker.retained) == 0
+
+
 def test_a_forbidden_qos_2_publish_may_be_sent_anew_with_its_identifier():
     """[5.0 MQTT-4.3.3-9]"""
     world = World(access_rules=(AccessRule("no"),))

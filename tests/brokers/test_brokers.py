@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import re
+import signal
 import socket
 import sys
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,10 +19,11 @@ import docker
 import pytest
 from docker.errors import ImageNotFound
 
-from interop.brokers import process
+from interop.brokers import process, programs
 from interop.brokers.address import AddressSpec
 from interop.brokers.broker import BrokerFault, BrokerNotThere, RunningBroker, UnknownBroker
-from interop.brokers.process import MOSQUITTO, ProcessSpec, Program, Wish
+from interop.brokers.process import ProcessSpec, Program, Wish
+from interop.brokers.programs import EJABBERD, MOSQUITTO, NATS, RUMQTTD, RUMQTTD_311
 from interop.brokers.reference import ReferenceSpec, broker_config
 from interop.brokers.registry import broker_spec
 from interop.brokers.scratch import Scratch
@@ -44,12 +48,15 @@ def run(main: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(bounded())
 
 
-async def connack_of(address: Address) -> ConnAck:
+async def connack_of(address: Address, version: Version = V5, login: tuple[str, str] | None = None) -> ConnAck:
     """What a broker answers to CONNECT."""
     stream = await dial(address, TIMEOUT_SECONDS)
     try:
-        stream.write(encode(Connect(V5, "c"), V5))
-        packets = Reader(V5)
+        connect = Connect(version, "c", keep_alive=60)
+        if login is not None:
+            connect = replace(connect, username=login[0], password=login[1].encode())
+        stream.write(encode(connect, version))
+        packets = Reader(version)
         async with asyncio.timeout(TIMEOUT_SECONDS):
             while (packet := packets.next_packet()) is None:
                 packets.feed(await stream.read())
@@ -204,6 +211,39 @@ def test_a_program_with_settings_is_ones_own() -> None:
     run(main())
 
 
+def test_a_shared_program_that_died_is_started_again() -> None:
+    async def main() -> None:
+        spec = ProcessSpec(program(TINY))
+        first = await spec.start({})
+        assert first.pid is not None
+        os.kill(first.pid, signal.SIGKILL)
+        await asyncio.to_thread(os.waitid, os.P_PID, first.pid, os.WEXITED | os.WNOWAIT)
+        second = await spec.start({})
+        assert second.pid != first.pid
+        assert is_listening(second.address())
+        await spec.close()
+
+    run(main())
+
+
+def test_a_program_of_ones_own_is_lent_to_nobody() -> None:
+    async def main() -> None:
+        spec = ProcessSpec(program(TINY))
+        own, shared = await spec.start_own({}), await spec.start({})
+        assert own.address() != shared.address()
+        await own.stop()
+        assert is_listening(shared.address())
+        await spec.close()
+
+    run(main())
+
+
+def test_only_brokers_we_start_can_be_had_alone() -> None:
+    assert ProcessSpec(program(TINY)).exclusive
+    assert ReferenceSpec().exclusive
+    assert not AddressSpec(Address("127.0.0.1", 1883)).exclusive
+
+
 def test_a_borrower_sees_the_log_since_it_borrowed() -> None:
     async def main() -> None:
         spec = ProcessSpec(program(TINY))
@@ -282,6 +322,37 @@ def test_mosquitto_answers_on_each_transport(transport: Transport) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("known", [NATS, RUMQTTD, RUMQTTD_311], ids=lambda known: known.name)
+def test_a_program_is_told_to_listen_on_loopback_only(tmp_path: Path, known: Program) -> None:
+    known.configure(Wish(1234, Transport.TCP, {}, tmp_path, None))
+    (written,) = tmp_path.iterdir()
+    text = written.read_text()
+    assert "1234" in text
+    assert "127.0.0.1" in text
+    assert "0.0.0.0" not in text
+
+
+@pytest.mark.parametrize("known", [EJABBERD, NATS, RUMQTTD, RUMQTTD_311], ids=lambda known: known.name)
+def test_a_program_answers_in_a_version_it_is_said_to_speak(known: Program) -> None:
+    async def main() -> None:
+        try:
+            spec = broker_spec(known.name)
+            broker = await spec.start({})
+        except BrokerNotThere as missing:
+            pytest.skip(str(missing))
+        assert re.match(r"\d+\.\d+", broker.version)
+        assert (await connack_of(broker.address(), Version.from_label(known.versions[0]), known.login)).reason == 0
+        await spec.close()
+
+    run(main())
+
+
+def test_ejabberd_without_its_libraries_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "_EJABBERD_LIBRARIES", "/nowhere/ejabberd-*/ebin")
+    with pytest.raises(BrokerNotThere, match=r"^ejabberd is not installed: there is no /nowhere/ejabberd-\*/ebin$"):
+        EJABBERD.configure(Wish(1234, Transport.TCP, {}, tmp_path, None))
+
+
 # --- addresses --------------------------------------------------------------------------------------------------------
 
 
@@ -323,8 +394,11 @@ def test_what_is_no_broker_is_told_in_one_line(name: str) -> None:
 
 
 def test_the_choices_are_named() -> None:
-    with pytest.raises(UnknownBroker, match="expected one of mosquitto, reference, docker:IMAGE, HOST:PORT"):
+    with pytest.raises(UnknownBroker) as caught:
         broker_spec("mosquito")
+    assert str(caught.value).endswith(
+        "expected one of ejabberd, mosquitto, nats, rumqttd, rumqttd-3.1.1, reference, docker:IMAGE, HOST:PORT, mqtt://HOST:PORT"
+    )
 
 
 # --- containers -------------------------------------------------------------------------------------------------------

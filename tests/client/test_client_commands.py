@@ -5,12 +5,14 @@ import io
 import json
 import re
 import signal
+import ssl
 import subprocess
 import sys
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
+import trustme
 
 from reference_broker.client import Message
 from reference_broker.command import pub, sub
@@ -291,6 +293,12 @@ class TestMistakes:
             (pub, "-t a -m x -k 70000", "Keep Alive"),
             (pub, "-t a -m x -P secret", "user name"),
             (pub, "-t a -m x --cafile /no/such/ca", "/no/such/ca"),
+            (pub, "-t a -m x --tls --cert /no/such/cert --key /no/such/key", "/no/such/cert"),
+            (pub, "-t a -m x --tls --cert c.pem", "Both --cert and --key"),
+            (sub, "-t a --tls --key k.pem", "Both --cert and --key"),
+            (pub, "-t a -m x --cert c.pem --key k.pem", "--cert is of no use without TLS"),
+            (sub, "-t a --insecure", "--insecure is of no use without TLS"),
+            (pub, "-L mqtt://127.0.0.1:1/a -m x --cafile ca.pem", "--cafile is of no use without TLS"),
             (pub, "-h 127.0.0.1 -p 1 -t a -m x", "cannot connect to 127.0.0.1:1"),
             (sub, "", "topic to subscribe to"),
             (sub, "-t a#", "#"),
@@ -335,8 +343,69 @@ class TestMistakes:
     def test_help_names_every_option(self, capsys, command):
         assert command.main(["--help"]) == 0
         shown = capsys.readouterr().out
-        for option in ("-h HOST", "--help", "--will-topic", "-D", "--cafile", "--ws", "-L URL"):
+        tls = ("--cafile", "--cert", "--key", "--insecure")
+        for option in ("-h HOST", "--help", "--will-topic", "-D", *tls, "--ws", "-L URL"):
             assert option in shown
+
+
+class TestTls:
+    """A server whose certificate names another host, and one that wants to see the client's."""
+
+    @pytest.fixture
+    def authority(self):
+        return trustme.CA()
+
+    @pytest.fixture
+    def ca(self, authority, tmp_path):
+        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+        return ["--cafile", str(tmp_path / "ca.pem")]
+
+    async def served(self, context, argv):
+        """The exit code of `pub` against one TLS server, and the certificate it showed, with the packets it sent."""
+        seen = []
+
+        async def serve(reader, writer):
+            seen.append(writer.get_extra_info("peercert"))
+            seen.append(await reader.readexactly(2))
+            writer.write(bytes.fromhex("20 02 00 00"))
+            seen.append(await reader.read())
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            where = ["-h", "127.0.0.1", "-p", str(port)]
+            return await asyncio.to_thread(pub.main, [*where, *argv, "-t", "t", "-m", "x"]), seen
+
+    def server_context(self, authority, *names):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert(*names).configure_cert(context)
+        return context
+
+    def test_the_host_name_of_a_certificate_is_checked_unless_insecure(self, authority, ca, run, capsys):
+        context = self.server_context(authority, "elsewhere.example")
+        assert run(self.served(context, ca)) == (1, [])
+        assert "certificate verify failed" in capsys.readouterr().err
+        code, (_, first, _) = run(self.served(context, [*ca, "--insecure"]))
+        assert (code, first[0]) == (0, 0x10)
+
+    def test_insecure_still_wants_a_certificate_it_can_trust(self, authority, run, capsys, tmp_path):
+        trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+        argv = ["--cafile", str(tmp_path / "other.pem"), "--insecure"]
+        assert run(self.served(self.server_context(authority, "127.0.0.1"), argv)) == (1, [])
+        assert "certificate verify failed" in capsys.readouterr().err
+
+    def test_the_client_shows_its_certificate_to_a_server_that_asks(self, authority, ca, run, tmp_path):
+        context = self.server_context(authority, "127.0.0.1")
+        authority.configure_trust(context)
+        context.verify_mode = ssl.CERT_REQUIRED
+        own = authority.issue_cert("sensor.example")
+        own.private_key_pem.write_to_path(tmp_path / "key.pem")
+        own.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+        argv = [*ca, "--cert", str(tmp_path / "cert.pem"), "--key", str(tmp_path / "key.pem")]
+        code, (certificate, *_) = run(self.served(context, argv))
+        assert code == 0
+        assert certificate["subjectAltName"] == (("DNS", "sensor.example"),)
 
 
 class TestProcess:

@@ -276,3 +276,31 @@ def test_a_bad_packet_behind_a_good_one_does_not_take_it_back():
     message, end = client.news()
     assert message.payload == b"x"
     assert end.cause is Cause.BAD_PACKET
+
+
+class TestProblemInformation:
+    """Reason String and User Property where the client asked for none. [5.0 3.1.2.11.7]"""
+
+    SUBACK = "90 08 00 01 04 1f 00 01 78 00"
+    PUBACK_WITH_USER_PROPERTY = "40 0b 00 01 10 07 26 00 01 6b 00 01 76"
+
+    @pytest.mark.parametrize("packet", [SUBACK, PUBACK_WITH_USER_PROPERTY])
+    def test_it_is_a_protocol_error(self, packet):  # 5.0 MQTT5-U-14
+        client = connected(properties=Properties(request_problem_information=0))
+        client.publish(qos=1)
+        client.sent()
+        assert client.receive(packet) == "e0 01 82"
+        assert client.news()[-1].cause is Cause.BAD_PACKET
+
+    def test_it_is_allowed_on_publish_and_disconnect(self):  # 5.0 MQTT-3.1.2-29
+        client = connected(properties=Properties(request_problem_information=0))
+        client.receive("30 0b 00 01 74 07 26 00 01 6b 00 01 76")
+        assert len(messages(client)) == 1
+        client.receive("e0 06 8b 04 1f 00 01 78")
+        assert client.news()[-1].cause is Cause.BY_SERVER
+
+    def test_it_is_welcome_otherwise(self):
+        client = connected()
+        client.publish(qos=1)
+        client.sent()
+        assert client.receive(self.PUBACK_WITH_USER_PROPERTY) == ""

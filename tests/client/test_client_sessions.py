@@ -8,6 +8,8 @@ from reference_broker.wire.types import Version
 
 V31, V311, V5 = Version.V31, Version.V311, Version.V5
 PUBLISH = {V31: "05 00 01 74 00 01", V311: "05 00 01 74 00 01", V5: "06 00 01 74 00 01 00"}
+PUBREL_AGAIN = {V31: "6a", V311: "62", V5: "62"}
+"""Only in 3.1 a PUBREL that is sent again says so. [3.1 MQTT31-13]"""
 
 
 def resume(client, **options):
@@ -44,7 +46,7 @@ class TestResumption:
         client.receive("50 02 00 01")
         client.cut()
         again, sent = resume(client)
-        assert sent == "62 02 00 01"
+        assert sent == f"{PUBREL_AGAIN[version]} 02 00 01"
         again.receive("70 02 00 01")
         assert again.news()[-1] == Published(ticket, 1)
         assert len(again.session) == 0
@@ -96,7 +98,7 @@ class TestResumption:
         body = PUBLISH[version]
         expected = [f"3a {body}", f"3c {body.replace('00 01 74 00 01', '00 01 74 00 02')}"]
         expected += [f"3a {body.replace('00 01 74 00 01', '00 01 74 00 04')}"]
-        assert sent == " ".join(["62 02 00 03", *expected])
+        assert sent == " ".join([f"{PUBREL_AGAIN[version]} 02 00 03", *expected])
 
     def test_a_session_ends_with_its_connection_unless_it_is_kept(self, version):
         client = connected(version=version)

@@ -112,3 +112,23 @@ def test_an_entry_that_explains_nothing_in_the_whole_corpus_is_out_of_date(whole
     good = record(RUN, Played(case, SILENT_CLOSE, "", 0.1))
     (one,) = with_known([good], KnownFailures((entry,)), whole=whole)
     assert one.unexpected_pass is whole
+
+
+def test_return_code_4_of_3_1_1_stands_for_a_malformed_user_name() -> None:
+    (of_311,) = corpus(UnderTest.BROKER, ("3.1.1",), ("3.1.1/connect/user-name/byte-ff",))
+    (client_id,) = corpus(UnderTest.BROKER, ("3.1.1",), ("3.1.1/connect/client-identifier/byte-ff",))
+    assert says(PacketType.CONNACK, {4}) in of_311.expected.allowed
+    assert client_id.expected.allowed == {CLOSE}
+
+
+def test_what_is_of_qos_2_needs_a_broker_that_has_it() -> None:
+    needy = {case.packet for case in corpus(UnderTest.BROKER) if "qos2" in case.needs}
+    assert needy == {"publish-qos-2", "pubrec", "pubrel", "pubcomp"}
+
+
+def test_a_connect_without_login_needs_a_broker_that_asks_for_none() -> None:
+    bare, full = (
+        corpus(UnderTest.BROKER, ("5.0",), (f"5.0/connect/{case}",))[0]
+        for case in ("connect-flags/bare-02", "receive-maximum/zero")
+    )
+    assert (bare.needs, full.needs) == (("anonymous",), ())

@@ -18,6 +18,7 @@ from interop.corpus.model import End, NoStart, Played, UnderTest
 from interop.corpus.results import Run, record
 from interop.drivers.pool import DriverPool
 from reference_broker.net.address import Address, Transport
+from reference_broker.wire.types import Version
 from reports.record import Verdict, read_records
 
 QUIET = {Verdict.PASS, Verdict.OBSERVED}
@@ -125,7 +126,7 @@ def test_the_watch_notices_a_message_that_does_not_arrive(monkeypatch: pytest.Mo
 
     async def run() -> str:
         server = await asyncio.get_running_loop().create_server(lambda: Fake(forgetful), "127.0.0.1", 0)
-        watch = broker_run.Watch(Address("127.0.0.1", server.sockets[0].getsockname()[1], Transport.TCP))
+        watch = broker_run.Watch(Address("127.0.0.1", server.sockets[0].getsockname()[1], Transport.TCP), Version.V311)
         try:
             await watch.begin()
             return await watch.look()

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from interop.cli import main
-from interop.coverage.coverage import Line, coverage, declared, ran
+from interop.coverage.coverage import Evidence, coverage, declared, ran
 from interop.requirements.requirements import statements
 from interop.scenario.load import load_file
+from reports.coverage import StatementLine
 from reports.record import Record, Verdict, write_records
 
 BROKER_STATEMENT = "MQTT-3.1.4-5"  # of 3.1.1 as of 5.0, but not the same in both
@@ -24,8 +25,8 @@ def record(verdict: Verdict = Verdict.PASS, scenario: str = "area/one", **fields
     return Record.model_validate({"scenario": scenario, "verdict": verdict} | settings | fields)
 
 
-def line_for(lines: list[Line], mqtt: str, side: str, statement_id: str) -> Line:
-    (line,) = (line for line in lines if (line.mqtt, line.side, line.statement.id) == (mqtt, side, statement_id))
+def line_for(lines: list[StatementLine], mqtt: str, side: str, statement_id: str) -> StatementLine:
+    (line,) = (line for line in lines if (line.mqtt, line.side, line.id) == (mqtt, side, statement_id))
     return line
 
 
@@ -46,23 +47,59 @@ def test_evidence_for_one_version_or_side_is_none_for_another() -> None:
 
 def test_the_rows_of_a_table_are_one_piece_of_evidence() -> None:
     found = ran([record(scenario="area/table[a]"), record(scenario="area/table[b]"), record(scenario="area/one")])
-    assert found == {("5.0", "broker", BROKER_STATEMENT): ["area/table", "area/one"]}
+    assert list(found.names["5.0", "broker", BROKER_STATEMENT]) == ["area/table", "area/one"]
 
 
 def test_every_statement_is_listed_for_each_side_that_can_be_tested_for_it() -> None:
-    lines = coverage({})
+    lines = coverage(Evidence())
     for mqtt in ("3.1", "3.1.1", "5.0"):
         for each in statements(mqtt).values():
-            sides = {line.side for line in lines if line.mqtt == mqtt and line.statement.id == each.id}
+            sides = {line.side for line in lines if line.mqtt == mqtt and line.id == each.id}
             expected = {"broker-under-test": {"broker"}, "client-under-test": {"client"}, "both": {"client", "broker"}}
             assert sides == expected.get(each.testable_by, sides)
             assert sides
 
 
 def test_what_the_judge_watches_is_named_but_covers_nothing() -> None:
-    lines = coverage({})
-    assert any(line.watched_by for line in lines)
+    lines = coverage(Evidence())
+    assert any(line.rules for line in lines)
     assert not any(line.standing == "covered" for line in lines)
+
+
+def test_packets_the_judge_looked_at_are_evidence_counted_in_cells() -> None:
+    seen = {"covered": {}, "judged": {"broker": (BROKER_STATEMENT,)}}
+    lines = coverage(ran([record(**seen), record(Verdict.FAIL, **seen), record(Verdict.UNSUPPORTED, **seen)]))
+    line = line_for(lines, "5.0", "broker", BROKER_STATEMENT)
+    assert (line.standing, line.evidence, line.judged_cells) == ("covered", (), 2)
+
+
+STEPS = (
+    "title: A title\n"
+    "versions: {'5.0': {level: must, cites: [MQTT-3.8.4-1]}}\n"
+    "judges: broker\n"
+    "actors: {sub: {}}\n"
+    "steps:\n"
+    "  - {do: connect, as: sub, cites: [MQTT-3.1.4-5]}\n"
+    "  - {do: subscribe, as: sub, topic: t, qos: 1}\n"
+    "  - {do: stays_open, link: sub, cites: [MQTT-4.1.0-1]}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("ran_steps", "covered"),
+    [
+        ({0, 1, 2}, {"MQTT-3.8.4-1", "MQTT-3.1.4-5", "MQTT-4.1.0-1"}),
+        ({0, 1}, {"MQTT-3.8.4-1", "MQTT-3.1.4-5"}),  # the second failed: it is what the scenario is about
+        ({0}, {"MQTT-3.1.4-5"}),  # the first failed, and names what it broke
+        (set(), set()),
+    ],
+)
+def test_only_steps_that_ran_put_statements_to_the_test(ran_steps: set[int], covered: set[str], tmp_path: Path) -> None:
+    file = tmp_path / "area" / "one.yaml"
+    file.parent.mkdir()
+    file.write_text(STEPS)
+    (loaded,) = load_file(file)
+    assert set(loaded.scenario.covers("5.0", ran_steps)["broker"]) == covered
 
 
 def test_a_scenario_about_both_sides_tells_of_each_what_obliges_it(tmp_path: Path) -> None:
@@ -75,7 +112,7 @@ def test_a_scenario_about_both_sides_tells_of_each_what_obliges_it(tmp_path: Pat
         "steps:\n"
         "  - {do: subscribe, as: sub, topic: t, qos: 1, cites: [MQTT-3.8.4-2]}\n"
     )
-    assert set(declared(load_file(file))) == {
+    assert set(declared(load_file(file)).names) == {
         ("5.0", "broker", "MQTT-3.8.4-1"),  # the server answers
         ("5.0", "broker", "MQTT-3.8.4-2"),
         ("5.0", "client", "MQTT-1.5.4-1"),  # both write strings
@@ -110,7 +147,7 @@ def test_missing_lists_what_nothing_covers_and_exits_with_1(results: str, capsys
 
 def test_json_holds_each_line_with_its_evidence(results: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["coverage", results, "--json", "--mqtt", "5.0", "--role", "broker"]) == 0
-    by_id = {line["statement"]["id"]: line for line in json.loads(capsys.readouterr().out)}
+    by_id = {line["id"]: line for line in json.loads(capsys.readouterr().out)}
     assert by_id[BROKER_STATEMENT]["evidence"] == ["area/one"]
     assert by_id[BROKER_STATEMENT]["standing"] == "covered"
 

@@ -53,6 +53,21 @@ def a_server_refuses_with_session_present(story: Story) -> TraceEntry:
     return one.broker(b"\x20\x03\x01\x87\x00")
 
 
+@breaks("well-formed", CLIENT, V31, cites=())
+def a_client_of_3_1_publishes_with_packet_id_zero(story: Story) -> TraceEntry:
+    one = story.actor()
+    one.connect()
+    return one.client(b"\x32\x05\x00\x01t\x00\x00")
+
+
+@breaks("well-formed", BROKER, V31, cites=())
+def a_server_of_3_1_publishes_with_packet_id_zero(story: Story) -> TraceEntry:
+    one = story.actor()
+    one.connect()
+    one.subscribe(to("t"))
+    return one.broker(b"\x32\x05\x00\x01t\x00\x00")
+
+
 @keeps("well-formed")
 def what_the_harness_injects_is_nobodys_fault(story: Story) -> None:
     one = story.actor()
@@ -93,11 +108,20 @@ def a_client_publishes_with_a_subscription_identifier(story: Story) -> TraceEntr
     return one.client(q0(properties=Properties(subscription_identifier=(1,))))
 
 
-@breaks("direction", CLIENT, V311, V5, cites=())
+@breaks("direction", CLIENT, V31, V311, V5, cites=())
 def a_client_answers_pings(story: Story) -> TraceEntry:
     one = story.actor()
     one.connect()
     return one.client(PingResp())
+
+
+@breaks("direction", BROKER, V5, cites=("MQTT-3.14.2-2",))
+def a_server_disconnects_with_a_session_expiry(story: Story) -> TraceEntry:
+    one = story.actor()
+    one.connect()
+    entry = one.broker(Disconnect(0x8B, Properties(session_expiry_interval=9)))
+    one.close(BROKER)
+    return entry
 
 
 @keeps("direction")
@@ -199,6 +223,16 @@ def a_server_disconnects_before_connack(story: Story) -> TraceEntry:
     entry = one.broker(Disconnect(0x87))
     one.close(BROKER)
     return entry
+
+
+@keeps("connack-first", V311, V5)
+def what_a_client_sends_before_connack_is_answered_behind_it(story: Story) -> None:
+    one = story.actor()
+    one.open()
+    one.client(Connect(story.version, "one"))
+    one.client(PingReq())
+    one.broker(ConnAck())
+    one.broker(PingResp())
 
 
 @keeps("connack-first", V5)

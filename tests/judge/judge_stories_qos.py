@@ -314,7 +314,7 @@ def a_short_connection_leaves_no_time_to_resend(story: Story) -> None:
     one.open()
 
 
-@breaks("resends-unfinished", CLIENT, V311, V5)
+@breaks("resends-unfinished", CLIENT, V31, V311, V5)
 def a_client_forgets_a_message(story: Story) -> TraceEntry:
     one = story.actor()
     one.connect_kept()
@@ -326,7 +326,7 @@ def a_client_forgets_a_message(story: Story) -> TraceEntry:
     return entry
 
 
-@breaks("resends-unfinished", BROKER, V311, V5)
+@breaks("resends-unfinished", BROKER, V31, V311, V5)
 def a_server_forgets_pubrel(story: Story) -> TraceEntry:
     one = story.actor()
     one.connect_kept()
@@ -764,7 +764,7 @@ def a_client_retains_where_it_cannot(story: Story) -> TraceEntry:
     return entry
 
 
-@breaks("subscriptions-available", CLIENT)
+@breaks("subscriptions-available", CLIENT, cites=("MQTT5-U-40",))
 def a_client_uses_a_wildcard_where_there_are_none(story: Story) -> TraceEntry:
     one = story.actor()
     one.connect(answer=Properties(wildcard_subscription_available=0))
@@ -773,7 +773,7 @@ def a_client_uses_a_wildcard_where_there_are_none(story: Story) -> TraceEntry:
     return entry
 
 
-@breaks("subscriptions-available", CLIENT)
+@breaks("subscriptions-available", CLIENT, cites=("MQTT5-U-42",))
 def a_client_shares_where_nothing_is_shared(story: Story) -> TraceEntry:
     one = story.actor()
     one.connect(answer=Properties(shared_subscription_available=0))
@@ -782,7 +782,7 @@ def a_client_shares_where_nothing_is_shared(story: Story) -> TraceEntry:
     return entry
 
 
-@breaks("subscriptions-available", CLIENT)
+@breaks("subscriptions-available", CLIENT, cites=("MQTT5-U-41",))
 def a_client_identifies_a_subscription_where_it_cannot(story: Story) -> TraceEntry:
     one = story.actor()
     one.connect(answer=Properties(subscription_identifier_available=0))

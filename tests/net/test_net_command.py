@@ -26,10 +26,13 @@ CONNACK = b"\x20\x02\x00\x00"
 
 @contextmanager
 def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Run `python -m reference_broker` for a `with` block."""
+    """Run `python -m reference_broker` for a `with` block, with every warning shown.
+
+    Not in development mode: its asyncio also tells what took more than 0.1 s, such as a file on a busy disk.
+    """
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
-        [sys.executable, "-X", "dev", "-m", "reference_broker", *arguments],
+        [sys.executable, "-W", "default", "-m", "reference_broker", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -44,6 +44,7 @@ validate_payload_format = true
 refuse_connect = 0x88
 server_reference = "other:1883"
 allow_anonymous = true
+dollar_topics_between_clients = false
 connect_timeout_seconds = 3
 store_interval_seconds = 4.0
 maximum_connections = 5

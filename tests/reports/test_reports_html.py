@@ -12,6 +12,7 @@ import pytest
 from reports_page import Element, parse, unpack
 from reports_samples import late_will, matrix, qos2_cell, record, showcase
 
+from reports.coverage import StatementLine
 from reports.html import render, write_html
 from reports.record import KnownFailure, Record, Verdict
 from reports.summary import Outcome, RunInfo, Summary
@@ -224,3 +225,32 @@ def test_every_script_and_style_of_the_package_is_on_the_page(page: Element) -> 
 def test_every_outcome_has_its_colour(page: Element) -> None:
     style = page.one("style").text
     assert all(f".o-{outcome}" in style for outcome in Outcome)
+
+
+STATEMENTS = (
+    StatementLine(
+        "5.0", "client", "MQTT-1.5.4-1", "must", "1.5.4", "Text is UTF-8", "covered", ("qos2/flow", "corpus/x")
+    ),
+    StatementLine("5.0", "client", "MQTT-3.1.0-1", "must", "3.1", "CONNECT first", "covered", judged_cells=3),
+    StatementLine("5.0", "broker", "MQTT-3.2.0-1", "must", "3.2", "CONNACK first", "missing", rules=("connack-first",)),
+    StatementLine(
+        "5.0", "broker", "MQTT-4.1.0-3", "may", "4.1", "Kept inside", "not-observable", reason="it is inside"
+    ),
+)
+
+
+def test_statements_stand_with_their_evidence_by_version_and_side() -> None:
+    page = parse(render(Summary.of([record()]), statements=STATEMENTS))
+    sides = page.one("section", ident="statements").all("details")
+    assert [side.one("span", css="number").text for side in sides] == ["2 of 2", "0 of 1"]
+    rows = {row.all("th")[0].one("code").text: row for side in sides for row in side.all("tr")[1:]}
+    assert [link.text for link in rows["MQTT-1.5.4-1"].all("a")] == ["qos2/flow", "corpus/x"]
+    assert rows["MQTT-1.5.4-1"].all("a")[0].attributes["href"] == "#cells?text=qos2%2Fflow&mqtt=5.0"
+    assert "the judge in 3 cells" in rows["MQTT-3.1.0-1"].text
+    assert "none here" in rows["MQTT-3.2.0-1"].text
+    assert "watched by connack-first" in rows["MQTT-3.2.0-1"].text
+    assert "not observable from outside: it is inside" in rows["MQTT-4.1.0-3"].text
+
+
+def test_a_page_without_statements_has_no_section_for_them(page: Element) -> None:
+    assert not [section for section in page.all("section") if section.attributes.get("id") == "statements"]

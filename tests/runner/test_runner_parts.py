@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shlex
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,18 +17,20 @@ from runner_stage import scenario
 
 from interop.runner.cell import Cell, Selection, plan
 from interop.runner.failures import StepFailed
-from interop.runner.known_failures import BadKnownFailures, load_known_failures
+from interop.runner.known_failures import BadKnownFailures, Entry, KnownFailures, load_known_failures
 from interop.runner.matching import fits, property_mismatch, subsequence_gap
 from interop.runner.names import Names
+from interop.runner.observe import closed
 from interop.runner.pace import Pace, Slots
 from interop.runner.schedule import shard
 from interop.runner.verdict import step_finding, weigh
 from interop.scenario.load import load_scenarios
+from interop.scenario.steps import Closed
 from interop.scenario.values import PacketPattern
 from interop.tap.trace import Kind, Sender, TraceEntry
-from reference_broker.wire.packets import PingReq, Publish
+from reference_broker.wire.packets import Disconnect, PingReq, Publish
 from reference_broker.wire.properties import Properties
-from reference_broker.wire.types import QoS
+from reference_broker.wire.types import QoS, Version
 from reports.record import Finding, Verdict
 
 NAMES = Names("k12345")
@@ -63,8 +69,43 @@ def test_a_client_id_is_one_that_every_server_takes() -> None:
 # --- matching ---------------------------------------------------------------------------------------------------------
 
 
-def seen(packet: Publish | PingReq, sender: Sender = Sender.BROKER, index: int = 0) -> TraceEntry:
+def seen(packet: Publish | PingReq | Disconnect, sender: Sender = Sender.BROKER, index: int = 0) -> TraceEntry:
     return TraceEntry(index, 0.0, "link", 1, Kind.PACKET, sender, packet=packet)
+
+
+def test_one_identifier_may_stand_among_others() -> None:
+    both = seen(Publish("t", b"x", properties=Properties(subscription_identifier=(7, 9))))
+    assert fits(PacketPattern(packet="PUBLISH", one_identifier=9), both, NAMES)
+    assert not fits(PacketPattern(packet="PUBLISH", one_identifier=8), both, NAMES)
+    assert not fits(PacketPattern(packet="PUBLISH", one_identifier=9), seen(PingReq()), NAMES)
+
+
+@pytest.mark.parametrize(
+    ("farewell", "by", "holds"),
+    [
+        (Sender.BROKER, "broker", True),
+        (None, "broker", False),
+        (Sender.HARNESS, "broker", False),
+        (None, "client", True),
+    ],
+)
+def test_who_sent_disconnect_has_ended_the_connection_whoever_closes_first(
+    farewell: Sender | None, by: str, *, holds: bool
+) -> None:
+    entries = [] if farewell is None else [seen(Disconnect(0x8B), farewell)]
+    entries.append(TraceEntry(len(entries), 0.1, "link", 1, Kind.CLOSE, Sender.CLIENT))
+    stage: Any = SimpleNamespace(
+        moment=0.0, action_index=0, pace=SimpleNamespace(), version=Version.V5, entries=lambda _link: iter(entries)
+    )
+    stage.closing = lambda *_: entries[-1]
+
+    async def until(seen: Any, _deadline: float) -> Any:
+        return seen()
+
+    stage.until = until
+    step = Closed.model_validate({"do": "closed", "link": "link", "by": by})
+    with nullcontext() if holds else pytest.raises(StepFailed, match="the client closed it"):
+        asyncio.run(closed(stage, step))
 
 
 def test_a_pattern_looks_only_at_the_fields_it_names() -> None:
@@ -255,6 +296,20 @@ def test_a_failed_step_is_blamed_on_the_one_that_is_not_our_own(
 
 def test_the_list_that_ships_can_be_read() -> None:
     assert all(entry.reason for entry in load_known_failures().entries)
+
+
+def test_known_failures_of_brokers_name_statement_and_source() -> None:
+    for entry in load_known_failures().entries:
+        if entry.broker is not None:
+            assert re.search(r"MQTT|3\.1\.2\.10", entry.reason), entry.reason
+            assert entry.link, entry.reason
+
+
+def test_a_known_failure_may_speak_of_several_brokers_by_a_pattern() -> None:
+    known = KnownFailures((Entry(broker="rumqttd*", scenarios=("a/b",), reason="x"),))
+    of = [SimpleNamespace(scenario="a/b", client="builtin", broker=name, mqtt="5.0", transport="tcp")
+          for name in ("rumqttd", "rumqttd-3.1.1", "nats")]  # fmt: skip
+    assert [known.entry_for(cell) is not None for cell in of] == [True, True, False]
 
 
 @pytest.mark.parametrize("text", ["- {client: paho}", "nonsense: [", "- {scenarios: [x], reason: y, colour: red}"])

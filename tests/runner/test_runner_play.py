@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from runner_stage import HEAD, played, scenario
 
+from interop.brokers.address import AddressSpec
+from interop.brokers.broker import BrokerSpec
+from interop.brokers.reference import ReferenceSpec
+from interop.drivers.pool import DriverPool
+from interop.runner.cell import Cell
 from interop.runner.known_failures import Entry, KnownFailures
-from reports.record import Verdict
+from interop.runner.pace import Slots
+from interop.runner.play import Workshop, play
+from interop.scenario.load import LoadedScenario
+from reference_broker.net.address import Address
+from reports.record import Record, Verdict
 
 PUBLISH_AND_RECEIVE = """\
     actors:
@@ -241,3 +251,87 @@ def test_a_known_failure_that_passes_is_reported(tmp_path: Path) -> None:
     record = played(loaded, known=known)
     assert record.verdict is Verdict.PASS
     assert record.unexpected_pass
+
+
+def test_a_known_failure_that_shows_now_and_then_is_no_news_when_it_does_not(tmp_path: Path) -> None:
+    loaded = scenario(tmp_path, PUBLISH_AND_RECEIVE % "hello")
+    known = KnownFailures((Entry(scenarios=("area/case",), intermittent=True, reason="depends on the clock"),))
+    assert not played(loaded, known=known).unexpected_pass
+
+
+# --- what a broker has to have ----------------------------------------------------------------------------------------
+
+
+def played_with(loaded: LoadedScenario, spec: BrokerSpec) -> Record:
+    async def main() -> Record:
+        drivers = DriverPool(limit=8)
+        workshop = Workshop(drivers, {spec.name: spec}, KnownFailures(), lambda: pytest.fail("no TLS"), Slots(2, 2))
+        try:
+            return await play(Cell(loaded, "builtin", spec.name, "5.0", "tcp"), workshop)
+        finally:
+            await drivers.close()
+
+    return asyncio.run(main())
+
+
+def test_what_needs_a_broker_of_its_own_is_not_played_with_one_that_others_use(tmp_path: Path) -> None:
+    loaded = scenario(tmp_path, PUBLISH_AND_RECEIVE % "hello", HEAD + "own_broker: true\n")
+    record = played_with(loaded, AddressSpec(Address("127.0.0.1", 1)))
+    assert record.verdict is Verdict.UNSUPPORTED
+    assert record.reason == "127.0.0.1:1 is shared with others, who would disturb the scenario"
+    assert played_with(loaded, ReferenceSpec()).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "publish, as: client, topic: t, qos: 2",
+        "subscribe, as: client, topic: t, qos: 2, granted: 2",
+        "receive, as: client, topic: t, qos: 2",
+        "inject, link: client, to: broker, packet: {type: PUBLISH, topic: t, qos: 2, packet_id: 7}",
+    ],
+)
+def test_a_broker_without_qos_2_is_not_asked_for_it(tmp_path: Path, step: str) -> None:
+    loaded = scenario(tmp_path, f"actors:\n  client: {{}}\nsteps:\n  - {{do: {step}}}\n")
+    spec = AddressSpec(Address("127.0.0.1", 1))
+    spec.unsupported = ("qos2",)
+    record = played_with(loaded, spec)
+    assert (record.verdict, record.reason) == (Verdict.UNSUPPORTED, "127.0.0.1:1 has no qos2")
+
+
+def test_a_subscription_that_may_be_granted_less_needs_no_qos_2(tmp_path: Path) -> None:
+    steps = "actors:\n  client: {}\n  other: {}\nsteps:\n  - {do: subscribe, as: client, topic: t, qos: 2}\n"
+    loaded = scenario(tmp_path, steps + "  - {do: publish, as: other, topic: t, qos: 1}\n")
+    cell = Cell(loaded, "builtin", "reference", "5.0", "tcp")
+    assert (cell.needs(), cell.needs("client")) == (("qos1",), ())
+
+
+def test_actors_without_a_login_of_their_own_have_the_one_a_broker_asks_of_everybody(tmp_path: Path) -> None:
+    text = """\
+        broker: {users: {alice: sesame, bob: secret}}
+        actors:
+          client: {}
+          other: {username: bob, password: secret}
+        steps:
+          - {do: connect, as: client}
+          - {do: connect, as: other}
+        """
+    spec = ReferenceSpec()
+    spec.login = ("alice", "sesame")
+    record = played_with(scenario(tmp_path, text), spec)
+    assert record.verdict is Verdict.PASS
+    said = [entry.summary for entry in record.trace if entry.packet == "CONNECT"]
+    assert [name in summary for name, summary in zip(("alice", "bob"), said, strict=True)] == [True, True]
+
+
+def test_a_connect_written_as_bytes_needs_a_broker_that_asks_for_no_login(tmp_path: Path) -> None:
+    text = """\
+        actors:
+          client: {}
+        steps:
+          - {do: rewrite, link: client, at: CONNECT, hex: "10 00"}
+          - {do: connect, as: client, outcome: cut-off}
+        """
+    spec = AddressSpec(Address("127.0.0.1", 1))
+    spec.unsupported = ("anonymous",)
+    assert played_with(scenario(tmp_path, text), spec).reason == "127.0.0.1:1 has no anonymous"

@@ -73,12 +73,13 @@ def records(scenarios: Path) -> list[dict[str, object]]:
         return [json.loads(line) for line in lines]
 
 
-def test_all_as_expected_is_0_and_leaves_four_files(tmp_path: Path) -> None:
+def test_all_as_expected_is_0_and_leaves_five_files(tmp_path: Path) -> None:
     scenarios = collection(tmp_path, right=RIGHT)
     run = matrix(scenarios)
     assert run.returncode == 0, run.stdout + run.stderr
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "results.jsonl",
+        "coverage.json",
         "report.html",
         "junit.xml",
         "summary.md",
@@ -185,7 +186,8 @@ def test_an_adapter_that_crashes_costs_its_own_cells_only(tmp_path: Path) -> Non
     assert "this is the end" in str(verdicts["command"]["log"])
 
 
-def test_an_interrupt_reports_what_ran(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_reports_what_ran(tmp_path: Path, number: signal.Signals) -> None:
     waiting = RIGHT.replace("A message arrives", "A message waits").replace(
         "  - {do: receive", "  - {do: elapse, seconds: 25, because: the test interrupts it}\n  - {do: receive"
     )
@@ -200,7 +202,7 @@ def test_an_interrupt_reports_what_ran(tmp_path: Path) -> None:
                 break
         while not (parts.exists() and parts.stat().st_size):
             os.sched_yield()
-        run.send_signal(signal.SIGINT)
+        run.send_signal(number)
         said = run.stdout.read()
     assert run.returncode == 2, said
     assert [record["scenario"] for record in records(scenarios)] == ["delivery/right"]

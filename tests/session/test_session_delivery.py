@@ -146,6 +146,13 @@ class TestSender:
         out.acknowledge(PubRec(1))
         assert list(out.resume()) == [PubRel(3), PubRel(1), replace(QOS2, packet_id=2, dup=True)]
 
+    @pytest.mark.parametrize(("version", "dup"), [(Version.V31, True), (Version.V311, False), (Version.V5, False)])
+    def test_a_pubrel_sent_again_has_dup_in_3_1_only(self, version, dup):  # 3.1 MQTT31-13
+        out = outbound(version)
+        out.send(QOS2)
+        assert out.acknowledge(PubRec(1)).answer == PubRel(1)
+        assert list(out.resume()) == [PubRel(1, dup=dup)]
+
     def test_acknowledging_while_resuming_is_safe(self):
         out = outbound()
         for _ in range(3):

@@ -85,7 +85,7 @@ def publish(topic: str, payload: bytes, qos: int = 0, packet_id: int | None = No
 
 
 def test_retained_messages_survive(site):
-    """[3.1 MQTT31-19]"""
+    """[3.1 MQTT31-49]"""
     link, _, _ = site.connect("p")
     kept = Publish("é/x", b"\x00kept", QoS.AT_LEAST_ONCE, True, packet_id=1, properties=Properties(content_type="c"))
     aging = Publish("aging", b"a", retain=True, properties=Properties(message_expiry_interval=100))

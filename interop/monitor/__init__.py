@@ -1,0 +1,1 @@
+"""Tap and judge between any client and any broker, live."""

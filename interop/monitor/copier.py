@@ -1,0 +1,126 @@
+"""The way of the bytes: every connection that comes in is carried on to the broker, unchanged.
+
+Belongs here: sockets, back-pressure, how ends are passed on.
+Does not belong here: what the bytes mean (`recorder`).
+
+Bytes are written on before anybody looks at them, so looking at them delays nothing but the bytes behind them. A reader
+that is slow stops its writer: no more is read before the peer has taken what was. What TLS and WebSocket wrap around
+MQTT's bytes is the monitor's own on each side: a route may change it, and they know no half-closed connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from interop.monitor.recorder import Limits, Recorder, Room, WhyNot
+from interop.tap.trace import Sender
+from reference_broker.net.address import Address
+from reference_broker.net.errors import CertificateUnusable, ConnectFailed
+from reference_broker.net.stream import Listener, Stream, dial, listen
+
+
+class Connection:
+    """One client's connection and what is known of it."""
+
+    def __init__(self, number: int, peer: str, limits: Limits, room: Room) -> None:
+        self.number = number
+        self.peer = peer
+        self.began = time.time()
+        self.began_at = time.monotonic()  # the same, on the clock of the trace
+        self.problem = ""  # why it was not carried on
+        self.is_told = False  # its record is written
+        self.recorder = Recorder(self.began_at, limits, room)
+
+    @property
+    def name(self) -> str:
+        """How a person knows it: client identifier and address."""
+        known = self.recorder.client_id
+        return f'"{known}" ({self.peer})' if known else f"connection {self.number} ({self.peer})"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where clients connect to, with the certificate they are shown there if it is TLS, and where the broker is."""
+
+    listening: Address
+    upstream: Address
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+
+class Copier:
+    """Carries each connection on along its route; `opened` is told of each."""
+
+    def __init__(self, route: Route, limits: Limits, opened: Callable[[Connection], None]) -> None:
+        self._route = route
+        self._limits = limits
+        self._room = Room()
+        self._opened = opened
+        self._count = 0
+        self._listener: Listener | None = None
+
+    async def open(self) -> Address:
+        """Listen; gives the address with its port. Raises ListenFailed."""
+        route = self._route
+        self._listener = await listen(route.listening, self._serve, cert_file=route.cert_file, key_file=route.key_file)
+        return self._listener.address
+
+    async def close(self) -> None:
+        """Accept no more and end all connections."""
+        if self._listener is not None:
+            await self._listener.close()
+
+    async def _serve(self, client: Stream) -> None:
+        self._count += 1
+        connection = Connection(self._count, client.peer, self._limits, self._room)
+        self._opened(connection)
+        try:
+            await self._carry(connection, client)
+        finally:
+            connection.recorder.is_over = True
+
+    async def _carry(self, connection: Connection, client: Stream) -> None:
+        try:
+            broker = await dial(self._route.upstream)
+        except (ConnectFailed, CertificateUnusable) as error:
+            connection.problem = str(error)
+            return
+        try:
+            async with asyncio.TaskGroup() as ways:
+                ways.create_task(_copy(connection.recorder, Sender.CLIENT, client, broker))
+                ways.create_task(_copy(connection.recorder, Sender.BROKER, broker, client))
+        finally:
+            broker.close()
+            client.close()
+
+
+async def _copy(recorder: Recorder, side: Sender, source: Stream, target: Stream) -> None:
+    """Carry one direction to its end."""
+    while True:
+        try:
+            data = await source.read()
+        except ConnectionError as error:
+            recorder.ended(side, "RST" if isinstance(error, ConnectionResetError) else str(error), time.monotonic())
+            target.abort()
+            return
+        now = time.monotonic()
+        if not data:
+            if not source.is_closed:  # its own end, not ours
+                recorder.ended(side, "FIN", now)
+            target.write_eof()
+            return
+        target.write(data)
+        try:
+            recorder.received(side, data, now)
+        except Exception as error:  # whatever it is, the bytes go on
+            recorder.stop(WhyNot.FAILED, f"{type(error).__name__}: {error}")
+        if target.is_write_paused:
+            recorder.blocked(side, now)
+            with contextlib.suppress(ConnectionError):  # its own reader tells
+                await target.drain()
+            recorder.unblocked(side, time.monotonic())

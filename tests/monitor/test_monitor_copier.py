@@ -1,0 +1,205 @@
+"""The monitor between two sockets: what goes in comes out, whatever it is, and the ends are passed on."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from interop.monitor.copier import Connection, Copier, Route
+from interop.monitor.recorder import Limits
+from interop.tap.trace import Kind, Sender
+from reference_broker.net.address import Address
+from reference_broker.net.stream import Stream, dial, listen
+from reference_broker.wire.encode import encode
+from reference_broker.wire.packets import ConnAck, Connect
+from reference_broker.wire.types import Version
+
+PATIENCE_SECONDS = 5.0
+ANYWHERE = Address("127.0.0.1", 0)
+
+
+class Middle:
+    """A copier, a stream at its client's end and one at its broker's."""
+
+    def __init__(self, client: Stream, broker: Stream, connection: Connection) -> None:
+        self.client = client
+        self.broker = broker
+        self.connection = connection
+
+
+@asynccontextmanager
+async def middle() -> AsyncIterator[Middle]:
+    accepted: asyncio.Queue[Stream] = asyncio.Queue()
+    over = asyncio.Event()
+
+    async def serve(stream: Stream) -> None:
+        accepted.put_nowait(stream)
+        await over.wait()
+
+    opened: list[Connection] = []
+    upstream = await listen(ANYWHERE, serve)
+    copier = Copier(Route(ANYWHERE, upstream.address), Limits(), opened.append)
+    client = await dial(await copier.open())
+    try:
+        broker = await asyncio.wait_for(accepted.get(), PATIENCE_SECONDS)
+        yield Middle(client, broker, opened[0])
+    finally:
+        over.set()
+        client.abort()
+        await copier.close()
+        await upstream.close()
+
+
+def play(story: Callable[[Middle], Awaitable[None]]) -> None:
+    async def run() -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS), middle() as between:
+            await story(between)
+
+    asyncio.run(run())
+
+
+async def everything(stream: Stream, size: int) -> bytes:
+    got = b""
+    while len(got) < size:
+        data = await stream.read()
+        if not data:
+            break
+        got += data
+    return got
+
+
+_WRITES = st.lists(st.binary(min_size=1, max_size=300), max_size=8)
+_HELLO, _WELCOME = encode(Connect(Version.V311, "c"), Version.V311), encode(ConnAck(), Version.V311)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    _WRITES | _WRITES.map(lambda writes: [_HELLO, *writes]), _WRITES | _WRITES.map(lambda writes: [_WELCOME, *writes])
+)
+def test_no_byte_is_changed_whatever_it_is(sent: list[bytes], answered: list[bytes]) -> None:
+    async def story(between: Middle) -> None:
+        for data in sent:
+            between.client.write(data)
+        for data in answered:
+            between.broker.write(data)
+        assert await everything(between.broker, len(b"".join(sent))) == b"".join(sent)
+        assert await everything(between.client, len(b"".join(answered))) == b"".join(answered)
+
+    play(story)
+
+
+def test_fin_is_passed_on_and_the_other_direction_stays_open() -> None:
+    async def story(between: Middle) -> None:
+        between.client.write(b"last words")
+        between.client.write_eof()
+        assert await everything(between.broker, 99) == b"last words"
+        between.broker.write(b"I heard")
+        between.broker.close()
+        assert await everything(between.client, 99) == b"I heard"
+
+    play(story)
+
+
+def test_rst_is_passed_on_as_rst() -> None:
+    async def story(between: Middle) -> None:
+        between.broker.write(b"x")
+        await between.client.read()
+        between.client.abort()
+        with pytest.raises(ConnectionResetError):
+            await everything(between.broker, 1)
+
+    play(story)
+
+
+def test_an_rst_stands_in_the_trace() -> None:
+    async def story(between: Middle) -> None:
+        between.client.write(_HELLO)
+        await between.broker.read()
+        between.broker.abort()
+        with pytest.raises(ConnectionResetError):
+            await between.client.read()
+        ending = between.connection.recorder.trace.entries[-1]
+        assert (ending.kind, ending.sender, ending.note) == (Kind.CLOSE, Sender.BROKER, "RST")
+
+    play(story)
+
+
+def test_a_reader_that_is_slow_stops_its_writer() -> None:
+    async def story(between: Middle) -> None:
+        between.broker.pause_reading()
+        chunk = bytes(65_536)
+        written = 0
+        while not between.client.is_write_paused and written < 512 * len(chunk):
+            between.client.write(chunk)
+            written += len(chunk)
+            await asyncio.sleep(0)
+        assert between.client.is_write_paused  # before 32 MiB were taken from us
+        between.broker.resume_reading()
+        assert len(await everything(between.broker, written)) == written
+
+    play(story)
+
+
+def test_bytes_have_left_before_anybody_looks_at_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> bytes:
+        seen = b""
+        looked = asyncio.Event()
+
+        def look(*_: object) -> None:  # nothing else runs meanwhile: what the broker gets now was sent before
+            nonlocal seen
+            looked.set()
+            seen = broker.recv(99)
+
+        monkeypatch.setattr("interop.monitor.recorder.Recorder.received", look)
+        with socket.create_server(("127.0.0.1", 0)) as upstream:
+            copier = Copier(Route(ANYWHERE, Address(*upstream.getsockname())), Limits(), lambda _: None)
+            client = await dial(await copier.open())
+            broker, _ = await asyncio.to_thread(upstream.accept)
+            with broker:
+                broker.settimeout(PATIENCE_SECONDS)
+                client.write(b"hello")
+                await looked.wait()
+            await copier.close()
+            client.abort()
+        return seen
+
+    assert asyncio.run(run()) == b"hello"
+
+
+def test_a_fault_of_the_recorder_costs_nobody_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(between: Middle) -> None:
+        monkeypatch.setattr(type(between.connection.recorder), "received", _fails)
+        between.client.write(b"hello")
+        assert await everything(between.broker, 5) == b"hello"
+        assert between.connection.recorder.not_judged == "the monitor failed: ZeroDivisionError: a bug"
+
+    play(story)
+
+
+def _fails(*_: object) -> None:
+    raise ZeroDivisionError("a bug")
+
+
+def test_a_broker_that_is_not_there_is_said_and_ends_the_client() -> None:
+    async def run(port: int) -> Connection:
+        opened: list[Connection] = []
+        copier = Copier(Route(ANYWHERE, Address("127.0.0.1", port)), Limits(), opened.append)
+        client = await dial(await copier.open())
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert await client.read() == b""
+        await copier.close()
+        client.close()
+        return opened[0]
+
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # nobody else gets the port, and nobody listens
+        port = silent.getsockname()[1]
+        connection = asyncio.run(run(port))
+    assert connection.problem == f"cannot connect to 127.0.0.1:{port}: Connection refused"
+    assert connection.recorder.is_over
