@@ -120,6 +120,17 @@ def test_findings_come_in_the_order_of_the_trace() -> None:
     assert indices == sorted(indices)
 
 
+def test_what_was_waited_for_in_vain_up_to_the_end_is_missing() -> None:
+    story = Story(V5)
+    one = story.actor()
+    one.connect()
+    one.client(q1())
+    assert not judge(story.trace, story.version)
+    assert not judge(story.trace, story.version, until=story.now + 2.0)
+    found = judge(story.trace, story.version, until=story.now + 3.0)
+    assert [finding.rule for finding in found] == ["answers-qos1"]
+
+
 def test_the_same_breach_is_found_once() -> None:
     story = Story(V31)
     one = story.actor()
