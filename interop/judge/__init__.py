@@ -30,13 +30,20 @@ class Finding:
 
 
 def judge(
-    trace: Iterable[TraceEntry], version: Version, inspections: Sequence[Inspection] = INSPECTIONS
+    trace: Iterable[TraceEntry],
+    version: Version,
+    inspections: Sequence[Inspection] = INSPECTIONS,
+    *,
+    until: float = 0.0,
 ) -> list[Finding]:
     """Everything that was broken in a trace, in its order; `version` is the one the cell is about.
 
+    The trace tells all there was up to `until`, on its clock: what is missing then was waited for. By default it ends
+    with its last entry.
+
     A connection whose CONNECT speaks another version is judged by that one, without citing statements of either.
     """
-    case = Case(list(trace), version)
+    case = Case(list(trace), version, until)
     spoken = {(talk.link, talk.number): talk.version for talk in case.talks}
     findings = [
         finding

@@ -207,12 +207,12 @@ class Chain:
 
 
 class Case:
-    """A whole trace, ready to be inspected; `version` is the one the cell is about."""
+    """A whole trace, ready to be inspected; `version` is the one the cell is about, `until` when the tap stopped."""
 
-    def __init__(self, entries: Sequence[TraceEntry], version: Version) -> None:
+    def __init__(self, entries: Sequence[TraceEntry], version: Version, until: float = 0.0) -> None:
         self.entries = entries
         self.version = version
-        self.end = max((entry.at for entry in entries), default=0.0)
+        self.end = max([until, *(entry.at for entry in entries)])
         self.talks: list[Talk] = self._find_talks()
 
     def _find_talks(self) -> list[Talk]:

@@ -87,6 +87,16 @@ def _close_others(real: Any, link: Any, error: RemoteError, now: float) -> None:
         other.disconnect(ReasonCode.UNSPECIFIED_ERROR, "one of them broke the protocol", now)
 
 
+def _said_goodbye(packet: Disconnect, link: Any) -> Disconnect:
+    link.memory["goodbye"] = True
+    return packet
+
+
+def _unless_it_said_goodbye(real: Any, link: Any, now: float, *, publish_will: bool) -> None:
+    if "goodbye" not in link.memory:
+        real(link, now, publish_will=publish_will)
+
+
 def _goodbye_in_3(real: Any, link: Any, now: float, *, publish_will: bool) -> None:
     if link.phase is Phase.CONNECTED and link.version is not Version.V5:
         link.write(b"\xe0\x00")
@@ -101,6 +111,9 @@ ENDING = table("broker", "connect disconnect takeover session malformed will flo
     "closes without DISCONNECT": Says(Disconnect, nothing),
     "closes with an unspecified error": Says(Disconnect, having(reason=0x80)),
     "says DISCONNECT to 3.x": around(Link, "end", _goodbye_in_3),
+    "leaves the connection open after a DISCONNECT of its own": (
+        Says(Disconnect, _said_goodbye), around(Link, "end", _unless_it_said_goodbye),
+    ),
     "leaves the connection open after errors": _passes_over(),
     "leaves the connection open after malformed packets": _passes_over(ReasonCode.MALFORMED_PACKET),
     "leaves the connection open after protocol errors": _passes_over(ReasonCode.PROTOCOL_ERROR),
@@ -186,7 +199,7 @@ def _will_later(packet: Connect, _end: Any) -> Connect:
     will = packet.will
     if will is None:
         return packet
-    delay = (will.properties.will_delay_interval or 0) + 1
+    delay = (will.properties.will_delay_interval or 0) + 4
     return replace(packet, will=replace(will, properties=replace(will.properties, will_delay_interval=delay)))
 
 
@@ -264,7 +277,7 @@ WILLS = table("broker", "will keep_alive connect disconnect takeover malformed s
     "publishes the will twice": around(Wills, "publish", _twice),
     "publishes the will of the first connection only": around(connecting, "accept", _of_an_earlier_connection),
     "publishes wills without their delay": around(Wills, "connection_closed", _without_delay),
-    "publishes wills a second late": Hears(Connect, _will_later),
+    "publishes wills four seconds late": Hears(Connect, _will_later),
     "drops a delayed will with its session": around(Wills, "session_ended", _dropped_with_the_session),
     "publishes delayed wills although the client is back": around(Sessions, "open", _although_the_client_is_back),
     "takes Disconnect with Will Message for a normal one": Hears(

@@ -61,7 +61,8 @@ def _every_second(real: Any, self: Any, message: Any, now: float) -> Any:
     return real(self, message, now) if self.memory["count"] % 2 else ReasonCode.SUCCESS
 
 
-SESSIONS = table("broker", "session connect qos1 qos2 ordering takeover will expiry disconnect delivery flow_control", {
+SESSIONS = table("broker", "session shared connect qos1 qos2 ordering takeover will expiry disconnect delivery "
+                 "flow_control", {
     "keeps no session": _expiring(lambda _: 0),
     "keeps every session": _expiring(lambda seconds: seconds or NO_LIMIT),
     "keeps sessions for ever": _expiring(lambda seconds: NO_LIMIT if seconds else 0),

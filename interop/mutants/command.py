@@ -1,70 +1,133 @@
 """`mqtt-interop mutants`: play scenarios against wrong brokers and clients, and print who was caught by what.
 
-Belongs here: the options and the exit code. Does not belong here: playing (`run`), counting (`table`).
+Belongs here: the options, what a run is to show, the exit code.
+Does not belong here: the trials (`plan`), playing (`run`), counting (`table`).
 """
 
 from __future__ import annotations
 
 import argparse
 import fnmatch
+import math
 import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from interop.exit_codes import FELL_SHORT, OK, CommandError
 from interop.judge import RULES
-from interop.mutants.run import play_mutants
+from interop.mutants.mutant import Mutant
+from interop.mutants.plan import in_turns, known_trials, worth_knowing, write_known
+from interop.mutants.run import Played, Settled, play_trials
 from interop.mutants.table import KillTable
 from interop.mutants.tables import MUTANTS
-from interop.scenario.load import load_scenarios
+from interop.scenario.load import LoadedScenario, load_scenarios
+
+_EPILOG = """\
+Without patterns every mutant must be caught, every scenario and every rule of the judge broken. With --mutant these
+must be caught, with --scenario these be broken; with both, each is put to each. Exit code 0 when nothing is missing,
+1 otherwise."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `mqtt-interop mutants`."""
-    parser.epilog = "Exit code 0 when every mutant was caught, 1 otherwise."
+    parser.epilog = _EPILOG
     for option, what in (("--mutant", "mutant"), ("--scenario", "scenario")):
         parser.add_argument(
             option, action="append", default=[], metavar="PATTERN", help=f"{what} by name or shell pattern; repeatable"
         )
-    parser.add_argument("--all", action="store_true", help="play each mutant against every scenario: takes long")
+    parser.add_argument("--all", action="store_true", help="play every trial there is, known or not: takes hours")
     parser.add_argument("--missing", action="store_true", help="print only what was not caught or not broken")
     parser.add_argument("--list", action="store_true", help="list the mutants and play nothing")
     parser.add_argument("-n", type=int, default=os.cpu_count() or 1, metavar="WORKERS", help="processes (%(default)s)")
     parser.add_argument("--limit", type=float, metavar="SECONDS", help="begin no cell after so long")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write kills.json there")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write kills.txt and kills.json there")
+    parser.add_argument("--remember", action="store_true", help="keep in known.csv what this run found")
+
+
+@dataclass(frozen=True, slots=True)
+class _Aim:
+    """The mutants and scenarios to play, and whether they were picked."""
+
+    mutants: tuple[Mutant, ...]
+    scenarios: tuple[LoadedScenario, ...]
+    picked_mutants: bool
+    picked_scenarios: bool
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it is everything there is."""
+        return not (self.picked_mutants or self.picked_scenarios)
+
+    def table(self, played: Played) -> KillTable:
+        """What was played, beside what there should be a kill for."""
+        mutants = tuple(each.name for each in self.mutants)
+        scenarios = tuple(each.name for each in self.scenarios)
+        return KillTable(
+            mutants if self.picked_mutants or not self.picked_scenarios else (),
+            scenarios if not self.picked_mutants else (),
+            tuple(RULES) if self.is_complete else (),
+            played.kills,
+        )
+
+    def settled(self, played: Played) -> Settled:
+        """What needs no search after these kills."""
+        table = self.table(played)
+        return Settled(
+            frozenset({each.name for each in self.mutants} - set(table.survivors)),
+            frozenset({each.name for each in self.scenarios} - set(table.unbroken_scenarios)),
+        )
 
 
 def run(options: argparse.Namespace) -> int:
     """Play and print; raises CommandError for patterns that fit nothing."""
-    mutants = [MUTANTS[name] for name in _chosen(MUTANTS, options.mutant, "mutant")]
+    aim = _aim(options)
     if options.list:
-        _print(f"{mutant.side}  {mutant.name}  ({', '.join(mutant.subjects)})" for mutant in mutants)
+        _print(f"{each.side}  {each.name}  ({', '.join(each.subjects)})" for each in aim.mutants)
         return OK
-    loaded = {each.name: each for each in load_scenarios(None)}
-    scenarios = [loaded[name] for name in _chosen(loaded, options.scenario, "scenario")]
     if options.n < 1:
         raise CommandError(f"-n {options.n}: at least one process is needed")
+    if options.remember and not aim.is_complete:
+        raise CommandError("--remember needs a complete run, without --mutant and --scenario")
     began = time.monotonic()
-    played = play_mutants(
-        mutants,
-        scenarios,
-        processes=min(options.n, len(mutants)),
-        everything=options.all,
-        limit_seconds=options.limit,
-    )
-    table = KillTable(
-        tuple(mutant.name for mutant in mutants), tuple(each.name for each in scenarios), tuple(RULES), played.kills
-    )
-    _print(table.lines(missing_only=options.missing))
+    played = _play(aim, options, math.inf if options.limit is None else began + options.limit)
+    table = aim.table(played)
+    if not options.missing:
+        _print(table.lines())
+    _print(table.missing())
     _print(f"red for the right pair too: {cell}" for cell in played.red_anyway)
     _print(f"fell over: {crash}" for crash in played.crashes)
     late = f", {played.left_out} left out for want of time" if played.left_out else ""
-    _print([f"{played.cells} cells in {time.monotonic() - began:.0f} s{late}"])
+    _print([table.summary(), f"{played.cells} cells in {time.monotonic() - began:.0f} s{late}"])
     if options.out is not None:
-        _print([str(table.write(options.out))])
-    return FELL_SHORT if table.survivors else OK
+        _print(str(path) for path in table.write(options.out))
+    if options.remember:
+        write_known(worth_knowing(played.kills))
+    return OK if table.is_complete else FELL_SHORT
+
+
+def _aim(options: argparse.Namespace) -> _Aim:
+    loaded = {each.name: each for each in load_scenarios(None)}
+    return _Aim(
+        tuple(MUTANTS[name] for name in _chosen(MUTANTS, options.mutant, "mutant")),
+        tuple(loaded[name] for name in _chosen(loaded, options.scenario, "scenario")),
+        bool(options.mutant),
+        bool(options.scenario),
+    )
+
+
+def _play(aim: _Aim, options: argparse.Namespace, until: float) -> Played:
+    if options.all or (aim.picked_mutants and aim.picked_scenarios):
+        trials = in_turns(aim.mutants, aim.scenarios, everything=True)
+        return play_trials(trials, processes=options.n, until=until)
+    known = known_trials({each.name for each in aim.mutants}, {each.name: each for each in aim.scenarios})
+    played = play_trials(known, processes=options.n, until=until)
+    search = in_turns(aim.mutants, aim.scenarios, everything=False)
+    found = play_trials(search, processes=options.n, settled=aim.settled(played), until=until)
+    again = play_trials((kill.trial for kill in found.kills), processes=options.n)
+    return played + replace(found, kills=()) + again  # a search is a crowd: who was red in it only came too late
 
 
 def _chosen(names: Iterable[str], patterns: Sequence[str], what: str) -> list[str]:

@@ -1,22 +1,21 @@
-"""Plays scenarios against mutants: which cells, in which order, over several processes.
+"""Plays trials over several processes, those that wait side by side.
 
-Belongs here: the choice of cells, one process's share, what a cell showed.
-Does not belong here: how a cell is played (`interop.runner`), what a mutant does (`wrong_ends`), the table (`table`).
+Belongs here: one process's share, what can be spared, who else would have been red.
+Does not belong here: which trials (`plan`), how a cell is played (`interop.runner`), what a mutant does (`wrong_ends`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import multiprocessing
 import tempfile
 import time
 import zlib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import chain, zip_longest
 from pathlib import Path
 
 from interop.brokers.broker import BrokerSpec
@@ -25,8 +24,9 @@ from interop.drivers.driver import Driver
 from interop.drivers.in_process import InProcessDriver
 from interop.drivers.pool import DriverPool
 from interop.drivers.registry import DriverStarter
-from interop.mutants.mutant import Mutant, take_crashes
+from interop.mutants.mutant import take_crashes
 from interop.mutants.tables import MUTANTS
+from interop.mutants.trial import Kill, Trial, kill_of
 from interop.mutants.wrong_ends import WrongBrokerSpec, wrong_adapter
 from interop.runner.cell import Cell
 from interop.runner.known_failures import KnownFailures
@@ -34,130 +34,91 @@ from interop.runner.pace import Slots
 from interop.runner.play import Workshop, play
 from interop.runner.verdict import REFERENCE_BROKER, REFERENCE_CLIENT
 from interop.scenario.load import LoadedScenario, load_scenarios
+from interop.scenario.values import Level, MqttLabel
 from reference_broker.net.tls import make_test_certificates
-from reports.record import Record, Verdict
 
-_FRUITLESS_CELLS = 40
-"""A mutant that is caught is left alone after so many cells in which it broke nothing new."""
-
-_UNDER_WAY = 96
+_UNDER_WAY = 192
 """Cells of one process under way at once; most of them wait."""
 
 _AT_WORK = 16
-_WAITING_LONG = _UNDER_WAY
 
-_SAYS_NOTHING = frozenset({Verdict.UNSUPPORTED, Verdict.SETUP_FAILED, Verdict.HARNESS_ERROR})
+_LOOKS = 2
+"""How often the right pair is played before it is called red: once may be the crowd."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kill:
-    """A cell that a mutant turned red: the scenario's name, and the judge's rules its side broke."""
+class Settled:
+    """What needs no more proof: a trial is spared when both its mutant and its scenario are settled."""
 
-    mutant: str
-    scenario: str
-    mqtt: str
-    steps: tuple[str, ...]
-    rules: tuple[str, ...]
+    mutants: frozenset[str] = frozenset()
+    scenarios: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What was seen: the cells that turned red, and how many were played.
+    """What was seen: the trials that turned red, and how many cells were played.
 
-    `left_out` counts those that came too late, `red_anyway` names those red for the right pair too, `crashes` the
-    mutants that fell over instead of being wrong.
+    `left_out` counts trials that came too late, `red_anyway` names cells that are red for the right pair too, though
+    nothing there is left open; `crashes` the mutants that fell over instead of being wrong.
     """
 
-    kills: tuple[Kill, ...]
-    cells: int
-    left_out: int
-    red_anyway: tuple[str, ...]
-    crashes: tuple[str, ...]
+    kills: tuple[Kill, ...] = ()
+    cells: int = 0
+    left_out: int = 0
+    red_anyway: tuple[str, ...] = ()
+    crashes: tuple[str, ...] = ()
+
+    def __add__(self, other: Played) -> Played:
+        """Both together."""
+        return Played(
+            self.kills + other.kills,
+            self.cells + other.cells,
+            self.left_out + other.left_out,
+            tuple(sorted({*self.red_anyway, *other.red_anyway})),
+            tuple(sorted({*self.crashes, *other.crashes})),
+        )
 
 
-def cells_against(mutant: Mutant, scenarios: Iterable[LoadedScenario], *, everything: bool) -> list[Cell]:
-    """The cells a mutant is put to: those of its subjects, in each version, over one transport.
-
-    By turns from each area, in an order of each mutant's own, and first in the newest version: so all mutants together
-    come soon to every scenario, and each soon to one that catches it.
-    """
-    client = mutant.name if mutant.side == "client" else REFERENCE_CLIENT
-    broker = mutant.name if mutant.side == "broker" else REFERENCE_BROKER
-    by_area: dict[str, list[LoadedScenario]] = {}
-    for loaded in sorted(scenarios, key=lambda each: zlib.crc32(f"{mutant.name} {each.name}".encode())):
-        if everything or mutant.concerns(loaded.name):
-            by_area.setdefault(loaded.area, []).append(loaded)
-    ordered = [each for group in zip_longest(*by_area.values()) for each in group if each is not None]
-    versions = [list(reversed(each.scenario.versions)) for each in ordered]
-    return [
-        Cell(loaded, client, broker, its_versions[turn], loaded.scenario.transports[0])
-        for turn in range(max(map(len, versions), default=0))
-        for loaded, its_versions in zip(ordered, versions, strict=True)
-        if turn < len(its_versions)
-    ]
-
-
-def play_mutants(
-    mutants: Sequence[Mutant],
-    scenarios: Sequence[LoadedScenario],
-    *,
-    processes: int,
-    everything: bool,
-    limit_seconds: float | None = None,
+def play_trials(
+    trials: Iterable[Trial], *, processes: int, settled: Settled | None = None, until: float = math.inf
 ) -> Played:
-    """Play all, spread over processes; after `limit_seconds` no cell is begun any more.
+    """Play trials, spread over processes by scenario; after `until` (monotonic clock) none is begun any more.
 
-    Unless `everything`, a cell is left out when its mutant is caught already and it would hardly tell more.
+    With `settled`, which grows by what turns red, a trial that would tell nothing new is spared; without it none is.
     """
-    names = tuple(loaded.name for loaded in scenarios)
-    shares = [tuple(mutant.name for mutant in mutants[number::processes]) for number in range(processes)]
-    jobs = [(share, names, everything, limit_seconds) for share in shares]
-    if processes == 1:
-        return _share(jobs[0])
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        parts = list(pool.map(_share, jobs))
-    return Played(
-        tuple(kill for part in parts for kill in part.kills),
-        sum(part.cells for part in parts),
-        sum(part.left_out for part in parts),
-        tuple(sorted({cell for part in parts for cell in part.red_anyway})),
-        tuple(crash for part in parts for crash in part.crashes),
-    )
+    shares: list[list[Trial]] = [[] for _ in range(processes)]
+    for trial in trials:
+        shares[zlib.crc32(trial.scenario.encode()) % processes].append(trial)
+    jobs = [(share, settled, until) for share in shares if share]
+    if len(jobs) < 2:
+        return _share(jobs[0]) if jobs else Played()
+    with ProcessPoolExecutor(len(jobs), multiprocessing.get_context("spawn")) as pool:
+        return sum(pool.map(_share, jobs), Played())
 
 
-# --- one process ------------------------------------------------------------------------------------------------------
+def _share(job: tuple[Sequence[Trial], Settled | None, float]) -> Played:
+    trials, settled, until = job
+    logging.getLogger("reference_broker").addHandler(logging.NullHandler())  # what mutants provoke is no news
+    return asyncio.run(_Run(trials, settled, until).play())
 
 
-def _share(job: tuple[tuple[str, ...], tuple[str, ...], bool, float | None]) -> Played:
-    mutants, scenarios, everything, limit_seconds = job
-    wanted = set(scenarios)
-    loaded = [each for each in load_scenarios(None) if each.name in wanted]
-    run = Run([MUTANTS[name] for name in mutants], loaded, everything=everything)
-    return asyncio.run(run.play(limit_seconds))
-
-
-class Run:
+class _Run:
     """One process's share; `play` it once."""
 
-    def __init__(self, mutants: Sequence[Mutant], scenarios: Sequence[LoadedScenario], *, everything: bool) -> None:
-        self._everything = everything
-        self._mutants = {mutant.name: mutant for mutant in mutants}
+    def __init__(self, trials: Sequence[Trial], settled: Settled | None, until: float) -> None:
+        wanted = {trial.scenario for trial in trials}
+        self._loaded = {each.name: each for each in load_scenarios(None) if each.name in wanted}
+        self._mutants = {trial.mutant: MUTANTS[trial.mutant] for trial in trials}
+        self._queue: Iterator[Trial] = iter(trials)
+        self._until = until
+        self._settled = None if settled is None else (set(settled.mutants), set(settled.scenarios))
         self._kills: list[Kill] = []
-        self._caught: set[str] = set()
-        self._broken: set[str] = set()
         self._cells = 0
-        self._right_pair: dict[tuple[str, str], asyncio.Task[bool]] = {}
-        by_mutant = [cells_against(mutant, scenarios, everything=everything) for mutant in mutants]
-        rounds = chain.from_iterable(zip_longest(*by_mutant))  # by turns, so that those that wait overlap
-        self._queue: Iterator[Cell] = (cell for cell in rounds if cell is not None)
-        self._until = math.inf
         self._left_out = 0
-        self._fruitless: Counter[str] = Counter()
-        self._tried: set[tuple[str, str]] = set()
+        self._right_pair: dict[tuple[str, MqttLabel], asyncio.Task[bool]] = {}
 
-    async def play(self, limit_seconds: float | None = None) -> Played:
-        """Play it all, or what can be begun within the limit, and give what was seen."""
-        self._until = math.inf if limit_seconds is None else time.monotonic() + limit_seconds
+    async def play(self) -> Played:
+        """Play it all, or what can be begun in time, and give what was seen."""
         asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)  # `take_crashes` has them
         brokers: dict[str, BrokerSpec] = {REFERENCE_BROKER: ReferenceSpec()}
         brokers |= {name: WrongBrokerSpec(each) for name, each in self._mutants.items() if each.side == "broker"}
@@ -167,7 +128,7 @@ class Run:
                 brokers=brokers,
                 known_failures=KnownFailures(()),
                 certificates=lambda: make_test_certificates(Path(folder) / "certificates"),
-                slots=Slots(_AT_WORK, _WAITING_LONG),
+                slots=Slots(_AT_WORK, _UNDER_WAY),
             )
             try:
                 await asyncio.gather(*(self._work(workshop) for _ in range(_UNDER_WAY)))
@@ -175,7 +136,7 @@ class Run:
                 await workshop.drivers.close()
                 for broker in brokers.values():
                     await broker.close()
-        red_anyway = tuple(" ".join(key) for key, check in self._right_pair.items() if check.result())
+        red_anyway = tuple(" ".join(key) for key, check in self._right_pair.items() if self._is_wrong(key, check))
         return Played(tuple(self._kills), self._cells, self._left_out, red_anyway, take_crashes())
 
     async def _start_driver(self, name: str) -> Driver:
@@ -185,37 +146,36 @@ class Run:
         return await InProcessDriver.start(name, wrong_adapter(mutant))
 
     async def _work(self, workshop: Workshop) -> None:
-        for cell in self._queue:
+        for trial in self._queue:
+            if self._is_spared(trial):
+                continue
             if time.monotonic() > self._until:
                 self._left_out += 1
                 continue
-            name = mutant_of(cell)
-            if self._can_be_spared(name, cell.loaded.name):
-                continue
             self._cells += 1
-            self._fruitless[name] += 1
-            self._tried.add((name, cell.loaded.name))
-            kill = kill_of(name, await play(cell, workshop))
-            if kill is not None and not await self._is_red_anyway(cell, workshop):
+            cell = trial.cell(self._scenario(trial), self._mutants[trial.mutant].side)
+            record = await play(cell, workshop)
+            if not record.findings and cell.clause.level is not Level.MAY:
+                continue  # as right as can be
+            kill = kill_of(trial, record, right_is_red=await self._is_right_pair_red(cell, workshop))
+            if kill is not None:
                 self._kills.append(kill)
-                self._caught.add(name)
-                if cell.loaded.name not in self._broken:
-                    self._fruitless[name] = 0
-                self._broken.add(cell.loaded.name)
+                if self._settled is not None:
+                    self._settled[0].add(trial.mutant)
+                    if kill.by_step:
+                        self._settled[1].add(trial.scenario)
 
-    def _can_be_spared(self, mutant: str, scenario: str) -> bool:
-        """Whether a cell would hardly tell anything new: its mutant is caught, and the scenario broken or tried."""
-        return (
-            not self._everything
-            and mutant in self._caught
-            and (
-                scenario in self._broken
-                or (mutant, scenario) in self._tried
-                or self._fruitless[mutant] > _FRUITLESS_CELLS
-            )
-        )
+    def _is_wrong(self, key: tuple[str, MqttLabel], check: asyncio.Task[bool]) -> bool:
+        scenario, mqtt = key
+        return check.result() and self._loaded[scenario].scenario.versions[mqtt].level is not Level.MAY
 
-    async def _is_red_anyway(self, cell: Cell, workshop: Workshop) -> bool:
+    def _is_spared(self, trial: Trial) -> bool:
+        return self._settled is not None and trial.mutant in self._settled[0] and trial.scenario in self._settled[1]
+
+    def _scenario(self, trial: Trial) -> LoadedScenario:
+        return self._loaded[trial.scenario]
+
+    async def _is_right_pair_red(self, cell: Cell, workshop: Workshop) -> bool:
         """Whether the right pair fares no better: then it is not the mutant that was caught."""
         key = (cell.loaded.name, cell.mqtt)
         if key not in self._right_pair:
@@ -225,19 +185,7 @@ class Run:
     async def _play_right_pair(self, cell: Cell, workshop: Workshop) -> bool:
         self._cells += 1
         right = replace(cell, client=REFERENCE_CLIENT, broker=REFERENCE_BROKER)
-        return kill_of("", await play(right, workshop)) is not None
-
-
-def mutant_of(cell: Cell) -> str:
-    """The mutant a cell is about."""
-    return cell.client if cell.client != REFERENCE_CLIENT else cell.broker
-
-
-def kill_of(mutant: str, record: Record) -> Kill | None:
-    """What a record proves of its mutant; None for a cell that is not red."""
-    if record.verdict in _SAYS_NOTHING or not record.findings:
-        return None
-    side = "client" if record.client != REFERENCE_CLIENT else "broker"
-    rules = (each.rule for each in record.findings if each.source == "judge" and each.blame == side)
-    steps = (each.rule for each in record.findings if each.source == "step")
-    return Kill(mutant, record.scenario, record.mqtt, tuple(dict.fromkeys(steps)), tuple(dict.fromkeys(rules)))
+        for _ in range(_LOOKS):
+            if not (await play(right, workshop)).findings:
+                return False
+        return True

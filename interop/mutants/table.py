@@ -9,16 +9,15 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from interop.mutants.run import Kill
+from interop.mutants.trial import Kill
 
-_SHOWN = 3
+_REASON_CHARACTERS = 160
 
 
 @dataclass(frozen=True, slots=True)
 class KillTable:
-    """Who was caught by what; `scenarios` and `rules` are all there are."""
+    """Who was caught by what; `mutants`, `scenarios` and `rules` are those there should be a kill for."""
 
     mutants: tuple[str, ...]
     scenarios: tuple[str, ...]
@@ -28,13 +27,13 @@ class KillTable:
     @property
     def survivors(self) -> tuple[str, ...]:
         """Mutants nobody caught."""
-        caught = {kill.mutant for kill in self.kills}
+        caught = {kill.trial.mutant for kill in self.kills}
         return tuple(mutant for mutant in self.mutants if mutant not in caught)
 
     @property
     def unbroken_scenarios(self) -> tuple[str, ...]:
-        """Scenarios no mutant turned red."""
-        broken = {kill.scenario for kill in self.kills}
+        """Scenarios of which no mutant failed a step."""
+        broken = {kill.trial.scenario for kill in self.kills if kill.by_step}
         return tuple(scenario for scenario in self.scenarios if scenario not in broken)
 
     @property
@@ -43,21 +42,23 @@ class KillTable:
         broken = {rule for kill in self.kills for rule in kill.rules}
         return tuple(rule for rule in self.rules if rule not in broken)
 
-    def rows(self) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]]:
-        """Each mutant with the scenarios and the judge's rules that caught it."""
-        for mutant in self.mutants:
-            mine = [kill for kill in self.kills if kill.mutant == mutant]
-            yield (
-                mutant,
-                tuple(dict.fromkeys(kill.scenario for kill in mine)),
-                tuple(dict.fromkeys(rule for kill in mine for rule in kill.rules)),
-            )
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is missing."""
+        return not (self.survivors or self.unbroken_scenarios or self.unbroken_rules)
 
-    def lines(self, *, missing_only: bool = False) -> Iterator[str]:
-        """The table for a terminal, what is missing at its end."""
-        if not missing_only:
-            for mutant, scenarios, rules in self.rows():
-                yield f"{'caught' if scenarios else 'MISSED'}  {mutant}: {_some(scenarios)}; judge: {_some(rules)}"
+    def lines(self) -> Iterator[str]:
+        """Every kill, by mutant: what was played, why it is red, which of the judge's rules were broken."""
+        mutant = None
+        for kill in sorted(self.kills, key=lambda each: each.trial):
+            if kill.trial.mutant != mutant:
+                mutant = kill.trial.mutant
+                yield mutant
+            rules = f" [{', '.join(kill.rules)}]" if kill.rules else ""
+            yield f"    {kill.trial.scenario} {kill.trial.mqtt}: {_short(kill.reason)}{rules}"
+
+    def missing(self) -> Iterator[str]:
+        """What is not caught or not broken, by name."""
         for title, names in (
             ("mutants nobody caught", self.survivors),
             ("scenarios no mutant breaks", self.unbroken_scenarios),
@@ -65,27 +66,37 @@ class KillTable:
         ):
             if names:
                 yield f"{title} ({len(names)}):"
-                yield from (f"  {name}" for name in names)
-        yield (
-            f"{len(self.mutants) - len(self.survivors)} of {len(self.mutants)} mutants caught; "
-            f"{len(self.scenarios) - len(self.unbroken_scenarios)} of {len(self.scenarios)} scenarios and "
-            f"{len(self.rules) - len(self.unbroken_rules)} of {len(self.rules)} judge rules broken"
+                yield from (f"    {name}" for name in names)
+
+    def summary(self) -> str:
+        """The three counts in a line."""
+        counts = (
+            (self.mutants, self.survivors, "mutants caught"),
+            (self.scenarios, self.unbroken_scenarios, "scenarios broken"),
+            (self.rules, self.unbroken_rules, "judge rules broken"),
+        )
+        return ", ".join(
+            f"{len(names) - len(missing)} of {len(names)} {what}" for names, missing, what in counts if names
         )
 
-    def write(self, folder: Path) -> Path:
-        """Write `kills.json`; gives its path."""
+    def write(self, folder: Path) -> tuple[Path, Path]:
+        """Write `kills.txt`, to be read, and `kills.json`; gives their paths."""
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "kills.json"
-        data: dict[str, Any] = {
-            "mutants": {mutant: {"scenarios": scenarios, "rules": rules} for mutant, scenarios, rules in self.rows()},
+        text, data = folder / "kills.txt", folder / "kills.json"
+        text.write_text("".join(f"{line}\n" for line in (*self.lines(), *self.missing(), self.summary())), "utf-8")
+        kills = [
+            kill.trial._asdict() | {"reason": kill.reason, "by_step": kill.by_step, "rules": kill.rules}
+            for kill in self.kills
+        ]
+        missing = {
             "survivors": self.survivors,
             "unbroken_scenarios": self.unbroken_scenarios,
             "unbroken_rules": self.unbroken_rules,
         }
-        path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-        return path
+        data.write_text(json.dumps({"kills": kills} | missing, indent=2) + "\n", "utf-8")
+        return text, data
 
 
-def _some(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more if names else "-"
+def _short(reason: str) -> str:
+    line = " ".join(reason.split())
+    return line if len(line) <= _REASON_CHARACTERS else f"{line[:_REASON_CHARACTERS]}..."

@@ -12,10 +12,19 @@ from interop.mutants import (
     broker_sessions,
     client_connections,
     client_messages,
+    overlooks,
 )
 from interop.mutants.mutant import Mutant
 
-_TABLES = (broker_connect, broker_ending, broker_messages, broker_sessions, client_connections, client_messages)
+_TABLES = (
+    broker_connect,
+    broker_ending,
+    broker_messages,
+    broker_sessions,
+    client_connections,
+    client_messages,
+    overlooks,
+)
 
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for table in _TABLES for mutant in table.MUTANTS}
 """Every mutant by its name."""

@@ -136,7 +136,8 @@ async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: No
 
 def _judge(cell: Cell, stage: Stage, notes: Notes) -> None:
     """Hold the whole trace against all rules, and note what it is evidence for: of the client, only its own packets."""
-    notes.findings += [judge_finding(broken) for broken in judge(stage.trace, stage.version)]
+    until = stage.pace.now()
+    notes.findings += [judge_finding(broken) for broken in judge(stage.trace, stage.version, until=until)]
     own = () if cell.loaded.scenario.any_client else (next(iter(stage.players)),)
     case = Case(list(stage.trace), stage.version)
     notes.judged = {"client": statements_shown(case, CLIENT, own), "broker": statements_shown(case, BROKER)}

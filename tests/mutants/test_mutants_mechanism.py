@@ -1,19 +1,17 @@
-"""A mutant is wrong on its own side only, in its own fault only, and the table counts what it was caught by."""
+"""A mutant is wrong on its own side only, in its own fault only, and is caught by what the right pair passes."""
 
 from __future__ import annotations
 
 import fnmatch
-import json
-from pathlib import Path
 
 import pytest
 
 from interop.judge import RULES
 from interop.mutants import tables
 from interop.mutants.mutant import Hears, Mutant, Patch, Says, around, table, take_crashes
-from interop.mutants.run import Kill, cells_against, play_mutants
-from interop.mutants.table import KillTable
+from interop.mutants.run import Played, Settled, play_trials
 from interop.mutants.tables import MUTANTS
+from interop.mutants.trial import Trial
 from interop.mutants.words import having, nothing, swap_pairs, twice
 from interop.mutants.wrong_ends import WrongBroker, changed
 from interop.scenario.load import load_scenarios
@@ -102,51 +100,33 @@ def test_every_subject_is_an_area_or_fits_a_scenario() -> None:
     assert all(any(fnmatch.fnmatchcase(each.name, subject) for each in scenarios) for subject in named)
 
 
-def test_a_mutant_meets_every_version_of_its_subjects_with_the_right_other_end() -> None:
-    mutant = Mutant("m", "client", ("will", "connect/acc*"), ())
-    scenarios = load_scenarios(None)
-    cells = cells_against(mutant, scenarios, everything=False)
-    wanted = [each for each in scenarios if each.area == "will" or each.name.startswith("connect/acc")]
-    assert len(cells) == len({cell.id for cell in cells}) == sum(len(each.scenario.versions) for each in wanted)
-    assert {cell.loaded.area for cell in cells[:2]} == {"will", "connect"}
-    assert {(cell.client, cell.broker) for cell in cells} == {("m", "reference")}
-
-
-# --- the table of kills -----------------------------------------------------------------------------------------------
-
-TABLE = KillTable(
-    ("caught one", "survivor"),
-    ("a/broken", "a/whole"),
-    ("broken-rule", "whole-rule"),
-    (Kill("caught one", "a/broken", "5.0", ("receive",), ("broken-rule",)),),
-)
-
-
-def test_the_table_names_who_survived_and_what_nobody_broke() -> None:
-    assert TABLE.survivors == ("survivor",)
-    assert TABLE.unbroken_scenarios == ("a/whole",)
-    assert TABLE.unbroken_rules == ("whole-rule",)
-    lines = list(TABLE.lines())
-    assert lines[0] == "caught  caught one: a/broken; judge: broken-rule"
-    assert lines[1] == "MISSED  survivor: -; judge: -"
-    assert lines[-1] == "1 of 2 mutants caught; 1 of 2 scenarios and 1 of 2 judge rules broken"
-
-
-def test_the_file_has_each_mutant_with_what_caught_it(tmp_path: Path) -> None:
-    data = json.loads(TABLE.write(tmp_path / "out").read_text())
-    assert data["mutants"]["caught one"] == {"scenarios": ["a/broken"], "rules": ["broken-rule"]}
-    assert data["survivors"] == ["survivor"]
-
-
 # --- for real ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["retains nothing", "sends no PUBACK"])
-def test_a_wrong_end_is_caught_by_a_scenario_that_the_right_pair_passes(name: str) -> None:
-    scenarios = [each for each in load_scenarios(None) if each.name.startswith("retained/replaced_by_the_next")]
-    scenarios += [each for each in load_scenarios(None) if each.name.startswith("qos1/")][:6]
-    played = play_mutants([MUTANTS[name]], scenarios, processes=1, everything=True)
-    assert {kill.mutant for kill in played.kills} == {name}
+@pytest.mark.parametrize(
+    ("name", "scenario"),
+    [
+        ("retains nothing", "retained/replaced_by_the_next[q1-by-q1]"),
+        ("sends no PUBACK", "qos1/delivery_settled_before_the_loss[fin]"),
+    ],
+)
+def test_a_wrong_end_is_caught_by_a_scenario_that_the_right_pair_passes(name: str, scenario: str) -> None:
+    trial = Trial(name, scenario, "3.1.1")
+    played = play_trials([trial], processes=1)
+    assert [kill.trial for kill in played.kills] == [trial]
+    assert all(set(kill.rules) <= set(RULES) for kill in played.kills)
     assert not played.red_anyway
     assert not played.crashes
-    assert set().union(*(kill.rules for kill in played.kills)) <= set(RULES)
+
+
+def test_where_all_is_left_open_a_mutant_stands_out_by_doing_as_described() -> None:
+    trial = Trial("reads 3.1 as strictly as 3.1.1", "malformed/undefined_in_3_1[flags-of-pingreq]", "3.1")
+    played = play_trials([trial], processes=1)
+    assert [kill.trial for kill in played.kills] == [trial]
+    assert not played.red_anyway
+
+
+def test_what_is_settled_is_not_played() -> None:
+    trial = Trial("retains nothing", "retained/replaced_by_the_next[q1-by-q1]", "5.0")
+    settled = Settled(frozenset({trial.mutant}), frozenset({trial.scenario}))
+    assert play_trials([trial], processes=1, settled=settled) == Played()
