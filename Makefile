@@ -7,7 +7,7 @@ OUT ?= compat
 BASE ?= python:3.11-slim-bookworm
 IMAGE ?= mqtt-interop
 
-.PHONY: help setup interop corpus coverage test check expected compare bench bench-smoke wheel image clean
+.PHONY: help setup interop corpus coverage test check expected compare bench bench-growth bench-smoke wheel image clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -t -s ':'
@@ -48,11 +48,13 @@ expected: $(INSTALLED)   ## make the last matrix the expectation
 
 bench: $(INSTALLED)      ## throughput beside mosquitto, into benchmarks/; takes minutes, wants a quiet machine
 	$(BIN)/mqtt-interop bench --suite targets --against mosquitto --out benchmarks $(ARGS)
-	$(BIN)/mqtt-interop bench --growth --out benchmarks
+
+bench-growth: $(INSTALLED)  ## what a million subscriptions and the like cost, into benchmarks/growth.md
+	$(BIN)/mqtt-interop bench --suite growth --seconds 1 --out benchmarks $(ARGS)
 
 bench-smoke: $(INSTALLED)  ## whether the benchmark runs; its figures mean nothing
 	$(BIN)/mqtt-interop bench --suite targets --against mosquitto --quick $(ARGS)
-	$(BIN)/mqtt-interop bench --growth --quick
+	$(BIN)/mqtt-interop bench --suite growth --quick
 
 wheel: $(INSTALLED)      ## a wheel in dist/, tried in a clean environment
 	rm -rf dist build/clean

@@ -6,25 +6,27 @@ Belongs here: the command line. Does not belong here: measuring (`measure`), tab
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from interop.bench import growth, stream
+from interop.bench import stream
 from interop.bench.cell import Cell, Mode
 from interop.bench.chart import page
 from interop.bench.compare import AUTOMATIC, compare
 from interop.bench.document import Entry, document, entry, to_json
-from interop.bench.pages import readme
+from interop.bench.growth import QUICK, Sizes, growth_table, measure_growth
+from interop.bench.pages import growth_page, readme
 from interop.bench.proc import raise_file_limit
 from interop.bench.result import Result
-from interop.bench.suite import QUICK_SECONDS, SUITES, quick
+from interop.bench.suite import SUITES, quick
 from interop.bench.table import as_text, detail_lines, in_short, table
 from interop.bench.targets import REFERENCE, check
 from interop.exit_codes import FELL_SHORT, OK, CommandError
 from reference_broker.net.address import Transport
 from reference_broker.wire.types import QoS, Version
 
+_GROWTH = "growth"
 _DEFAULT_PUBLISHERS = {Mode.FAN_IN: 20, Mode.MESH: 20}
 _DEFAULT_SUBSCRIBERS = {Mode.FAN_OUT: 20}
 
@@ -63,10 +65,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", type=kind, default=default, metavar="N", help=f"{text} ({default:g})")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="measure N times, give the median (1)")
     parser.add_argument(
-        "--suite", choices=SUITES, help="all cells of a table instead of one; MODE and the like go unused"
-    )
-    parser.add_argument(
-        "--growth", action="store_true", help="what the reference broker makes of a million subscriptions and the like"
+        "--suite",
+        choices=[*SUITES, _GROWTH],
+        help="all cells of a table instead of one, or what becomes of a broker that has grown; MODE etc. go unused",
     )
     parser.add_argument(
         "--quick", action="store_true", help="a suite so short that figures mean nothing: --out is not written"
@@ -83,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
     for name in filter(None, (options.broker, options.against)):
         check(name)
     raise_file_limit()
-    if options.growth:
+    if options.suite == _GROWTH:
         return _run_growth(options)
     entries = _run_suite(options) if options.suite else [_run_cell(options)]
     made = document(entries, f"mqtt-interop bench {' '.join(sys.argv[2:])}".strip())
@@ -91,20 +92,14 @@ def run(options: argparse.Namespace) -> int:
     _write(options.html, page(made))
     if options.out and not options.quick:  # what means nothing is not kept
         options.out.mkdir(parents=True, exist_ok=True)
-        for file, text in (("latest.json", to_json(made)), ("latest.html", page(made)), ("README.md", readme(made))):
+        notes = _notes(options.out / "README.md")
+        for file, text in (
+            ("latest.json", to_json(made)),
+            ("latest.html", page(made)),
+            ("README.md", readme(made) + notes),
+        ):
             _write(options.out / file, text)
     return FELL_SHORT if any(_fell_short(each.result) for each in entries) else OK
-
-
-def _run_growth(options: argparse.Namespace) -> int:
-    """Measure the reference broker empty and full; gives 1 when an aim is missed."""
-    size = growth.Size(subscriptions=2_000, retained=2_000, clients=100) if options.quick else growth.Size()
-    run = growth.growth(QUICK_SECONDS if options.quick else options.seconds, size, _print)
-    if options.out and not options.quick:
-        options.out.mkdir(parents=True, exist_ok=True)
-        _write(options.out / "growth.json", growth.to_json(run))
-        _write(options.out / "growth.md", growth.page(run))
-    return OK if options.quick or all(one.reached for one in run.results) else FELL_SHORT
 
 
 def _run_cell(options: argparse.Namespace) -> Entry:
@@ -134,6 +129,26 @@ def _run_suite(options: argparse.Namespace) -> list[Entry]:
     if options.quick:
         _print("These were too short to mean anything: all that is shown is that everything runs.")
     return entries
+
+
+def _run_growth(options: argparse.Namespace) -> int:
+    """Each figure is printed when it is there, and the table at the end."""
+    if options.against or options.json or options.html:
+        raise CommandError("--suite growth measures one broker and writes growth.md: no --against, --json or --html")
+    sizes = QUICK if options.quick else replace(Sizes(), seconds=options.seconds)
+    figures = measure_growth(options.broker, sizes, lambda figure: _print(" ".join(growth_table([figure])[1])))
+    _print(as_text(growth_table(figures)))
+    if options.out and not options.quick:
+        options.out.mkdir(parents=True, exist_ok=True)
+        made = document([], f"mqtt-interop bench {' '.join(sys.argv[2:])}")
+        _write(options.out / "growth.md", growth_page(made, growth_table(figures)))
+    return OK
+
+
+def _notes(file: Path) -> str:
+    """What people wrote into a page that is made anew: everything from its first heading below the title on."""
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    return text[start:] if (start := text.find("\n## ")) >= 0 else ""
 
 
 def cell_of(options: argparse.Namespace) -> Cell:
@@ -172,7 +187,7 @@ def cell_of(options: argparse.Namespace) -> Cell:
         raise CommandError(f"{mode} is measured over tcp only, not over {cell.transport}")
     if cell.seconds <= 0 or cell.rate < 0:
         raise CommandError("--seconds must be above 0, --rate not below")
-    return dataclasses.replace(cell, name=_name(cell))
+    return replace(cell, name=_name(cell))
 
 
 def _name(cell: Cell) -> str:

@@ -72,7 +72,7 @@ def entry(name: str, row: Row, aim: Aim | None = None, *, one_per_send: bool = F
 def document(entries: Sequence[Entry], command: str) -> Document:
     """A run that ends now, on this machine."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Document(SCHEMA_VERSION, now, _version("mqtt-interop"), command, this_machine(), list(entries))
+    return Document(SCHEMA_VERSION, now, _version("mqtt-interop"), command, _machine(), list(entries))
 
 
 def to_json(run: Document) -> str:
@@ -102,8 +102,7 @@ def _reached(row: Row, aim: Aim) -> str:
     )
 
 
-def this_machine() -> Machine:
-    """Where this runs."""
+def _machine() -> Machine:
     return Machine(
         system=f"{platform.system()} {platform.release()}",
         processor=_processor(),

@@ -1,232 +1,298 @@
-"""Whether the reference broker stays fast when it holds much: a million subscriptions, a million retained messages,
-ten thousand clients.
+"""What a broker's figures become when much is stored or connected: `mqtt-interop bench --suite growth`.
 
-Belongs here: filling a broker or its parts, and measuring the same thing empty and full.
-Does not belong here: the comparison with other brokers (`compare`), one stream's measurement (`measure`).
+Two brokers of one kind run beside each other, one with next to nothing and one that has grown, and are measured in
+turn, so that what else the machine does meets both.
 
-What clients feel is measured over sockets: a busy pair beside what is held. What a look-up costs is measured on the
-broker's own structures, because a socket costs more than the look-up.
+Belongs here: making a broker grow, and what is measured before and after.
+Does not belong here: measuring a cell (`measure`), holding connections (`connects`), the command line (`command`).
 """
 
 from __future__ import annotations
 
-import json
 import socket
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from itertools import chain
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
+from itertools import count, islice
 from statistics import median
 
 from interop.bench.cell import Cell, Mode
 from interop.bench.connects import Crowd
-from interop.bench.document import Machine, this_machine
-from interop.bench.inbox import BadStream
 from interop.bench.measure import Target, measure
-from interop.bench.table import short
-from interop.bench.targets import REFERENCE, running
+from interop.bench.peer import Handshake
+from interop.bench.proc import usage
+from interop.bench.result import percentile
+from interop.bench.targets import running
 from interop.exit_codes import CommandError
-from reference_broker.broker.access import AccessControl
-from reference_broker.broker.config import BrokerConfig
-from reference_broker.broker.message import Message
-from reference_broker.broker.retained import RetainedMessages
-from reference_broker.broker.routing import Router
-from reference_broker.broker.sessions import Session
-from reference_broker.wire.decode import Reader
 from reference_broker.wire.encode import encode
-from reference_broker.wire.packets import ConnAck, Connect, SubAck, Subscribe, Subscription
-from reference_broker.wire.properties import NO_PROPERTIES
+from reference_broker.wire.packets import PingReq, Publish, Subscription, Unsubscribe
 from reference_broker.wire.types import QoS, Version
 
-_V311 = Version.V311
-_FILTERS_AT_ONCE = 1000
-_SITES = 1000
-_LOOKED_UP = 20_000
-_REPEAT = 3
-_PATIENCE_SECONDS = 120.0
+_VERSION = Version.V311
+_FILTERS_PER_PACKET = 1000
+_SESSIONS = 100
+_PAYLOAD = bytes(8)
+_ACKNOWLEDGEMENT_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
-    """How much is held."""
+class Sizes:
+    """How much is stored, and how often each thing is measured."""
 
     subscriptions: int = 1_000_000
-    retained: int = 1_000_000
+    retained_levels: int = 100
+    """Retained topics have three levels of so many names each."""
     clients: int = 10_000
+    rounds: int = 7
+    seconds: float = 1.0
+    new_topics: int = 5_000
+
+
+QUICK = Sizes(2_000, 10, 100, 1, 0.2, 200)
 
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """One thing that was measured: in words, the figure with its unit, and what is aimed at, empty where nothing is."""
+    """One figure before and after; `bound` says what it must be, in words, and `holds` whether it is."""
 
     what: str
-    figure: str
-    aim: str = ""
-    reached: bool = True
+    unit: str
+    before: float
+    grown: float
+    bound: str = ""
+    holds: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class GrowthRun:
-    """A whole run."""
-
-    date: str
-    machine: Machine
-    results: tuple[Growth, ...]
-
-
-def growth(seconds: float, size: Size, say: Callable[[str], None]) -> GrowthRun:
-    """Measure everything, telling of each figure; raises CommandError when the broker fails."""
-    results = []
-    for one in chain(_pair_beside(seconds, size), look_ups(size)):
-        results.append(one)
-        say(line(one))
-    return GrowthRun(datetime.now(UTC).isoformat(timespec="seconds"), this_machine(), tuple(results))
+def measure_growth(broker: str, sizes: Sizes, tell: Callable[[Growth], None]) -> list[Growth]:
+    """Measure everything with brokers of this name, and `tell` each figure at once; raises CommandError."""
+    figures = []
+    for part in (_subscriptions, _clients, _retained, _fairness):
+        with ExitStack() as stack:
+            small, large = (stack.enter_context(running(broker)) for _ in range(2))
+            for figure in part(small, large, sizes):
+                tell(figure)
+                figures.append(figure)
+    return figures
 
 
-def line(one: Growth) -> str:
-    """One result as a line of text."""
-    aim = f" ({one.aim}{'' if one.reached else ': MISSED'})" if one.aim else ""
-    return f"{one.what}: {one.figure}{aim}"
+# --- many subscriptions -----------------------------------------------------------------------------------------------
 
 
-def to_json(run: GrowthRun) -> str:
-    """The run as JSON."""
-    return json.dumps(asdict(run), indent=1) + "\n"
+def _subscriptions(small: Target, large: Target, sizes: Sizes) -> Iterator[Growth]:
+    before = usage(large.pid)
+    with ExitStack() as stack:
+        for number in range(_SESSIONS):
+            client = stack.enter_context(_client(large, f"many{number}"))
+            share = range(number, sizes.subscriptions, _SESSIONS)
+            filters = map(_filter, share)
+            while some := list(islice(filters, _FILTERS_PER_PACKET)):
+                client.subscribe([Subscription(each) for each in some])
+        after = usage(large.pid)
+        if before and after:
+            each_bytes = (after.rss_bytes - before.rss_bytes) / sizes.subscriptions
+            yield Growth(f"memory of one of {sizes.subscriptions:,} subscriptions", "bytes", 0.0, each_bytes)
+        with _client(small, "one") as one:
+            one.subscribe([Subscription(_filter(0))])
+            yield from _busy_pair(f"{sizes.subscriptions:,} subscriptions stored", small, large, sizes)
+            topics = count()
+            matching = [
+                (_microseconds_for_new_topics(small, topics, sizes), _microseconds_for_new_topics(large, topics, sizes))
+                for _ in range(sizes.rounds)
+            ]
+    what = f"a PUBLISH to a topic never seen, among {sizes.subscriptions:,} subscriptions"
+    yield Growth(what, "us", *_medians(matching), "microseconds", _medians(matching)[1] < 1000)
 
 
-def page(run: GrowthRun) -> str:
-    """The run as Markdown."""
-    machine = run.machine
-    rows = "".join(
-        f"| {one.what} | {one.figure if one.reached else f'**{one.figure}**'} | {one.aim} |\n" for one in run.results
+def _filter(number: int) -> str:
+    """Half of them exact, half with a wildcard in the middle."""
+    return f"growth/{number:07}/a" if number % 2 else f"growth/{number:07}/+/b"
+
+
+def _microseconds_for_new_topics(target: Target, topics: Iterator[int], sizes: Sizes) -> float:
+    """How long one takes, from QoS 1 PUBLISH to PUBACK, with many under way; each goes down the tree of filters."""
+    packets = b"".join(
+        encode(Publish(f"growth/{number:07}/c/d", _PAYLOAD, QoS.AT_LEAST_ONCE, packet_id=at + 1), _VERSION)
+        for at, number in enumerate(islice(topics, sizes.new_topics))
     )
-    return (
-        "# What the reference broker holds\n\n"
-        f"{run.date[:10]}, {machine.processor}, {machine.cores} cores, {machine.system}, Python {machine.python}. "
-        "Made by `mqtt-interop bench --growth`; `growth.json` has the same. **Bold** misses its aim.\n\n"
-        f"| what | measured | aim |\n|---|---|---|\n{rows}"
-    )
+    with _client(target, "new-topics") as client:
+        began = time.monotonic()
+        client.carrier.send_all(packets)
+        _receive(client, sizes.new_topics * _ACKNOWLEDGEMENT_BYTES)
+        return (time.monotonic() - began) / sizes.new_topics * 1e6
 
 
-# --- over sockets -----------------------------------------------------------------------------------------------------
+# --- many clients -----------------------------------------------------------------------------------------------------
 
 
-def _pair_beside(seconds: float, size: Size) -> Iterator[Growth]:
-    """A busy pair alone, beside a million subscriptions of others, and beside ten thousand idle clients."""
-    with running(REFERENCE) as target:
-        one = _pair(target, seconds)
-        yield Growth("deliveries of a busy pair, QoS 0, nothing else there", f"{short(one)}/s")
-        with closing(_subscribe(target, size.subscriptions)):
-            many = _pair(target, seconds)
-        yield Growth(
-            f"the same beside {size.subscriptions:,} subscriptions of others",
-            f"{short(many)}/s, {many / one:.0%}",
-            "at least 80%",
-            many >= 0.8 * one,
-        )
-    with running(REFERENCE) as target:
-        one = _pair(target, seconds)
-        crowd = Crowd(Cell(mode=Mode.IDLE, connections=size.clients, at_a_time=50), target.address)
-        try:
-            crowd.run()
-            many = _pair(target, seconds)
-        except (BadStream, OSError) as problem:
-            raise CommandError(f"the idle clients: {problem}") from None
-        finally:
-            crowd.close()
-        yield Growth(
-            f"the same beside {size.clients:,} idle clients",
-            f"{short(many)}/s, {many / one:.0%}",
-            "at least 80%",
-            many >= 0.8 * one,
-        )
+def _clients(small: Target, large: Target, sizes: Sizes) -> Iterator[Growth]:
+    crowd = Crowd(Cell(mode=Mode.IDLE, connections=sizes.clients), large.address)
+    with closing(crowd):
+        crowd.run()
+        yield from _busy_pair(f"{sizes.clients:,} idle clients connected", small, large, sizes)
 
 
-def _pair(target: Target, seconds: float) -> float:
-    results = [measure(Cell(name="a busy pair", seconds=seconds), target) for _ in range(_REPEAT)]
-    if problem := next((result.failure for result in results if result.failure), ""):
-        raise CommandError(f"the busy pair: {problem}")
-    return median(result.per_second for result in results)
+def _busy_pair(beside: str, small: Target, large: Target, sizes: Sizes) -> Iterator[Growth]:
+    """Throughput, and the broker's CPU time for a delivery, which others on the machine do not spoil."""
+    cell = Cell(seconds=sizes.seconds)
+    rates, costs = [], []
+    for _ in range(sizes.rounds):
+        (small_rate, small_cost), (large_rate, large_cost) = (_run(cell, target) for target in (small, large))
+        rates.append((small_rate, large_rate))
+        costs.append((small_cost, large_cost))
+    kept = median(grown / before for before, grown in rates)
+    yield Growth(f"1 to 1, {beside}", "deliveries/s", *_medians(rates), "at least 80 %", kept >= 0.8)
+    yield Growth(f"1 to 1, {beside}: CPU of the broker", "ns/delivery", *_medians(costs))
 
 
-def _subscribe(target: Target, count: int) -> socket.socket:
-    """A connection that holds so many subscriptions, none of which a bench topic matches."""
-    link = socket.create_connection((target.address.host, target.address.port), _PATIENCE_SECONDS)
-    reader = Reader(_V311)
-    _ask(link, reader, Connect(version=_V311, client_id="holder"), ConnAck)
-    filters = list(_filters(count))
-    for begin in range(0, count, _FILTERS_AT_ONCE):
-        some = tuple(Subscription(each) for each in filters[begin : begin + _FILTERS_AT_ONCE])
-        _ask(link, reader, Subscribe(1, some), SubAck)
-    return link
+def _run(cell: Cell, target: Target) -> tuple[float, float]:
+    before = usage(target.pid)
+    result = measure(cell, target)
+    after = usage(target.pid)
+    if result.failure or result.lost:
+        raise CommandError(result.failure or f"{target.name} lost {result.lost} messages")
+    cost = (after.cpu_seconds - before.cpu_seconds) / result.delivered * 1e9 if before and after else 0.0
+    return result.per_second, cost
 
 
-def _ask(link: socket.socket, reader: Reader, packet: Connect | Subscribe, answer: type[ConnAck | SubAck]) -> None:
-    link.sendall(encode(packet, _V311))
-    while (said := reader.next_packet()) is None:
-        data = link.recv(65_536)
-        if not data:
-            raise CommandError("the broker closed the connection that subscribes")
-        reader.feed(data)
-    if not isinstance(said, answer):
-        raise CommandError(f"the broker answered {said}")
+# --- many retained messages -------------------------------------------------------------------------------------------
 
 
-def _filters(count: int) -> Iterator[str]:
-    """Filters of many sites and devices, every tenth with wildcards."""
-    for number in range(count):
-        site = f"site/{number % _SITES}"
-        yield f"{site}/device/{number}/temperature" if number % 10 else f"{site}/+/{number}/#"
+def _retained(small: Target, large: Target, sizes: Sizes) -> Iterator[Growth]:
+    """Lookups that return few and many messages, in a broker that keeps just those and in one that keeps far more."""
+    levels = sizes.retained_levels
+    some, every = range(1), range(levels)
+    filters = [
+        ("growth/00/00/00", some, some, some),
+        ("growth/00/00/+", some, some, every),
+        ("growth/00/+/00", some, every, some),
+        ("growth/+/00/00", every, some, some),
+        ("growth/00/#", some, every, every),
+    ]
+    for _, *ranges in filters:
+        _retain(small, *ranges)
+    _retain(large, every, every, every)
+    for topic_filter, first, second, third in filters:
+        returned = len(first) * len(second) * len(third)
+        times = [
+            (_lookup(small, topic_filter, returned), _lookup(large, topic_filter, returned))
+            for _ in range(max(3, sizes.rounds))
+        ]
+        what = f"{topic_filter}: {returned:,} retained messages, of {levels**3:,} kept"
+        kept = median(grown / before for before, grown in times)
+        yield Growth(what, "us/message", *_medians(times), "in proportion to what it returns", kept <= 2)
 
 
-# --- the broker's own structures --------------------------------------------------------------------------------------
+def _retain(target: Target, first: range, second: range, third: range) -> None:
+    with _client(target, "retain") as client:
+        for a in first:
+            client.carrier.send_all(b"".join(_retained_packet(a, b, c) for b in second for c in third))
+            client.carrier.send_all(encode(PingReq(), _VERSION))
+            _receive(client, 2)
 
 
-def look_ups(size: Size) -> Iterator[Growth]:
-    """What it costs to find who gets a message, and which retained messages a filter matches."""
-    yield from _matching(size)
-    yield from _retained(size)
+def _retained_packet(a: int, b: int, c: int) -> bytes:
+    return encode(Publish(f"growth/{a:02}/{b:02}/{c:02}", _PAYLOAD, retain=True), _VERSION)
 
 
-def _matching(size: Size) -> Iterator[Growth]:
-    for count in (1, size.subscriptions):
-        router = Router(AccessControl(BrokerConfig()))
-        session = Session("holder", _V311)
-        for number, each in enumerate(_filters(count)):
-            if number % _FILTERS_AT_ONCE == 0:
-                session = Session(f"holder-{number}", _V311)
-            router.subscribe(session, Subscription(each), QoS.AT_MOST_ONCE, 0, None, each)
-        topics = [f"site/{n % _SITES}/device/{n}/temperature" for n in range(0, 7919 * _LOOKED_UP, 7919)]
-        began = time.perf_counter()
-        for topic in topics:
-            router.route(topic)
-        microseconds = (time.perf_counter() - began) / len(topics) * 1e6
-        yield Growth(
-            f"matching a topic never seen before against {count:,} subscriptions",
-            f"{microseconds:.1f} µs",
-            "microseconds",
-            microseconds < 100,
-        )
+def _lookup(target: Target, topic_filter: str, returned: int) -> float:
+    """Microseconds from SUBSCRIBE to the last retained message, for each of them."""
+    with _client(target, "lookup") as client:
+        began = time.monotonic()
+        client.subscribe([Subscription(topic_filter)])
+        _receive(client, returned * len(_retained_packet(0, 0, 0)) - client.unread_bytes)
+        elapsed = time.monotonic() - began
+        client.carrier.send_all(encode(Unsubscribe(2, (topic_filter,)), _VERSION))
+        _receive(client, _ACKNOWLEDGEMENT_BYTES)
+    return elapsed / returned * 1e6
 
 
-_LOOKUPS = ("site/7/device/7/temperature", "site/7/device/+/temperature", "site/7/#", "#")
+# --- fairness ---------------------------------------------------------------------------------------------------------
+
+_FAIR_SECONDS = 0.05
+_PING_EVERY_SECONDS = 0.004
+_FLOOD_SECONDS = 3.0
 
 
-def _retained(size: Size) -> Iterator[Growth]:
-    retained = RetainedMessages()
-    for number in range(size.retained):
-        topic = f"site/{number % _SITES}/device/{number}/temperature"
-        retained.set(Message(topic, b"21.5", QoS.AT_MOST_ONCE, True, NO_PROPERTIES, 0.0))
-    for topic_filter in _LOOKUPS:
-        began = time.perf_counter()
-        found = sum(1 for _ in retained.match(topic_filter, 0.0))
-        microseconds = (time.perf_counter() - began) * 1e6
-        each = microseconds / max(1, found)
-        yield Growth(
-            f"finding the {found:,} of {size.retained:,} retained messages that match {topic_filter}",
-            f"{microseconds:,.0f} µs, {each:.1f} µs each",
-            "in proportion to what is found",
-            each < 100,
-        )
+def _fairness(small: Target, large: Target, sizes: Sizes) -> Iterator[Growth]:
+    """How long PINGRESP takes: with nobody else, and beside a client that floods one that does not read."""
+    pings = max(20, int(_FLOOD_SECONDS * sizes.seconds / _PING_EVERY_SECONDS))
+    alone = _ping_p99(small, pings)
+    with _client(large, "stalled") as stalled, _client(large, "flood") as flood:
+        stalled.subscribe([Subscription("flood/+")])
+        thread = threading.Thread(target=_flood, args=(flood.carrier.send_all,), daemon=True)
+        thread.start()
+        beside = _ping_p99(large, pings)
+        _shut(flood)
+        thread.join()
+    holds = beside < _FAIR_SECONDS
+    yield Growth("p99 of PINGRESP beside a flood", "ms", alone * 1e3, beside * 1e3, "below 50 ms", holds)
+
+
+def _flood(send: Callable[[bytes], None]) -> None:
+    packets = encode(Publish("flood/t", bytes(64)), _VERSION) * 900
+    with suppress(OSError):
+        while True:
+            send(packets)
+
+
+def _shut(client: Handshake) -> None:
+    with suppress(OSError), socket.socket(fileno=socket.dup(client.carrier.fileno())) as same:
+        same.shutdown(socket.SHUT_RDWR)
+
+
+def _ping_p99(target: Target, pings: int) -> float:
+    took = []
+    with _client(target, "ping") as client:
+        for _ in range(pings):
+            began = time.monotonic_ns()
+            client.carrier.send_all(encode(PingReq(), _VERSION))
+            _receive(client, 2)
+            took.append(time.monotonic_ns() - began)
+            time.sleep(_PING_EVERY_SECONDS)
+    return percentile(sorted(took), 99) / 1e9
+
+
+# --- small things -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _client(target: Target, client_id: str) -> Iterator[Handshake]:
+    """A connected client that talks packet by packet."""
+    client = Handshake(target.address, _VERSION)
+    try:
+        client.connect(client_id)
+        yield client
+    finally:
+        client.carrier.close()
+
+
+def _receive(client: Handshake, size_bytes: int) -> None:
+    """Wait for so many bytes, whatever they are."""
+    buffer = memoryview(bytearray(1 << 18))
+    while size_bytes > 0:
+        received = client.carrier.receive_some(buffer[: min(size_bytes, len(buffer))])
+        if not received:
+            raise CommandError("the broker closed a connection")
+        size_bytes -= received
+
+
+def _medians(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    return median(before for before, _ in pairs), median(grown for _, grown in pairs)
+
+
+def growth_table(figures: Sequence[Growth]) -> list[list[str]]:
+    """Cells of the table with its head."""
+    head = ["what", "unit", "before", "grown", "grown / before", "must"]
+    return [head, *map(_cells, figures)]
+
+
+def _cells(figure: Growth) -> list[str]:
+    ratio = f"{figure.grown / figure.before:.2f}" if figure.before else "-"
+    bound = figure.bound if figure.holds else f"**{figure.bound}**"
+    return [figure.what, figure.unit, _words(figure.before), _words(figure.grown), ratio, bound]
+
+
+def _words(value: float) -> str:
+    return "-" if not value else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -35,6 +35,19 @@ def readme(run: Document) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def growth_page(run: Document, table: list[list[str]]) -> str:
+    """The page about a broker that has grown."""
+    parts = [
+        "# Growth",
+        "What the figures of the reference broker become when much is stored in it or connected to it.",
+        _circumstances(run),
+        f"Made by `{run.command}`. Two brokers run beside each other, one with next to nothing and one that has grown,"
+        " and are measured in turn; figures are medians. **Bold** is what does not hold.",
+        as_markdown(table),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
 def _names(entries: Iterable[Entry]) -> tuple[str, str]:
     for each in entries:
         other = each.against

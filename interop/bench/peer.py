@@ -67,6 +67,11 @@ class Handshake:
         self._version = version
         self._reader = Reader(version)
 
+    @property
+    def unread_bytes(self) -> int:
+        """What came behind the last answer."""
+        return len(self._reader)
+
     def connect(self, client_id: str) -> None:
         """Send CONNECT and wait for a CONNACK that accepts."""
         answer = self._ask(Connect(version=self._version, client_id=client_id, clean_start=True))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
+import os
 import sys
 import time
 from datetime import UTC, datetime
@@ -15,49 +16,56 @@ from pathlib import Path
 
 from interop.exit_codes import FELL_SHORT, OK, CommandError
 from interop.installed import environment, own_version
+from interop.monitor.copier import Route
 from interop.monitor.recorder import Limits
 from interop.monitor.telling import Book
 from interop.monitor.watch import Watch
 from reference_broker.command.broker import fastest_loop
-from reference_broker.net.address import Address, Transport
+from reference_broker.net.address import Address
 from reference_broker.net.errors import ListenFailed
+from reference_broker.net.listening import client_wrapping
 from reports.summary import RunInfo
 from reports.write import CannotWrite, check_writable, write_all
+
+_TURN_SECONDS = 0.0005
+"""How long the thread that judges keeps the interpreter while bytes wait; Python's own turn is ten times that."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `monitor`."""
-    parser.add_argument(
-        "--listen", required=True, metavar="[HOST:]PORT", help="where clients connect to (127.0.0.1); port 0 picks one"
-    )
-    parser.add_argument(
-        "--upstream", required=True, metavar="HOST:PORT", help="the broker; a mqtts, ws or wss URL is dialled as such"
-    )
-    parser.add_argument("--ca-file", type=Path, metavar="FILE", help="PEM file the broker's certificate is checked by")
-    parser.add_argument("--seconds", type=float, metavar="N", help="end after so long (when SIGINT or SIGTERM comes)")
-    parser.add_argument("--out", type=Path, default=Path("monitor"), metavar="FOLDER", help="report (%(default)s)")
-    limits = Limits()
-    parser.add_argument(
+    value = parser.add_argument
+    value("--listen", required=True, metavar="[HOST:]PORT", help="where clients connect to (127.0.0.1); 0 picks a port")
+    value("--upstream", required=True, metavar="HOST:PORT", help="the broker; both may be mqtts, ws or wss URLs")
+    value("--cert", type=Path, metavar="FILE", help="PEM certificate to listen with at mqtts or wss; with --key")
+    value("--key", type=Path, metavar="FILE", help="its private key, without a passphrase")
+    value("--ca-file", type=Path, metavar="FILE", help="PEM file the broker's certificate is checked by")
+    value("--insecure", action="store_true", help="take a certificate of another host from the broker as well")
+    value("--for", type=float, dest="seconds", metavar="SECONDS", help="end after so long (at SIGINT or SIGTERM)")
+    value("--out", type=Path, default=Path("monitor"), metavar="FOLDER", help="where the report goes (%(default)s)")
+    value("--quiet", action="store_true", help="print no line for each finding, only the summary")
+    value(
         "--packets",
         type=int,
-        default=limits.packets,
+        default=Limits().packets,
         metavar="N",
-        help=f"judge so many packets of each connection, and only copy what comes after ({limits.packets:,})",
+        help=f"judge so many packets of each connection, and only copy what comes after ({Limits().packets:,})",
     )
 
 
 def run(options: argparse.Namespace) -> int:
     """Watch to the end and write the report; 1 when a MUST was broken."""
-    listening, upstream = _listening(options.listen), _upstream(options.upstream, options.ca_file)
     if options.packets < 1 or (options.seconds is not None and options.seconds <= 0):
-        raise CommandError("--packets and --seconds must be above 0")
+        raise CommandError("--packets and --for must be above 0")
+    route = _route(options)
     began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
-    book = Book(upstream.host_and_port, environment())
+    book = Book(route.upstream.host_and_port, str(route.upstream.transport), environment())
     limits = dataclasses.replace(Limits(), packets=options.packets)
     try:
+        client_wrapping(route.upstream)  # a CA file nobody can read is told now, not at the first client
         check_writable(options.out)
+        sys.setswitchinterval(_TURN_SECONDS)
         with asyncio.Runner(loop_factory=fastest_loop()) as runner:
-            runner.run(Watch(listening, upstream, limits, book, _say).run(options.seconds))
+            runner.run(Watch(route, limits, book, _say, is_quiet=options.quiet).run(options.seconds))
     except (CannotWrite, ListenFailed) as error:
         raise CommandError(str(error)) from None
     for text in book.summary():
@@ -73,23 +81,32 @@ def run(options: argparse.Namespace) -> int:
     return FELL_SHORT if any(level == "must" for level, _, _ in book.totals.broken) else OK
 
 
-def _listening(text: str) -> Address:
-    try:
-        address = Address.parse(f"127.0.0.1:{text}" if text.isdigit() else text)
-    except ValueError as error:
-        raise CommandError(f"--listen {text}: {error}") from None
-    if address.transport is not Transport.TCP:
-        raise CommandError(f"--listen {text}: clients are taken over plain TCP only")
-    return address
+def _route(options: argparse.Namespace) -> Route:
+    where = f"127.0.0.1:{options.listen}" if options.listen.isdigit() else options.listen
+    listening = _address("--listen", where)
+    upstream = dataclasses.replace(
+        _address("--upstream", options.upstream),
+        ca_file=options.ca_file,
+        check_host_name=not options.insecure,
+    )
+    if listening.transport.is_encrypted != bool(options.cert and options.key) or bool(options.cert) != bool(
+        options.key
+    ):
+        raise CommandError("--cert and --key belong to a --listen of mqtts or wss, and it to them")
+    return Route(listening, upstream, options.cert, options.key)
 
 
-def _upstream(text: str, ca_file: Path | None) -> Address:
+def _address(option: str, text: str) -> Address:
     try:
-        return Address.parse(text, ca_file=ca_file)
+        return Address.parse(text)
     except ValueError as error:
-        raise CommandError(f"--upstream {text}: {error}") from None
+        raise CommandError(f"{option} {text}: {error}") from None
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    """Print a line; when its reader left (a pipe to `head` or `tee`), the clients' bytes still have to go on."""
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

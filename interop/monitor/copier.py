@@ -4,7 +4,8 @@ Belongs here: sockets, back-pressure, how ends are passed on.
 Does not belong here: what the bytes mean (`recorder`).
 
 Bytes are written on before anybody looks at them, so looking at them delays nothing but the bytes behind them. A reader
-that is slow stops its writer: no more is read before the peer has taken what was.
+that is slow stops its writer: no more is read before the peer has taken what was. What TLS and WebSocket wrap around
+MQTT's bytes is the monitor's own on each side: a route may change it, and they know no half-closed connection.
 """
 
 from __future__ import annotations
@@ -13,23 +14,27 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
-from interop.monitor.recorder import Limits, Recorder
+from interop.monitor.recorder import Limits, Recorder, Room, WhyNot
 from interop.tap.trace import Sender
 from reference_broker.net.address import Address
-from reference_broker.net.errors import ConnectFailed
+from reference_broker.net.errors import CertificateUnusable, ConnectFailed
 from reference_broker.net.stream import Listener, Stream, dial, listen
 
 
 class Connection:
     """One client's connection and what is known of it."""
 
-    def __init__(self, number: int, peer: str, limits: Limits) -> None:
+    def __init__(self, number: int, peer: str, limits: Limits, room: Room) -> None:
         self.number = number
         self.peer = peer
         self.began = time.time()
+        self.began_at = time.monotonic()  # the same, on the clock of the trace
         self.problem = ""  # why it was not carried on
-        self.recorder = Recorder(time.monotonic(), limits)
+        self.is_told = False  # its record is written
+        self.recorder = Recorder(self.began_at, limits, room)
 
     @property
     def name(self) -> str:
@@ -38,22 +43,31 @@ class Connection:
         return f'"{known}" ({self.peer})' if known else f"connection {self.number} ({self.peer})"
 
 
-class Copier:
-    """Listens at `listening` and carries each connection on to `upstream`; `opened` is told of each."""
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where clients connect to, with the certificate they are shown there if it is TLS, and where the broker is."""
 
-    def __init__(
-        self, listening: Address, upstream: Address, limits: Limits, opened: Callable[[Connection], None]
-    ) -> None:
-        self._listening = listening
-        self._upstream = upstream
+    listening: Address
+    upstream: Address
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+
+class Copier:
+    """Carries each connection on along its route; `opened` is told of each."""
+
+    def __init__(self, route: Route, limits: Limits, opened: Callable[[Connection], None]) -> None:
+        self._route = route
         self._limits = limits
+        self._room = Room()
         self._opened = opened
         self._count = 0
         self._listener: Listener | None = None
 
     async def open(self) -> Address:
         """Listen; gives the address with its port. Raises ListenFailed."""
-        self._listener = await listen(self._listening, self._serve)
+        route = self._route
+        self._listener = await listen(route.listening, self._serve, cert_file=route.cert_file, key_file=route.key_file)
         return self._listener.address
 
     async def close(self) -> None:
@@ -63,7 +77,7 @@ class Copier:
 
     async def _serve(self, client: Stream) -> None:
         self._count += 1
-        connection = Connection(self._count, client.peer, self._limits)
+        connection = Connection(self._count, client.peer, self._limits, self._room)
         self._opened(connection)
         try:
             await self._carry(connection, client)
@@ -72,8 +86,8 @@ class Copier:
 
     async def _carry(self, connection: Connection, client: Stream) -> None:
         try:
-            broker = await dial(self._upstream)
-        except ConnectFailed as error:
+            broker = await dial(self._route.upstream)
+        except (ConnectFailed, CertificateUnusable) as error:
             connection.problem = str(error)
             return
         try:
@@ -103,7 +117,10 @@ async def _copy(recorder: Recorder, side: Sender, source: Stream, target: Stream
         target.write(data)
         try:
             recorder.received(side, data, now)
-        except Exception as error:
-            recorder.stop(f"the monitor failed: {type(error).__name__}: {error}")
-        with contextlib.suppress(ConnectionError):  # its own reader tells
-            await target.drain()
+        except Exception as error:  # whatever it is, the bytes go on
+            recorder.stop(WhyNot.FAILED, f"{type(error).__name__}: {error}")
+        if target.is_write_paused:
+            recorder.blocked(side, now)
+            with contextlib.suppress(ConnectionError):  # its own reader tells
+                await target.drain()
+            recorder.unblocked(side, time.monotonic())

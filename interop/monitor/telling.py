@@ -1,29 +1,35 @@
 """What a person is told: a line for each broken statement, the summary, and one record for each connection.
 
-Belongs here: words, counts, records for `reports`.
+Belongs here: words, counts, records for `reports`, and how much of all that is kept.
 Does not belong here: judging (`recorder`), when something is told (`watch`).
+
+A monitor may run for ever, so its report has limits: so many connections, and of each its beginning and what is around
+its first findings. Everything is counted.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from interop.judge import Finding
 from interop.monitor.copier import Connection
+from interop.monitor.recorder import WhyNot
 from interop.runner.tracing import trace_records
 from interop.runner.verdict import judge_finding
 from reference_broker.wire.describe import summary
 from reference_broker.wire.types import Version
 from reports.record import Record, Verdict
 
-KEPT_RECORDS = 1_000
-"""How many connections come into the report, so that a monitor can run for ever; all are counted."""
-_CONTEXT = 20
-"""How many entries of a trace behind the last finding are kept."""
+KEPT_RECORDS = 200
+"""How many connections come into the report of those that broke something, and how many of the others."""
+_SHOWN_FINDINGS = 10
+_BEGINNING, _BEFORE, _AFTER = 20, 10, 3
+"""How many entries a page shows of a connection's beginning, and around each finding."""
 
 
 @dataclass(slots=True)
@@ -34,64 +40,86 @@ class Totals:
     packets: int = 0
     size_bytes: int = 0
     not_carried: Counter[str] = field(default_factory=Counter)
-    not_judged: int = 0
-    undecoded: int = 0
+    not_judged: Counter[WhyNot] = field(default_factory=Counter)
     broken: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """By level, who is to blame, and statements or rule."""
     left_out: int = 0
     """Connections without a record, because there are too many."""
 
 
-def line(connection: Connection, finding: Finding) -> str:
+def finding_line(connection: Connection, finding: Finding) -> str:
     """One finding as one line."""
     entry = connection.recorder.entry(finding)
-    clock = time.strftime("%H:%M:%S")
-    cites = ", ".join(finding.cites) or finding.rule
     packet = summary(entry.packet) if entry.packet is not None else f"{len(entry.data)} bytes" if entry.data else "end"
-    return f"{clock} {connection.name} {finding.level.upper()} {finding.blame} [{cites}] {finding.message} | {packet}"
+    what = f"{finding.level.upper()} {finding.blame} [{_cited(finding)}] {finding.message} | {packet}"
+    return _line(connection, what)
+
+
+def notice_lines(connection: Connection) -> Iterator[str]:
+    """Why a connection was not carried on, or is not judged any more; a line each."""
+    if connection.problem:
+        yield _line(connection, f"not carried on: {connection.problem}")
+    if connection.recorder.why_not is not None:
+        yield _line(connection, f"not judged from here on: {connection.recorder.not_judged}")
+
+
+def _line(connection: Connection, what: str) -> str:
+    """The text behind time and name; what others chose (client identifiers, topics) can neither end nor colour it."""
+    text = f"{time.strftime('%H:%M:%S')} {connection.name} {what}"
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+
+
+def _cited(finding: Finding) -> str:
+    return ", ".join(finding.cites) or finding.rule
 
 
 class Book:
-    """Counts connections that ended, and keeps a record of each while there is room."""
+    """Counts what happened, and keeps a record of each connection while there is room."""
 
-    def __init__(self, upstream: str, implementations: dict[str, str]) -> None:
+    def __init__(self, upstream: str, transport: str, implementations: dict[str, str]) -> None:
         self.totals = Totals()
         self.records: list[Record] = []
+        self._kept: Counter[bool] = Counter()
         self._upstream = upstream
+        self._transport = transport
         self._implementations = implementations
 
     def found(self, finding: Finding) -> None:
         """Count a finding."""
-        what = ", ".join(finding.cites) or finding.rule
-        self.totals.broken[finding.level.value, finding.blame.value, what] += 1
+        self.totals.broken[finding.level.value, finding.blame.value, _cited(finding)] += 1
+
+    def settled(self, connection: Connection) -> None:
+        """Keep the record of a connection that is judged to its end, if there is room."""
+        recorder = connection.recorder
+        if recorder.why_not is not None:
+            self.totals.not_judged[recorder.why_not] += 1
+        is_broken = bool(recorder.findings)
+        if self._kept[is_broken] == KEPT_RECORDS:
+            self.totals.left_out += 1
+            return
+        self._kept[is_broken] += 1
+        self.records.append(self._record(connection))
 
     def ended(self, connection: Connection) -> None:
-        """Count a connection that is over, and keep its record if there is room."""
-        recorder, totals = connection.recorder, self.totals
+        """Count a connection that is over."""
+        totals = self.totals
         totals.connections += 1
-        totals.packets += recorder.packets
-        totals.size_bytes += recorder.size_bytes
+        totals.packets += connection.recorder.packets
+        totals.size_bytes += connection.recorder.size_bytes
         if connection.problem:
             totals.not_carried[connection.problem] += 1
-        totals.not_judged += bool(recorder.not_judged)
-        totals.undecoded += recorder.has_undecoded
-        if len(self.records) < KEPT_RECORDS:
-            self.records.append(self._record(connection))
-        else:
-            totals.left_out += 1
 
     def summary(self) -> Iterator[str]:
         """The closing lines."""
         totals = self.totals
-        yield f"{totals.connections:,} connections, {totals.packets:,} packets, {totals.size_bytes:,} bytes"
-        for problem, count in totals.not_carried.items():
+        carried = f"{totals.size_bytes:,} bytes copied"
+        yield f"{totals.connections:,} connections, {totals.packets:,} packets judged, {carried}"
+        for problem, count in totals.not_carried.most_common():
             yield f"{count:,} connections not carried on: {problem}"
-        if totals.undecoded:
-            yield f"{totals.undecoded:,} connections had bytes that are no MQTT; what came behind them was only copied"
-        if totals.not_judged:
-            yield f"{totals.not_judged:,} connections were judged in part: see their pages"
+        for why_not, count in totals.not_judged.most_common():
+            yield f"{count:,} connections judged in part or not at all, only copied: {why_not}"
         if totals.left_out:
-            yield f"{totals.left_out:,} connections have no page: the report holds the first {KEPT_RECORDS:,}"
+            yield f"{totals.left_out:,} connections have no page in the report: it holds {KEPT_RECORDS:,} of a kind"
         for (level, blame, what), count in totals.broken.most_common():
             yield f"{count:,} x {level.upper()} broken by the {blame}: {what}"
         if not totals.broken:
@@ -99,17 +127,14 @@ class Book:
 
     def _record(self, connection: Connection) -> Record:
         recorder = connection.recorder
-        findings = tuple(judge_finding(each) for each in recorder.findings)
-        levels = {finding.level for finding in findings}
-        verdict = Verdict.FAIL if "must" in levels else Verdict.WARN if "should" in levels else Verdict.PASS
-        blamed = {finding.blame for finding in findings}
-        reason = findings[0].message if findings else connection.problem or recorder.not_judged
-        if connection.problem:
-            verdict = Verdict.SETUP_FAILED
-        elif not findings and (recorder.not_judged or not recorder.packets):
-            verdict = Verdict.OBSERVED
-            reason = reason or "no packet came by"
-        shown = max((finding.trace_index for finding in recorder.findings), default=-1) + 1 + _CONTEXT
+        shown = _shown(len(recorder.trace), recorder.findings[:_SHOWN_FINDINGS])
+        places = {index: place for place, index in enumerate(shown)}
+        findings = tuple(
+            dataclasses.replace(each, trace_index=places[each.trace_index])
+            for each in recorder.findings[:_SHOWN_FINDINGS]
+        )
+        blamed = {each.blame.value for each in recorder.findings}
+        verdict, reason = _verdict(connection)
         return Record(
             scenario=f"monitor/connection-{connection.number}",
             title=connection.name,
@@ -118,14 +143,37 @@ class Book:
             client="clients",
             broker=self._upstream,
             mqtt=(recorder.version or Version.V311).label,
-            transport="tcp",
+            transport=self._transport,
             verdict=verdict,
             reason=reason,
-            cites=tuple(dict.fromkeys(cite for finding in findings for cite in finding.cites)),
-            blame=("both" if len(blamed) > 1 else next(iter(blamed), "none")),
+            cites=tuple(dict.fromkeys(cite for finding in recorder.findings for cite in finding.cites)),
+            blame="both" if len(blamed) > 1 else "client" if "client" in blamed else "broker" if blamed else "none",
             seconds=round(time.time() - connection.began, 3),
             started_at=datetime.fromtimestamp(connection.began, UTC).isoformat(timespec="milliseconds"),
-            findings=findings,
-            trace=trace_records(recorder.trace, shown),
+            findings=tuple(judge_finding(each) for each in findings),
+            trace=trace_records([recorder.trace.entries[index] for index in shown]),
             implementations=self._implementations,
         )
+
+
+def _verdict(connection: Connection) -> tuple[Verdict, str]:
+    """The verdict of one connection and why it is no pass."""
+    recorder = connection.recorder
+    if connection.problem:
+        return Verdict.SETUP_FAILED, connection.problem
+    if recorder.findings:
+        more = len(recorder.findings) - _SHOWN_FINDINGS
+        reason = recorder.findings[0].message + (f" ({more:,} more findings have no place here)" if more > 0 else "")
+        levels = {each.level.value for each in recorder.findings}
+        return (Verdict.FAIL if "must" in levels else Verdict.WARN if "should" in levels else Verdict.OBSERVED), reason
+    if recorder.why_not is not None or not recorder.packets:
+        return Verdict.OBSERVED, recorder.not_judged or "no packet came by"
+    return Verdict.PASS, ""
+
+
+def _shown(size: int, findings: Sequence[Finding]) -> list[int]:
+    """The entries of a trace of that size that a page shows, in order."""
+    shown = set(range(min(size, _BEGINNING)))
+    for finding in findings:
+        shown.update(range(max(0, finding.trace_index - _BEFORE), min(size, finding.trace_index + _AFTER + 1)))
+    return sorted(shown)

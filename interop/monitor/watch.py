@@ -12,10 +12,10 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 
-from interop.monitor.copier import Connection, Copier
-from interop.monitor.recorder import Limits
-from interop.monitor.telling import Book, line
-from reference_broker.net.address import Address
+from interop.judge import Finding
+from interop.monitor.copier import Connection, Copier, Route
+from interop.monitor.recorder import Limits, Recorder, WhyNot
+from interop.monitor.telling import Book, finding_line, notice_lines
 
 ROUND_SECONDS = 1.0
 """How often what is new is judged."""
@@ -24,15 +24,16 @@ REST_FACTOR = 4
 
 
 class Watch:
-    """One run; `say` takes each line."""
+    """One run; `say` takes each line, of a quiet one only where it listens."""
 
     def __init__(
-        self, listening: Address, upstream: Address, limits: Limits, book: Book, say: Callable[[str], None]
+        self, route: Route, limits: Limits, book: Book, say: Callable[[str], None], *, is_quiet: bool = False
     ) -> None:
-        self._copier = Copier(listening, upstream, limits, self._opened)
-        self._upstream = upstream
-        self._book = book
+        self._copier = Copier(route, limits, self.opened)
+        self._upstream = route.upstream
+        self.book = book
         self._say = say
+        self._is_quiet = is_quiet
         self._connections: list[Connection] = []
 
     async def run(self, seconds: float | None = None) -> None:
@@ -42,6 +43,7 @@ class Watch:
             address = await self._copier.open()
             self._say(f"listening on {address}, carrying on to {self._upstream}")
             rounds = asyncio.create_task(self._judge_now_and_then())
+            rounds.add_done_callback(lambda _: stopped.set())  # only a fault ends them
             try:
                 async with asyncio.timeout(seconds):
                     await stopped.wait()
@@ -50,11 +52,12 @@ class Watch:
             finally:
                 await self._copier.close()
                 rounds.cancel()
-                self._judge()
-                for connection in self._connections:
-                    self._book.ended(connection)
+                self._finish()
+            with contextlib.suppress(asyncio.CancelledError):
+                await rounds
 
-    def _opened(self, connection: Connection) -> None:
+    def opened(self, connection: Connection) -> None:
+        """Take a connection to be judged."""
         self._connections.append(connection)
 
     async def _judge_now_and_then(self) -> None:
@@ -62,27 +65,55 @@ class Watch:
         while True:
             await asyncio.sleep(rest)
             began = time.monotonic()
-            await self._round()
+            await self.judge_all()
             rest = max(ROUND_SECONDS, REST_FACTOR * (time.monotonic() - began))
 
-    async def _round(self) -> None:
-        """Judge every connection, letting bytes pass in between; those that are over leave."""
+    async def judge_all(self) -> None:
+        """Judge every connection, in a thread so that bytes pass meanwhile; those that are over leave."""
         for connection in list(self._connections):
-            is_over = connection.recorder.is_over
-            self._judge_one(connection)
-            if is_over:
+            if connection.recorder.has_news:
+                self._tell(connection, await asyncio.to_thread(_look, connection.recorder))
+            self._settle(connection)
+            if connection.recorder.is_over and connection.is_told:
                 self._connections.remove(connection)
-                self._book.ended(connection)
-            await asyncio.sleep(0)
+                self.book.ended(connection)
 
-    def _judge(self) -> None:
+    def _finish(self) -> None:
+        """Judge what came since, now that nothing comes any more."""
         for connection in self._connections:
-            self._judge_one(connection)
+            connection.recorder.is_over = True
+            if connection.recorder.has_news:
+                self._tell(connection, _look(connection.recorder))
+            self._settle(connection)
+            self.book.ended(connection)
 
-    def _judge_one(self, connection: Connection) -> None:
-        for finding in connection.recorder.new_findings():
-            self._book.found(finding)
-            self._say(line(connection, finding))
+    def _tell(self, connection: Connection, looked: tuple[int, list[Finding]] | str) -> None:
+        recorder = connection.recorder
+        if isinstance(looked, str):
+            recorder.stop(WhyNot.FAILED, looked)
+            looked = len(recorder.trace), []
+        for finding in recorder.take(*looked):
+            self.book.found(finding)
+            if not self._is_quiet:
+                self._say(finding_line(connection, finding))
+
+    def _settle(self, connection: Connection) -> None:
+        """Write down a connection that is judged to its end, and let go of what was kept for that."""
+        if connection.recorder.is_settled and not connection.is_told:
+            connection.is_told = True
+            if not self._is_quiet:
+                for text in notice_lines(connection):
+                    self._say(text)
+            self.book.settled(connection)
+            connection.recorder.forget()
+
+
+def _look(recorder: Recorder) -> tuple[int, list[Finding]] | str:
+    """Judge; a fault of a rule is given as text, because it may end the judging of one connection, not of all."""
+    try:
+        return recorder.look()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
 
 
 @contextlib.contextmanager

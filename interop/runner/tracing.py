@@ -6,7 +6,9 @@ Does not belong here: recording (`interop.tap`), showing (`reports`).
 
 from __future__ import annotations
 
-from interop.tap.trace import Kind, Trace
+from collections.abc import Iterable
+
+from interop.tap.trace import Kind
 from interop.tap.trace import TraceEntry as Seen
 from reference_broker.wire.describe import describe, summary
 from reports.record import TraceEntry
@@ -15,9 +17,9 @@ SHOWN_BYTES = 512
 """How many bytes of a packet a result keeps; its size is always kept."""
 
 
-def trace_records(trace: Trace, count: int | None = None) -> tuple[TraceEntry, ...]:
-    """The trace in order, whole or its first `count` entries."""
-    return tuple(_record(entry) for entry in trace.entries[:count])
+def trace_records(entries: Iterable[Seen]) -> tuple[TraceEntry, ...]:
+    """The entries of a trace, in order."""
+    return tuple(_record(entry) for entry in entries)
 
 
 def _record(entry: Seen) -> TraceEntry:

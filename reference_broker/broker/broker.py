@@ -139,9 +139,8 @@ class Broker:
         if chosen is None:
             return False
         retain = message.retain and chosen.retain_as_published
-        subscription_ids = (chosen.subscription_id,) if chosen.subscription_id else ()
         qos = min(message.qos, chosen.qos)  # [5.0 MQTT-4.8.2-3]
-        self.deliver_to(chosen.session, message, qos, retain, subscription_ids, now, shared)
+        self.deliver_to(chosen.session, message, qos, retain, chosen.subscription_ids, now, shared)
         return True
 
     def deliver_to(

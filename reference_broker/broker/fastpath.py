@@ -21,7 +21,7 @@ aliases, shared subscriptions, No Local, reason codes other than success, anythi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from struct import pack, unpack
 from typing import TYPE_CHECKING, Final
 
@@ -44,8 +44,14 @@ _QOS: Final = {_PUBLISH_QOS0: QoS.AT_MOST_ONCE, _PUBLISH_QOS1: QoS.AT_LEAST_ONCE
 _LARGE: Final = 1 << 20
 """Packets above this size gain nothing here, and their copies in another version might not fit the protocol."""
 
+_SHORT: Final = 127
+"""The highest remaining length of one byte."""
+
 _WORTH_A_VIEW: Final = 16_384
 """Fewer bytes are copied: a view keeps all that came in from being freed."""
+
+Forms = dict[tuple[bool, tuple[int, ...]], bytes]
+"""Packets made for receivers of one kind: whether 5.0, and their subscription identifiers."""
 
 Run = tuple[int, int, int, int, Head]
 """Neighbouring packets that begin alike: start, size of one, count, where the payload begins in each, head."""
@@ -57,37 +63,13 @@ def walk(link: Link, data: bytes, now: float, position: int = 0) -> int:
     Raises what `Link.handle` raises, and stops when the link is closed.
     """
     reader = _Walker(link, data, now)
-    end = len(data)
-    start = position
-    while position + 1 < end:
-        first, length = data[position], data[position + 1]
-        body = position + 2
-        if length > 127:
-            length, body = _long_length(data, position, end)
-            if not body:
-                break
-            if not data[body - 1]:
-                first = 0  # padded: not what encoding gives, and malformed in 5.0
-        packet_end = body + length
-        if packet_end > end:
-            break
-        if first in _QOS:
-            consumed = reader.publishes(first, position, body, packet_end)
-        elif length == 2 and first in _ACKNOWLEDGEMENTS:
-            consumed = reader.acknowledgements(first, position)
-        else:
-            consumed = 0
-        if consumed:
-            position += consumed
-            continue
-        reader.handle_plainly(data[position:packet_end])
-        position = packet_end
-        if link.is_closed():
-            break
-    reader.flush()
-    if position > start and link.keep_alive is not None:
+    try:
+        end = reader.walk(position)
+    finally:
+        reader.flush()  # what came before counts even if the next packet is malformed
+    if end > position and link.keep_alive is not None:
         link.keep_alive.packet_received(now)
-    return position
+    return end
 
 
 def missing_bytes(begun: bytes, data: bytes) -> int:
@@ -120,6 +102,7 @@ class _Walker:
         "_heads",
         "_is_v5",
         "_link",
+        "_longest_short",
         "_now",
         "_runs",
         "_size_limit",
@@ -134,9 +117,42 @@ class _Walker:
         self._now = now
         self._is_v5 = link.version is Version.V5
         self._size_limit = min(link.broker.config.maximum_packet_size or _LARGE, _LARGE)
+        self._longest_short = min(_SHORT, self._size_limit - 2)
         self._heads = link.broker.heads.of(link)
         self._runs: list[Run] = []
         self._targets: tuple[Target, ...] = ()
+
+    def walk(self, position: int) -> int:
+        """As `walk` of the module, but for the stretch at the end, which is still to be forwarded."""
+        data, end = self._data, self._end
+        while position + 1 < end:
+            first, length = data[position], data[position + 1]
+            if first == _PUBLISH_QOS0 and (singles_end := self.singles(position)) > position:
+                position = singles_end
+                continue
+            body = position + 2
+            if length > _SHORT:
+                length, body = _long_length(data, position, end)
+                if not body:
+                    break
+                if not data[body - 1]:
+                    first = 0  # padded: not what encoding gives, and malformed in 5.0
+            packet_end = body + length
+            if packet_end > end:
+                break
+            if first in _QOS:
+                consumed = self.publishes(first, position, body, packet_end)
+            elif length == 2 and first in _ACKNOWLEDGEMENTS:
+                consumed = self.acknowledgements(first, position)
+            else:
+                consumed = 0
+            if not consumed:
+                self.handle_plainly(data[position:packet_end])
+                if self._link.is_closed():
+                    return packet_end
+                consumed = packet_end - position
+            position += consumed
+        return position
 
     def handle_plainly(self, data: bytes) -> None:
         """One packet by the slow path, which may change everything that is remembered."""
@@ -145,6 +161,36 @@ class _Walker:
         link.handle(link.read(data), self._now)
         if not link.is_closed():
             self._heads = self._broker.heads.of(link)
+
+    def singles(self, position: int) -> int:
+        """Take short QoS 0 packets of known heads, each unlike the one before it, as runs of one; where that ends.
+
+        This is for streams of many topics, where nothing can be done for more than one packet at a time.
+        """
+        data, end, heads, longest = self._data, self._end, self._heads, self._longest_short
+        is_v5, runs, targets = self._is_v5, self._runs, self._targets
+        last = runs[-1][4] if runs else None
+        while position + 3 < end and data[position] == _PUBLISH_QOS0:
+            length = data[position + 1]
+            packet_end = position + 2 + length
+            if length > longest or packet_end > end:
+                break
+            payload = position + 4 + data[position + 3]  # a topic of 256 bytes or more is in no short packet
+            if is_v5:  # nor are properties of 128 bytes or more
+                payload += 1 + data[payload] if payload < packet_end else 1
+            if payload > packet_end:
+                break
+            head = heads.get(data[position + 2 : payload])
+            if head is None or head is last:
+                break
+            if head.targets is not targets:
+                self.flush()
+                runs, targets = self._runs, head.targets
+                self._targets = targets
+            runs.append((position, packet_end - position, 1, payload - position, head))
+            last = head
+            position = packet_end
+        return position
 
     def publishes(self, first: int, position: int, body: int, packet_end: int) -> int:
         """Take the run of PUBLISH packets that begins at `position`; returns its bytes, 0 to have it done plainly."""
@@ -185,13 +231,12 @@ class _Walker:
 
     def _learn(self, key: bytes, data: bytes) -> Head | None:
         """Decode the first packet of its kind, and remember whether it and those like it can be done here."""
-        self.flush()  # what came before counts even if this is malformed
         packet = self._link.read(data)
         assert isinstance(packet, Publish)
         heads = self._broker.heads
-        heads.learn(self._link, key, packet, data)
+        head = heads.learn(self._link, key, packet, data)
         self._heads = heads.of(self._link)
-        return self._heads.get(key)
+        return head
 
     def _properties_end(self, position: int, packet_end: int) -> int:
         """Where the properties at `position` end; behind the packet when that cannot be told simply."""
@@ -216,22 +261,22 @@ class _Walker:
         start = runs[0][0]
         last_start, last_size, last_count, _, _ = runs[-1]
         chunk = self._slice(start, last_start + last_size * last_count)
-        forms: dict[tuple[bool, tuple[int, ...]], bytes] = {}
+        forms: Forms = {}
         messages: list[Message] | None = None
         for target in self._targets:
             link = target.session.link
-            sender = link.sender if link is not None and not link.writing_paused else None
-            if link is not None and sender is not None and sender.is_plain:
-                if sender.is_v5 is self._is_v5 and not target.subscription_ids:
-                    link.write(chunk)
+            sender = link.sender if link is not None else None
+            if link is not None and sender is not None:
+                if link.is_overfull():
+                    link.dropped_messages += sum(run[2] for run in runs)  # as one by one
                     continue
-                form = (sender.is_v5, target.subscription_ids if sender.is_v5 else ())
-                if form not in forms:
-                    forms[form] = b"".join([self._as_qos0(run, *form) for run in runs])
-                link.write(forms[form])
-                continue
-            if link is not None and link.sender is not None and link.is_overfull():
-                continue  # all of it would be dropped, one by one
+                if sender.is_plain:
+                    data: bytes | memoryview = chunk
+                    if sender.is_v5 is not self._is_v5 or target.subscription_ids:
+                        data = self._in_form(forms, runs, sender.is_v5, target)
+                    if link.has_room(len(data)):
+                        link.write(data)
+                        continue
             if messages is None:
                 messages = [message for run in runs for message in self._messages(QoS.AT_MOST_ONCE, run)]
             self._deliver(target, QoS.AT_MOST_ONCE, messages)
@@ -243,6 +288,13 @@ class _Walker:
         if size < _WORTH_A_VIEW or 2 * size < self._end:
             return self._data[start:end]
         return memoryview(self._data)[start:end]
+
+    def _in_form(self, forms: Forms, runs: list[Run], is_v5: bool, target: Target) -> bytes:
+        """Runs as QoS 0 packets for one receiver, made once for all that need the same."""
+        form = (is_v5, target.subscription_ids if is_v5 else ())
+        if form not in forms:
+            forms[form] = b"".join([self._as_qos0(run, *form) for run in runs])
+        return forms[form]
 
     def _as_qos0(self, run: Run, is_v5: bool, subscription_ids: tuple[int, ...]) -> bytes:
         """A run as QoS 0 packets for receivers of one kind: the same payloads behind one other beginning."""
@@ -286,36 +338,34 @@ class _Walker:
         data = self._data
         last = start + (count - 1) * size + id_at
         high, low = data[start + id_at : last + 1 : size], data[start + id_at + 1 : last + 2 : size]
-        answers = bytearray(4 * count)
-        answers[2::4], answers[3::4] = high, low
+        encoded = bytearray(2 * count)
+        encoded[::2], encoded[1::2] = high, low
         accept = _accept_qos1 if qos is QoS.AT_LEAST_ONCE else _accept_qos2
-        accepted = accept(link, unpack(f">{2 * count}H", answers)[1::2])
+        accepted = accept(link, bytes(encoded))
         if not accepted:
             return 0
         self.flush()
         self._deliver_acknowledged(qos, (start, size, accepted, payload, head), id_at)
-        del answers[4 * accepted :]
-        answers[0::4] = (b"\x40" if qos is QoS.AT_LEAST_ONCE else b"\x50") * accepted
-        answers[1::4] = b"\x02" * accepted
+        answers = bytearray((b"\x40\x02\0\0" if qos is QoS.AT_LEAST_ONCE else b"\x50\x02\0\0") * accepted)
+        answers[2::4], answers[3::4] = high[:accepted], low[:accepted]
         link.write(bytes(answers))
         return accepted
 
     def _deliver_acknowledged(self, qos: QoS, run: Run, id_at: int) -> None:
-        forms: dict[tuple[bool, tuple[int, ...]], bytes] = {}
+        forms: Forms = {}
         messages: list[Message] | None = None
         for target in run[4].targets:
             link = target.session.link
-            sender = link.sender if link is not None and not link.writing_paused else None
+            sender = link.sender if link is not None else None
             granted = min(qos, target.qos)
             sent = 0
             if link is not None and sender is not None and sender.is_plain:
                 if granted is QoS.AT_MOST_ONCE:
-                    form = (sender.is_v5, target.subscription_ids if sender.is_v5 else ())
-                    if form not in forms:
-                        forms[form] = self._as_qos0(run, *form)
-                    link.write(forms[form])
-                    continue
-                if sender.is_v5 is self._is_v5 and not target.subscription_ids and not sender.is_waiting():
+                    data = self._in_form(forms, [run], sender.is_v5, target)
+                    if link.has_room(len(data)):
+                        link.write(data)
+                        continue
+                elif sender.is_v5 is self._is_v5 and not target.subscription_ids and not sender.is_waiting():
                     sent = self._launch(link, granted, run, id_at)
             if sent < run[2]:
                 if messages is None:
@@ -327,17 +377,20 @@ class _Walker:
         start, size, count, _, _ = run
         session, sender = link.parts()
         count = min(count, sender.quota.available)
-        if not count:
+        if not count or not link.has_room(count * size):
             return 0
-        packet_ids = session.packet_ids.allocate_many(count)
+        flight = session.flight
+        if flight is None:
+            flight = session.flight = Flight()
+        packet_ids = session.packet_ids.allocate_many(count, flight)
+        if not packet_ids:
+            return 0
         numbers = pack(f">{count}H", *packet_ids)
         packets = bytearray(self._data[start : start + size * count])
         packets[id_at::size], packets[id_at + 1 :: size] = numbers[::2], numbers[1::2]
         packets[::size] = bytes((_PUBLISH_QOS0 | qos << 1,)) * count
         sent = bytes(packets)
-        if session.flight is None:
-            session.flight = Flight()
-        session.flight.add(sent, size, packet_ids, numbers, qos)
+        flight.add(sent, size, packet_ids, numbers, qos)
         sender.quota.available -= count
         link.write(sent)
         return count
@@ -347,8 +400,6 @@ class _Walker:
     def acknowledgements(self, first: int, position: int) -> int:
         """Take the run of four-byte acknowledgements of one kind at `position`; returns its bytes, or 0."""
         data = self._data
-        if data[position + 1] != 2:
-            return 0  # a padded length
         count = run_length(data, position, 4, ((0, 2),), (self._end - position) // 4)
         packets = data[position : position + 4 * count]
         encoded = bytearray(2 * count)
@@ -379,10 +430,7 @@ class _Walker:
         count = sum(map(len, done))
         if count:
             self.flush()
-            session, sender = self._link.parts()
-            for packet_ids in done:
-                session.packet_ids.release_many(packet_ids)
-            sender.settled(count, self._now)
+            self._link.parts()[1].settled(count, self._now)
         return count
 
     def pubrels(self, packets: bytes, encoded: bytes) -> int:
@@ -413,28 +461,26 @@ _ACKNOWLEDGEMENTS: Final[dict[int, Callable[[_Walker, bytes, bytes], int]]] = {
 """By first byte: handles identifiers in order up to the first that needs the slow path, and returns how many."""
 
 
-def _accept_qos1(link: Link, packet_ids: tuple[int, ...]) -> int:
-    """How many QoS 1 packets, from the first, need nothing but delivery and PUBACK."""
+def _accept_qos1(link: Link, encoded: bytes) -> int:
+    """How many QoS 1 packets with these identifiers, from the first, need nothing but delivery and PUBACK."""
     session, _ = link.parts()
     quota = link.receive_quota  # None in 3.x
     if quota is not None and len(quota) >= quota.receive_maximum:
         return 0
-    inbound = session.inbound
-    if 0 not in packet_ids and not (len(inbound) and link.version is Version.V5):
-        return len(packet_ids)
-    accepted = 0
-    for packet_id in packet_ids:
-        if not packet_id or packet_id in inbound:
-            break
-        accepted += 1
-    return accepted
+    inbound: Container[int] = session.inbound if link.version is Version.V5 and len(session.inbound) else ()
+    count = len(encoded) // 2
+    if not inbound and b"\0\0" not in encoded:
+        return count
+    packet_ids = unpack(f">{count}H", encoded)
+    return next((at for at, packet_id in enumerate(packet_ids) if not packet_id or packet_id in inbound), count)
 
 
-def _accept_qos2(link: Link, packet_ids: tuple[int, ...]) -> int:
+def _accept_qos2(link: Link, encoded: bytes) -> int:
     """Store the identifiers of new QoS 2 messages, from the first; how many."""
     inbound, quota = link.parts()[0].inbound, link.receive_quota
     if quota is None and link.version is Version.V5:
         return 0  # the slow path makes one
+    packet_ids = unpack(f">{len(encoded) // 2}H", encoded)
     if quota is None:
         return inbound.restore_new(packet_ids)
     accepted = inbound.restore_new(packet_ids[: quota.receive_maximum - len(quota)])

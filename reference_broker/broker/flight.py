@@ -10,7 +10,7 @@ sending survives, which a resumed session needs. [5.0 MQTT-4.6.0-1]
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -29,22 +29,24 @@ _LARGEST_RUN = 16_384
 
 
 class ManyPacketIds(PacketIds):
-    """Packet identifiers by the run instead of one at a time, chosen as one at a time would be."""
+    """Packet identifiers by the run instead of one at a time, chosen as one at a time would be.
+
+    Those of a `Flight` are not noted as in use: they follow each other, so that its oldest tell whether they are.
+    """
 
     __slots__ = ()
 
-    def allocate_many(self, count: int) -> Sequence[int]:
-        """As `count` calls of `allocate`; there are as many free."""
-        ids = range(self._last + 1, self._last + 1 + count)
-        if ids[-1] > HIGHEST_PACKET_ID or not self._in_use.isdisjoint(ids):
-            return [self.allocate() for _ in range(count)]
-        self._in_use.update(ids)
+    def allocate_many(self, count: int, flight: Flight) -> Sequence[int]:
+        """As `count` calls of `allocate`, for `flight`; nothing where those would have to leave one out."""
+        last = self._last
+        over = last + count - HIGHEST_PACKET_ID
+        ids: Sequence[int] = range(last + 1, last + 1 + count)
+        if over > 0:
+            ids = [*range(last + 1, HIGHEST_PACKET_ID + 1), *range(1, over + 1)]
+        if (self._in_use and not self._in_use.isdisjoint(ids)) or flight.begins_within(last, count):
+            return ()
         self._last = ids[-1]
         return ids
-
-    def release_many(self, packet_ids: Iterable[int]) -> None:
-        """As `release` of each."""
-        self._in_use.difference_update(packet_ids)
 
 
 class ManyInbound(Inbound):
@@ -92,7 +94,9 @@ class SentRun(Numbers):
     __slots__ = ("data", "order", "size")
 
     def __init__(self, packet_ids: Sequence[int], encoded: bytes, data: bytes, size: int, order: int) -> None:
-        super().__init__(packet_ids, encoded)
+        self.packet_ids = packet_ids
+        self.encoded = encoded
+        self.settled = 0
         self.data = data
         self.size = size
         self.order = order
@@ -121,8 +125,22 @@ class Flight:
         everything = chain(*self.publishes.values(), self.releases)
         return sum(len(numbers.packet_ids) - numbers.settled for numbers in everything)
 
+    def begins_within(self, last: int, count: int) -> bool:
+        """Whether one of the `count` identifiers that follow `last`, the latest of this flight, is still in it."""
+        queues: tuple[deque[Any], ...] = (*self.publishes.values(), self.releases)
+        for waiting in queues:
+            if waiting:
+                oldest: Numbers = waiting[0]
+                if (oldest.packet_ids[oldest.settled] - last - 1) % HIGHEST_PACKET_ID < count:
+                    return True
+        return False
+
     def add(self, data: bytes, size: int, packet_ids: Sequence[int], encoded: bytes, qos: QoS) -> None:
         """Keep packets of `size` bytes that have left; `encoded` are their identifiers."""
+        if len(data) <= _LARGEST_RUN:
+            self.publishes[qos].append(SentRun(packet_ids, encoded, data, size, self._count))
+            self._count += 1
+            return
         most = max(1, _LARGEST_RUN // size)
         for first in range(0, len(packet_ids), most):
             behind = first + most
@@ -182,12 +200,10 @@ def unpack(session: Session, now: float) -> None:
     session.flight = None
     for numbers in flight.releases:
         for packet_id in numbers.packet_ids[numbers.settled :]:
-            session.packet_ids.release(packet_id)  # `restore` takes it again
             session.outbound.restore(PubRel(packet_id))
     for packet_id, data in chain.from_iterable(run.packets() for run in flight.in_order()):
         publish = decode(data, session.version)
         assert isinstance(publish, Publish)
-        session.packet_ids.release(packet_id)
         session.outbound.restore(publish)
         message = Message(publish.topic, publish.payload, publish.qos, False, publish.properties, now)
         session.inflight[packet_id] = Delivery(message, publish.qos, retain=False)

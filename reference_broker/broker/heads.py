@@ -72,10 +72,11 @@ class Heads:
         username = link.parts()[0].username if link.broker.config.access_rules else None
         return self._by_user.setdefault(username, {})
 
-    def learn(self, link: Link, key: bytes, packet: Publish, data: bytes) -> None:
+    def learn(self, link: Link, key: bytes, packet: Publish, data: bytes) -> Head | None:
         """Remember what to do with packets that begin like this one: `packet` is what the wire decoded from `data`."""
+        head = self.of(link)[key] = self._examine(link, packet, data)
         self._count += 1
-        self.of(link)[key] = self._examine(link, packet, data)
+        return head
 
     def _examine(self, link: Link, packet: Publish, data: bytes) -> Head | None:
         broker, properties = link.broker, packet.properties

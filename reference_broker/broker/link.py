@@ -56,6 +56,7 @@ class Link:
         "client_id",
         "close_requested",
         "connect",
+        "dropped_messages",
         "held_bytes",
         "inbound_aliases",
         "keep_alive",
@@ -90,6 +91,8 @@ class Link:
         self.writing_paused = False
         self.held_bytes = 0
         """Output waiting because writing is paused."""
+        self.dropped_messages = 0
+        """QoS 0 messages this client did not get because it did not read."""
         self.close_requested = False
         self._output: list[Buffer] = []
         self._dirty = False
@@ -210,6 +213,10 @@ class Link:
         """Whether the peer is so far behind that messages are dropped (QoS 0) or wait in the session."""
         return self.held_bytes >= self.broker.config.outgoing_maximum_bytes and self.writing_paused
 
+    def has_room(self, size_bytes: int) -> bool:
+        """Whether so many bytes of messages may be written, none of which `is_overfull` would have kept back."""
+        return not self.writing_paused or self.held_bytes + size_bytes <= self.broker.config.outgoing_maximum_bytes
+
     def take_output(self) -> tuple[list[Buffer], bool] | None:
         """What to write, piece by piece, and whether to close afterwards; None while writing is paused."""
         self._dirty = False
@@ -253,6 +260,8 @@ class Link:
             return
         self.phase = Phase.CLOSED
         self.close_requested = True
+        if self.dropped_messages:
+            self.log(f"{self.dropped_messages} QoS 0 messages dropped, because it did not read")
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -97,7 +97,8 @@ class _Taker:
 
 def _subscription(topic_filter: str, s: Subscribed) -> StoredSubscription:
     options = Subscription(topic_filter, s.qos, s.no_local, s.retain_as_published)
-    return StoredSubscription(options, s.qos, s.subscription_id, s.shared is not None)
+    subscription_id = s.subscription_ids[0] if s.subscription_ids else 0
+    return StoredSubscription(options, s.qos, subscription_id, s.shared is not None)
 
 
 def restore_snapshot(broker: Broker, snapshot: Snapshot, now: float) -> None:
@@ -146,5 +147,6 @@ def _restore_session(broker: Broker, stored: StoredSession) -> Session:
         share, bare = None, s.options.topic_filter
         if s.is_shared:
             _, share, bare = s.options.topic_filter.split("/", 2)
-        broker.router.subscribe(session, s.options, s.granted, s.subscription_id, share, bare)
+        subscription_ids = (s.subscription_id,) if s.subscription_id else ()
+        broker.router.subscribe(session, s.options, s.granted, subscription_ids, share, bare)
     return session

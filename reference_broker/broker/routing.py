@@ -6,6 +6,8 @@ Does not belong here: delivering, retained messages, or the packets that subscri
 
 from __future__ import annotations
 
+from itertools import chain
+
 from reference_broker.broker.access import AccessControl
 from reference_broker.broker.sessions import Session
 from reference_broker.broker.shared import SharedSubscription
@@ -16,46 +18,66 @@ from reference_broker.wire.types import QoS
 _CACHE_SIZE = 65_536
 
 
-class Subscribed:
-    """One subscription as granted; `subscription_id` 0 means none. [5.0 3.8.3.1]"""
+class Target:
+    """What one session gets of a topic's messages; it keeps their RETAIN flag if it asked for that."""
 
-    __slots__ = ("no_local", "qos", "retain_as_published", "session", "shared", "subscription_id")
+    __slots__ = ("no_local", "qos", "retain_as_published", "session", "subscription_ids")
+
+    def __init__(
+        self, session: Session, qos: QoS, no_local: bool, retain_as_published: bool, subscription_ids: tuple[int, ...]
+    ) -> None:
+        self.session = session
+        self.qos = qos
+        self.no_local = no_local
+        self.retain_as_published = retain_as_published
+        self.subscription_ids = subscription_ids
+
+    @property
+    def own(self) -> Target | None:
+        """What the session gets of what it published itself, None for nothing. [5.0 MQTT-3.8.3-3]"""
+        return None if self.no_local else self
+
+
+class Subscribed(Target):
+    """One subscription as granted, which is all its session gets where no other matches; at most one identifier."""
+
+    __slots__ = ("shared",)
 
     def __init__(
         self,
         session: Session,
         options: Subscription,
         granted: QoS,
-        subscription_id: int = 0,
+        subscription_ids: tuple[int, ...] = (),
         shared: SharedSubscription | None = None,
     ) -> None:
-        self.session = session
-        self.qos = granted
-        self.no_local = options.no_local
-        self.retain_as_published = options.retain_as_published
-        self.subscription_id = subscription_id
+        super().__init__(session, granted, options.no_local, options.retain_as_published, subscription_ids)
         self.shared = shared
 
 
-class Target:
-    """What one session gets of a topic's messages, its overlapping subscriptions merged into one copy.
+class Merged(Target):
+    """Overlapping subscriptions of one session, merged into one copy.
 
-    The copy has the highest granted QoS and all subscription identifiers [5.0 MQTT-3.3.4-2, MQTT-3.3.4-4], and keeps
-    the RETAIN flag if any of the subscriptions asked for it. `own` is what the session gets of what it published
-    itself: without its No Local subscriptions, None for nothing. [5.0 MQTT-3.8.3-3]
+    It has the highest granted QoS and all subscription identifiers. [5.0 MQTT-3.3.4-2, MQTT-3.3.4-4]
     """
 
-    __slots__ = ("own", "qos", "retain_as_published", "session", "subscription_ids")
+    __slots__ = ("_rest",)
 
-    def __init__(self, session: Session, subscriptions: list[Subscribed]) -> None:
-        self.session = session
-        self.qos = max(subscribed.qos for subscribed in subscriptions)
-        self.retain_as_published = any(subscribed.retain_as_published for subscribed in subscriptions)
-        self.subscription_ids = tuple(s.subscription_id for s in subscriptions if s.subscription_id)
-        self.own: Target | None = self
-        if any(subscribed.no_local for subscribed in subscriptions):
-            rest = [subscribed for subscribed in subscriptions if not subscribed.no_local]
-            self.own = Target(session, rest) if rest else None
+    def __init__(self, subscriptions: list[Subscribed]) -> None:
+        super().__init__(
+            subscriptions[0].session,
+            max(each.qos for each in subscriptions),
+            any(each.no_local for each in subscriptions),
+            any(each.retain_as_published for each in subscriptions),
+            tuple(chain.from_iterable(each.subscription_ids for each in subscriptions)),
+        )
+        rest = [each for each in subscriptions if not each.no_local] if self.no_local else []
+        self._rest = Merged(rest) if rest else None
+
+    @property
+    def own(self) -> Target | None:
+        """The same without the session's No Local subscriptions."""
+        return self._rest if self.no_local else self
 
 
 class Route:
@@ -98,7 +120,13 @@ class Router:
             self.routes.pop(topic_filter, None)
 
     def subscribe(
-        self, session: Session, options: Subscription, granted: QoS, subscription_id: int, share: str | None, bare: str
+        self,
+        session: Session,
+        options: Subscription,
+        granted: QoS,
+        subscription_ids: tuple[int, ...],
+        share: str | None,
+        bare: str,
     ) -> bool:
         """Make or replace a subscription; whether it is new. [5.0 MQTT-3.8.4-3]
 
@@ -112,7 +140,7 @@ class Router:
             if shared is None:
                 shared = self._shared[topic_filter] = SharedSubscription(topic_filter)
                 self._shared_tree.set(bare, shared, shared)
-        subscribed = Subscribed(session, options, granted, subscription_id, shared)
+        subscribed = Subscribed(session, options, granted, subscription_ids, shared)
         session.subscriptions[topic_filter] = subscribed
         if shared is None:
             self._tree.set(bare, session, subscribed)
@@ -149,12 +177,16 @@ class Router:
             self.unsubscribe(session, topic_filter)
 
     def _find(self, topic: str) -> Route:
-        by_session: dict[Session, list[Subscribed]] = {}
-        for subscribed in self._tree.match(topic):
-            by_session.setdefault(subscribed.session, []).append(subscribed)
-        targets = tuple(
-            Target(session, subscriptions)
-            for session, subscriptions in by_session.items()
-            if self._access.may_receive(session.username, topic)
-        )
-        return Route(targets, tuple(self._shared_tree.match(topic)))
+        access = self._access
+        found = [each for each in self._tree.match(topic) if access.may_receive(each.session.username, topic)]
+        return Route(_merge(found), tuple(self._shared_tree.match(topic)))
+
+
+def _merge(found: list[Subscribed]) -> tuple[Target, ...]:
+    """One target for each session."""
+    if len(found) < 2:
+        return tuple(found)
+    by_session: dict[Session, list[Subscribed]] = {}
+    for subscribed in found:
+        by_session.setdefault(subscribed.session, []).append(subscribed)
+    return tuple(each[0] if len(each) == 1 else Merged(each) for each in by_session.values())

@@ -21,6 +21,8 @@ def run_length(data: bytes, start: int, size: int, alike: tuple[Span, ...], maxi
     `data` holds `maximum` packets of that size. The first few are compared one by one. If they are alike, the same byte
     of many packets is compared at once: a slice with a step, against one value repeated, both at the speed of C.
     """
+    if maximum == 1:
+        return 1
     few = min(maximum, _FEW)
     for count in range(1, few):
         shift = count * size

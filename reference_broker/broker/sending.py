@@ -110,6 +110,7 @@ class Sender:
     def send_qos0(self, message: Message, retain: bool, subscription_ids: tuple[int, ...], now: float) -> None:
         """Send a QoS 0 message now, or drop it when the client does not keep up."""
         if self._link.is_overfull():
+            self._link.dropped_messages += 1
             return
         try:
             data = message.encoded_qos0(self.version, retain, subscription_ids, now)

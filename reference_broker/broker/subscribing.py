@@ -35,7 +35,7 @@ class _Request:
     options: Subscription
     share: str | None
     bare: str
-    subscription_id: int
+    subscription_ids: tuple[int, ...]
 
 
 def on_subscribe(link: Link, packet: Subscribe, now: float) -> None:
@@ -55,7 +55,7 @@ def on_subscribe(link: Link, packet: Subscribe, now: float) -> None:
             continue
         granted = QoS(min(request.options.qos, link.broker.config.granted_qos_maximum, link.broker.config.maximum_qos))
         is_new = link.broker.router.subscribe(
-            session, request.options, granted, request.subscription_id, request.share, request.bare
+            session, request.options, granted, request.subscription_ids, request.share, request.bare
         )
         reasons.append(int(granted))
         if _brings_retained(request, is_new):
@@ -93,8 +93,7 @@ def _request(link: Link, options: Subscription, packet: Subscribe) -> _Request:
     share, bare = None, options.topic_filter
     if link.version is Version.V5:  # in 3.x `$share/...` is a filter like any other
         share, bare = split_shared(options.topic_filter)
-    subscription_id = packet.properties.subscription_identifier
-    return _Request(options, share, bare, subscription_id[0] if subscription_id else 0)
+    return _Request(options, share, bare, packet.properties.subscription_identifier)
 
 
 def _check_available(link: Link, requests: list[_Request]) -> None:
@@ -103,7 +102,7 @@ def _check_available(link: Link, requests: list[_Request]) -> None:
         return
     config = link.broker.config
     for request in requests:
-        if request.subscription_id and not config.subscription_identifier_available:
+        if request.subscription_ids and not config.subscription_identifier_available:
             reason = ReasonCode.SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED
             raise ProtocolError("SUBSCRIBE with a subscription identifier", "5.0 3.2.2.3.12", reason)
         if request.share is not None and not config.shared_subscription_available:
@@ -143,11 +142,10 @@ def _brings_retained(request: _Request, is_new: bool) -> bool:
 def _send_retained(link: Link, request: _Request, granted: QoS, now: float) -> None:
     session, sender = link.parts()
     access = link.broker.access
-    subscription_ids = (request.subscription_id,) if request.subscription_id else ()
     for message in link.broker.retained.match(request.bare, now):
         if request.options.no_local and message.publisher == session.client_id:
             continue  # [5.0 MQTT-3.8.3-3]
         if access.may_receive(session.username, message.topic):
             qos = min(message.qos, granted)
             # RETAIN is 1 whatever Retain As Published says. [5.0 3.3.1.3, 3.1.1 MQTT-3.3.1-8]
-            sender.deliver(Delivery(message, qos, retain=True, subscription_ids=subscription_ids), now)
+            sender.deliver(Delivery(message, qos, True, request.subscription_ids), now)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import sys
@@ -55,6 +56,9 @@ _LIMITS: list[tuple[str, type, str]] = [
     ("outgoing_maximum_bytes", int, "bytes held for a client that does not read"),
 ]
 
+_GARBAGE_THRESHOLD = 20_000
+"""Objects made and not let go before Python looks for cycles; a read of many messages makes thousands, without any."""
+
 _LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
@@ -95,6 +99,8 @@ async def _serve(config: ServerConfig) -> None:
         with contextlib.suppress(NotImplementedError):  # Windows: SIGINT raises KeyboardInterrupt instead
             loop.add_signal_handler(number, stopped.set)
     async with BrokerServer(config) as server:
+        gc.freeze()
+        gc.set_threshold(_GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
         for address in server.addresses.values():
             sys.stdout.write(f"listening on {address}\n")
         sys.stdout.flush()

@@ -10,6 +10,7 @@ import pytest
 
 from interop.bench.cell import Cell, Mode
 from interop.bench.connects import measure_connections
+from interop.bench.growth import Growth, Sizes, measure_growth
 from interop.bench.measure import Target, measure
 from interop.bench.sink import running_sink
 from interop.cli import main
@@ -93,3 +94,12 @@ def test_a_broker_that_refuses_is_a_failure_of_the_result(target: Target) -> Non
 def test_a_broker_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--broker", "127.0.0.1:1"]) == HARNESS_FELL_SHORT
     assert capsys.readouterr().err == "mqtt-interop: no broker at 127.0.0.1:1: connection refused\n"
+
+
+def test_a_broker_that_has_grown_is_measured_beside_one_that_has_not() -> None:
+    sizes = Sizes(subscriptions=300, retained_levels=3, clients=5, rounds=1, seconds=0.05, new_topics=20)
+    told: list[Growth] = []
+    figures = measure_growth("reference", sizes, told.append)
+    assert told == figures
+    assert all(figure.grown > 0 for figure in figures if figure.unit != "ns/delivery")
+    assert [figure.what for figure in figures if "retained" in figure.what][-1].startswith("growth/00/#: 9 retained")

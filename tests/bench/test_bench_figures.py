@@ -10,9 +10,10 @@ import pytest
 
 from interop.bench.cell import Cell, Mode
 from interop.bench.chart import page
-from interop.bench.command import cell_of
+from interop.bench.command import _notes, cell_of
 from interop.bench.document import document, entry, from_json, schema_text, to_json
-from interop.bench.pages import readme
+from interop.bench.growth import Growth, growth_table
+from interop.bench.pages import growth_page, readme
 from interop.bench.proc import usage
 from interop.bench.result import Latency, Result, percentile
 from interop.bench.suite import Aim, quick, targets
@@ -101,6 +102,25 @@ def test_the_page_puts_streamed_and_single_sends_into_one_row() -> None:
     (line,) = [line for line in text.splitlines() if line.startswith("| 1 to 1")]
     assert line == "| 1 to 1 | 2.00 M/s | 160 k/s | **12 x** (13, 16) | - | 200 k/s | 160 k/s | 1.25 x | - |"
     assert "Nothing was lost" in text
+
+
+def test_what_people_wrote_stays_when_the_page_is_made_anew(tmp_path: Path) -> None:
+    file = tmp_path / "README.md"
+    assert _notes(file) == ""
+    file.write_text(readme(document([entry("1 to 1", ROW)], "bench")))
+    assert _notes(file) == ""
+    file.write_text(file.read_text() + "\n## By hand\n\nA sentence.\n")
+    assert _notes(file) == "\n## By hand\n\nA sentence.\n"
+
+
+def test_growth_is_told_as_a_ratio_and_what_does_not_hold_in_bold() -> None:
+    figures = [
+        Growth("pair", "deliveries/s", 2_000_000.0, 1_500_000.0, "at least 80 %", holds=False),
+        Growth("memory", "bytes", 0.0, 512.0),
+    ]
+    text = growth_page(document([], "bench"), growth_table(figures))
+    assert "| pair | deliveries/s | 2,000,000 | 1,500,000 | 0.75 | **at least 80 %** |" in text
+    assert "| memory | bytes | - | 512 | - |  |" in text
 
 
 def test_the_page_names_what_was_lost_and_what_failed() -> None:

@@ -373,6 +373,61 @@ def test_what_the_fast_path_sent_is_resumed_in_order():
     assert all(packet.dup for packet in again[5:])
 
 
+@pytest.mark.parametrize("kept_back", [[], [1], [2, 30], [49, 50]])
+def test_packet_identifiers_go_round_and_leave_out_those_in_flight(kept_back, monkeypatch):
+    """[3.1.1 MQTT-2.3.1-2, 5.0 MQTT-2.2.1-3]"""
+    for module in ("broker.flight", "session.packet_ids"):
+        monkeypatch.setattr(f"reference_broker.{module}.HIGHEST_PACKET_ID", 50)
+    twins = Twins()
+    twins.connect("s", V311)
+    twins.connect("p", V311)
+    twins.feed("s", encode(Subscribe(1, (Subscription("t", QoS(2)),)), V311), [])
+    subscriber = twins.clients["s"][0]
+    ids = []
+    for qos in (2, 1, 1, 2, 1, 1, 1, 2, 1, 1):
+        subscriber.inbox.clear()
+        twins.feed("p", stream(qos, 17, V311), [])
+        twins.feed("p", b"".join(encode(PubRel(number + 1), V311) for number in range(17)), [])
+        got = [packet.packet_id for packet in subscriber.inbox if isinstance(packet, Publish)]
+        ids += got
+        answered = [number for number in got if number not in kept_back]
+        for kind in (PubAck,) if qos == 1 else (PubRec, PubComp):
+            twins.feed("s", b"".join(encode(kind(number), V311) for number in answered), [])
+    assert len(ids) == 170
+    assert all(ids.count(number) == 1 for number in kept_back)
+
+
+@pytest.mark.parametrize("version", [V311, V5])
+def test_a_full_buffer_drops_a_stretch_and_counts_it(version, monkeypatch):
+    twins = Twins(outgoing_maximum_bytes=1000, backpressure_seconds=0)
+    for name in ("s", "t"):
+        twins.connect(name, version)
+        twins.feed(name, encode(Subscribe(1, (Subscription("#", QoS(0)),)), version), [])
+    twins.connect("p", V311)
+    twins.feed("p", stream(0, 3, V311), [])
+    twins.each("s", lambda client: client.link.pause_writing())
+    packet_bytes = len(encode(Publish("t", bytes(8)), version))
+    kept = -(-1000 // packet_bytes)  # the one that fills the buffer is the last
+    twins.feed("p", stream(0, 20, V311), [])  # all have room
+    twins.feed("p", stream(0, 100, V311), [])  # some have
+    twins.feed("p", stream(0, 300, V311), [])  # none has
+    for client in twins.clients["s"]:
+        assert client.link.dropped_messages == 420 - kept
+    made = []
+    monkeypatch.setattr("reference_broker.broker.fastpath.Message", lambda *fields: made.append(fields))
+    twins.clients["p"][0].send_bytes(stream(0, 50, V311))
+    assert made == []
+    twins.clients["p"][1].send_bytes(stream(0, 50, V311))
+    twins.each("s", lambda client: client.link.resume_writing())
+    assert len(twins.clients["s"][0].inbox) == 2 + 3 + kept  # CONNACK, SUBACK, what came before
+    twins.feed("p", stream(0, 10, V311), [])
+    twins.each("s", Client.drop)
+    assert [line.split(": ", 1)[1] for line in twins.worlds[0].log] == [
+        f"{470 - kept} QoS 0 messages dropped, because it did not read"
+    ]
+    assert [len(client.inbox) for client in twins.clients["t"]] == [485, 485]
+
+
 def test_expiry_of_a_stream_goes_on_while_it_is_in_flight():
     """[5.0 MQTT-3.3.2-6]"""
     world = World()

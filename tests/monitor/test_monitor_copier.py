@@ -11,11 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interop.monitor.copier import Connection, Copier
+from interop.monitor.copier import Connection, Copier, Route
 from interop.monitor.recorder import Limits
-from interop.tap.trace import Kind
+from interop.tap.trace import Kind, Sender
 from reference_broker.net.address import Address
 from reference_broker.net.stream import Stream, dial, listen
+from reference_broker.wire.encode import encode
+from reference_broker.wire.packets import ConnAck, Connect
+from reference_broker.wire.types import Version
 
 PATIENCE_SECONDS = 5.0
 ANYWHERE = Address("127.0.0.1", 0)
@@ -41,7 +44,7 @@ async def middle() -> AsyncIterator[Middle]:
 
     opened: list[Connection] = []
     upstream = await listen(ANYWHERE, serve)
-    copier = Copier(ANYWHERE, upstream.address, Limits(), opened.append)
+    copier = Copier(Route(ANYWHERE, upstream.address), Limits(), opened.append)
     client = await dial(await copier.open())
     try:
         broker = await asyncio.wait_for(accepted.get(), PATIENCE_SECONDS)
@@ -71,12 +74,13 @@ async def everything(stream: Stream, size: int) -> bytes:
     return got
 
 
-_writes = st.lists(st.binary(min_size=1, max_size=300), max_size=8)
+_WRITES = st.lists(st.binary(min_size=1, max_size=300), max_size=8)
+_HELLO, _WELCOME = encode(Connect(Version.V311, "c"), Version.V311), encode(ConnAck(), Version.V311)
 
 
 @settings(max_examples=25, deadline=None)
 @given(
-    st.lists(st.binary(min_size=1, max_size=300), max_size=8), st.lists(st.binary(min_size=1, max_size=300), max_size=8)
+    _WRITES | _WRITES.map(lambda writes: [_HELLO, *writes]), _WRITES | _WRITES.map(lambda writes: [_WELCOME, *writes])
 )
 def test_no_byte_is_changed_whatever_it_is(sent: list[bytes], answered: list[bytes]) -> None:
     async def story(between: Middle) -> None:
@@ -109,8 +113,19 @@ def test_rst_is_passed_on_as_rst() -> None:
         between.client.abort()
         with pytest.raises(ConnectionResetError):
             await everything(between.broker, 1)
-        (ending,) = [entry for entry in between.connection.recorder.trace if entry.kind is Kind.CLOSE]
-        assert ending.note == "RST"
+
+    play(story)
+
+
+def test_an_rst_stands_in_the_trace() -> None:
+    async def story(between: Middle) -> None:
+        between.client.write(_HELLO)
+        await between.broker.read()
+        between.broker.abort()
+        with pytest.raises(ConnectionResetError):
+            await between.client.read()
+        ending = between.connection.recorder.trace.entries[-1]
+        assert (ending.kind, ending.sender, ending.note) == (Kind.CLOSE, Sender.BROKER, "RST")
 
     play(story)
 
@@ -131,6 +146,32 @@ def test_a_reader_that_is_slow_stops_its_writer() -> None:
     play(story)
 
 
+def test_bytes_have_left_before_anybody_looks_at_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> bytes:
+        seen = b""
+        looked = asyncio.Event()
+
+        def look(*_: object) -> None:  # nothing else runs meanwhile: what the broker gets now was sent before
+            nonlocal seen
+            looked.set()
+            seen = broker.recv(99)
+
+        monkeypatch.setattr("interop.monitor.recorder.Recorder.received", look)
+        with socket.create_server(("127.0.0.1", 0)) as upstream:
+            copier = Copier(Route(ANYWHERE, Address(*upstream.getsockname())), Limits(), lambda _: None)
+            client = await dial(await copier.open())
+            broker, _ = await asyncio.to_thread(upstream.accept)
+            with broker:
+                broker.settimeout(PATIENCE_SECONDS)
+                client.write(b"hello")
+                await looked.wait()
+            await copier.close()
+            client.abort()
+        return seen
+
+    assert asyncio.run(run()) == b"hello"
+
+
 def test_a_fault_of_the_recorder_costs_nobody_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(between: Middle) -> None:
         monkeypatch.setattr(type(between.connection.recorder), "received", _fails)
@@ -146,17 +187,19 @@ def _fails(*_: object) -> None:
 
 
 def test_a_broker_that_is_not_there_is_said_and_ends_the_client() -> None:
-    async def run() -> Connection:
-        with socket.create_server(("127.0.0.1", 0)) as closed:
-            port = closed.getsockname()[1]
+    async def run(port: int) -> Connection:
         opened: list[Connection] = []
-        copier = Copier(ANYWHERE, Address("127.0.0.1", port), Limits(), opened.append)
+        copier = Copier(Route(ANYWHERE, Address("127.0.0.1", port)), Limits(), opened.append)
         client = await dial(await copier.open())
         async with asyncio.timeout(PATIENCE_SECONDS):
             assert await client.read() == b""
         await copier.close()
         client.close()
-        assert opened[0].problem == f"cannot connect to 127.0.0.1:{port}: Connection refused"
         return opened[0]
 
-    assert asyncio.run(run()).recorder.is_over
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # nobody else gets the port, and nobody listens
+        port = silent.getsockname()[1]
+        connection = asyncio.run(run(port))
+    assert connection.problem == f"cannot connect to 127.0.0.1:{port}: Connection refused"
+    assert connection.recorder.is_over

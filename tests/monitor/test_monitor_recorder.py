@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interop.monitor.recorder import Limits, Recorder
+from interop.monitor.recorder import STALL_SECONDS, Limits, Recorder, Room, WhyNot
 from interop.tap.trace import Kind, Sender
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import ConnAck, Connect, Packet, PubAck, Publish
@@ -17,8 +17,8 @@ V311, V5 = Version.V311, Version.V5
 
 
 def connection(limits: Limits = Limits(), version: Version = V311) -> Recorder:  # noqa: B008 - frozen
-    recorder = Recorder(0.0, limits)
-    say(recorder, CLIENT, Connect(version, "c"), version)
+    recorder = Recorder(0.0, limits, Room())
+    say(recorder, CLIENT, Connect(version, "c", keep_alive=0), version)
     say(recorder, BROKER, ConnAck(), version)
     return recorder
 
@@ -44,6 +44,13 @@ def test_a_healthy_connection_breaks_nothing() -> None:
     assert (recorder.packets, recorder.client_id, recorder.version) == (4, "c", V311)
 
 
+def test_times_count_from_the_beginning_of_the_connection() -> None:
+    recorder = Recorder(1000.0, Limits(), Room())
+    say(recorder, CLIENT, Connect(V311, "c"), at=1000.5)
+    recorder.ended(CLIENT, "RST", 1002.0)
+    assert [entry.at for entry in recorder.trace] == [0.0, 0.5, 2.0]
+
+
 def test_a_broken_statement_is_told_once_with_its_number() -> None:
     recorder = connection()
     for _ in range(2):
@@ -63,26 +70,111 @@ def test_nothing_is_judged_while_nothing_comes(monkeypatch: pytest.MonkeyPatch) 
     assert recorder.new_findings() == []
 
 
+def test_a_rule_that_stumbles_changes_nothing_that_was_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = connection()
+    monkeypatch.setattr("interop.monitor.recorder.judge", _stumbles)
+    with pytest.raises(ZeroDivisionError):
+        recorder.look()
+    assert recorder.has_news
+
+
 def test_the_version_is_that_of_the_connect() -> None:
     recorder = connection(version=V5)
     say(recorder, BROKER, Publish("t", b"x", packet_id=None), V5)
-    assert recorder.version is V5
-    assert not recorder.has_undecoded
+    assert (recorder.version, recorder.why_not) == (V5, None)
 
 
-def test_bytes_that_are_no_mqtt_are_noted_once_and_then_left_alone() -> None:
-    recorder = Recorder(0.0, Limits())
-    for _ in range(3):
-        recorder.received(CLIENT, b"\xff\xff\xff\xff\xff\xff", 1.0)
-    assert [entry.kind for entry in recorder.trace] == [Kind.OPEN, Kind.MALFORMED]
-    assert (recorder.has_undecoded, recorder.packets, recorder.size_bytes) == (True, 0, 18)
-
-
-def test_the_other_direction_is_still_heard_when_one_cannot_be_decoded() -> None:
+def test_bytes_that_cannot_be_decoded_are_noted_once_and_what_follows_is_left_alone() -> None:
     recorder = connection()
-    recorder.received(BROKER, b"\x00\x00", 1.0)
-    say(recorder, CLIENT, publish())
+    recorder.received(CLIENT, b"\x00\x00", 1.0)
+    for side in (CLIENT, BROKER, CLIENT):
+        say(recorder, side, PubAck(7))
+    recorder.ended(BROKER, "FIN", 9.0)
+    assert [entry.kind for entry in recorder.trace] == [Kind.OPEN, Kind.PACKET, Kind.PACKET, Kind.MALFORMED]
+    assert (recorder.why_not, recorder.packets) == (WhyNot.UNDECODED, 2)
+    assert [(each.rule, each.blame) for each in recorder.new_findings()] == [("well-formed", CLIENT)]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"GET /mqtt HTTP/1.1\r\nUpgrade: websocket\r\n\r\n",
+        bytes.fromhex("1603010005 0100000130"),
+        b"\xff\xff\xff\xff\xff\xff",
+    ],
+    ids=["http", "tls", "noise"],
+)
+def test_another_protocol_breaks_no_statement_of_this_one(first: bytes) -> None:
+    recorder = Recorder(0.0, Limits(), Room())
+    recorder.received(CLIENT, first, 1.0)
+    recorder.received(BROKER, first, 1.0)
+    recorder.ended(BROKER, "FIN", 2.0)
+    assert (recorder.why_not, rules(recorder)) == (WhyNot.NO_MQTT, [])
+    assert recorder.size_bytes == 2 * len(first)
+
+
+def test_a_level_of_protocol_that_is_not_known_is_no_breach() -> None:
+    """Bridges say level 0x84 to each other; what they agree on is theirs."""
+    recorder = Recorder(0.0, Limits(), Room())
+    recorder.received(CLIENT, bytes.fromhex("100d 0004 4d515454 84 02 0000 0001 63"), 1.0)
+    say(recorder, BROKER, ConnAck())
+    assert (recorder.why_not, rules(recorder)) == (WhyNot.NO_MQTT, [])
+    assert "level 132" in recorder.not_judged
+
+
+def test_the_answer_to_a_malformed_connect_is_not_held_against_the_broker() -> None:
+    """Nobody can tell by which version to read it."""
+    recorder = Recorder(0.0, Limits(), Room())
+    recorder.received(CLIENT, bytes.fromhex("100e 0004 4d515454 05 03 0000 00 0001 63"), 1.0)  # a reserved flag
+    say(recorder, BROKER, ConnAck(), V5)
+    assert [(each.rule, each.blame) for each in recorder.new_findings()] == [("well-formed", CLIENT)]
+
+
+def test_a_connection_that_says_nothing_breaks_nothing() -> None:
+    recorder = Recorder(0.0, Limits(), Room())
+    recorder.ended(CLIENT, "FIN", 1.0)
+    assert (rules(recorder), recorder.why_not) == ([], None)
+
+
+def test_why_a_broker_ended_a_silent_connection_is_not_guessed() -> None:
+    """The client may have come back on another connection, which ends this one."""
+    recorder = Recorder(0.0, Limits(), Room())
+    say(recorder, CLIENT, Connect(V311, "c", keep_alive=10))
+    say(recorder, BROKER, ConnAck())
+    recorder.ended(BROKER, "FIN", 12.0)
+    assert recorder.look()[1] != []
+    assert rules(recorder) == []
+
+
+def test_what_was_left_untaken_proves_nothing_about_times() -> None:
+    """While a client takes no bytes the broker's answers are not read, however soon it gave them."""
+    recorder = connection()
+    recorder.blocked(BROKER, 2.0)
+    say(recorder, CLIENT, publish(), at=2.5)
     assert recorder.packets == 3
+    say(recorder, CLIENT, publish(2), at=2.1 + STALL_SECONDS)
+    recorder.unblocked(BROKER, 60.0)
+    say(recorder, BROKER, PubAck(1), at=60.0)
+    assert (recorder.why_not, recorder.packets, rules(recorder)) == (WhyNot.STALLED, 3, [])
+
+
+def test_a_short_pause_stops_nothing() -> None:
+    recorder = connection()
+    recorder.blocked(BROKER, 2.0)
+    recorder.unblocked(BROKER, 2.5)
+    say(recorder, CLIENT, publish(), at=9.0)
+    assert (recorder.why_not, recorder.packets) == (None, 3)
+
+
+def test_all_connections_share_one_room_and_give_back_what_they_took() -> None:
+    room = Room(left_bytes=1200)
+    first, second = Recorder(0.0, Limits(), room), Recorder(0.0, Limits(), room)
+    say(first, CLIENT, Connect(V311, "a"))
+    say(first, BROKER, ConnAck())
+    say(second, CLIENT, Connect(V311, "b"))
+    assert (first.why_not, second.why_not) == (None, WhyNot.MEMORY)
+    first.forget()
+    assert room == Room(left_bytes=1200)
 
 
 def test_beyond_the_limit_a_connection_is_only_copied_and_its_end_proves_nothing() -> None:
@@ -91,7 +183,7 @@ def test_beyond_the_limit_a_connection_is_only_copied_and_its_end_proves_nothing
         say(recorder, CLIENT, publish(packet_id))
     recorder.ended(CLIENT, "FIN", 99.0)
     assert recorder.packets == 3
-    assert recorder.not_judged == "only its first 3 packets were judged, the rest was copied"
+    assert recorder.not_judged == "more than is kept of one connection: 3 packets"
     assert rules(recorder) == []  # PUBACK is not missing: nobody looked for it
 
 
@@ -119,5 +211,10 @@ def test_no_bytes_make_the_recorder_stumble(said: list[tuple[Sender, bytes]]) ->
         recorder.received(side, data, 1.0)
     recorder.ended(CLIENT, "FIN", 2.0)
     recorder.ended(BROKER, "RST", 2.0)
+    assert recorder.size_bytes >= sum(len(data) for _, data in said)
     for finding in recorder.new_findings():
         assert recorder.entry(finding).index == finding.trace_index
+
+
+def _stumbles(*_: object) -> None:
+    raise ZeroDivisionError

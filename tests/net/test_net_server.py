@@ -469,3 +469,37 @@ def test_hundreds_of_brokers_start_and_stop_in_one_loop(run: Run, certificates: 
                 assert await client.ask(PingReq()) == PingResp()
 
     run(main())
+
+
+def test_others_come_before_the_next_part_of_a_flood(run: Run) -> None:
+    """uvloop would read from one connection up to 32 times before it looks at another."""
+
+    class Transport(asyncio.Transport):
+        reading = True
+
+        def is_reading(self) -> bool:
+            return self.reading
+
+        def is_closing(self) -> bool:
+            return False
+
+        def pause_reading(self) -> None:
+            self.reading = False
+
+        def resume_reading(self) -> None:
+            self.reading = True
+
+        def write(self, data: bytes | bytearray | memoryview) -> None:
+            pass
+
+    async def main() -> None:
+        connection, transport = BrokerConnection(BrokerServer(), None), Transport()
+        connection.connection_made(transport)
+        connection.data_received(encode(Connect(Version.V311, "flood"), Version.V311))
+        assert transport.reading
+        connection.data_received(encode(Publish("t", bytes(100)), Version.V311) * 2000)
+        assert not transport.reading
+        await asyncio.sleep(0)
+        assert transport.reading
+
+    run(main())
