@@ -181,7 +181,7 @@ def _retained(small: Target, large: Target, sizes: Sizes) -> Iterator[Growth]:
         ]
         what = f"{topic_filter}: {returned:,} retained messages, of {levels**3:,} kept"
         kept = median(grown / before for before, grown in times)
-        yield Growth(what, "us/message", *_medians(times), "in proportion to what it returns", kept <= 2)
+        yield Growth(what, "us/message", *_medians(times), "at most 4 times as long for each", kept <= 4)
 
 
 def _retain(target: Target, first: range, second: range, third: range) -> None:

@@ -76,7 +76,8 @@ class Recorder:
         self._limits = limits
         self._room = room
         self._taken_bytes = 0
-        self._trace = Trace(lambda: beginning)
+        self._beginning = beginning
+        self._trace = Trace(lambda: 0.0)  # never asked: each entry is given its time, in seconds since the beginning
         self._readers = {Sender.CLIENT: Reader(), Sender.BROKER: Reader()}
         self._blocked_since: dict[Sender, float] = {}
         self._kept_bytes = 0
@@ -213,7 +214,8 @@ class Recorder:
         self.packets += 1
         if isinstance(packet, Connect) and self.version is None:
             self.version, self.client_id = packet.version, packet.client_id
-        self._trace.record(LINK, 1, Kind.PACKET, side, at=now, packet=packet, data=frame, receiver=side.peer)
+        at = now - self._beginning
+        self._trace.record(LINK, 1, Kind.PACKET, side, at=at, packet=packet, data=frame, receiver=side.peer)
 
     def _give_up(self, side: Sender, data: bytes, error: RemoteError, now: float) -> None:
         """Note what cannot be decoded, once; before a CONNECT it is more likely another protocol."""
@@ -225,7 +227,8 @@ class Recorder:
 
     def _record(self, kind: Kind, side: Sender, now: float, data: bytes = b"", note: str = "") -> None:
         receiver = side.peer if kind is Kind.MALFORMED else None
-        self._trace.record(LINK, 1, kind, side, at=now, data=data, note=note, receiver=receiver)
+        at = now - self._beginning
+        self._trace.record(LINK, 1, kind, side, at=at, data=data, note=note, receiver=receiver)
 
 
 def _key(finding: Finding) -> tuple[str, Sender, int]:

@@ -382,11 +382,12 @@ async def closed(stage: Stage, step: steps.Closed) -> Observed:
 
 
 def _had_ended_it(stage: Stage, step: steps.Closed, ending: TraceEntry) -> bool:
-    """Whether that side's DISCONNECT came before the other side's end: then the other was only quicker to close."""
+    """Whether that side's DISCONNECT or refusal came first, so that the other side was only quicker to close."""
     return any(
         entry.connection == ending.connection and entry.index < ending.index and entry.sender.value == step.by
         for entry in stage.entries(step.link)
-        if isinstance(entry.packet, Disconnect) and entry.delivered
+        if entry.delivered
+        and (isinstance(entry.packet, Disconnect) or (isinstance(entry.packet, ConnAck) and entry.packet.reason))
     )
 
 

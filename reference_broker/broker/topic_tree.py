@@ -27,6 +27,16 @@ class _Node(Generic[K, V]):
         return not (self.children or self.values or self.multi_level)
 
 
+class _Only(Generic[K, V]):
+    """What most filters without wildcards have: one value, which takes a quarter of a dict's room."""
+
+    __slots__ = ("key", "value")
+
+    def __init__(self, key: K, value: V) -> None:
+        self.key = key
+        self.value = value
+
+
 class TopicTree(Generic[K, V]):
     """Values under (filter, key), found by topic name.
 
@@ -35,19 +45,30 @@ class TopicTree(Generic[K, V]):
     """
 
     def __init__(self) -> None:
-        self._exact: dict[str, dict[K, V]] = {}
+        self._exact: dict[str, _Only[K, V] | dict[K, V]] = {}
         self._root: _Node[K, V] = _Node()
 
     def set(self, topic_filter: str, key: K, value: V) -> None:
         """Store a value, in place of the one the filter and key had."""
-        self._place(topic_filter)[key] = value
+        if has_wildcard(topic_filter):
+            self._place(topic_filter)[key] = value
+            return
+        here = self._exact.get(topic_filter)
+        if isinstance(here, dict):
+            here[key] = value
+        elif here is None or here.key == key:
+            self._exact[topic_filter] = _Only(key, value)
+        else:
+            self._exact[topic_filter] = {here.key: here.value, key: value}
 
     def remove(self, topic_filter: str, key: K) -> None:
         """Remove what is stored under filter and key; nothing happens if nothing is."""
         if not has_wildcard(topic_filter):
-            exact = self._exact.get(topic_filter)
-            if exact is not None and exact.pop(key, None) is not None and not exact:
-                del self._exact[topic_filter]
+            here = self._exact.get(topic_filter)
+            if isinstance(here, dict):
+                here.pop(key, None)
+            if not here or (isinstance(here, _Only) and here.key == key):
+                self._exact.pop(topic_filter, None)
             return
         path: list[tuple[_Node[K, V], str]] = []
         node = self._root
@@ -69,15 +90,14 @@ class TopicTree(Generic[K, V]):
 
     def match(self, topic: str) -> list[V]:
         """The values of all filters that match a topic name, in no particular order."""
-        found = list(self._exact.get(topic, {}).values())
+        here = self._exact.get(topic)
+        found = list(here.values()) if isinstance(here, dict) else [] if here is None else [here.value]
         root = self._root
         if root.children or root.multi_level:
             _collect(root, topic.split("/"), found)
         return found
 
     def _place(self, topic_filter: str) -> dict[K, V]:
-        if not has_wildcard(topic_filter):
-            return self._exact.setdefault(topic_filter, {})
         node = self._root
         for level in topic_filter.split("/"):
             if level == "#":

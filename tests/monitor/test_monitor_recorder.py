@@ -44,6 +44,13 @@ def test_a_healthy_connection_breaks_nothing() -> None:
     assert (recorder.packets, recorder.client_id, recorder.version) == (4, "c", V311)
 
 
+def test_times_count_from_the_beginning_of_the_connection() -> None:
+    recorder = Recorder(1000.0, Limits(), Room())
+    say(recorder, CLIENT, Connect(V311, "c"), at=1000.5)
+    recorder.ended(CLIENT, "RST", 1002.0)
+    assert [entry.at for entry in recorder.trace] == [0.0, 0.5, 2.0]
+
+
 def test_a_broken_statement_is_told_once_with_its_number() -> None:
     recorder = connection()
     for _ in range(2):

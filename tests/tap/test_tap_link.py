@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -312,18 +313,20 @@ def test_an_injected_packet_arrives_though_nobody_sent_it() -> None:
 def test_without_a_broker_the_connection_ends_and_the_trace_says_why() -> None:
     async def story() -> None:
         trace = Trace(time.monotonic)
-        gone = await listen(Address("127.0.0.1", 0), lambda stream: stream.wait_closed())
-        await gone.close()
-        link = Link("pub", upstream=gone.address, version=V311, trace=trace)
+        silent = socket.socket()  # has its port, so that nobody else gets it, and does not listen there
+        silent.bind(("127.0.0.1", 0))
+        upstream = Address(*silent.getsockname())
+        link = Link("pub", upstream=upstream, version=V311, trace=trace)
         client = await dial(await link.open())
         assert await ended(client) == "FIN"
         close = trace.entries[-1]
         assert (close.kind, close.sender) == (Kind.CLOSE, Sender.HARNESS)
         assert close.note.startswith("no broker: ")
-        assert str(gone.address.port) in close.note
+        assert str(upstream.port) in close.note
         assert not link.is_open(CLIENT)
         client.close()
         await link.close()
+        silent.close()
         await client.wait_closed()
 
     run(story)
