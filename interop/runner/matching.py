@@ -136,6 +136,8 @@ def _fields_fit(pattern: PacketPattern, entry: TraceEntry, names: Names) -> bool
         wanted = getattr(pattern, name)
         if wanted is not None and getattr(packet, name, None) != wanted:
             return False
+    if pattern.hex is not None and entry.data != bytes.fromhex(pattern.hex):
+        return False
     if pattern.topic is not None and getattr(packet, "topic", None) != names.topic(pattern.topic):
         return False
     if pattern.client_id is not None and getattr(packet, "client_id", None) != names.client_id(pattern.client_id):

@@ -93,7 +93,7 @@ def _patterns(step: Wire, where: Where) -> Found:
                 yield from _misplaced(pattern.properties, packet, (*inner, "properties"))
                 yield from _misplaced(pattern.present, packet, (*inner, "present"))
                 yield from _misplaced(pattern.without, packet, (*inner, "without"))
-                given = pattern.model_fields_set - {"packet", "sender", "present", "without", "one_identifier"}
+                given = pattern.model_fields_set - {"packet", "sender", "present", "without", "one_identifier", "hex"}
                 yield from _fields(given, _PACKET_CLASSES[pattern.packet], inner)
 
 

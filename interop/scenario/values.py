@@ -160,7 +160,8 @@ class PacketPattern(BaseModel):
     Fields are those of `reference_broker.wire.packets`; `topic` is relative, `payload` is a Payload, `properties` is a
     subset that must be present with these values, `present` lists properties that must be there whatever their value,
     `without` lists properties that must be absent, `reason` may be a list of alternatives, `one_identifier` is a
-    Subscription Identifier that must be there, alone or among others.
+    Subscription Identifier that must be there, alone or among others. `hex` is the whole packet as it was sent, where a
+    field cannot say it: what a version reserves is not decoded.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -183,6 +184,7 @@ class PacketPattern(BaseModel):
     present: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     one_identifier: int | None = None
+    hex: HexBytes | None = None
 
 
 Pattern = PacketName | PacketPattern
