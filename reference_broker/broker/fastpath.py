@@ -6,8 +6,8 @@ head (first byte, length, topic, properties) are one *run*, and neighbouring run
 `Link.handle`, and that slow path is the definition: tests feed both the same traffic and compare every byte.
 
 What is skipped here, and why that is safe:
-- decoding and validation: a head is remembered only after its first packet was decoded by the wire and encoded again
-  to the same bytes, so every later packet with the same head is as valid, and forwarding its bytes is what encoding
+- decoding and validation: a head is remembered only after its first packet was decoded by the wire, and encoding it
+  gives the same bytes, so every later packet with the same head is as valid, and forwarding its bytes is what encoding
   would give. What follows the head is payload, or a packet identifier that is looked at.
 - matching and the right to publish: remembered with the head, and forgotten when subscriptions or rights change
   (`Router.cut`).
