@@ -29,11 +29,10 @@ from interop.judge.rule import Inspection, Rule
 from interop.tap.trace import Sender
 from reference_broker.wire.types import Version
 
-_MODULES = (
+_OF_ONE_CONNECTION = (
     form,
     connect,
     auth,
-    session,
     closing,
     keep_alive,
     answers,
@@ -43,31 +42,13 @@ _MODULES = (
     flow_control,
     limits,
     topic_aliases,
-    delivery,
-    retained,
-    message_properties,
-    will,
 )
+_OF_SEVERAL = (session, delivery, retained, message_properties, will)
+_MODULES = (*_OF_ONE_CONNECTION, *_OF_SEVERAL)
 
 INSPECTIONS: tuple[Inspection, ...] = tuple(module.inspect for module in _MODULES)
 
-ONE_CONNECTION: tuple[Inspection, ...] = tuple(
-    module.inspect
-    for module in (
-        form,
-        connect,
-        auth,
-        closing,
-        keep_alive,
-        answers,
-        subscriptions,
-        flows,
-        acknowledgements,
-        flow_control,
-        limits,
-        topic_aliases,
-    )
-)
+ONE_CONNECTION: tuple[Inspection, ...] = tuple(module.inspect for module in _OF_ONE_CONNECTION)
 """The inspections that are right about one connection whatever went on elsewhere, at a broker others use too."""
 
 RULES: dict[str, Rule] = {rule.name: rule for module in _MODULES for rule in module.RULES}
