@@ -211,8 +211,8 @@ class _Walker:
             if key in self._heads:
                 return 0
             head = self._learn(key, data[position:packet_end])
-            if head is None or first != _PUBLISH_QOS0:
-                return 0  # the first one in flight is kept the plain way
+            if head is None:
+                return 0
         if behind_id == topic_end:
             count = 1
             if data[packet_end : packet_end + payload - position] == data[position:payload]:
@@ -477,9 +477,7 @@ def _accept_qos1(link: Link, encoded: bytes) -> int:
 
 def _accept_qos2(link: Link, encoded: bytes) -> int:
     """Store the identifiers of new QoS 2 messages, from the first; how many."""
-    inbound, quota = link.parts()[0].inbound, link.receive_quota
-    if quota is None and link.version is Version.V5:
-        return 0  # the slow path makes one
+    inbound, quota = link.parts()[0].inbound, link.open_receive_quota()
     packet_ids = unpack(f">{len(encoded) // 2}H", encoded)
     if quota is None:
         return inbound.restore_new(packet_ids)

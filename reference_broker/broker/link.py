@@ -198,6 +198,12 @@ class Link:
         assert self.sender is not None
         return self.session, self.sender
 
+    def open_receive_quota(self) -> ReceiveQuota | None:
+        """What the peer may have unacknowledged, made when it is first needed; None in 3.x. [5.0 MQTT-3.3.4-7]"""
+        if self.receive_quota is None and self.version is Version.V5:
+            self.receive_quota = ReceiveQuota(self.broker.config.receive_maximum)
+        return self.receive_quota
+
     # --- packets out -------------------------------------------------------------------------------------------------
 
     def write(self, data: Buffer) -> None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from reference_broker.broker.connecting import is_payload_well_formed
 from reference_broker.broker.message import Message
 from reference_broker.broker.sending import Sender
-from reference_broker.session.flow_control import ReceiveQuota
 from reference_broker.session.topic_aliases import InboundAliases
 from reference_broker.wire.errors import ProtocolError
 from reference_broker.wire.packets import PubAck, Publish, PubRec, PubRel
@@ -39,10 +38,8 @@ def on_publish(link: Link, packet: Publish, now: float) -> None:
             raise ProtocolError(_REASON_TEXTS[reason], "5.0 3.3.2.3.2", reason)
         return
     assert packet.packet_id is not None
-    if link.version is Version.V5:
-        quota = link.receive_quota
-        if quota is None:
-            quota = link.receive_quota = ReceiveQuota(link.broker.config.receive_maximum)
+    quota = link.open_receive_quota()
+    if quota is not None:
         quota.take(packet.packet_id)  # [5.0 MQTT-3.3.4-7]
     if packet.qos == QoS.AT_LEAST_ONCE:
         _receive_qos1(link, packet, packet.packet_id, now)

@@ -160,7 +160,8 @@ class Sender:
     def acknowledged(self, packet: PubAck | PubRec | PubComp, now: float) -> None:
         """Take an acknowledgement: answer it, free what it frees. [5.0 4.3.2, 4.3.3]"""
         session = self._the_session()
-        unpack(session, now)
+        if not self._is_older_than_flight(packet):
+            unpack(session, now)
         outcome = session.outbound.acknowledge(packet)
         if outcome.answer is not None:
             self.send(outcome.answer)
@@ -172,6 +173,12 @@ class Sender:
                 self.quota.give_back()
             if self.is_waiting():
                 self.pump(now)
+
+    def _is_older_than_flight(self, packet: PubAck | PubRec | PubComp) -> bool:
+        """Whether a message was sent before what the fast path keeps, and its next step comes before theirs too."""
+        session = self._the_session()
+        flight = session.flight
+        return flight is None or (packet.packet_id in session.outbound and not flight.releases)
 
     def _start(self, delivery: Delivery, now: float) -> None:
         publish = delivery.publish(self.version, now)

@@ -225,6 +225,13 @@ class Client:
         raise AssertionError(f"no {kind.__name__} in {self.inbox}")
 
 
+def in_flight(world: World, client_id: str) -> int:
+    """How many QoS 1 and 2 messages were sent to a client and are not settled, in whatever form they are kept."""
+    session = world.broker.sessions.get(client_id)
+    assert session is not None
+    return len(session.outbound) + (0 if session.flight is None else len(session.flight))
+
+
 def kept(version: Version) -> dict[str, Any]:
     """CONNECT fields for a session that is kept."""
     return {"clean_start": False, **({"session_expiry_interval": FOREVER} if version is V5 else {})}

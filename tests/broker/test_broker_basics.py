@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from broker_harness import ALL_VERSIONS, V5, V31, V311, World
+from broker_harness import ALL_VERSIONS, V5, V31, V311, World, in_flight
 
 from reference_broker.wire.packets import PingReq, PingResp, PubAck, PubComp, Publish, PubRec, PubRel
 from reference_broker.wire.types import QoS
@@ -42,11 +42,10 @@ def test_qos_1_delivery_ends_with_puback(version):
     subscriber.subscribe("t", qos=1)
     publisher.publish("t", b"1", 1)
     (message,) = subscriber.messages()
-    session = world.broker.sessions.get("s")
-    assert len(session.outbound) == 1
+    assert in_flight(world, "s") == 1
     subscriber.send(PubAck(message.packet_id))
-    assert len(session.outbound) == 0
-    assert session.inflight == {}
+    assert in_flight(world, "s") == 0
+    assert world.broker.sessions.get("s").inflight == {}
 
 
 @pytest.mark.parametrize("version", ALL_VERSIONS)
@@ -60,7 +59,7 @@ def test_qos_2_delivery_takes_four_packets(version):
     subscriber.send(PubRec(message.packet_id))
     assert subscriber.expect(PubRel).packet_id == message.packet_id
     subscriber.send(PubComp(message.packet_id))
-    assert len(world.broker.sessions.get("s").outbound) == 0
+    assert in_flight(world, "s") == 0
 
 
 @pytest.mark.parametrize("version", ALL_VERSIONS)

@@ -42,6 +42,9 @@ PROPERTIES = [
 ]
 
 
+ACKNOWLEDGED_BY = {1: (PubAck,), 2: (PubRec, PubComp)}
+
+
 class Twins:
     """Two brokers that differ in nothing but the path, fed the same."""
 
@@ -330,23 +333,21 @@ def test_streams_do_not_take_the_slow_path(publisher_version, subscriber_version
     world = World(maximum_inflight=65_535)
     subscriber, publisher = world.client("s", subscriber_version), world.client("p", publisher_version)
     subscriber.subscribe("t", qos=qos)
-    publisher.send_bytes(stream(qos, 2, publisher_version))  # the first ones are learnt from
     handled = []
     handle = type(publisher.link).handle
     monkeypatch.setattr(
         type(publisher.link), "handle", lambda link, packet, now: (handled.append(packet), handle(link, packet, now))
     )
     world.broker.active_link = None
-    publisher.send_bytes(stream(qos, 500, publisher_version)[2 * len(stream(qos, 1, publisher_version)) :])
+    publisher.send_bytes(stream(qos, 500, publisher_version))
     assert handled == []
     messages = [packet for packet in subscriber.take() if isinstance(packet, Publish)]
-    assert [message.payload for message in messages] == [b"%08d" % n for n in (0, 1, *range(2, 500))]
+    assert [message.payload for message in messages] == [b"%08d" % n for n in range(500)]
     assert len({message.packet_id for message in messages}) == (500 if qos else 1)
     same_family = (publisher_version is V5) == (subscriber_version is V5)
     if qos and same_family:
-        kinds = {1: [PubAck], 2: [PubRec, PubComp]}[qos]
-        for kind in kinds:
-            subscriber.send(*[kind(message.packet_id) for message in messages[1:]])
+        for kind in ACKNOWLEDGED_BY[qos]:
+            subscriber.send(*[kind(message.packet_id) for message in messages])
         assert handled == []
         assert len(world.broker.sessions.get("s").flight) == 0
     if qos == 2:
@@ -354,6 +355,42 @@ def test_streams_do_not_take_the_slow_path(publisher_version, subscriber_version
         publisher.send(*[PubRel(packet_id) for packet_id in range(1, 501)])
         assert handled == []
         assert [packet.packet_id for packet in publisher.take()] == list(range(1, 501))
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+def test_acknowledging_an_older_message_leaves_the_stream_behind_it_compact(qos):
+    """One message sent the plain way made all that followed plain, for as long as something was in flight."""
+    world = World()
+    subscriber, publisher = world.client("s", V311), world.client("p", V311)
+    subscriber.subscribe("t", qos=qos)
+    publisher.send(Publish("t", b"again", QoS(qos), packet_id=900, dup=True))  # DUP: left to the slow path
+    publisher.send_bytes(stream(qos, 100, V311))
+    older, *others = subscriber.messages()
+    for kind in ACKNOWLEDGED_BY[qos]:
+        subscriber.send(kind(older.packet_id))
+    session = world.broker.sessions.get("s")
+    assert (len(session.outbound), len(session.flight)) == (0, 100)
+    for kind in ACKNOWLEDGED_BY[qos]:
+        subscriber.send(*[kind(message.packet_id) for message in others])
+    assert len(session.flight) == 0
+
+
+def test_releases_keep_their_order_beside_an_older_message():
+    """[3.1.1 MQTT-4.6.0-4, 5.0 MQTT-4.6.0-4]"""
+    twins = Twins()
+    twins.connect("s", V311, clean_start=False)
+    twins.connect("p", V311)
+    twins.feed("s", encode(Subscribe(1, (Subscription("t", QoS(2)),)), V311), [])
+    twins.feed("p", encode(Publish("t", b"again", QoS(2), packet_id=900, dup=True), V311), [])
+    twins.feed("p", stream(2, 10, V311), [])
+    for packet_id in (3, 4, 1, 2):  # 1 is the older one; 3 and 4 come before their turn
+        twins.feed("s", encode(PubRec(packet_id), V311), [])
+    twins.each("s", Client.drop)
+    for client in twins.clients["s"]:
+        client.inbox.clear()
+    twins.connect("s", V311, clean_start=False)
+    released = [packet.packet_id for packet in twins.clients["s"][0].inbox if isinstance(packet, PubRel)]
+    assert released == [3, 4, 1, 2]
 
 
 def test_what_the_fast_path_sent_is_resumed_in_order():
@@ -391,7 +428,7 @@ def test_packet_identifiers_go_round_and_leave_out_those_in_flight(kept_back, mo
         got = [packet.packet_id for packet in subscriber.inbox if isinstance(packet, Publish)]
         ids += got
         answered = [number for number in got if number not in kept_back]
-        for kind in (PubAck,) if qos == 1 else (PubRec, PubComp):
+        for kind in ACKNOWLEDGED_BY[qos]:
             twins.feed("s", b"".join(encode(kind(number), V311) for number in answered), [])
     assert len(ids) == 170
     assert all(ids.count(number) == 1 for number in kept_back)
