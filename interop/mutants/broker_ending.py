@@ -6,7 +6,6 @@ Does not belong here: what becomes of the session (`broker_sessions`).
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +17,7 @@ from reference_broker.broker.link import HANDLERS, Link
 from reference_broker.broker.message import Message
 from reference_broker.broker.phase import Phase
 from reference_broker.broker.sessions import Sessions
+from reference_broker.broker.waiting import Waiting
 from reference_broker.broker.wills import Wills
 from reference_broker.session import keep_alive
 from reference_broker.session.keep_alive import ServerKeepAlive
@@ -243,7 +243,7 @@ def _twice(real: Any, self: Any, session: Any, now: float) -> None:
 
 
 def _online_only(real: Any, self: Any, session: Any, now: float) -> None:
-    queues = {each: deque(each.queue or ()) for each in self._broker.sessions if each.link is None}
+    queues = {each: Waiting(each.queue or ()) for each in self._broker.sessions if each.link is None}
     real(self, session, now)
     for each, queue in queues.items():
         each.queue = queue

@@ -13,6 +13,7 @@ from interop.mutants.words import nothing
 from reference_broker.broker.broker import Broker
 from reference_broker.broker.config import NO_LIMIT
 from reference_broker.broker.sessions import Session, Sessions
+from reference_broker.broker.waiting import Waiting
 from reference_broker.wire.types import ReasonCode
 
 
@@ -44,10 +45,10 @@ def _kept_by_clean_start(real: Any, self: Any, client_id: str, version: Any, cle
     return session, present and not clean
 
 
-def _newest_first(real: Any, self: Any) -> Any:
-    if self.queue:
-        self.queue.rotate(1)
-    return real(self)
+def _newest_first(_real: Any, self: Any) -> Any:
+    *others, newest = self.queue
+    self.queue = Waiting(others)
+    return newest
 
 
 def _all_at_qos_1(real: Any, self: Any, session: Any, now: float) -> None:

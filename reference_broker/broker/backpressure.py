@@ -3,10 +3,13 @@
 Belongs here: which links wait for which, and until when.
 Does not belong here: what is dropped meanwhile (`sending`), reading and writing (the adapter).
 
-A subscriber whose output piles up stops the publishers that feed it from being read, so that nothing is lost while it
-is merely slower. After `backpressure_seconds` it is left behind: its publishers go on, and what does not fit is dropped
-or queued within the bounds, until it has read everything. Answers are never dropped: who asks for more and more of them
-without reading any is not read itself, however long that takes.
+A subscriber whose output or queue piles up stops the publishers that feed it from being read, so that nothing is lost
+while it is merely slower. After `backpressure_seconds` it is left behind: its publishers go on, and what does not fit
+is dropped or queued within the bounds, until it has caught up. Answers are never dropped: who asks for more and more of
+them without reading any is not read itself, however long that takes.
+
+Output drains when the subscriber reads, a queue only when we read its acknowledgements. So nobody waits for a queue who
+has messages to acknowledge: else two clients that feed each other could wait for each other.
 """
 
 from __future__ import annotations
@@ -23,6 +26,10 @@ _TOLERATED_BYTES = 512 * 1024
 
 _ANSWERS_FACTOR = 2
 """How far above the bound for messages answers may bring a link before it is not read any more."""
+
+
+_PILED_UP, _DRAINED = 0.5, 0.25
+"""The parts of a queue's bounds above which publishers wait, and below which they go on."""
 
 
 class _Congestion:
@@ -45,27 +52,56 @@ class Backpressure:
         """More output is held for a link that does not read."""
         if link.held_bytes <= min(_TOLERATED_BYTES, self._broker.config.outgoing_maximum_bytes):
             return
-        congestion = self._congested.get(link)
-        if congestion is None:
-            congestion = self._congested[link] = _Congestion()
-            deadline = self._broker.now + self._broker.config.backpressure_seconds
-            congestion.timer = self._broker.timers.at(deadline, lambda _now: self._leave_behind(link))
+        congestion = self._congestion(link)
         publisher = self._broker.active_link
         if publisher is link and link.held_bytes > _ANSWERS_FACTOR * self._broker.config.outgoing_maximum_bytes:
             congestion.is_its_own_doing = True  # messages to itself would have been dropped before
             link.reading_paused = True
-        elif publisher is not None and congestion.timer is not None:
-            congestion.publishers.add(publisher)
-            publisher.reading_paused = True
+        else:
+            self._hold_back(publisher, congestion)
+
+    def queued(self, link: Link) -> None:
+        """A message more waits in the session of a connected link."""
+        publisher = self._broker.active_link
+        if publisher is None or publisher is link or not self._has_queued(link, _PILED_UP):
+            return
+        if not publisher.has_to_acknowledge():
+            self._hold_back(publisher, self._congestion(link))
 
     def drained(self, link: Link) -> None:
-        """A link has read everything, or is closed."""
+        """A link has read everything, or messages that waited in its session have left."""
+        if link in self._congested and not link.held_bytes and not self._has_queued(link, _DRAINED):
+            self.forget(link)
+
+    def forget(self, link: Link) -> None:
+        """Nobody waits for a link any more: it is closed, or has caught up."""
         congestion = self._congested.pop(link, None)
         if congestion is not None:
             if congestion.timer is not None:
                 congestion.timer.cancel()
             self._release(congestion)
             self._reconsider(link)
+
+    def _congestion(self, link: Link) -> _Congestion:
+        congestion = self._congested.get(link)
+        if congestion is None:
+            congestion = self._congested[link] = _Congestion()
+            deadline = self._broker.now + self._broker.config.backpressure_seconds
+            congestion.timer = self._broker.timers.at(deadline, lambda _now: self._leave_behind(link))
+        return congestion
+
+    def _hold_back(self, publisher: Link | None, congestion: _Congestion) -> None:
+        if publisher is not None and congestion.timer is not None:
+            congestion.publishers.add(publisher)
+            publisher.reading_paused = True
+
+    def _has_queued(self, link: Link, part: float) -> bool:
+        """Whether more waits in a link's session than this part of the bounds."""
+        queue = link.session.queue if link.session is not None else None
+        if queue is None:
+            return False
+        config = self._broker.config
+        return len(queue) > part * config.queue_maximum_messages or queue.size_bytes > part * config.queue_maximum_bytes
 
     def is_waiting(self, link: Link) -> bool:
         """Whether a link is not read because of others."""

@@ -147,7 +147,7 @@ class BrokerConfig:
     outgoing_maximum_bytes: int = 32 * 1024 * 1024
     """Bytes held for a client that does not read; past it QoS 0 messages are dropped, QoS 1 and 2 wait in the queue."""
     backpressure_seconds: float = 1.0
-    """How long publishers are held back for a subscriber that does not read, before it is left behind; 0 for never."""
+    """How long publishers wait for a subscriber that does not keep up, before it is left behind; 0 for never."""
 
     # Only with a store.
     store_interval_seconds: float = 60.0

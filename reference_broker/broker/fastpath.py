@@ -22,19 +22,21 @@ aliases, shared subscriptions, No Local, reason codes other than success, anythi
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
-from struct import pack, unpack
+from struct import unpack
 from typing import TYPE_CHECKING, Final
 
-from reference_broker.broker.flight import Flight, Numbers
+from reference_broker.broker.flight import Numbers
 from reference_broker.broker.heads import Head
 from reference_broker.broker.message import Message
 from reference_broker.broker.runs import run_length
+from reference_broker.broker.waiting import KeptRun
 from reference_broker.wire.packets import Publish
 from reference_broker.wire.types import QoS, Version
 
 if TYPE_CHECKING:
     from reference_broker.broker.link import Link
     from reference_broker.broker.routing import Target
+    from reference_broker.broker.sending import Sender
 
 _PUBLISH_QOS0, _PUBLISH_QOS1, _PUBLISH_QOS2 = 0x30, 0x32, 0x34  # no DUP, no RETAIN
 _PUBACK, _PUBREC, _PUBREL, _PUBCOMP = 0x40, 0x50, 0x62, 0x70
@@ -50,8 +52,23 @@ _SHORT: Final = 127
 _WORTH_A_VIEW: Final = 16_384
 """Fewer bytes are copied: a view keeps all that came in from being freed."""
 
+_LONGEST_KEPT_BEGINNING: Final = 256
+"""What waits as packets holds its topic in each of them; the queue's bound counts payloads only."""
+
 Forms = dict[tuple[bool, tuple[int, ...]], bytes]
 """Packets made for receivers of one kind: whether 5.0, and their subscription identifiers."""
+
+
+class _Made:
+    """What was made of one run for receivers that need another form, once for all of them."""
+
+    __slots__ = ("forms", "kept", "messages")
+
+    def __init__(self) -> None:
+        self.forms: Forms = {}
+        self.kept: KeptRun | None = None
+        self.messages: list[Message] | None = None
+
 
 Run = tuple[int, int, int, int, Head]
 """Neighbouring packets that begin alike: start, size of one, count, where the payload begins in each, head."""
@@ -352,48 +369,52 @@ class _Walker:
         return accepted
 
     def _deliver_acknowledged(self, qos: QoS, run: Run, id_at: int) -> None:
-        forms: Forms = {}
-        messages: list[Message] | None = None
+        made = _Made()
+        count = run[2]
         for target in run[4].targets:
+            granted = min(qos, target.qos)
+            taken = 0
             link = target.session.link
             sender = link.sender if link is not None else None
-            granted = min(qos, target.qos)
-            sent = 0
-            if link is not None and sender is not None and sender.is_plain:
+            if link is not None and sender is not None:
                 if granted is QoS.AT_MOST_ONCE:
-                    data = self._in_form(forms, [run], sender.is_v5, target)
-                    if link.has_room(len(data)):
-                        link.write(data)
-                        continue
-                elif sender.is_v5 is self._is_v5 and not target.subscription_ids and not sender.is_waiting():
-                    sent = self._launch(link, granted, run, id_at)
-            if sent < run[2]:
-                if messages is None:
-                    messages = self._messages(qos, run)
-                self._deliver(target, granted, messages[sent:])
+                    taken = self._send_as_qos0(link, sender, target, run, made)
+                else:
+                    taken = self._send_or_keep(sender, target, qos, run, id_at, made)
+            if taken < count:
+                if made.messages is None:
+                    made.messages = self._messages(qos, run)
+                self._deliver(target, granted, made.messages[taken:])
 
-    def _launch(self, link: Link, qos: QoS, run: Run, id_at: int) -> int:
-        """Send as much of a run as the receiver's quota allows, and keep it as sent; returns how many packets."""
-        start, size, count, _, _ = run
-        session, sender = link.parts()
-        count = min(count, sender.quota.available)
-        if not count or not link.has_room(count * size):
+    def _send_as_qos0(self, link: Link, sender: Sender, target: Target, run: Run, made: _Made) -> int:
+        """Send a run of a higher QoS at QoS 0, all of it or nothing; how many packets."""
+        if not sender.is_plain:
             return 0
-        flight = session.flight
-        if flight is None:
-            flight = session.flight = Flight()
-        packet_ids = session.packet_ids.allocate_many(count, flight)
-        if not packet_ids:
+        data = self._in_form(made.forms, [run], sender.is_v5, target)
+        if not link.has_room(len(data)):
             return 0
-        numbers = pack(f">{count}H", *packet_ids)
-        packets = bytearray(self._data[start : start + size * count])
-        packets[id_at::size], packets[id_at + 1 :: size] = numbers[::2], numbers[1::2]
-        packets[::size] = bytes((_PUBLISH_QOS0 | qos << 1,)) * count
-        sent = bytes(packets)
-        flight.add(sent, size, packet_ids, numbers, qos)
-        sender.quota.available -= count
-        link.write(sent)
-        return count
+        link.write(data)
+        return run[2]
+
+    def _send_or_keep(self, sender: Sender, target: Target, qos: QoS, run: Run, id_at: int, made: _Made) -> int:
+        """Send what the quota allows of a run, let the rest wait as it came; how many packets either way."""
+        start, size, count, payload, _ = run
+        granted = min(qos, target.qos)
+        taken = 0
+        is_as_it_came = sender.is_plain and sender.is_v5 is self._is_v5 and not target.subscription_ids
+        if is_as_it_came and not sender.is_waiting():
+            taken = sender.launch(self._data, start, size, count, id_at, granted)
+        if taken < count and payload <= _LONGEST_KEPT_BEGINNING and sender.has_to_wait():
+            if made.kept is None:
+                made.kept = self._keep(qos, run, id_at)
+            taken += sender.keep_waiting(made.kept, taken, granted, target.subscription_ids)
+        return taken
+
+    def _keep(self, qos: QoS, run: Run, id_at: int) -> KeptRun:
+        start, size, count, payload, head = run
+        data = self._data[start : start + count * size]
+        publisher = self._link.client_id
+        return KeptRun(data, size, id_at, payload, self._is_v5, head.topic, head.properties, qos, self._now, publisher)
 
     # --- acknowledgements --------------------------------------------------------------------------------------------
 

@@ -198,6 +198,10 @@ class Link:
         assert self.sender is not None
         return self.session, self.sender
 
+    def has_to_acknowledge(self) -> bool:
+        """Whether the peer has QoS 1 or 2 messages whose acknowledgements are still to come."""
+        return self.sender is not None and self.sender.quota.available < self.sender.quota.receive_maximum
+
     def open_receive_quota(self) -> ReceiveQuota | None:
         """What the peer may have unacknowledged, made when it is first needed; None in 3.x. [5.0 MQTT-3.3.4-7]"""
         if self.receive_quota is None and self.version is Version.V5:
@@ -271,7 +275,7 @@ class Link:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self.broker.backpressure.drained(self)
+        self.broker.backpressure.forget(self)
         self.broker.links.discard(self)
         if not self._dirty:
             self._mark_dirty()

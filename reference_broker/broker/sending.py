@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
+from struct import pack
 from typing import TYPE_CHECKING
 
 from reference_broker.broker.config import BrokerConfig
-from reference_broker.broker.flight import unpack
+from reference_broker.broker.flight import Flight, unpack
 from reference_broker.broker.message import Delivery, Message
 from reference_broker.broker.sessions import Session
+from reference_broker.broker.waiting import KeptRun, Waiting
 from reference_broker.session.flow_control import DEFAULT_RECEIVE_MAXIMUM, SendQuota
 from reference_broker.session.topic_aliases import OutboundAliases
 from reference_broker.wire.encode import encode
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from reference_broker.broker.link import Link
 
 _AT_MOST_ONCE = QoS.AT_MOST_ONCE
+_PUBLISH = 0x30  # no DUP, no RETAIN
 
 
 class Sender:
@@ -126,11 +129,42 @@ class Sender:
 
     def deliver(self, delivery: Delivery, now: float) -> None:
         """Send a message now if nothing waits before it and the quota allows, else let it wait in the session."""
-        session = self._the_session()
-        if self.is_waiting() or not self._may_send():
-            session.enqueue(delivery, self._config, now)
+        if self.has_to_wait():
+            self._the_session().enqueue(delivery, self._config, now)
+            self._link.broker.backpressure.queued(self._link)
         else:
             self._start(delivery, now)
+
+    def keep_waiting(self, run: KeptRun, first: int, qos: QoS, subscription_ids: tuple[int, ...]) -> int:
+        """Let messages of a run wait, from the `first` one, when `has_to_wait` says so; how many had room."""
+        count = self._the_session().enqueue_run(run, first, qos, subscription_ids, self._config)
+        self._link.broker.backpressure.queued(self._link)
+        return count
+
+    def launch(self, data: bytes, start: int, size: int, count: int, id_at: int, qos: QoS) -> int:
+        """Send QoS 1 or 2 packets of `size` bytes from `start`, as many as the quota allows, with identifiers of ours.
+
+        How many; 0 where they have to be sent one by one. The packets are in this client's version, and `is_plain`.
+        """
+        count = min(count, self.quota.available)
+        if not count or not self._link.has_room(count * size):
+            return 0
+        session = self._the_session()
+        flight = session.flight
+        if flight is None:
+            flight = session.flight = Flight()
+        packet_ids = session.packet_ids.allocate_many(count, flight)
+        if not packet_ids:
+            return 0
+        numbers = pack(f">{count}H", *packet_ids)
+        packets = bytearray(data[start : start + size * count])
+        packets[id_at::size], packets[id_at + 1 :: size] = numbers[::2], numbers[1::2]
+        packets[::size] = bytes((_PUBLISH | qos << 1,)) * count
+        sent = bytes(packets)
+        flight.add(sent, size, packet_ids, numbers, qos)
+        self.quota.available -= count
+        self._link.write(sent)
+        return count
 
     def pump(self, now: float) -> None:
         """Send what waits, as far as quota and the client's reading allow."""
@@ -142,13 +176,20 @@ class Sender:
                 self.quota.take()
                 self._put_in_flight(self._refreshed(publish, now))
         while session.queue and self._may_send():
+            if self._launch_waiting(session.queue):
+                continue
             delivery = session.dequeue()
             if not delivery.message.is_expired(now):  # [5.0 MQTT-3.3.2-5]
                 self._start(delivery, now)
+        self._link.broker.backpressure.drained(self._link)
 
     def is_waiting(self) -> bool:
         """Whether messages wait, so that new ones have to queue up behind them."""
         return bool(self._the_session().queue or self._resend)
+
+    def has_to_wait(self) -> bool:
+        """Whether a new QoS 1 or 2 message cannot leave now."""
+        return self.is_waiting() or not self._may_send()
 
     def settled(self, count: int, now: float) -> None:
         """So many messages that the fast path sent are settled: others may follow."""
@@ -173,6 +214,16 @@ class Sender:
                 self.quota.give_back()
             if self.is_waiting():
                 self.pump(now)
+
+    def _launch_waiting(self, queue: Waiting) -> bool:
+        """Send messages of the run at the queue's head as one; False when there is none, or they go one by one."""
+        waiting = queue.first_run()
+        if waiting is None or not self.is_plain or waiting.subscription_ids or waiting.run.is_v5 is not self.is_v5:
+            return False
+        run, first = waiting.run, waiting.first
+        sent = self.launch(run.data, first * run.size, run.size, waiting.behind - first, run.id_at, waiting.qos)
+        queue.drop_from_run(waiting, sent)
+        return sent > 0
 
     def _is_older_than_flight(self, packet: PubAck | PubRec | PubComp) -> bool:
         """Whether a message was sent before what the fast path keeps, and its next step comes before theirs too."""

@@ -6,13 +6,13 @@ Does not belong here: sending (`sending`), will messages (`wills`), or the packe
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from reference_broker.broker.config import NO_LIMIT, BrokerConfig, DropPolicy
 from reference_broker.broker.flight import Flight, ManyInbound, ManyPacketIds, unpack
 from reference_broker.broker.message import Delivery
+from reference_broker.broker.waiting import KeptRun, Waiting, WaitingRun
 from reference_broker.session.delivery import Outbound
 from reference_broker.wire.packets import Will
 from reference_broker.wire.types import QoS, Version
@@ -42,7 +42,6 @@ class Session:
         "inflight",
         "link",
         "queue",
-        "queued_bytes",
         "subscriptions",
         "username",
         "version",
@@ -60,10 +59,9 @@ class Session:
         self.inflight: dict[int, Delivery] = {}
         self.flight: Flight | None = None
         # Made when first needed: most sessions only listen at QoS 0.
-        self.queue: deque[Delivery] | None = None
+        self.queue: Waiting | None = None
         self._outbound: tuple[Outbound, ManyPacketIds] | None = None
         self._inbound: ManyInbound | None = None
-        self.queued_bytes = 0
         self.will: Will | None = None
         self.expiry_timer: Timer | None = None
         self.will_timer: Timer | None = None
@@ -102,31 +100,41 @@ class Session:
     def enqueue(self, delivery: Delivery, config: BrokerConfig, now: float) -> None:
         """Let a message wait, within the bounds: past them the configured policy says which one is dropped."""
         size = len(delivery.message.payload)
-        if self._is_full(size, config):
-            self._drop_expired(now)
+        if self._is_full(size, config) and self.queue is not None:
+            self.queue.drop_expired(now)
         while self._is_full(size, config):
             if config.queue_drop_policy is DropPolicy.NEWEST or not self.queue:
                 return
             self.dequeue()
         if self.queue is None:
-            self.queue = deque()
+            self.queue = Waiting()
         self.queue.append(delivery)
-        self.queued_bytes += size
+
+    def enqueue_run(
+        self, run: KeptRun, first: int, qos: QoS, subscription_ids: tuple[int, ...], config: BrokerConfig
+    ) -> int:
+        """Let messages of a run wait, from the `first` one, as many as have room; how many."""
+        if self.queue is None:
+            self.queue = Waiting()
+        count = min(len(run.data) // run.size - first, config.queue_maximum_messages - len(self.queue))
+        payload_bytes = run.size - run.payload_at
+        if payload_bytes:
+            count = min(count, (config.queue_maximum_bytes - self.queue.size_bytes) // payload_bytes)
+        if count <= 0:
+            return 0
+        self.queue.append_run(WaitingRun(run, first, first + count, qos, subscription_ids))
+        return count
 
     def dequeue(self) -> Delivery:
         """Take the message that waited longest; there is one."""
         assert self.queue
-        delivery = self.queue.popleft()
-        self.queued_bytes -= len(delivery.message.payload)
-        return delivery
+        return self.queue.popleft()
 
     def _is_full(self, size: int, config: BrokerConfig) -> bool:
-        waiting = len(self.queue) if self.queue is not None else 0
-        return waiting >= config.queue_maximum_messages or self.queued_bytes + size > config.queue_maximum_bytes
-
-    def _drop_expired(self, now: float) -> None:
-        self.queue = deque(delivery for delivery in self.queue or () if not delivery.message.is_expired(now))
-        self.queued_bytes = sum(len(delivery.message.payload) for delivery in self.queue)
+        if self.queue is None:
+            return config.queue_maximum_messages == 0 or size > config.queue_maximum_bytes
+        waiting, waiting_bytes = len(self.queue), self.queue.size_bytes
+        return waiting >= config.queue_maximum_messages or waiting_bytes + size > config.queue_maximum_bytes
 
 
 class Sessions:
@@ -205,7 +213,6 @@ class Sessions:
         undelivered += session.queue or ()
         session.inflight.clear()
         session.queue = None
-        session.queued_bytes = 0
         for delivery in undelivered:
             if delivery.shared is not None:
                 self._broker.deliver_shared(delivery.shared, delivery.message, now)

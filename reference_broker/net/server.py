@@ -122,10 +122,13 @@ class BrokerServer:
 
     # What the connections call.
 
-    def flush(self) -> None:
+    def flush(self, speaker: Link | None = None) -> None:
         """Write what the broker answered, obey its back-pressure and its next deadline."""
         connections = self.connections
-        for link, pieces, close in self.broker.take_output():
+        output = self.broker.take_output()
+        if len(output) > 1 and output[-1][0] is speaker and sum(map(len, output[-1][1])) >= 256:
+            output.insert(0, output.pop())
+        for link, pieces, close in output:
             connection = connections.get(link)
             if connection is None:
                 continue
@@ -193,7 +196,7 @@ class BrokerConnection(Connection):
     def on_data(self, data: bytes) -> None:
         """Let the broker work on one read."""
         self.link.receive_data(data, self._server.now())
-        self._server.flush()
+        self._server.flush(self.link)
         if self.link.reading_paused:
             self._server.pause(self)
         elif len(data) >= _FULL_READ:

@@ -9,7 +9,7 @@ from broker_harness import ALL_VERSIONS, V5, V31, V311, Client, World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reference_broker.broker import AccessRule, Broker, BrokerConfig
+from reference_broker.broker import AccessRule, Broker, BrokerConfig, DropPolicy
 from reference_broker.broker.runs import run_length
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import (
@@ -186,6 +186,8 @@ CONFIGS: list[dict] = [
     {"access_rules": (AccessRule("deny/#", username="u"),)},
     {"maximum_inflight": 20, "receive_maximum": 15},
     {"outgoing_maximum_bytes": 3000, "queue_maximum_messages": 30, "backpressure_seconds": 5.0},
+    {"maximum_inflight": 7, "queue_maximum_messages": 25, "queue_drop_policy": DropPolicy.OLDEST},
+    {"maximum_inflight": 3, "queue_maximum_bytes": 1500},
     {"queue_qos0_offline": True, "no_matching_subscribers_reason": False, "granted_qos_maximum": 1},
     {"maximum_packet_size": 250, "validate_payload_format": True, "maximum_inflight": 5},
 ]

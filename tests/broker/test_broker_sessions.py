@@ -364,7 +364,7 @@ def test_a_full_queue_drops_by_policy(policy, left, bound):
         publisher.publish("t", b"%d" % number, 1)
     client.connect(**kept(V5))
     assert client.payloads() == left
-    assert world.broker.sessions.get("s").queued_bytes == 0
+    assert world.broker.sessions.get("s").queue.size_bytes == 0
 
 
 def test_expired_messages_make_room_in_a_full_queue():

@@ -1,0 +1,159 @@
+"""What waits in one session, first in, first out: messages one by one, and runs of packets as they came.
+
+Belongs here: the two forms, and giving either out as if it were messages one by one.
+Does not belong here: the queue's bounds (`sessions`), sending (`sending`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from reference_broker.broker.message import Delivery, Message
+from reference_broker.wire.properties import Properties
+from reference_broker.wire.types import QoS
+
+
+class KeptRun:
+    """Neighbouring PUBLISH packets that begin alike, as a publisher sent them; sessions may share it.
+
+    `data` is whole packets of `size` bytes, with the packet identifier at `id_at` in each and the payload from
+    `payload_at` to its end. The messages do not expire and are not retained.
+    """
+
+    __slots__ = (
+        "accepted_at",
+        "data",
+        "id_at",
+        "is_v5",
+        "payload_at",
+        "properties",
+        "publisher",
+        "qos",
+        "size",
+        "topic",
+    )
+
+    def __init__(
+        self,
+        data: bytes,
+        size: int,
+        id_at: int,
+        payload_at: int,
+        is_v5: bool,
+        topic: str,
+        properties: Properties,
+        qos: QoS,
+        now: float,
+        publisher: str | None,
+    ) -> None:
+        self.data = data
+        self.size = size
+        self.id_at = id_at
+        self.payload_at = payload_at
+        self.is_v5 = is_v5
+        self.topic = topic
+        self.properties = properties
+        self.qos = qos
+        self.accepted_at = now
+        self.publisher = publisher
+
+    def message(self, index: int) -> Message:
+        """One of its messages as an object."""
+        start = index * self.size
+        payload = self.data[start + self.payload_at : start + self.size]
+        return Message(self.topic, payload, self.qos, False, self.properties, self.accepted_at, self.publisher)
+
+
+class WaitingRun:
+    """The part of a run that waits for one session, from `first` to before `behind`."""
+
+    __slots__ = ("behind", "first", "qos", "run", "subscription_ids")
+
+    def __init__(self, run: KeptRun, first: int, behind: int, qos: QoS, subscription_ids: tuple[int, ...]) -> None:
+        """`qos` is what the session gets."""
+        self.run = run
+        self.first = first
+        self.behind = behind
+        self.qos = qos
+        self.subscription_ids = subscription_ids
+
+    def delivery(self, index: int) -> Delivery:
+        """One of its messages on its way to the session."""
+        return Delivery(self.run.message(index), self.qos, False, self.subscription_ids)
+
+
+class Waiting:
+    """A queue of deliveries; its length is in messages, `size_bytes` that of their payloads."""
+
+    __slots__ = ("_count", "_entries", "_expiring", "size_bytes")
+
+    def __init__(self, deliveries: Iterable[Delivery] = ()) -> None:
+        self._entries: deque[Delivery | WaitingRun] = deque()
+        self._count = 0
+        self._expiring = 0
+        self.size_bytes = 0
+        for delivery in deliveries:
+            self.append(delivery)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Delivery]:
+        for entry in self._entries:
+            if isinstance(entry, Delivery):
+                yield entry
+            else:
+                yield from map(entry.delivery, range(entry.first, entry.behind))
+
+    def append(self, delivery: Delivery) -> None:
+        """One message more."""
+        self._entries.append(delivery)
+        self._count += 1
+        self._expiring += delivery.message.expires_at is not None
+        self.size_bytes += len(delivery.message.payload)
+
+    def append_run(self, waiting: WaitingRun) -> None:
+        """A run of messages more."""
+        count = waiting.behind - waiting.first
+        self._entries.append(waiting)
+        self._count += count
+        self.size_bytes += count * (waiting.run.size - waiting.run.payload_at)
+
+    def popleft(self) -> Delivery:
+        """Take the message that waited longest; there is one."""
+        entry = self._entries[0]
+        if isinstance(entry, WaitingRun):
+            delivery = entry.delivery(entry.first)
+            self.drop_from_run(entry, 1)
+            return delivery
+        self._entries.popleft()
+        self._count -= 1
+        self._expiring -= entry.message.expires_at is not None
+        self.size_bytes -= len(entry.message.payload)
+        return entry
+
+    def first_run(self) -> WaitingRun | None:
+        """The run whose messages waited longest, if it is one."""
+        entry = self._entries[0] if self._entries else None
+        return entry if isinstance(entry, WaitingRun) else None
+
+    def drop_from_run(self, waiting: WaitingRun, count: int) -> None:
+        """So many messages of `first_run` have left."""
+        waiting.first += count
+        self._count -= count
+        self.size_bytes -= count * (waiting.run.size - waiting.run.payload_at)
+        if waiting.first == waiting.behind:
+            self._entries.popleft()
+
+    def drop_expired(self, now: float) -> None:
+        """Forget the messages whose time is over. [5.0 MQTT-3.3.2-5]"""
+        if not self._expiring:
+            return
+        entries, self._entries = self._entries, deque()
+        self._count = self._expiring = self.size_bytes = 0
+        for entry in entries:
+            if isinstance(entry, WaitingRun):
+                self.append_run(entry)
+            elif not entry.message.is_expired(now):
+                self.append(entry)

@@ -1,0 +1,138 @@
+"""What waits in a session is given out in order, whether it is kept message by message or as it came."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import pytest
+from broker_harness import ALL_VERSIONS, V5, V311, World
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reference_broker.broker.message import Delivery, Message
+from reference_broker.broker.waiting import KeptRun, Waiting, WaitingRun
+from reference_broker.wire.encode import encode
+from reference_broker.wire.packets import PubAck, Publish
+from reference_broker.wire.properties import NO_PROPERTIES, Properties
+from reference_broker.wire.types import QoS, Version
+
+ONE = QoS.AT_LEAST_ONCE
+PAYLOAD_BYTES = 8
+
+
+def burst(first: int, count: int, version: Version) -> bytes:
+    """Neighbouring QoS 1 packets whose payloads are numbers from `first`."""
+    packets = (Publish("t", b"%08d" % n, ONE, packet_id=n + 1) for n in range(first, first + count))
+    return b"".join(encode(packet, version) for packet in packets)
+
+
+def run(first: int, count: int) -> KeptRun:
+    """The same as the fast path keeps it."""
+    data = burst(first, count, V311)
+    return KeptRun(data, len(data) // count, 5, 7, False, "t", NO_PROPERTIES, ONE, 0.0, "p")
+
+
+def single(number: int, interval: int | None) -> Delivery:
+    """A message by itself."""
+    properties = Properties(message_expiry_interval=interval)
+    return Delivery(Message("t", b"%08d" % number, ONE, False, properties, 0.0), ONE, retain=False)
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("one"), st.sampled_from([None, 1, 100])),
+        st.tuples(st.just("run"), st.integers(1, 6)),
+        st.tuples(st.just("take"), st.integers(1, 4)),
+        st.tuples(st.just("launch"), st.integers(1, 4)),
+        st.tuples(st.just("expire"), st.just(10)),
+    ),
+    max_size=40,
+)
+
+
+@given(STEPS)
+def test_both_forms_are_one_queue(steps):
+    """Against a plain list of payloads and expiry times."""
+    waiting, model, number = Waiting(), deque(), 0
+    for step, value in steps:
+        if step == "one":
+            waiting.append(single(number, value))
+            model.append((number, value))
+            number += 1
+        elif step == "run":
+            waiting.append_run(WaitingRun(run(number, value), 0, value, ONE, ()))
+            model.extend((each, None) for each in range(number, number + value))
+            number += value
+        elif step == "take":
+            for _ in range(min(value, len(model))):
+                assert waiting.popleft().message.payload == b"%08d" % model.popleft()[0]
+        elif step == "launch" and (first := waiting.first_run()) is not None:
+            count = min(value, first.behind - first.first)
+            assert [first.delivery(first.first + n).message.payload for n in range(count)] == [
+                b"%08d" % model.popleft()[0] for _ in range(count)
+            ]
+            waiting.drop_from_run(first, count)
+        elif step == "expire":
+            waiting.drop_expired(value)
+            model = deque(each for each in model if each[1] is None or each[1] > value)
+        assert [delivery.message.payload for delivery in waiting] == [b"%08d" % each for each, _ in model]
+        assert len(waiting) == len(model)
+        assert waiting.size_bytes == PAYLOAD_BYTES * len(model)
+
+
+@pytest.mark.parametrize("version", ALL_VERSIONS)
+def test_a_stream_that_outruns_the_quota_is_never_taken_apart(version, monkeypatch):
+    """Message by message it would be a hundred times slower, and stay so while the publisher goes on."""
+    world = World(maximum_inflight=10)
+    subscriber, publisher = world.client("s", version), world.client("p", version)
+    subscriber.subscribe("t", qos=1)
+    made = []
+    for module in ("fastpath", "waiting", "publishing"):
+        monkeypatch.setattr(f"reference_broker.broker.{module}.Message", lambda *fields: made.append(fields))
+    received = []
+    for first in range(0, 100, 50):
+        publisher.send_bytes(burst(first, 50, version))
+        messages = subscriber.messages()
+        while messages:
+            assert len(messages) <= 10  # [5.0 MQTT-3.3.4-9]
+            received += [message.payload for message in messages]
+            subscriber.send(*[PubAck(message.packet_id) for message in messages])
+            messages = subscriber.messages()
+    assert received == [b"%08d" % n for n in range(100)]
+    assert made == []
+
+
+@pytest.mark.parametrize("publisher_version", ALL_VERSIONS)
+@pytest.mark.parametrize("version", ALL_VERSIONS)
+@pytest.mark.parametrize("identified", [False, True])
+def test_a_stream_that_waits_is_given_to_the_next_connection(publisher_version, version, identified):
+    """In order, in its version, with its subscription identifier. [5.0 MQTT-4.4.0-1, MQTT-4.6.0-6, MQTT-3.3.4-3]"""
+    world = World(maximum_inflight=3)
+    fields = {"clean_start": False, "session_expiry_interval": 100}
+    subscriber, publisher = world.client("s", V5, **fields), world.client("p", publisher_version)
+    subscriber.subscribe("t", qos=1, identifier=7 if identified else None)
+    publisher.send_bytes(burst(0, 20, publisher_version))
+    assert len(subscriber.messages()) == 3
+    subscriber.drop()
+    subscriber.version = version
+    subscriber.automatic = True
+    subscriber.connect(**(fields if version is V5 else {"clean_start": False}))
+    messages = subscriber.messages()
+    assert [message.payload for message in messages] == [b"%08d" % n for n in range(20)]
+    assert [message.dup for message in messages] == [True] * 3 + [False] * 17
+    expected = (7,) if identified and version is V5 else ()
+    assert {message.properties.subscription_identifier for message in messages} == {expected}
+
+
+def test_a_long_topic_is_not_kept_once_for_each_message():
+    """The bound on the queue's bytes counts payloads."""
+    world = World(maximum_inflight=1)
+    subscriber, publisher = world.client("s", V311), world.client("p", V311)
+    subscriber.subscribe("#", qos=1)
+    topic = "t" * 300
+    packets = [encode(Publish(topic, b"%d" % n, ONE, packet_id=n + 1), V311) for n in range(9)]
+    publisher.send_bytes(b"".join(packets))
+    queue = world.broker.sessions.get("s").queue
+    assert len(queue) == 8
+    assert queue.first_run() is None
+    assert len({id(delivery.message.topic) for delivery in queue}) == 1
