@@ -30,6 +30,12 @@ LOGGER = logging.getLogger("reference_broker")
 _FULL_READ = 131_072
 """So many bytes at once mean that more are waiting: others come first, because uvloop would read up to 32 times."""
 
+_MANY_ANSWERS_BYTES = 256
+"""Answers of this size go before what they let others have: who published much goes on while that is written.
+
+Where it is little, the message goes first, because somebody waits for it.
+"""
+
 _GOODBYE_SECONDS = 0.5  # how long shutting down waits for clients to end their side
 
 _FRAME_SLACK = 65_536  # a client may put more than one packet in a frame, so a frame may exceed the largest packet
@@ -122,11 +128,14 @@ class BrokerServer:
 
     # What the connections call.
 
-    def flush(self, speaker: Link | None = None) -> None:
-        """Write what the broker answered, obey its back-pressure and its next deadline."""
+    def flush(self, active: Link | None = None) -> None:
+        """Write what the broker answered, obey its back-pressure and its next deadline.
+
+        `active` is the link whose bytes it answered, if it was one's.
+        """
         connections = self.connections
         output = self.broker.take_output()
-        if len(output) > 1 and output[-1][0] is speaker and sum(map(len, output[-1][1])) >= 256:
+        if len(output) > 1 and output[-1][0] is active and sum(map(len, output[-1][1])) >= _MANY_ANSWERS_BYTES:
             output.insert(0, output.pop())
         for link, pieces, close in output:
             connection = connections.get(link)

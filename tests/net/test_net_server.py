@@ -503,3 +503,33 @@ def test_others_come_before_the_next_part_of_a_flood(run: Run) -> None:
         assert transport.reading
 
     run(main())
+
+
+@pytest.mark.parametrize(("count", "first"), [(1, "subscriber"), (100, "publisher")])
+def test_many_acknowledgements_leave_before_the_messages_they_are_for(
+    run: Run, monkeypatch: pytest.MonkeyPatch, count: int, first: str
+) -> None:
+    """So that the publisher goes on while the broker still writes; a single message is not made to wait."""
+    written: list[str | None] = []
+    write_pieces = BrokerConnection.write_pieces
+
+    def noting(self: BrokerConnection, pieces: list[bytes | memoryview]) -> None:
+        written.append(self.link.client_id)
+        write_pieces(self, pieces)
+
+    async def publish() -> None:
+        async with (
+            BrokerServer(ServerConfig(port=0)) as server,
+            peer(server.address, Version.V5, "subscriber") as subscriber,
+            peer(server.address, Version.V5, "publisher") as publisher,
+        ):
+            await subscribe(subscriber, "t", QoS.AT_LEAST_ONCE)
+            monkeypatch.setattr(BrokerConnection, "write_pieces", noting)
+            publisher.send(*[Publish("t", b"x", QoS.AT_LEAST_ONCE, packet_id=each + 1) for each in range(count)])
+            for client in (publisher, subscriber):
+                for _ in range(count):
+                    assert isinstance(await client.receive(), PubAck | Publish)
+
+    run(publish())
+    assert written[0] == first
+    assert set(written) == {"subscriber", "publisher"}
