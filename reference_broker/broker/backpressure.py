@@ -8,8 +8,9 @@ while it is merely slower. After `backpressure_seconds` it is left behind: its p
 is dropped or queued within the bounds, until it has caught up. Answers are never dropped: who asks for more and more of
 them without reading any is not read itself, however long that takes.
 
-Output drains when the subscriber reads, a queue only when we read its acknowledgements. So nobody waits for a queue who
-has messages to acknowledge: else two clients that feed each other could wait for each other.
+Output drains when the subscriber reads, a queue only when we read its acknowledgements. So who has messages to
+acknowledge is read on, or two clients that feed each other could wait for each other; what it gets later are the
+acknowledgements of its own messages, and a publisher sends only so many without them.
 """
 
 from __future__ import annotations
@@ -42,11 +43,13 @@ class _Congestion:
 
 
 class Backpressure:
-    """Who waits for whom. `Link.reading_paused` is set and cleared here only."""
+    """Who waits for whom. `Link.reading_paused` and `Link.held_answers` are set and cleared here only."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._congested: dict[Link, _Congestion] = {}
+        self._changed: set[Link] = set()
+        """Whose queue to look at when the present read is over."""
 
     def held(self, link: Link) -> None:
         """More output is held for a link that does not read."""
@@ -57,16 +60,26 @@ class Backpressure:
         if publisher is link and link.held_bytes > _ANSWERS_FACTOR * self._broker.config.outgoing_maximum_bytes:
             congestion.is_its_own_doing = True  # messages to itself would have been dropped before
             link.reading_paused = True
-        else:
+        elif publisher is not None:
             self._hold_back(publisher, congestion)
 
-    def queued(self, link: Link) -> None:
-        """A message more waits in the session of a connected link."""
-        publisher = self._broker.active_link
-        if publisher is None or publisher is link or not self._has_queued(link, _PILED_UP):
+    def queue_changed(self, link: Link) -> None:
+        """More or fewer messages wait in the session of a connected link; looked at when the present read is over."""
+        if self._broker.active_link is None:
+            self.drained(link)
+        elif link in self._congested or self._has_queued(link, _PILED_UP):
+            self._changed.add(link)
+
+    def read_done(self, publisher: Link) -> None:
+        """All that a link sent has had its effect: it waits for the queues that grew too long."""
+        if not self._changed:
             return
-        if not publisher.has_to_acknowledge():
-            self._hold_back(publisher, self._congestion(link))
+        changed, self._changed = self._changed, set()
+        for link in changed:
+            self.drained(link)
+        for link in changed:
+            if self._has_queued(link, _PILED_UP) and not publisher.is_closed():
+                self._hold_back(publisher, self._congestion(link), reads_on=publisher.has_to_acknowledge())
 
     def drained(self, link: Link) -> None:
         """A link has read everything, or messages that waited in its session have left."""
@@ -90,10 +103,14 @@ class Backpressure:
             congestion.timer = self._broker.timers.at(deadline, lambda _now: self._leave_behind(link))
         return congestion
 
-    def _hold_back(self, publisher: Link | None, congestion: _Congestion) -> None:
-        if publisher is not None and congestion.timer is not None:
-            congestion.publishers.add(publisher)
+    def _hold_back(self, publisher: Link, congestion: _Congestion, *, reads_on: bool = False) -> None:
+        if congestion.timer is None:  # left behind
+            return
+        congestion.publishers.add(publisher)
+        if not reads_on:
             publisher.reading_paused = True
+        elif publisher.held_answers is None:
+            publisher.held_answers = []
 
     def _has_queued(self, link: Link, part: float) -> bool:
         """Whether more waits in a link's session than this part of the bounds."""
@@ -118,8 +135,11 @@ class Backpressure:
             self._reconsider(publisher)
 
     def _reconsider(self, link: Link) -> None:
+        if self.is_waiting(link):
+            return
+        link.release_answers()
         own = self._congested.get(link)
-        if link.reading_paused and not self.is_waiting(link) and not (own is not None and own.is_its_own_doing):
+        if link.reading_paused and not (own is not None and own.is_its_own_doing):
             link.reading_paused = False
             if link.keep_alive is not None:
                 link.keep_alive.packet_received(self._broker.now)  # the silence was ours

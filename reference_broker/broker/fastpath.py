@@ -349,9 +349,9 @@ class _Walker:
             return 0
         if not targets and self._is_v5 and broker.config.no_matching_subscribers_reason:
             return 0  # the acknowledgement says so
-        for target in targets:
-            if target.session is session:
-                return 0  # its own messages and acknowledgements would change places
+        own = next((target for target in targets if target.session is session), None)
+        if own is not None and own.qos is QoS.AT_MOST_ONCE:
+            return 0  # its own messages and acknowledgements would change places
         data = self._data
         last = start + (count - 1) * size + id_at
         high, low = data[start + id_at : last + 1 : size], data[start + id_at + 1 : last + 2 : size]
@@ -362,29 +362,50 @@ class _Walker:
         if not accepted:
             return 0
         self.flush()
-        self._deliver_acknowledged(qos, (start, size, accepted, payload, head), id_at)
         answers = bytearray((b"\x40\x02\0\0" if qos is QoS.AT_LEAST_ONCE else b"\x50\x02\0\0") * accepted)
         answers[2::4], answers[3::4] = high[:accepted], low[:accepted]
-        link.write(bytes(answers))
+        run = (start, size, accepted, payload, head)
+        made = _Made()
+        for target in targets:
+            if target is not own:
+                self._deliver_acknowledged(target, qos, run, id_at, made)
+        if own is None:
+            link.answer(bytes(answers))
+        else:
+            self._deliver_own(own, qos, run, id_at, made, bytes(answers))
         return accepted
 
-    def _deliver_acknowledged(self, qos: QoS, run: Run, id_at: int) -> None:
-        made = _Made()
-        count = run[2]
-        for target in run[4].targets:
-            granted = min(qos, target.qos)
-            taken = 0
-            link = target.session.link
-            sender = link.sender if link is not None else None
-            if link is not None and sender is not None:
-                if granted is QoS.AT_MOST_ONCE:
-                    taken = self._send_as_qos0(link, sender, target, run, made)
-                else:
-                    taken = self._send_or_keep(sender, target, qos, run, id_at, made)
-            if taken < count:
-                if made.messages is None:
-                    made.messages = self._messages(qos, run)
-                self._deliver(target, granted, made.messages[taken:])
+    def _deliver_acknowledged(self, target: Target, qos: QoS, run: Run, id_at: int, made: _Made) -> None:
+        """Let another client than the publisher have a run."""
+        granted = min(qos, target.qos)
+        taken = 0
+        link = target.session.link
+        sender = link.sender if link is not None else None
+        if link is not None and sender is not None:
+            if granted is QoS.AT_MOST_ONCE:
+                taken = self._send_as_qos0(link, sender, target, run, made)
+            else:
+                taken = self._launch(sender, target, granted, run, id_at)
+                taken += self._let_wait(sender, target, granted, qos, run, id_at, made, taken)
+        if taken < run[2]:
+            self._deliver(target, granted, self._made_messages(qos, run, made)[taken:])
+
+    def _deliver_own(self, own: Target, qos: QoS, run: Run, id_at: int, made: _Made, answers: bytes) -> None:
+        """Let the publisher have its own run, each message before its acknowledgement, as one by one."""
+        link = self._link
+        _, sender = link.parts()
+        granted = min(qos, own.qos)
+        between = answers if link.held_answers is None else b""
+        launched = self._launch(sender, own, granted, run, id_at, between)
+        taken = launched + self._let_wait(sender, own, granted, qos, run, id_at, made, launched)
+        answered = launched if between else 0
+        if answered < taken:
+            link.answer(answers[4 * answered : 4 * taken])
+        if taken < run[2]:
+            messages = self._made_messages(qos, run, made)
+            for index in range(taken, run[2]):
+                self._deliver(own, granted, messages[index : index + 1])
+                link.answer(answers[4 * index : 4 * index + 4])
 
     def _send_as_qos0(self, link: Link, sender: Sender, target: Target, run: Run, made: _Made) -> int:
         """Send a run of a higher QoS at QoS 0, all of it or nothing; how many packets."""
@@ -396,25 +417,32 @@ class _Walker:
         link.write(data)
         return run[2]
 
-    def _send_or_keep(self, sender: Sender, target: Target, qos: QoS, run: Run, id_at: int, made: _Made) -> int:
-        """Send what the quota allows of a run, let the rest wait as it came; how many packets either way."""
-        start, size, count, payload, _ = run
-        granted = min(qos, target.qos)
-        taken = 0
-        is_as_it_came = sender.is_plain and sender.is_v5 is self._is_v5 and not target.subscription_ids
-        if is_as_it_came and not sender.is_waiting():
-            taken = sender.launch(self._data, start, size, count, id_at, granted)
-        if taken < count and payload <= _LONGEST_KEPT_BEGINNING and sender.has_to_wait():
-            if made.kept is None:
-                made.kept = self._keep(qos, run, id_at)
-            taken += sender.keep_waiting(made.kept, taken, granted, target.subscription_ids)
-        return taken
+    def _launch(self, sender: Sender, target: Target, granted: QoS, run: Run, id_at: int, answers: bytes = b"") -> int:
+        """Send what the quota allows of a run that needs only identifiers; how many packets."""
+        if not sender.is_plain or sender.is_v5 is not self._is_v5 or target.subscription_ids or sender.is_waiting():
+            return 0
+        start, size, count, _, _ = run
+        return sender.launch(self._data, start, size, count, id_at, granted, answers)
 
-    def _keep(self, qos: QoS, run: Run, id_at: int) -> KeptRun:
+    def _let_wait(
+        self, sender: Sender, target: Target, granted: QoS, qos: QoS, run: Run, id_at: int, made: _Made, first: int
+    ) -> int:
+        """Let a run wait as it came, from its packet number `first`, if it has to; how many packets have room."""
         start, size, count, payload, head = run
-        data = self._data[start : start + count * size]
-        publisher = self._link.client_id
-        return KeptRun(data, size, id_at, payload, self._is_v5, head.topic, head.properties, qos, self._now, publisher)
+        if first == count or payload > _LONGEST_KEPT_BEGINNING or not sender.has_to_wait():
+            return 0
+        if made.kept is None:
+            data = self._data[start : start + count * size]
+            made.kept = KeptRun(
+                data, size, id_at, payload, self._is_v5, head.topic, head.properties, qos, self._now,
+                self._link.client_id,
+            )  # fmt: skip
+        return sender.keep_waiting(made.kept, first, granted, target.subscription_ids)
+
+    def _made_messages(self, qos: QoS, run: Run, made: _Made) -> list[Message]:
+        if made.messages is None:
+            made.messages = self._messages(qos, run)
+        return made.messages
 
     # --- acknowledgements --------------------------------------------------------------------------------------------
 

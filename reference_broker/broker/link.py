@@ -57,6 +57,7 @@ class Link:
         "close_requested",
         "connect",
         "dropped_messages",
+        "held_answers",
         "held_bytes",
         "inbound_aliases",
         "keep_alive",
@@ -91,6 +92,8 @@ class Link:
         self.writing_paused = False
         self.held_bytes = 0
         """Output waiting because writing is paused."""
+        self.held_answers: list[bytes] | None = None
+        """PUBACK and PUBREC packets waiting for a subscriber; None while they leave at once."""
         self.dropped_messages = 0
         """QoS 0 messages this client did not get because it did not read."""
         self.close_requested = False
@@ -116,6 +119,7 @@ class Link:
         except RemoteError as error:
             self.fail(error, now)
         finally:
+            self.broker.backpressure.read_done(self)
             self.broker.active_link = None
 
     def _receive_packets(self, data: bytes, now: float) -> None:
@@ -219,6 +223,19 @@ class Link:
             self.held_bytes += len(data)
             self.broker.backpressure.held(self)
 
+    def answer(self, data: bytes) -> None:
+        """Append PUBACK or PUBREC packets to the output, or keep them until `release_answers`."""
+        if self.held_answers is None:
+            self.write(data)
+        else:
+            self.held_answers.append(data)
+
+    def release_answers(self) -> None:
+        """Let answers leave, those held back first. [5.0 MQTT-4.6.0-2, MQTT-4.6.0-3]"""
+        answers, self.held_answers = self.held_answers, None
+        if answers and not self.is_closed():
+            self.write(b"".join(answers))
+
     def is_overfull(self) -> bool:
         """Whether the peer is so far behind that messages are dropped (QoS 0) or wait in the session."""
         return self.held_bytes >= self.broker.config.outgoing_maximum_bytes and self.writing_paused
@@ -311,7 +328,7 @@ class Link:
     def _keep_alive_due(self, now: float) -> None:
         """The timer is not moved by each packet: it looks when it fires, and goes on if there was one."""
         assert self.keep_alive is not None
-        if self.broker.backpressure.is_waiting(self):
+        if self.reading_paused and self.broker.backpressure.is_waiting(self):
             self.keep_alive.packet_received(now)  # its silence is ours: we do not read
         if self.keep_alive.is_overdue(now):
             self.log("keep alive timeout")

@@ -64,13 +64,13 @@ def _receive_qos1(link: Link, packet: Publish, packet_id: int, now: float) -> No
         reason = _accept(link, packet, now)
         if link.receive_quota is not None:
             link.receive_quota.give_back(packet_id)
-    sender.send(PubAck(packet_id, *_outcome(sender, PacketType.PUBACK, reason)))
+    sender.answer(PubAck(packet_id, *_outcome(sender, PacketType.PUBACK, reason)))
 
 
 def _receive_qos2(link: Link, packet: Publish, packet_id: int, now: float) -> None:
     session, sender = link.parts()
     if not session.inbound.receive(packet):  # a repeat: acknowledged again, not delivered again [5.0 MQTT-4.3.3-10]
-        sender.send(PubRec(packet_id))
+        sender.answer(PubRec(packet_id))
         return
     reason = _accept(link, packet, now)
     answer = PubRec(packet_id, *_outcome(sender, PacketType.PUBREC, reason))
@@ -78,7 +78,7 @@ def _receive_qos2(link: Link, packet: Publish, packet_id: int, now: float) -> No
         session.inbound.forget(packet_id)  # [5.0 MQTT-4.3.3-9]
         if link.receive_quota is not None:
             link.receive_quota.give_back(packet_id)
-    sender.send(answer)
+    sender.answer(answer)
 
 
 def _outcome(sender: Sender, answer: PacketType, reason: ReasonCode) -> tuple[int, Properties]:

@@ -74,15 +74,27 @@ class Sender:
 
         [5.0 MQTT-3.1.2-24, MQTT-3.2.2-19, MQTT-3.2.2-20]
         """
+        data = self._encoded(packet)
+        if data is None:
+            return False
+        self._link.write(data)
+        return True
+
+    def answer(self, packet: PubAck | PubRec) -> None:
+        """Send a publisher its acknowledgement, which may be made to wait for a subscriber."""
+        data = self._encoded(packet)
+        if data is not None:
+            self._link.answer(data)
+
+    def _encoded(self, packet: Packet) -> bytes | None:
         data = encode(packet, self.version)
         limit = self.maximum_packet_size
         if limit is not None and len(data) > limit:
             bare = without_diagnostics(packet)
             data = encode(bare, self.version)
             if len(data) > limit:
-                return False
-        self._link.write(data)
-        return True
+                return None
+        return data
 
     def diagnostics(self, packet_type: PacketType, text: str) -> Properties:
         """A Reason String for a failure, where version, configuration and client allow it. [5.0 MQTT-3.1.2-29]"""
@@ -131,23 +143,24 @@ class Sender:
         """Send a message now if nothing waits before it and the quota allows, else let it wait in the session."""
         if self.has_to_wait():
             self._the_session().enqueue(delivery, self._config, now)
-            self._link.broker.backpressure.queued(self._link)
+            self._link.broker.backpressure.queue_changed(self._link)
         else:
             self._start(delivery, now)
 
     def keep_waiting(self, run: KeptRun, first: int, qos: QoS, subscription_ids: tuple[int, ...]) -> int:
         """Let messages of a run wait, from the `first` one, when `has_to_wait` says so; how many had room."""
         count = self._the_session().enqueue_run(run, first, qos, subscription_ids, self._config)
-        self._link.broker.backpressure.queued(self._link)
+        self._link.broker.backpressure.queue_changed(self._link)
         return count
 
-    def launch(self, data: bytes, start: int, size: int, count: int, id_at: int, qos: QoS) -> int:
+    def launch(self, data: bytes, start: int, size: int, count: int, id_at: int, qos: QoS, answers: bytes = b"") -> int:
         """Send QoS 1 or 2 packets of `size` bytes from `start`, as many as the quota allows, with identifiers of ours.
 
         How many; 0 where they have to be sent one by one. The packets are in this client's version, and `is_plain`.
+        Behind each leave the next four bytes of `answers`, if there are any.
         """
         count = min(count, self.quota.available)
-        if not count or not self._link.has_room(count * size):
+        if not count or not self._link.has_room(count * size + len(answers)):
             return 0
         session = self._the_session()
         flight = session.flight
@@ -163,7 +176,7 @@ class Sender:
         sent = bytes(packets)
         flight.add(sent, size, packet_ids, numbers, qos)
         self.quota.available -= count
-        self._link.write(sent)
+        self._link.write(_interleaved(sent, size, answers) if answers else sent)
         return count
 
     def pump(self, now: float) -> None:
@@ -181,7 +194,7 @@ class Sender:
             delivery = session.dequeue()
             if not delivery.message.is_expired(now):  # [5.0 MQTT-3.3.2-5]
                 self._start(delivery, now)
-        self._link.broker.backpressure.drained(self._link)
+        self._link.broker.backpressure.queue_changed(self._link)
 
     def is_waiting(self) -> bool:
         """Whether messages wait, so that new ones have to queue up behind them."""
@@ -303,6 +316,12 @@ class Sender:
 
 _ALIAS_SIZE = 8
 """Most bytes a topic alias adds: three of its own, and two more for each length that grows by them."""
+
+
+def _interleaved(packets: bytes, size: int, answers: bytes) -> bytes:
+    """Each packet of `size` bytes, and four bytes of the answers behind it."""
+    starts = range(0, len(packets), size)
+    return b"".join([packets[at : at + size] + answers[4 * n : 4 * n + 4] for n, at in enumerate(starts)])
 
 
 def without_diagnostics(packet: Packet) -> Packet:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from broker_harness import V5, V311, Client, World, kept
 
 from reference_broker.wire.encode import encode
-from reference_broker.wire.packets import Disconnect, PingReq, PubAck, Publish
+from reference_broker.wire.packets import Disconnect, PingReq, PubAck, Publish, PubRec
 from reference_broker.wire.types import QoS, ReasonCode
 
 # --- clients that do not read ----------------------------------------------------------------------------------------
@@ -145,6 +146,14 @@ def test_a_stalled_client_still_gets_the_last_word():
 
 # --- clients that do not acknowledge ---------------------------------------------------------------------------------
 
+
+def acknowledgements(client: Client) -> list[int]:
+    """The identifiers of the PUBACKs and PUBRECs that came, which are taken from the inbox."""
+    found = [packet for packet in client.inbox if isinstance(packet, PubAck | PubRec)]
+    client.inbox = [packet for packet in client.inbox if packet not in found]
+    return [packet.packet_id for packet in found]
+
+
 FEW = {"maximum_inflight": 2, "queue_maximum_messages": 8}
 """Two in flight and four waiting are not too many, one more is."""
 
@@ -156,8 +165,9 @@ def publish(client: Client, count: int, topic: str = "t") -> None:
 
 
 def acknowledge(client: Client) -> int:
-    """Acknowledge all that came; how many."""
-    messages = client.messages()
+    """Acknowledge all messages that came; how many."""
+    messages = [packet for packet in client.inbox if isinstance(packet, Publish)]
+    client.inbox = [packet for packet in client.inbox if packet not in messages]
     client.send(*[PubAck(message.packet_id) for message in messages])
     return len(messages)
 
@@ -198,25 +208,68 @@ def test_a_subscriber_that_acknowledges_nothing_is_left_behind():
     assert publisher.link.reading_paused
 
 
-def test_clients_that_feed_each_other_do_not_wait_for_each_other():
-    """Neither's acknowledgements would be read."""
+def test_clients_that_feed_each_other_are_read_but_answered_later():
+    """If neither was read, neither's acknowledgements would be."""
     world = World(**FEW)
     one, two = world.client("1", V5), world.client("2", V5)
     one.subscribe("to/1", qos=1)
     two.subscribe("to/2", qos=1)
-    publish(one, 1, "to/2")
-    publish(two, 7, "to/1")
-    assert not two.link.reading_paused  # it has one to acknowledge
     publish(one, 7, "to/2")
+    assert acknowledgements(one) == [1, 2, 3, 4, 5, 6, 7]
+    assert one.link.reading_paused  # it has nothing to acknowledge
+    publish(two, 7, "to/1")
+    assert acknowledgements(two) == [1, 2, 3, 4, 5, 6, 7]
+    assert not two.link.reading_paused
+    publish(two, 3, "to/1")
+    assert acknowledgements(two) == []
+    while acknowledge(two):
+        pass
     assert not one.link.reading_paused
+    while acknowledge(one):
+        pass
+    assert acknowledgements(two) == [1, 2, 3]
+    publish(two, 1, "to/1")
+    assert acknowledgements(two) == [1]
 
 
-def test_nobody_waits_for_its_own_queue():
+@pytest.mark.parametrize("qos", [1, 2])
+def test_a_client_that_feeds_itself_is_answered_later(qos):
     world = World(**FEW)
-    client = world.client("c", V5)
-    client.subscribe("t", qos=1)
+    client = world.client("c", V311)
+    client.subscribe("t", qos=qos)
     publish(client, 8)
     assert not client.link.reading_paused
+    assert acknowledgements(client) == [1, 2, 3, 4, 5, 6, 7, 8]
+    client.send(Publish("t", b"x", QoS(qos), packet_id=9))
+    assert acknowledgements(client) == []
+    while acknowledge(client):
+        pass
+    assert acknowledgements(client) == [9]
+
+
+def test_answers_are_held_back_no_longer_than_publishers_wait():
+    world = World(**FEW, backpressure_seconds=1)
+    client = world.client("c", V311, keep_alive=2)
+    client.subscribe("t", qos=1)
+    publish(client, 8)
+    publish(client, 1)
+    client.take()
+    world.advance(1.1)
+    assert acknowledgements(client) == [1]
+    world.advance(3)
+    assert client.closed  # it is read, so that its silence is its own
+
+
+def test_a_client_that_disconnects_gets_no_answers_it_was_held_back():
+    world = World(**FEW)
+    client = world.client("c", V311)
+    client.subscribe("t", qos=1)
+    publish(client, 8)
+    publish(client, 1)
+    client.take()
+    client.send(Disconnect())
+    assert client.closed
+    assert client.take() == []
 
 
 def test_a_publisher_goes_on_only_when_both_output_and_queue_have_drained():

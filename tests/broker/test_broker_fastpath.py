@@ -359,6 +359,25 @@ def test_streams_do_not_take_the_slow_path(publisher_version, subscriber_version
         assert [packet.packet_id for packet in publisher.take()] == list(range(1, 501))
 
 
+@pytest.mark.parametrize("version", ALL_VERSIONS)
+@pytest.mark.parametrize("qos", [1, 2])
+@pytest.mark.parametrize("quota", [500, 30])
+def test_what_a_client_publishes_to_itself_stays_between_its_acknowledgements(version, qos, quota, monkeypatch):
+    """As one by one: each message, if it may leave, before the acknowledgement of the packet it came in."""
+    twins = Twins(maximum_inflight=quota, queue_maximum_messages=300)
+    for name in ("c", "other"):
+        twins.connect(name, version)
+        twins.feed(name, encode(Subscribe(1, (Subscription("t", QoS(qos)),)), version), [])
+    twins.clients["c"][0].inbox.clear()
+    made = []
+    monkeypatch.setattr("reference_broker.broker.fastpath.Message", lambda *fields: made.append(fields))
+    twins.feed("c", stream(qos, 100, version), [])
+    kinds = [type(packet) for packet in twins.clients["c"][0].inbox]
+    answer = ACKNOWLEDGED_BY[qos][0]
+    assert kinds == [Publish, answer] * min(quota, 100) + [answer] * max(0, 100 - quota)
+    assert made == []
+
+
 @pytest.mark.parametrize("qos", [1, 2])
 def test_acknowledging_an_older_message_leaves_the_stream_behind_it_compact(qos):
     """One message sent the plain way made all that followed plain, for as long as something was in flight."""
