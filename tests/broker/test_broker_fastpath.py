@@ -370,7 +370,7 @@ def test_what_a_client_publishes_to_itself_stays_between_its_acknowledgements(ve
         twins.feed(name, encode(Subscribe(1, (Subscription("t", QoS(qos)),)), version), [])
     twins.clients["c"][0].inbox.clear()
     made = []
-    monkeypatch.setattr("reference_broker.broker.fastpath.Message", lambda *fields: made.append(fields))
+    monkeypatch.setattr("reference_broker.broker.forwarding.Message", lambda *fields: made.append(fields))
     twins.feed("c", stream(qos, 100, version), [])
     kinds = [type(packet) for packet in twins.clients["c"][0].inbox]
     answer = ACKNOWLEDGED_BY[qos][0]
@@ -472,7 +472,7 @@ def test_a_full_buffer_drops_a_stretch_and_counts_it(version, monkeypatch):
     for client in twins.clients["s"]:
         assert client.link.dropped_messages == 420 - kept
     made = []
-    monkeypatch.setattr("reference_broker.broker.fastpath.Message", lambda *fields: made.append(fields))
+    monkeypatch.setattr("reference_broker.broker.forwarding.Message", lambda *fields: made.append(fields))
     twins.clients["p"][0].send_bytes(stream(0, 50, V311))
     assert made == []
     twins.clients["p"][1].send_bytes(stream(0, 50, V311))

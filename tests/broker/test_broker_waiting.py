@@ -87,7 +87,7 @@ def test_a_stream_that_outruns_the_quota_is_never_taken_apart(version, monkeypat
     subscriber, publisher = world.client("s", version), world.client("p", version)
     subscriber.subscribe("t", qos=1)
     made = []
-    for module in ("fastpath", "waiting", "publishing"):
+    for module in ("forwarding", "waiting", "publishing"):
         monkeypatch.setattr(f"reference_broker.broker.{module}.Message", lambda *fields: made.append(fields))
     received = []
     for first in range(0, 100, 50):
