@@ -2,8 +2,9 @@
 
 One read holds up to thousands of packets. They are not decoded: an index walks the bytes, neighbours with the same
 head (first byte, length, topic, properties) are one *run*, and neighbouring runs with the same receivers are one
-*stretch*, which leaves to each of them as one slice of what came in. Everything else goes packet by packet through
-`Link.handle`, and that slow path is the definition: tests feed both the same traffic and compare every byte.
+*stretch*, which leaves to each of them as one slice of what came in (`forwarding`). Everything else goes packet by
+packet through `Link.handle`, and that slow path is the definition: tests feed both the same traffic and compare every
+byte.
 
 What is skipped here, and why that is safe:
 - decoding and validation: a head is remembered only after its first packet was decoded by the wire, and encoding it
@@ -11,8 +12,9 @@ What is skipped here, and why that is safe:
   would give. What follows the head is payload, or a packet identifier that is looked at.
 - matching and the right to publish: remembered with the head, and forgotten when subscriptions or rights change
   (`Router.cut`).
-- objects: a message that is only passed on has none. A receiver that needs more than a slice (topic aliases, a limit
-  on size, a full buffer, absence, a queue) gets messages made for it, and the slow path's treatment.
+- objects: a message that is only passed on has none, nor has one that waits for a receiver's acknowledgements. A
+  receiver that needs more than a slice (topic aliases, a limit on size, a full buffer, absence) gets messages made for
+  it, and the slow path's treatment.
 - bookkeeping packet by packet: identifiers and quota are counted by the run, messages in flight are kept as bytes.
 
 What is left alone: packets of more than a mebibyte, retained messages, DUP, message expiry at QoS 1 and 2, inbound
@@ -25,6 +27,7 @@ from collections.abc import Callable, Container, Sequence
 from struct import unpack
 from typing import TYPE_CHECKING, Final
 
+from reference_broker.broker.bursts import Burst
 from reference_broker.broker.flight import Numbers
 from reference_broker.broker.forwarding import Forwarder, Run
 from reference_broker.broker.heads import Head
@@ -259,8 +262,8 @@ class _Walker(Forwarder):
         self.flush()
         answers = bytearray((b"\x40\x02\0\0" if qos is QoS.AT_LEAST_ONCE else b"\x50\x02\0\0") * accepted)
         answers[2::4], answers[3::4] = high[:accepted], low[:accepted]
-        run = (start, size, accepted, payload, head)
-        self.forward_acknowledged(qos, run, id_at, own, bytes(answers))
+        burst = Burst(data, start, size, accepted, id_at, payload, head, qos, self._is_v5, self._now, link.client_id)
+        self.forward_acknowledged(burst, own, bytes(answers))
         return accepted
 
     # --- acknowledgements --------------------------------------------------------------------------------------------

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from reference_broker.broker.bursts import Burst
 from reference_broker.broker.heads import Head
 from reference_broker.broker.message import Message
-from reference_broker.broker.waiting import KeptRun
 from reference_broker.wire.types import QoS, Version
 
 if TYPE_CHECKING:
     from reference_broker.broker.link import Link
     from reference_broker.broker.routing import Target
     from reference_broker.broker.sending import Sender
+
+_AT_MOST_ONCE: Final = QoS.AT_MOST_ONCE
 
 _WORTH_A_VIEW: Final = 16_384
 """Fewer bytes are copied: a view keeps all that came in from being freed."""
@@ -27,17 +29,6 @@ _LONGEST_KEPT_BEGINNING: Final = 256
 
 Forms = dict[tuple[bool, tuple[int, ...]], bytes]
 """Packets made for receivers of one kind: whether 5.0, and their subscription identifiers."""
-
-
-class _Made:
-    """What was made of one run for receivers that need another form, once for all of them."""
-
-    __slots__ = ("forms", "kept", "messages")
-
-    def __init__(self) -> None:
-        self.forms: Forms = {}
-        self.kept: KeptRun | None = None
-        self.messages: list[Message] | None = None
 
 
 Run = tuple[int, int, int, int, Head]
@@ -81,8 +72,8 @@ class Forwarder:
                         link.write(data)
                         continue
             if messages is None:
-                messages = [message for run in runs for message in self._messages(QoS.AT_MOST_ONCE, run)]
-            self._deliver(target, QoS.AT_MOST_ONCE, messages)
+                messages = [message for run in runs for message in self._messages(run)]
+            self._deliver(target, _AT_MOST_ONCE, messages)
 
     def _slice(self, start: int, end: int) -> bytes | memoryview:
         """These bytes of what came in; no copy when they are most of it and large enough for that to matter."""
@@ -101,19 +92,19 @@ class Forwarder:
     def _as_qos0(self, run: Run, is_v5: bool, subscription_ids: tuple[int, ...]) -> bytes:
         """A run as QoS 0 packets for receivers of one kind: the same payloads behind one other beginning."""
         start, size, count, payload, head = run
-        beginning = head.beginning(is_v5, subscription_ids, size - payload)
+        beginning, _ = head.beginning(is_v5, subscription_ids, size - payload, _AT_MOST_ONCE)
         first, length = start + payload, size - payload
         data = self._data
         payloads = [data[at : at + length] for at in range(first, first + count * size, size)]
         return beginning + beginning.join(payloads)
 
-    def _messages(self, qos: QoS, run: Run) -> list[Message]:
+    def _messages(self, run: Run) -> list[Message]:
         """A run as messages, for receivers that need them."""
         start, size, count, payload, head = run
         data, now = self._data, self._now
         publisher = self._link.client_id
         return [
-            Message(head.topic, data[at + payload : at + size], qos, False, head.properties, now, publisher)
+            Message(head.topic, data[at + payload : at + size], _AT_MOST_ONCE, False, head.properties, now, publisher)
             for at in range(start, start + count * size, size)
         ]
 
@@ -124,82 +115,76 @@ class Forwarder:
 
     # --- QoS 1 and 2 -------------------------------------------------------------------------------------------------
 
-    def forward_acknowledged(self, qos: QoS, run: Run, id_at: int, own: Target | None, answers: bytes) -> None:
-        """Let each receiver have a run of QoS 1 or 2, and the publisher its `answers`; `own` is what it gets itself."""
-        made = _Made()
-        for target in run[4].targets:
+    def forward_acknowledged(self, burst: Burst, own: Target | None, answers: bytes) -> None:
+        """Let each receiver have a burst, and the publisher its `answers`; `own` is what it gets itself."""
+        waits = False
+        for target in burst.head.targets:
             if target is not own:
-                self._deliver_acknowledged(target, qos, run, id_at, made)
+                waits |= self._deliver_burst(target, burst)
         if own is None:
             self._link.answer(answers)
         else:
-            self._deliver_own(own, qos, run, id_at, made, answers)
+            waits |= self._deliver_own(own, burst, answers)
+        burst.passed_on(waits=waits)
 
-    def _deliver_acknowledged(self, target: Target, qos: QoS, run: Run, id_at: int, made: _Made) -> None:
-        """Let another client than the publisher have a run."""
-        granted = min(qos, target.qos)
-        taken = 0
+    def _deliver_burst(self, target: Target, burst: Burst) -> bool:
+        """Let another client than the publisher have a burst; whether some of it waits."""
+        qos = min(burst.qos, target.qos)
+        sent = waiting = 0
         link = target.session.link
         sender = link.sender if link is not None else None
         if link is not None and sender is not None:
-            if granted is QoS.AT_MOST_ONCE:
-                taken = self._send_as_qos0(link, sender, target, run, made)
+            if qos is _AT_MOST_ONCE:
+                sent = _send_at_qos0(link, sender, target, burst)
             else:
-                taken = self._launch(sender, target, granted, run, id_at)
-                taken += self._let_wait(sender, target, granted, qos, run, id_at, made, taken)
-        if taken < run[2]:
-            self._deliver(target, granted, self._made_messages(qos, run, made)[taken:])
+                sent = _launch(sender, target, qos, burst)
+                waiting = _let_wait(sender, target, qos, burst, sent)
+        taken = sent + waiting
+        if taken < burst.count:
+            self._deliver(target, qos, burst.messages()[taken:])
+        return waiting > 0
 
-    def _deliver_own(self, own: Target, qos: QoS, run: Run, id_at: int, made: _Made, answers: bytes) -> None:
-        """Let the publisher have its own run, each message before its acknowledgement, as one by one."""
+    def _deliver_own(self, own: Target, burst: Burst, answers: bytes) -> bool:
+        """As `_deliver_burst` for the publisher: each message before its acknowledgement, as one by one."""
         link = self._link
         _, sender = link.parts()
-        granted = min(qos, own.qos)
+        qos = min(burst.qos, own.qos)
         between = answers if link.held_answers is None else b""
-        launched = self._launch(sender, own, granted, run, id_at, between)
-        taken = launched + self._let_wait(sender, own, granted, qos, run, id_at, made, launched)
-        answered = launched if between else 0
+        sent = _launch(sender, own, qos, burst, between)
+        waiting = _let_wait(sender, own, qos, burst, sent)
+        taken = sent + waiting
+        answered = sent if between else 0
         if answered < taken:
             link.answer(answers[4 * answered : 4 * taken])
-        if taken < run[2]:
-            messages = self._made_messages(qos, run, made)
-            for index in range(taken, run[2]):
-                self._deliver(own, granted, messages[index : index + 1])
+        if taken < burst.count:
+            messages = burst.messages()
+            for index in range(taken, burst.count):
+                self._deliver(own, qos, messages[index : index + 1])
                 link.answer(answers[4 * index : 4 * index + 4])
+        return waiting > 0
 
-    def _send_as_qos0(self, link: Link, sender: Sender, target: Target, run: Run, made: _Made) -> int:
-        """Send a run of a higher QoS at QoS 0, all of it or nothing; how many packets."""
-        if not sender.is_plain:
-            return 0
-        data = self._in_form(made.forms, [run], sender.is_v5, target)
-        if not link.has_room(len(data)):
-            return 0
-        link.write(data)
-        return run[2]
 
-    def _launch(self, sender: Sender, target: Target, granted: QoS, run: Run, id_at: int, answers: bytes = b"") -> int:
-        """Send what the quota allows of a run that needs only identifiers; how many packets."""
-        if not sender.is_plain or sender.is_v5 is not self._is_v5 or target.subscription_ids or sender.is_waiting():
-            return 0
-        start, size, count, _, _ = run
-        return sender.launch(self._data, start, size, count, id_at, granted, answers)
+def _send_at_qos0(link: Link, sender: Sender, target: Target, burst: Burst) -> int:
+    """Send a burst at QoS 0, all of it or nothing; how many messages."""
+    if not sender.is_plain:
+        return 0
+    data, _, _, _ = burst.packets(sender.is_v5, target.subscription_ids, _AT_MOST_ONCE)
+    if not link.has_room(len(data)):
+        return 0
+    link.write(data)
+    return burst.count
 
-    def _let_wait(
-        self, sender: Sender, target: Target, granted: QoS, qos: QoS, run: Run, id_at: int, made: _Made, first: int
-    ) -> int:
-        """Let a run wait as it came, from its packet number `first`, if it has to; how many packets have room."""
-        start, size, count, payload, head = run
-        if first == count or payload > _LONGEST_KEPT_BEGINNING or not sender.has_to_wait():
-            return 0
-        if made.kept is None:
-            data = self._data[start : start + count * size]
-            made.kept = KeptRun(
-                data, size, id_at, payload, self._is_v5, head.topic, head.properties, qos, self._now,
-                self._link.client_id,
-            )  # fmt: skip
-        return sender.keep_waiting(made.kept, first, granted, target.subscription_ids)
 
-    def _made_messages(self, qos: QoS, run: Run, made: _Made) -> list[Message]:
-        if made.messages is None:
-            made.messages = self._messages(qos, run)
-        return made.messages
+def _launch(sender: Sender, target: Target, qos: QoS, burst: Burst, answers: bytes = b"") -> int:
+    """Send as much of a burst as may leave now; how many messages."""
+    if not sender.is_plain or sender.has_to_wait() or not burst.suits(sender.is_v5):
+        return 0
+    packets = burst.packets(sender.is_v5, target.subscription_ids, qos)
+    return sender.launch(packets, burst.count, qos, answers)
+
+
+def _let_wait(sender: Sender, target: Target, qos: QoS, burst: Burst, first: int) -> int:
+    """Let a burst wait from its message `first`, if it has to; how many messages have room."""
+    if first == burst.count or burst.payload_at > _LONGEST_KEPT_BEGINNING or not sender.has_to_wait():
+        return 0
+    return sender.keep_waiting(burst, first, qos, target.subscription_ids)

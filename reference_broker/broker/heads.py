@@ -14,7 +14,7 @@ from reference_broker.wire.encode import encode
 from reference_broker.wire.errors import LocalError
 from reference_broker.wire.packets import Publish
 from reference_broker.wire.properties import NO_PROPERTIES, Properties
-from reference_broker.wire.types import Version
+from reference_broker.wire.types import QoS, Version
 from reference_broker.wire.varint import encode_varint, read_remaining_length
 
 if TYPE_CHECKING:
@@ -38,17 +38,24 @@ class Head:
         self.targets = targets
         self.expires = properties.message_expiry_interval is not None
 
-    def beginning(self, is_v5: bool, subscription_ids: tuple[int, ...], payload_size: int) -> bytes:
-        """All bytes before the payload of a QoS 0 PUBLISH for receivers of one kind."""
+    def beginning(
+        self, is_v5: bool, subscription_ids: tuple[int, ...], payload_size: int, qos: QoS
+    ) -> tuple[bytes, int]:
+        """All bytes before the payload of a PUBLISH for receivers of one kind, and where the topic ends in them.
+
+        There a packet identifier follows at QoS 1 and 2.
+        """
         version = Version.V5 if is_v5 else Version.V311  # 3.1 and 3.1.1 have the same PUBLISH
         properties = NO_PROPERTIES
         if is_v5:
             properties = self.properties
             if subscription_ids:
                 properties = replace(properties, subscription_identifier=subscription_ids)
-        empty = encode(Publish(self.topic, properties=properties), version)
+        packet_id = 1 if qos else None
+        empty = encode(Publish(self.topic, qos=qos, packet_id=packet_id, properties=properties), version)
         size, behind = read_remaining_length(empty, 0) or (0, 0)
-        return empty[:1] + encode_varint(size + payload_size) + empty[behind:]
+        header = empty[:1] + encode_varint(size + payload_size)
+        return header + empty[behind:], len(header) + 2 + (empty[behind] << 8 | empty[behind + 1])
 
 
 class Heads:

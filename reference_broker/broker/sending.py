@@ -12,11 +12,12 @@ from dataclasses import replace
 from struct import pack
 from typing import TYPE_CHECKING
 
+from reference_broker.broker.bursts import Burst, Packets
 from reference_broker.broker.config import BrokerConfig
 from reference_broker.broker.flight import Flight, unpack
 from reference_broker.broker.message import Delivery, Message
 from reference_broker.broker.sessions import Session
-from reference_broker.broker.waiting import KeptRun, Waiting
+from reference_broker.broker.waiting import Waiting
 from reference_broker.session.flow_control import DEFAULT_RECEIVE_MAXIMUM, SendQuota
 from reference_broker.session.topic_aliases import OutboundAliases
 from reference_broker.wire.encode import encode
@@ -147,18 +148,19 @@ class Sender:
         else:
             self._start(delivery, now)
 
-    def keep_waiting(self, run: KeptRun, first: int, qos: QoS, subscription_ids: tuple[int, ...]) -> int:
-        """Let messages of a run wait, from the `first` one, when `has_to_wait` says so; how many had room."""
-        count = self._the_session().enqueue_run(run, first, qos, subscription_ids, self._config)
+    def keep_waiting(self, burst: Burst, first: int, qos: QoS, subscription_ids: tuple[int, ...]) -> int:
+        """Let a burst wait from its message `first`, when `has_to_wait` says so; how many messages had room."""
+        count = self._the_session().enqueue_burst(burst, first, qos, subscription_ids, self._config)
         self._link.broker.backpressure.queue_changed(self._link)
         return count
 
-    def launch(self, data: bytes, start: int, size: int, count: int, id_at: int, qos: QoS, answers: bytes = b"") -> int:
-        """Send QoS 1 or 2 packets of `size` bytes from `start`, as many as the quota allows, with identifiers of ours.
+    def launch(self, packets: Packets, count: int, qos: QoS, answers: bytes = b"") -> int:
+        """Send so many QoS 1 or 2 packets, or what the quota allows of them, with identifiers of ours.
 
-        How many; 0 where they have to be sent one by one. The packets are in this client's version, and `is_plain`.
-        Behind each leave the next four bytes of `answers`, if there are any.
+        How many left; 0 where they have to be sent one by one. The packets are in this client's version, and
+        `is_plain`. Behind each leave the next four bytes of `answers`, if there are any.
         """
+        data, start, size, id_at = packets
         count = min(count, self.quota.available)
         if not count or not self._link.has_room(count * size + len(answers)):
             return 0
@@ -170,10 +172,10 @@ class Sender:
         if not packet_ids:
             return 0
         numbers = pack(f">{count}H", *packet_ids)
-        packets = bytearray(data[start : start + size * count])
-        packets[id_at::size], packets[id_at + 1 :: size] = numbers[::2], numbers[1::2]
-        packets[::size] = bytes((_PUBLISH | qos << 1,)) * count
-        sent = bytes(packets)
+        numbered = bytearray(data[start : start + size * count])
+        numbered[id_at::size], numbered[id_at + 1 :: size] = numbers[::2], numbers[1::2]
+        numbered[::size] = bytes((_PUBLISH | qos << 1,)) * count
+        sent = bytes(numbered)
         flight.add(sent, size, packet_ids, numbers, qos)
         self.quota.available -= count
         self._link.write(_interleaved(sent, size, answers) if answers else sent)
@@ -231,10 +233,11 @@ class Sender:
     def _launch_waiting(self, queue: Waiting) -> bool:
         """Send messages of the run at the queue's head as one; False when there is none, or they go one by one."""
         waiting = queue.first_run()
-        if waiting is None or not self.is_plain or waiting.subscription_ids or waiting.run.is_v5 is not self.is_v5:
+        if waiting is None or not self.is_plain or not waiting.burst.suits(self.is_v5):
             return False
-        run, first = waiting.run, waiting.first
-        sent = self.launch(run.data, first * run.size, run.size, waiting.behind - first, run.id_at, waiting.qos)
+        first, qos = waiting.first, waiting.qos
+        count = min(waiting.behind - first, self.quota.available)
+        sent = self.launch(waiting.burst.part(first, count, self.is_v5, waiting.subscription_ids, qos), count, qos)
         queue.drop_from_run(waiting, sent)
         return sent > 0
 

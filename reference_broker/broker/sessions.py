@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from reference_broker.broker.bursts import Burst
 from reference_broker.broker.config import NO_LIMIT, BrokerConfig, DropPolicy
 from reference_broker.broker.flight import Flight, ManyInbound, ManyPacketIds, unpack
 from reference_broker.broker.message import Delivery
-from reference_broker.broker.waiting import KeptRun, Waiting, WaitingRun
+from reference_broker.broker.waiting import Waiting, WaitingRun
 from reference_broker.session.delivery import Outbound
 from reference_broker.wire.packets import Will
 from reference_broker.wire.types import QoS, Version
@@ -110,19 +111,18 @@ class Session:
             self.queue = Waiting()
         self.queue.append(delivery)
 
-    def enqueue_run(
-        self, run: KeptRun, first: int, qos: QoS, subscription_ids: tuple[int, ...], config: BrokerConfig
+    def enqueue_burst(
+        self, burst: Burst, first: int, qos: QoS, subscription_ids: tuple[int, ...], config: BrokerConfig
     ) -> int:
-        """Let messages of a run wait, from the `first` one, as many as have room; how many."""
+        """Let a burst wait from its message `first`, as many messages as have room; how many."""
         if self.queue is None:
             self.queue = Waiting()
-        count = min(len(run.data) // run.size - first, config.queue_maximum_messages - len(self.queue))
-        payload_bytes = run.size - run.payload_at
-        if payload_bytes:
-            count = min(count, (config.queue_maximum_bytes - self.queue.size_bytes) // payload_bytes)
+        count = min(burst.count - first, config.queue_maximum_messages - len(self.queue))
+        if burst.payload_size:
+            count = min(count, (config.queue_maximum_bytes - self.queue.size_bytes) // burst.payload_size)
         if count <= 0:
             return 0
-        self.queue.append_run(WaitingRun(run, first, first + count, qos, subscription_ids))
+        self.queue.append_run(WaitingRun(burst, first, first + count, qos, subscription_ids))
         return count
 
     def dequeue(self) -> Delivery:

@@ -1,4 +1,4 @@
-"""What waits in one session, first in, first out: messages one by one, and runs of packets as they came.
+"""What waits in one session, first in, first out: messages one by one, and bursts as they came.
 
 Belongs here: the two forms, and giving either out as if it were messages one by one.
 Does not belong here: the queue's bounds (`sessions`), sending (`sending`).
@@ -9,70 +9,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from reference_broker.broker.message import Delivery, Message
-from reference_broker.wire.properties import Properties
+from reference_broker.broker.bursts import Burst
+from reference_broker.broker.message import Delivery
 from reference_broker.wire.types import QoS
 
 
-class KeptRun:
-    """Neighbouring PUBLISH packets that begin alike, as a publisher sent them; sessions may share it.
-
-    `data` is whole packets of `size` bytes, with the packet identifier at `id_at` in each and the payload from
-    `payload_at` to its end. The messages do not expire and are not retained.
-    """
-
-    __slots__ = (
-        "accepted_at",
-        "data",
-        "id_at",
-        "is_v5",
-        "payload_at",
-        "properties",
-        "publisher",
-        "qos",
-        "size",
-        "topic",
-    )
-
-    def __init__(
-        self,
-        data: bytes,
-        size: int,
-        id_at: int,
-        payload_at: int,
-        is_v5: bool,
-        topic: str,
-        properties: Properties,
-        qos: QoS,
-        now: float,
-        publisher: str | None,
-    ) -> None:
-        self.data = data
-        self.size = size
-        self.id_at = id_at
-        self.payload_at = payload_at
-        self.is_v5 = is_v5
-        self.topic = topic
-        self.properties = properties
-        self.qos = qos
-        self.accepted_at = now
-        self.publisher = publisher
-
-    def message(self, index: int) -> Message:
-        """One of its messages as an object."""
-        start = index * self.size
-        payload = self.data[start + self.payload_at : start + self.size]
-        return Message(self.topic, payload, self.qos, False, self.properties, self.accepted_at, self.publisher)
-
-
 class WaitingRun:
-    """The part of a run that waits for one session, from `first` to before `behind`."""
+    """The part of a burst that waits for one session, from its message `first` to before `behind`."""
 
-    __slots__ = ("behind", "first", "qos", "run", "subscription_ids")
+    __slots__ = ("behind", "burst", "first", "qos", "subscription_ids")
 
-    def __init__(self, run: KeptRun, first: int, behind: int, qos: QoS, subscription_ids: tuple[int, ...]) -> None:
+    def __init__(self, burst: Burst, first: int, behind: int, qos: QoS, subscription_ids: tuple[int, ...]) -> None:
         """`qos` is what the session gets."""
-        self.run = run
+        self.burst = burst
         self.first = first
         self.behind = behind
         self.qos = qos
@@ -80,7 +29,7 @@ class WaitingRun:
 
     def delivery(self, index: int) -> Delivery:
         """One of its messages on its way to the session."""
-        return Delivery(self.run.message(index), self.qos, False, self.subscription_ids)
+        return Delivery(self.burst.message(index), self.qos, False, self.subscription_ids)
 
 
 class Waiting:
@@ -118,7 +67,7 @@ class Waiting:
         count = waiting.behind - waiting.first
         self._entries.append(waiting)
         self._count += count
-        self.size_bytes += count * (waiting.run.size - waiting.run.payload_at)
+        self.size_bytes += count * (waiting.burst.payload_size)
 
     def popleft(self) -> Delivery:
         """Take the message that waited longest; there is one."""
@@ -142,7 +91,7 @@ class Waiting:
         """So many messages of `first_run` have left."""
         waiting.first += count
         self._count -= count
-        self.size_bytes -= count * (waiting.run.size - waiting.run.payload_at)
+        self.size_bytes -= count * (waiting.burst.payload_size)
         if waiting.first == waiting.behind:
             self._entries.popleft()
 

@@ -331,10 +331,14 @@ def stream(qos: int, count: int, version: Version, properties: Properties = NO_P
 @pytest.mark.parametrize("publisher_version", ALL_VERSIONS)
 @pytest.mark.parametrize("subscriber_version", ALL_VERSIONS)
 @pytest.mark.parametrize("qos", [0, 1, 2])
-def test_streams_do_not_take_the_slow_path(publisher_version, subscriber_version, qos, monkeypatch):
+@pytest.mark.parametrize("identifier", [None, 7])
+def test_streams_do_not_take_the_slow_path(publisher_version, subscriber_version, qos, identifier, monkeypatch):
     world = World(maximum_inflight=65_535)
     subscriber, publisher = world.client("s", subscriber_version), world.client("p", publisher_version)
-    subscriber.subscribe("t", qos=qos)
+    subscriber.subscribe("t", qos=qos, identifier=identifier if subscriber_version is V5 else None)
+    made = []
+    for module in ("forwarding", "bursts", "publishing"):
+        monkeypatch.setattr(f"reference_broker.broker.{module}.Message", lambda *fields: made.append(fields))
     handled = []
     handle = type(publisher.link).handle
     monkeypatch.setattr(
@@ -342,12 +346,13 @@ def test_streams_do_not_take_the_slow_path(publisher_version, subscriber_version
     )
     world.broker.active_link = None
     publisher.send_bytes(stream(qos, 500, publisher_version))
-    assert handled == []
+    assert (handled, made) == ([], [])
     messages = [packet for packet in subscriber.take() if isinstance(packet, Publish)]
+    expected = (identifier,) if identifier and subscriber_version is V5 else ()
+    assert {message.properties.subscription_identifier for message in messages} == {expected}
     assert [message.payload for message in messages] == [b"%08d" % n for n in range(500)]
     assert len({message.packet_id for message in messages}) == (500 if qos else 1)
-    same_family = (publisher_version is V5) == (subscriber_version is V5)
-    if qos and same_family:
+    if qos:
         for kind in ACKNOWLEDGED_BY[qos]:
             subscriber.send(*[kind(message.packet_id) for message in messages])
         assert handled == []
@@ -484,6 +489,22 @@ def test_a_full_buffer_drops_a_stretch_and_counts_it(version, monkeypatch):
         f"{470 - kept} QoS 0 messages dropped, because it did not read"
     ]
     assert [len(client.inbox) for client in twins.clients["t"]] == [485, 485]
+
+
+def test_a_session_that_returns_in_5_0_gets_the_properties_its_3_1_1_connection_could_not_carry():
+    """[5.0 MQTT-3.3.2-17]"""
+    twins = Twins()
+    twins.connect("s", V311, clean_start=False)
+    twins.connect("p", V5)
+    twins.feed("s", encode(Subscribe(1, (Subscription("t", QoS(1)),)), V311), [])
+    properties = Properties(user_property=(("k", "v"),))
+    twins.feed("p", stream(1, 20, V5, properties), [])
+    twins.each("s", Client.drop)
+    for client in twins.clients["s"]:
+        client.inbox.clear()
+    twins.connect("s", V5, clean_start=False)
+    resent = [packet for packet in twins.clients["s"][0].inbox if isinstance(packet, Publish)]
+    assert [packet.properties for packet in resent] == [properties] * 20
 
 
 def test_expiry_of_a_stream_goes_on_while_it_is_in_flight():

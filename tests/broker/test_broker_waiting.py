@@ -9,8 +9,10 @@ from broker_harness import ALL_VERSIONS, V5, V311, World
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reference_broker.broker.bursts import Burst
+from reference_broker.broker.heads import Head
 from reference_broker.broker.message import Delivery, Message
-from reference_broker.broker.waiting import KeptRun, Waiting, WaitingRun
+from reference_broker.broker.waiting import Waiting, WaitingRun
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import PubAck, Publish
 from reference_broker.wire.properties import NO_PROPERTIES, Properties
@@ -26,10 +28,11 @@ def burst(first: int, count: int, version: Version) -> bytes:
     return b"".join(encode(packet, version) for packet in packets)
 
 
-def run(first: int, count: int) -> KeptRun:
+def kept(first: int, count: int) -> Burst:
     """The same as the fast path keeps it."""
     data = burst(first, count, V311)
-    return KeptRun(data, len(data) // count, 5, 7, False, "t", NO_PROPERTIES, ONE, 0.0, "p")
+    head = Head("t", NO_PROPERTIES, ())
+    return Burst(data, 0, len(data) // count, count, 5, 7, head, ONE, False, 0.0, "p")
 
 
 def single(number: int, interval: int | None) -> Delivery:
@@ -60,7 +63,7 @@ def test_both_forms_are_one_queue(steps):
             model.append((number, value))
             number += 1
         elif step == "run":
-            waiting.append_run(WaitingRun(run(number, value), 0, value, ONE, ()))
+            waiting.append_run(WaitingRun(kept(number, value), 0, value, ONE, ()))
             model.extend((each, None) for each in range(number, number + value))
             number += value
         elif step == "take":
@@ -87,7 +90,7 @@ def test_a_stream_that_outruns_the_quota_is_never_taken_apart(version, monkeypat
     subscriber, publisher = world.client("s", version), world.client("p", version)
     subscriber.subscribe("t", qos=1)
     made = []
-    for module in ("forwarding", "waiting", "publishing"):
+    for module in ("forwarding", "bursts", "publishing"):
         monkeypatch.setattr(f"reference_broker.broker.{module}.Message", lambda *fields: made.append(fields))
     received = []
     for first in range(0, 100, 50):

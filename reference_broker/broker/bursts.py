@@ -1,0 +1,132 @@
+"""QoS 1 and 2 messages of one publisher that begin alike and came together, as the packets they came in.
+
+Belongs here: the packets for each kind of receiver, made when first needed, and single messages out of them.
+Does not belong here: sending and identifiers (`sending`), waiting (`waiting`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reference_broker.broker.message import Message
+from reference_broker.wire.properties import NO_PROPERTIES
+from reference_broker.wire.types import QoS
+
+if TYPE_CHECKING:
+    from reference_broker.broker.heads import Head
+
+Packets = tuple[bytes, int, int, int]
+"""Bytes, where the first packet starts in them, the size of each, and where its packet identifier is."""
+
+
+class Burst:
+    """`count` packets in the version they came in; they do not expire, are not retained, and may be shared.
+
+    `size` is that of each packet, its packet identifier is at `id_at`, and the payload goes from `payload_at` to its
+    end.
+    """
+
+    __slots__ = (
+        "_forms",
+        "_messages",
+        "accepted_at",
+        "count",
+        "data",
+        "head",
+        "id_at",
+        "is_v5",
+        "payload_at",
+        "publisher",
+        "qos",
+        "size",
+        "start",
+    )
+
+    def __init__(
+        self,
+        data: bytes,
+        start: int,
+        size: int,
+        count: int,
+        id_at: int,
+        payload_at: int,
+        head: Head,
+        qos: QoS,
+        is_v5: bool,
+        now: float,
+        publisher: str | None,
+    ) -> None:
+        self.data = data
+        self.start = start
+        self.size = size
+        self.count = count
+        self.id_at = id_at
+        self.payload_at = payload_at
+        self.head = head
+        self.qos = qos
+        self.is_v5 = is_v5
+        self.accepted_at = now
+        self.publisher = publisher
+        self._forms: dict[tuple[bool, tuple[int, ...], bool], Packets] | None = None
+        self._messages: list[Message] | None = None
+
+    @property
+    def payload_size(self) -> int:
+        """Bytes of each payload."""
+        return self.size - self.payload_at
+
+    def messages(self) -> list[Message]:
+        """All of it as objects, the same for all who ask before `passed_on`."""
+        if self._messages is None:
+            self._messages = [self.message(index) for index in range(self.count)]
+        return self._messages
+
+    def message(self, index: int) -> Message:
+        """One of its messages as an object."""
+        head, at = self.head, self.start + index * self.size
+        payload = self.data[at + self.payload_at : at + self.size]
+        return Message(head.topic, payload, self.qos, False, head.properties, self.accepted_at, self.publisher)
+
+    def suits(self, is_v5: bool) -> bool:
+        """Whether packets in that version say all a session has to remember, which may return in 5.0."""
+        return is_v5 or self.head.properties == NO_PROPERTIES
+
+    def packets(self, is_v5: bool, subscription_ids: tuple[int, ...], qos: QoS) -> Packets:
+        """Its packets for receivers of one kind, made once for all who ask before `passed_on`.
+
+        From QoS 0 to a higher one and back is a change of form; else whoever sends them sets QoS and identifiers.
+        """
+        if self._is_kind(is_v5, subscription_ids, qos):
+            return self.data, self.start, self.size, self.id_at
+        key = (is_v5, subscription_ids if is_v5 else (), bool(qos))
+        if self._forms is None:
+            self._forms = {}
+        form = self._forms.get(key)
+        if form is None:
+            form = self._forms[key] = self._form(*key, 0, self.count)
+        return form
+
+    def part(self, first: int, count: int, is_v5: bool, subscription_ids: tuple[int, ...], qos: QoS) -> Packets:
+        """As `packets`, but `count` of them from number `first`, and not remembered."""
+        if self._is_kind(is_v5, subscription_ids, qos):
+            return self.data, self.start + first * self.size, self.size, self.id_at
+        return self._form(is_v5, subscription_ids if is_v5 else (), bool(qos), first, count)
+
+    def passed_on(self, *, waits: bool) -> None:
+        """Everybody has it or it `waits` for somebody: let go of what was made, and of what else came in the read."""
+        self._forms = self._messages = None
+        if waits:
+            self.data = self.data[self.start : self.start + self.size * self.count]
+            self.start = 0
+
+    def _is_kind(self, is_v5: bool, subscription_ids: tuple[int, ...], qos: QoS) -> bool:
+        return bool(qos) and is_v5 is self.is_v5 and not (is_v5 and subscription_ids)
+
+    def _form(self, is_v5: bool, subscription_ids: tuple[int, ...], has_id: bool, first: int, count: int) -> Packets:
+        """The same payloads behind another beginning."""
+        qos = QoS.AT_LEAST_ONCE if has_id else QoS.AT_MOST_ONCE
+        data, size, length = self.data, self.size, self.payload_size
+        beginning, id_at = self.head.beginning(is_v5, subscription_ids, length, qos)
+        begin = self.start + first * size + self.payload_at
+        payloads = [data[at : at + length] for at in range(begin, begin + count * size, size)]
+        return beginning + beginning.join(payloads), 0, len(beginning) + length, id_at
