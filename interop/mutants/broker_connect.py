@@ -75,12 +75,12 @@ def _end_connected_only(real: Any, link: Any, now: float, *, publish_will: bool)
 
 def _forget_rest(real: Any, link: Any, now: float, keep_alive: int) -> None:
     real(link, now, keep_alive)
-    link._reader.take_rest()
+    link.reader.take_rest()
 
 
 def _forget_half_packets(real: Any, link: Any, data: bytes, now: float) -> None:
     real(link, data, now)
-    link._reader.take_rest()
+    link.reader.take_rest()
 
 
 def _any_protocol(*names: bytes) -> Any:

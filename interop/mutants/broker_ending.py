@@ -62,7 +62,7 @@ def _unless(reason: ReasonCode | None, *, silent: bool = False) -> Patch:
 
 
 def _one_at_a_time(real: Any, link: Any, now: float, data: Any) -> None:
-    for other in list(link.broker.links):
+    for other in link.broker.links:
         if other is not link:
             other.disconnect(ReasonCode.SESSION_TAKEN_OVER, "one at a time", now)
     real(link, now, data)
@@ -83,7 +83,7 @@ def _lose_others_messages(real: Any, link: Any, error: RemoteError, now: float) 
 
 def _close_others(real: Any, link: Any, error: RemoteError, now: float) -> None:
     real(link, error, now)
-    for other in list(link.broker.links):
+    for other in link.broker.links:
         other.disconnect(ReasonCode.UNSPECIFIED_ERROR, "one of them broke the protocol", now)
 
 

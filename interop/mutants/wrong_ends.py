@@ -104,14 +104,15 @@ class WrongLink(Link):
         super().__init__(broker, now, peer)
 
     def _receive_packets(self, data: bytes, now: float) -> None:
-        self._reader.feed(data)
+        reader = self.reader
+        reader.feed(data)
         while not self.is_closed():
             try:
-                packet = self._reader.next_packet()
+                packet = reader.next_packet()
             except RemoteError as error:
                 if not self.mutant.overlooks(error):
                     raise
-                skip_packet(self._reader)
+                skip_packet(reader)
                 continue
             if packet is None:
                 return
@@ -140,18 +141,13 @@ class WrongLink(Link):
 class WrongBroker(Broker):
     """The reference broker with a mutant's faults; it goes without the fast path, which knows no faults."""
 
+    link_type = WrongLink
+
     def __init__(self, mutant: Mutant, config: BrokerConfig) -> None:
         self.mutant = mutant
         self.memory: dict[Any, Any] = {}
         settings = {name: value for fault in mutant.of(Set) for name, value in fault.settings.items()}
         super().__init__(dataclasses.replace(config, **settings), fast_path=False)
-
-    def connect(self, now: float, peer: str = "") -> Link:
-        """A network connection was accepted: its link is wrong too."""
-        self.now = now
-        link = WrongLink(self, now, peer)
-        self.links.add(link)
-        return link
 
 
 class WrongBrokerSpec(ReferenceSpec):

@@ -35,6 +35,9 @@ class Broker:
     each call, and calls `handle_timer` when `next_deadline` is reached. `log` takes one line for each rejected peer.
     """
 
+    link_type: type[Link] = Link
+    """What `connect` makes."""
+
     def __init__(
         self,
         config: BrokerConfig | None = None,
@@ -61,7 +64,8 @@ class Broker:
         self.wills = Wills(self)
         self.sessions = Sessions(self)
         self.backpressure = Backpressure(self)
-        self.links: set[Link] = set()
+        self.opening: set[Link] = set()
+        """Accepted connections without a session yet; the others are found through their sessions."""
         self.link_count = 0
         """Connected clients."""
         self.active_link: Link | None = None
@@ -88,9 +92,14 @@ class Broker:
     def connect(self, now: float, peer: str = "") -> Link:
         """A network connection was accepted; `peer` names it in the log."""
         self.now = now
-        link = Link(self, now, peer)
-        self.links.add(link)
+        link = self.link_type(self, now, peer)
+        self.opening.add(link)
         return link
+
+    @property
+    def links(self) -> list[Link]:
+        """All connections that are open."""
+        return [*self.opening, *(session.link for session in self.sessions if session.link is not None)]
 
     def take_output(self) -> list[tuple[Link, list[Buffer], bool]]:
         """What to write since the last call: for each link pieces of bytes, and whether to close it after them."""
@@ -116,7 +125,7 @@ class Broker:
     def shutdown(self, now: float) -> None:
         """Close every connection, 5.0 ones with DISCONNECT 0x8B, and save. [5.0 3.14.2.1]"""
         self.now = now
-        for link in list(self.links):
+        for link in self.links:
             link.disconnect(ReasonCode.SERVER_SHUTTING_DOWN, "the broker is shutting down", now)
         self.save(now)
 

@@ -97,9 +97,9 @@ class Link:
         self.dropped_messages = 0
         """QoS 0 messages this client did not get because it did not read."""
         self.close_requested = False
-        self._output: list[Buffer] = []
+        self._output: list[Buffer] | None = None
         self._dirty = False
-        self._reader = Reader(maximum_packet_size=broker.config.maximum_packet_size, sender=Side.CLIENT)
+        self._reader: Reader | None = None
         deadline = now + broker.config.connect_timeout_seconds
         self._timer: Timer | None = broker.timers.at(deadline, self._connect_overdue)
 
@@ -112,26 +112,30 @@ class Link:
         self.broker.now = now
         self.broker.active_link = self
         try:
-            if self.broker.fast_path and self.phase is Phase.CONNECTED and len(self._reader) < _LARGE_PACKET:
+            begun_bytes = 0 if self._reader is None else len(self._reader)
+            if self.broker.fast_path and self.phase is Phase.CONNECTED and begun_bytes < _LARGE_PACKET:
                 self._receive_stream(data, now)
             else:
                 self._receive_packets(data, now)
         except RemoteError as error:
             self.fail(error, now)
         finally:
+            if self._reader is not None and not len(self._reader):
+                self._reader = None  # thousands of idle connections have nothing to read
             self.broker.backpressure.read_done(self)
             self.broker.active_link = None
 
     def _receive_packets(self, data: bytes, now: float) -> None:
         """The slow path: one packet after the other."""
-        self._reader.feed(data)
-        while not self.is_closed() and (packet := self._reader.next_packet()) is not None:
+        reader = self.reader
+        reader.feed(data)
+        while not self.is_closed() and (packet := reader.next_packet()) is not None:
             self.handle(packet, now)
 
     def _receive_stream(self, data: bytes, now: float) -> None:
         """The fast path, which leaves the incomplete packet at the end to the reader."""
         position = 0
-        if len(self._reader):
+        if self._reader is not None:
             rest = self._reader.take_rest()
             position = fastpath.missing_bytes(rest, data) if len(data) >= _LARGE_READ else 0
             if position:
@@ -142,14 +146,14 @@ class Link:
                 data = rest + data
         position = fastpath.walk(self, data, now, position)
         if position < len(data) and not self.is_closed():
-            self._reader.feed(data[position:])
-            self._reader.next_packet()  # none yet, but its header may be wrong already
+            self.reader.feed(data[position:])
+            self.reader.next_packet()  # none yet, but its header may be wrong already
 
     def connection_lost(self, now: float) -> None:
         """The network connection is gone without DISCONNECT, or after this side closed it."""
         self.broker.now = now
         self.end(now, publish_will=True)
-        self._output.clear()
+        self._output = None
         self.close_requested = False  # nothing is left to close
 
     def pause_writing(self) -> None:
@@ -189,10 +193,19 @@ class Link:
             return ProtocolError(f"{packet.type.name} before CONNACK", "5.0 MQTT-3.1.2-30")
         return ProtocolError(f"{packet.type.name} from a client", "")
 
+    @property
+    def reader(self) -> Reader:
+        """What cuts this peer's bytes into packets; it is there only while it has something to do."""
+        if self._reader is None:
+            maximum = self.broker.config.maximum_packet_size
+            self._reader = Reader(self.version, maximum_packet_size=maximum, sender=Side.CLIENT)
+        return self._reader
+
     def read(self, data: bytes) -> Packet:
         """Decode one whole packet from this peer; raises RemoteError."""
-        self._reader.feed(data)
-        packet = self._reader.next_packet()
+        reader = self.reader
+        reader.feed(data)
+        packet = reader.next_packet()
         assert packet is not None
         return packet
 
@@ -216,7 +229,10 @@ class Link:
 
     def write(self, data: Buffer) -> None:
         """Append whole packets to the output."""
-        self._output.append(data)
+        if self._output is None:
+            self._output = [data]
+        else:
+            self._output.append(data)
         if not self._dirty:
             self._mark_dirty()
         if self.writing_paused:
@@ -249,8 +265,8 @@ class Link:
         self._dirty = False
         if self.writing_paused and not self.close_requested:
             return None
-        pieces, self._output = self._output, []
-        return pieces, self.close_requested
+        pieces, self._output = self._output, None
+        return pieces or [], self.close_requested
 
     def _mark_dirty(self) -> None:
         self._dirty = True
@@ -263,7 +279,7 @@ class Link:
         cause = f"{error} [{error.statement}]" if error.statement else str(error)
         self.log(cause)
         if self.phase is Phase.AWAITING_CONNECT or self.phase is Phase.AUTHENTICATING:
-            accepting.answer_failed(self, error, self._reader.take_rest())
+            accepting.answer_failed(self, error, self.reader.take_rest())
             self.end(now, publish_will=False)
         else:
             # An unknown protocol version in a second CONNECT, say, has no code of its own here.
@@ -276,7 +292,7 @@ class Link:
             return
         if self.writing_paused:
             # The peer does not read: let go of what it would not get, so that the last packet has room.
-            self._output.clear()
+            self._output = None
         if self.version is Version.V5 and self.sender is not None and self.phase is Phase.CONNECTED:
             self.sender.send(Disconnect(reason, self.sender.diagnostics(PacketType.DISCONNECT, text)))
         self.end(now, publish_will=publish_will)
@@ -293,7 +309,7 @@ class Link:
             self._timer.cancel()
             self._timer = None
         self.broker.backpressure.forget(self)
-        self.broker.links.discard(self)
+        self.broker.opening.discard(self)
         if not self._dirty:
             self._mark_dirty()
         session, self.session = self.session, None
@@ -312,6 +328,7 @@ class Link:
     def connected(self, now: float, keep_alive: int) -> None:
         """CONNACK was sent: stop waiting for CONNECT, begin to watch the keep alive. [5.0 3.1.4]"""
         self.phase = Phase.CONNECTED
+        self.broker.opening.discard(self)
         assert self._timer is not None
         self._timer.cancel()
         self._timer = None

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 class Session:
     """All that outlives a connection for one client id. [5.0 4.1]
 
-    `inflight` holds what each packet identifier of `outbound` stands for, `queue` what waits to be sent, `flight` what
-    the fast path sent and nobody has looked at since.
+    `queue` holds what waits to be sent, `flight` what the fast path sent and nobody has looked at since.
     `expiry_interval` is in seconds after the connection's end: 0 for none, `NO_LIMIT` for ever.
     """
 
@@ -40,7 +39,6 @@ class Session:
         "expiry_interval",
         "expiry_timer",
         "flight",
-        "inflight",
         "link",
         "queue",
         "subscriptions",
@@ -57,11 +55,10 @@ class Session:
         self.expiry_interval = 0
         self.link: Link | None = None
         self.subscriptions: dict[str, Subscribed] = {}
-        self.inflight: dict[int, Delivery] = {}
         self.flight: Flight | None = None
         # Made when first needed: most sessions only listen at QoS 0.
         self.queue: Waiting | None = None
-        self._outbound: tuple[Outbound, ManyPacketIds] | None = None
+        self._outbound: tuple[Outbound, ManyPacketIds, dict[int, Delivery]] | None = None
         self._inbound: ManyInbound | None = None
         self.will: Will | None = None
         self.expiry_timer: Timer | None = None
@@ -78,17 +75,33 @@ class Session:
         return self._outgoing()[1]
 
     @property
+    def inflight(self) -> dict[int, Delivery]:
+        """What each packet identifier of `outbound` stands for."""
+        return self._outgoing()[2]
+
+    @property
     def inbound(self) -> ManyInbound:
         """QoS 2 messages received and not released."""
         if self._inbound is None:
             self._inbound = ManyInbound(self.version)
         return self._inbound
 
-    def _outgoing(self) -> tuple[Outbound, ManyPacketIds]:
+    def _outgoing(self) -> tuple[Outbound, ManyPacketIds, dict[int, Delivery]]:
         if self._outbound is None:
             packet_ids = ManyPacketIds()
-            self._outbound = Outbound(self.version, packet_ids), packet_ids
+            self._outbound = Outbound(self.version, packet_ids), packet_ids, {}
         return self._outbound
+
+    def take_undelivered(self) -> list[Delivery]:
+        """What the session leaves: QoS 1 messages in flight, then all that had not been sent."""
+        undelivered: list[Delivery] = []
+        if self._outbound is not None:
+            inflight = self._outbound[2]
+            undelivered += [delivery for delivery in inflight.values() if delivery.qos == QoS.AT_LEAST_ONCE]
+            inflight.clear()
+        undelivered += self.queue or ()
+        self.queue = None
+        return undelivered
 
     def set_version(self, version: Version) -> None:
         """The client may return with another version of the protocol."""
@@ -209,11 +222,7 @@ class Sessions:
         QoS 1 messages in flight and all that had not been sent yet; a QoS 2 message in flight goes to nobody else.
         [5.0 MQTT-4.8.2-5]
         """
-        undelivered = [d for d in session.inflight.values() if d.qos == QoS.AT_LEAST_ONCE]
-        undelivered += session.queue or ()
-        session.inflight.clear()
-        session.queue = None
-        for delivery in undelivered:
+        for delivery in session.take_undelivered():
             if delivery.shared is not None:
                 self._broker.deliver_shared(delivery.shared, delivery.message, now)
 
