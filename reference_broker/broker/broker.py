@@ -58,7 +58,7 @@ class Broker:
         self.timers = Timers()
         self.access = AccessControl(self.config)
         self.router = Router(self.access)
-        self.heads = Heads()
+        self.heads = Heads(self.config)
         self.fast_path = fast_path
         self.retained = RetainedMessages()
         self.wills = Wills(self)

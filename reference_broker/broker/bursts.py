@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reference_broker.broker.message import Message
-from reference_broker.wire.properties import NO_PROPERTIES
 from reference_broker.wire.types import QoS
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ class Burst:
 
     def suits(self, is_v5: bool) -> bool:
         """Whether packets in that version say all a session has to remember, which may return in 5.0."""
-        return is_v5 or self.head.properties == NO_PROPERTIES
+        return is_v5 or self.head.is_bare
 
     def packets(self, is_v5: bool, subscription_ids: tuple[int, ...], qos: QoS) -> Packets:
         """Its packets for receivers of one kind, made once for all who ask before `passed_on`.

@@ -44,13 +44,6 @@ _PUBACK, _PUBREC, _PUBREL, _PUBCOMP = 0x40, 0x50, 0x62, 0x70
 _QOS: Final = {_PUBLISH_QOS0: QoS.AT_MOST_ONCE, _PUBLISH_QOS1: QoS.AT_LEAST_ONCE, _PUBLISH_QOS2: QoS.EXACTLY_ONCE}
 
 
-_LARGE: Final = 1 << 20
-"""Packets above this size gain nothing here, and their copies in another version might not fit the protocol."""
-
-_SHORT: Final = 127
-"""The highest remaining length of one byte."""
-
-
 def walk(link: Link, data: bytes, now: float, position: int = 0) -> int:
     """Handle the whole packets in `data` from `position`; returns where the first incomplete one begins.
 
@@ -89,12 +82,10 @@ def _long_length(data: bytes, position: int, end: int) -> tuple[int, int]:
 class _Walker(Forwarder):
     """One walk: what it reads, and the stretch of QoS 0 runs it has read and not yet forwarded."""
 
-    __slots__ = ("_heads", "_longest_short", "_runs", "_size_limit", "_targets")
+    __slots__ = ("_heads", "_runs", "_targets")
 
     def __init__(self, link: Link, data: bytes, now: float) -> None:
         super().__init__(link, data, now)
-        self._size_limit = min(link.broker.config.maximum_packet_size or _LARGE, _LARGE)
-        self._longest_short = min(_SHORT, self._size_limit - 2)
         self._heads = link.broker.heads.of(link)
         self._runs: list[Run] = []
         self._targets: tuple[Target, ...] = ()
@@ -108,7 +99,7 @@ class _Walker(Forwarder):
                 position = singles_end
                 continue
             body = position + 2
-            if length > _SHORT:
+            if length > 127:  # a remaining length of more than one byte
                 length, body = _long_length(data, position, end)
                 if not body:
                     break
@@ -144,7 +135,7 @@ class _Walker(Forwarder):
 
         This is for streams of many topics, where nothing can be done for more than one packet at a time.
         """
-        data, end, heads, longest = self._data, self._end, self._heads, self._longest_short
+        data, end, heads, longest = self._data, self._end, self._heads, self._broker.heads.longest_short
         is_v5, runs, targets = self._is_v5, self._runs, self._targets
         last = runs[-1][4] if runs else None
         while position + 3 < end and data[position] == _PUBLISH_QOS0:
@@ -173,7 +164,7 @@ class _Walker(Forwarder):
         """Take the run of PUBLISH packets that begins at `position`; returns its bytes, 0 to have it done plainly."""
         data = self._data
         size = packet_end - position
-        if packet_end - body < 2 or size > self._size_limit:
+        if packet_end - body < 2 or size > self._broker.heads.size_limit:
             return 0
         topic_end = body + 2 + (data[body] << 8 | data[body + 1])
         behind_id = topic_end if first == _PUBLISH_QOS0 else topic_end + 2

@@ -177,7 +177,7 @@ def _send_at_qos0(link: Link, sender: Sender, target: Target, burst: Burst) -> i
 
 def _launch(sender: Sender, target: Target, qos: QoS, burst: Burst, answers: bytes = b"") -> int:
     """Send as much of a burst as may leave now; how many messages."""
-    if not sender.is_plain or sender.has_to_wait() or not burst.suits(sender.is_v5):
+    if not sender.is_plain or sender.is_waiting() or not burst.suits(sender.is_v5):
         return 0
     packets = burst.packets(sender.is_v5, target.subscription_ids, qos)
     return sender.launch(packets, burst.count, qos, answers)

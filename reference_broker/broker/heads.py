@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reference_broker.broker.config import BrokerConfig
 from reference_broker.broker.routing import Target
 from reference_broker.wire.encode import encode
 from reference_broker.wire.errors import LocalError
@@ -22,21 +23,28 @@ if TYPE_CHECKING:
 
 _REMEMBERED_HEADS = 65_536
 
+_LARGE = 1 << 20
+"""Packets above this size gain nothing, and their copies in another version might not fit the protocol."""
+
+_SHORT = 127
+"""The highest remaining length of one byte."""
+
 
 class Head:
     """What is known about PUBLISH packets of one topic and one set of properties.
 
     `targets` is the same object for all heads with the same receivers, so that a stretch can be told by identity.
-    `expires` says that the properties include a Message Expiry Interval.
+    `expires` says that the properties include a Message Expiry Interval, `is_bare` that there are none.
     """
 
-    __slots__ = ("expires", "properties", "targets", "topic")
+    __slots__ = ("expires", "is_bare", "properties", "targets", "topic")
 
     def __init__(self, topic: str, properties: Properties, targets: tuple[Target, ...]) -> None:
         self.topic = topic
         self.properties = properties
         self.targets = targets
         self.expires = properties.message_expiry_interval is not None
+        self.is_bare = properties == NO_PROPERTIES
 
     def beginning(
         self, is_v5: bool, subscription_ids: tuple[int, ...], payload_size: int, qos: QoS
@@ -61,7 +69,11 @@ class Head:
 class Heads:
     """Heads by user name and by the bytes of topic and properties; None for those the fast path leaves alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: BrokerConfig) -> None:
+        self.size_limit = min(config.maximum_packet_size or _LARGE, _LARGE)
+        """Bytes of the largest packet the fast path takes."""
+        self.longest_short = min(_SHORT, self.size_limit - 2)
+        """The largest remaining length of one byte it takes."""
         self._by_user: dict[str | None, dict[bytes, Head | None]] = {}
         self._targets: dict[tuple[object, ...], tuple[Target, ...]] = {}
         self._generation = -1
