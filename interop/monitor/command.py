@@ -20,7 +20,7 @@ from interop.monitor.copier import Route
 from interop.monitor.recorder import Limits
 from interop.monitor.telling import Book
 from interop.monitor.watch import Watch
-from reference_broker.command.broker import fastest_loop
+from reference_broker.command.tuning import fastest_loop
 from reference_broker.net.address import Address
 from reference_broker.net.errors import ListenFailed
 from reference_broker.net.listening import client_wrapping

@@ -39,6 +39,7 @@ class Burst:
         "qos",
         "size",
         "start",
+        "waits",
     )
 
     def __init__(
@@ -66,6 +67,8 @@ class Burst:
         self.is_v5 = is_v5
         self.accepted_at = now
         self.publisher = publisher
+        self.waits = False
+        """Whether some of it waits in a session."""
         self._forms: dict[tuple[bool, tuple[int, ...], bool], Packets] | None = None
         self._messages: list[Message] | None = None
 
@@ -86,9 +89,9 @@ class Burst:
         payload = self.data[at + self.payload_at : at + self.size]
         return Message(head.topic, payload, self.qos, False, head.properties, self.accepted_at, self.publisher)
 
-    def suits(self, is_v5: bool) -> bool:
+    def suits(self, is_v5: bool, subscription_ids: tuple[int, ...]) -> bool:
         """Whether packets in that version say all a session has to remember, which may return in 5.0."""
-        return is_v5 or self.head.is_bare
+        return is_v5 or (self.head.is_bare and not subscription_ids)
 
     def packets(self, is_v5: bool, subscription_ids: tuple[int, ...], qos: QoS) -> Packets:
         """Its packets for receivers of one kind, made once for all who ask before `passed_on`.
@@ -111,10 +114,10 @@ class Burst:
             return self.data, self.start + first * self.size, self.size, self.id_at
         return self._form(is_v5, subscription_ids if is_v5 else (), bool(qos), first, count)
 
-    def passed_on(self, *, waits: bool) -> None:
-        """Everybody has it or it `waits` for somebody: let go of what was made, and of what else came in the read."""
+    def passed_on(self) -> None:
+        """Everybody has it, or it waits: let go of what was made, and of what else came in the read."""
         self._forms = self._messages = None
-        if waits:
+        if self.waits:
             self.data = self.data[self.start : self.start + self.size * self.count]
             self.start = 0
 

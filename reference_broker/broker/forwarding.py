@@ -117,42 +117,38 @@ class Forwarder:
 
     def forward_acknowledged(self, burst: Burst, own: Target | None, answers: bytes) -> None:
         """Let each receiver have a burst, and the publisher its `answers`; `own` is what it gets itself."""
-        waits = False
         for target in burst.head.targets:
             if target is not own:
-                waits |= self._deliver_burst(target, burst)
+                self._deliver_burst(target, burst)
         if own is None:
             self._link.answer(answers)
         else:
-            waits |= self._deliver_own(own, burst, answers)
-        burst.passed_on(waits=waits)
+            self._deliver_own(own, burst, answers)
+        burst.passed_on()
 
-    def _deliver_burst(self, target: Target, burst: Burst) -> bool:
-        """Let another client than the publisher have a burst; whether some of it waits."""
+    def _deliver_burst(self, target: Target, burst: Burst) -> None:
+        """Let another client than the publisher have a burst."""
         qos = min(burst.qos, target.qos)
-        sent = waiting = 0
+        taken = 0
         link = target.session.link
         sender = link.sender if link is not None else None
         if link is not None and sender is not None:
             if qos is _AT_MOST_ONCE:
-                sent = _send_at_qos0(link, sender, target, burst)
+                taken = _send_at_qos0(link, sender, target, burst)
             else:
-                sent = _launch(sender, target, qos, burst)
-                waiting = _let_wait(sender, target, qos, burst, sent)
-        taken = sent + waiting
+                taken = _launch(sender, target, qos, burst)
+                taken += _let_wait(sender, target, qos, burst, taken)
         if taken < burst.count:
             self._deliver(target, qos, burst.messages()[taken:])
-        return waiting > 0
 
-    def _deliver_own(self, own: Target, burst: Burst, answers: bytes) -> bool:
+    def _deliver_own(self, own: Target, burst: Burst, answers: bytes) -> None:
         """As `_deliver_burst` for the publisher: each message before its acknowledgement, as one by one."""
         link = self._link
         _, sender = link.parts()
         qos = min(burst.qos, own.qos)
         between = answers if link.held_answers is None else b""
         sent = _launch(sender, own, qos, burst, between)
-        waiting = _let_wait(sender, own, qos, burst, sent)
-        taken = sent + waiting
+        taken = sent + _let_wait(sender, own, qos, burst, sent)
         answered = sent if between else 0
         if answered < taken:
             link.answer(answers[4 * answered : 4 * taken])
@@ -161,7 +157,6 @@ class Forwarder:
             for index in range(taken, burst.count):
                 self._deliver(own, qos, messages[index : index + 1])
                 link.answer(answers[4 * index : 4 * index + 4])
-        return waiting > 0
 
 
 def _send_at_qos0(link: Link, sender: Sender, target: Target, burst: Burst) -> int:
@@ -177,14 +172,14 @@ def _send_at_qos0(link: Link, sender: Sender, target: Target, burst: Burst) -> i
 
 def _launch(sender: Sender, target: Target, qos: QoS, burst: Burst, answers: bytes = b"") -> int:
     """Send as much of a burst as may leave now; how many messages."""
-    if not sender.is_plain or sender.is_waiting() or not burst.suits(sender.is_v5):
+    if not sender.is_plain or sender.is_waiting() or not burst.suits(sender.is_v5, target.subscription_ids):
         return 0
     packets = burst.packets(sender.is_v5, target.subscription_ids, qos)
     return sender.launch(packets, burst.count, qos, answers)
 
 
 def _let_wait(sender: Sender, target: Target, qos: QoS, burst: Burst, first: int) -> int:
-    """Let a burst wait from its message `first`, if it has to; how many messages have room."""
+    """Let a burst wait from its message `first`, if it has to; how many messages are done with."""
     if first == burst.count or burst.payload_at > _LONGEST_KEPT_BEGINNING or not sender.has_to_wait():
         return 0
     return sender.keep_waiting(burst, first, qos, target.subscription_ids)

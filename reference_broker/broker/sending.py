@@ -149,7 +149,7 @@ class Sender:
             self._start(delivery, now)
 
     def keep_waiting(self, burst: Burst, first: int, qos: QoS, subscription_ids: tuple[int, ...]) -> int:
-        """Let a burst wait from its message `first`, when `has_to_wait` says so; how many messages had room."""
+        """Let a burst wait from its message `first`, when `has_to_wait` says so; how many messages are done with."""
         count = self._the_session().enqueue_burst(burst, first, qos, subscription_ids, self._config)
         self._link.broker.backpressure.queue_changed(self._link)
         return count
@@ -233,11 +233,13 @@ class Sender:
     def _launch_waiting(self, queue: Waiting) -> bool:
         """Send messages of the run at the queue's head as one; False when there is none, or they go one by one."""
         waiting = queue.first_run()
-        if waiting is None or not self.is_plain or not waiting.burst.suits(self.is_v5):
+        if waiting is None or not self.is_plain:
             return False
-        first, qos = waiting.first, waiting.qos
+        burst, first, qos, subscription_ids = waiting.burst, waiting.first, waiting.qos, waiting.subscription_ids
+        if not burst.suits(self.is_v5, subscription_ids):
+            return False
         count = min(waiting.behind - first, self.quota.available)
-        sent = self.launch(waiting.burst.part(first, count, self.is_v5, waiting.subscription_ids, qos), count, qos)
+        sent = self.launch(burst.part(first, count, self.is_v5, subscription_ids, qos), count, qos)
         queue.drop_from_run(waiting, sent)
         return sent > 0
 

@@ -127,16 +127,19 @@ class Session:
     def enqueue_burst(
         self, burst: Burst, first: int, qos: QoS, subscription_ids: tuple[int, ...], config: BrokerConfig
     ) -> int:
-        """Let a burst wait from its message `first`, as many messages as have room; how many."""
+        """Let a burst wait from its message `first`, as `enqueue` of each; how many messages are done with."""
         if self.queue is None:
             self.queue = Waiting()
-        count = min(burst.count - first, config.queue_maximum_messages - len(self.queue))
+        wanted = burst.count - first
+        room = min(wanted, config.queue_maximum_messages - len(self.queue))
         if burst.payload_size:
-            count = min(count, (config.queue_maximum_bytes - self.queue.size_bytes) // burst.payload_size)
-        if count <= 0:
-            return 0
-        self.queue.append_run(WaitingRun(burst, first, first + count, qos, subscription_ids))
-        return count
+            room = min(room, (config.queue_maximum_bytes - self.queue.size_bytes) // burst.payload_size)
+        if room > 0:
+            burst.waits = True
+            self.queue.append_run(WaitingRun(burst, first, first + room, qos, subscription_ids))
+        if config.queue_drop_policy is DropPolicy.NEWEST and not self.queue.may_expire():
+            return wanted  # what has no room is dropped
+        return max(0, room)
 
     def dequeue(self) -> Delivery:
         """Take the message that waited longest; there is one."""

@@ -95,9 +95,13 @@ class Waiting:
         if waiting.first == waiting.behind:
             self._entries.popleft()
 
+    def may_expire(self) -> bool:
+        """Whether there are messages that `drop_expired` may forget some day."""
+        return self._expiring > 0
+
     def drop_expired(self, now: float) -> None:
         """Forget the messages whose time is over. [5.0 MQTT-3.3.2-5]"""
-        if not self._expiring:
+        if not self.may_expire():
             return
         entries, self._entries = self._entries, deque()
         self._count = self._expiring = self.size_bytes = 0

@@ -1,7 +1,7 @@
 """`mqtt-interop broker`: the reference broker as a process.
 
 Belongs here: options, the lines a person sees, signals and exit codes.
-Does not belong here: what settings mean (`net.config`, `broker.config`), sockets (`net.server`).
+Does not belong here: what settings mean (`net.config`, `broker.config`), sockets (`net.server`), speed (`tuning`).
 
 Exit codes: 0 after SIGINT or SIGTERM, 1 when it cannot listen or use its store, 2 for wrong options or a wrong
 settings file.
@@ -12,14 +12,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import gc
 import logging
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from reference_broker.command.tuning import fastest_loop, keep_freed_memory, look_for_garbage_seldom
 from reference_broker.net.config import ConfigError, ServerConfig, load_settings, make_config
 from reference_broker.net.errors import ListenFailed
 from reference_broker.net.server import LOGGER, BrokerServer
@@ -56,9 +56,6 @@ _LIMITS: list[tuple[str, type, str]] = [
     ("outgoing_maximum_bytes", int, "bytes held for a client that does not read"),
 ]
 
-_GARBAGE_THRESHOLD = 20_000
-"""Objects made and not let go before Python looks for cycles; a read of many messages makes thousands, without any."""
-
 _LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
@@ -72,6 +69,7 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "mqtt-interop broker"
         config = make_config(settings | arguments)
     except ConfigError as error:
         return _fail(prog, error, 2)
+    keep_freed_memory()
     try:
         with asyncio.Runner(loop_factory=fastest_loop()) as runner:
             runner.run(_serve(config))
@@ -82,16 +80,6 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "mqtt-interop broker"
     return 0
 
 
-def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Give uvloop's loop factory where uvloop is installed, else None for asyncio's own."""
-    try:
-        import uvloop  # noqa: PLC0415 - the extra `speed`, not always there
-    except ImportError:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
-
-
 async def _serve(config: ServerConfig) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -99,8 +87,7 @@ async def _serve(config: ServerConfig) -> None:
         with contextlib.suppress(NotImplementedError):  # Windows: SIGINT raises KeyboardInterrupt instead
             loop.add_signal_handler(number, stopped.set)
     async with BrokerServer(config) as server:
-        gc.freeze()
-        gc.set_threshold(_GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
+        look_for_garbage_seldom()
         for address in server.addresses.values():
             sys.stdout.write(f"listening on {address}\n")
         sys.stdout.flush()

@@ -321,9 +321,9 @@ def test_large_reads_cut_anywhere_give_the_same_bytes(qos, size, cuts, other, at
 # --- the fast path is really taken, or this file would prove nothing ------------------------------
 
 
-def stream(qos: int, count: int, version: Version, properties: Properties = NO_PROPERTIES) -> bytes:
+def stream(qos: int, count: int, version: Version, properties: Properties = NO_PROPERTIES, topic: str = "t") -> bytes:
     return b"".join(
-        encode(Publish("t", b"%08d" % n, QoS(qos), packet_id=n + 1 if qos else None, properties=properties), version)
+        encode(Publish(topic, b"%08d" % n, QoS(qos), packet_id=n + 1 if qos else None, properties=properties), version)
         for n in range(count)
     )
 
@@ -491,20 +491,29 @@ def test_a_full_buffer_drops_a_stretch_and_counts_it(version, monkeypatch):
     assert [len(client.inbox) for client in twins.clients["t"]] == [485, 485]
 
 
-def test_a_session_that_returns_in_5_0_gets_the_properties_its_3_1_1_connection_could_not_carry():
-    """[5.0 MQTT-3.3.2-17]"""
-    twins = Twins()
-    twins.connect("s", V311, clean_start=False)
+@pytest.mark.parametrize("quota", [1024, 5])
+def test_a_session_that_returns_in_5_0_gets_what_its_3_1_1_connection_could_not_carry(quota):
+    """User properties and subscription identifiers, in flight and waiting. [5.0 MQTT-3.3.2-17, MQTT-3.3.4-3]"""
+    twins = Twins(maximum_inflight=quota)
+    kept = {"clean_start": False, "session_expiry_interval": 100}
+    twins.connect("s", V5, **kept)
     twins.connect("p", V5)
-    twins.feed("s", encode(Subscribe(1, (Subscription("t", QoS(1)),)), V311), [])
-    properties = Properties(user_property=(("k", "v"),))
-    twins.feed("p", stream(1, 20, V5, properties), [])
+    for topic, identifier in (("t", (7,)), ("u", ())):
+        subscribe = Subscribe(1, (Subscription(topic, QoS(1)),), Properties(subscription_identifier=identifier))
+        twins.feed("s", encode(subscribe, V5), [])
+    twins.each("s", Client.drop)
+    twins.connect("s", V311, clean_start=False)
+    user_property = (("k", "v"),)
+    twins.feed("p", stream(1, 20, V5), [])
+    twins.feed("p", stream(1, 20, V5, Properties(user_property=user_property), topic="u"), [])
     twins.each("s", Client.drop)
     for client in twins.clients["s"]:
         client.inbox.clear()
-    twins.connect("s", V5, clean_start=False)
-    resent = [packet for packet in twins.clients["s"][0].inbox if isinstance(packet, Publish)]
-    assert [packet.properties for packet in resent] == [properties] * 20
+        client.automatic = True
+    twins.connect("s", V5, **kept)
+    messages = [packet for packet in twins.clients["s"][0].inbox if isinstance(packet, Publish)]
+    expected = [Properties(subscription_identifier=(7,))] * 20 + [Properties(user_property=user_property)] * 20
+    assert [message.properties for message in messages] == expected
 
 
 def test_expiry_of_a_stream_goes_on_while_it_is_in_flight():

@@ -139,3 +139,19 @@ def test_a_long_topic_is_not_kept_once_for_each_message():
     assert len(queue) == 8
     assert queue.first_run() is None
     assert len({id(delivery.message.topic) for delivery in queue}) == 1
+
+
+@pytest.mark.parametrize("bound", [{"queue_maximum_messages": 5}, {"queue_maximum_bytes": 5 * PAYLOAD_BYTES}])
+def test_what_a_full_queue_has_no_room_for_is_not_looked_at(bound, monkeypatch):
+    world = World(maximum_inflight=2, **bound)
+    subscriber, publisher = world.client("s", V311), world.client("p", V311)
+    subscriber.subscribe("t", qos=1)
+    made = []
+    monkeypatch.setattr("reference_broker.broker.bursts.Message", lambda *fields: made.append(fields))
+    for first in (0, 50):
+        publisher.send_bytes(burst(first, 50, V311))
+    assert made == []
+    subscriber.automatic = True
+    first_two = subscriber.messages()
+    subscriber.send(*[PubAck(message.packet_id) for message in first_two])
+    assert [message.payload for message in first_two + subscriber.messages()] == [b"%08d" % n for n in range(7)]

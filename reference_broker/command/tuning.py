@@ -1,0 +1,48 @@
+"""What makes the broker's process fast, and is the process's own affair: event loop, garbage, memory.
+
+Belongs here: settings of the interpreter and of the C library, each with what it is for; all may be missing.
+Does not belong here: settings a user makes (`net.config`), what the broker itself does well or badly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+from collections.abc import Callable
+
+_GARBAGE_THRESHOLD = 20_000
+"""Objects made and not let go before Python looks for cycles; a read of many messages makes thousands, without any."""
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt in glibc's malloc.h
+_KEPT_BYTES = 64 * 1024 * 1024
+_MAPPED_BYTES = 8 * 1024 * 1024
+
+
+def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Give uvloop's loop factory where uvloop is installed, else None for asyncio's own."""
+    try:
+        import uvloop  # noqa: PLC0415 - the extra `speed`, not always there
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+def look_for_garbage_seldom() -> None:
+    """Leave what is there at the start out of garbage collection, and look at the rest less often."""
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
+
+
+def keep_freed_memory() -> bool:
+    """Have glibc keep up to 64 MiB of what is freed; False where there is no glibc.
+
+    Each read is 256 KB that are freed at once. glibc would give them back to the system, which has to clear them for
+    the next read: with large packets half of all the time.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # another C library; TypeError: Windows
+        return False
+    return bool(mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES) and mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES))
