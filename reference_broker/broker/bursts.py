@@ -96,7 +96,7 @@ class Burst:
     def packets(self, is_v5: bool, subscription_ids: tuple[int, ...], qos: QoS) -> Packets:
         """Its packets for receivers of one kind, made once for all who ask before `passed_on`.
 
-        From QoS 0 to a higher one and back is a change of form; else whoever sends them sets QoS and identifiers.
+        At QoS 0 they have no packet identifier; above it, whoever sends them sets identifiers and QoS.
         """
         if self._is_kind(is_v5, subscription_ids, qos):
             return self.data, self.start, self.size, self.id_at
@@ -115,9 +115,10 @@ class Burst:
         return self._form(is_v5, subscription_ids if is_v5 else (), bool(qos), first, count)
 
     def passed_on(self) -> None:
-        """Everybody has it, or it waits: let go of what was made, and of what else came in the read."""
+        """Everybody has it, or it waits: let go of what was made, of what else came in the read, and of who gets it."""
         self._forms = self._messages = None
         if self.waits:
+            self.head = self.head.for_nobody()
             self.data = self.data[self.start : self.start + self.size * self.count]
             self.start = 0
 

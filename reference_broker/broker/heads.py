@@ -46,6 +46,10 @@ class Head:
         self.expires = properties.message_expiry_interval is not None
         self.is_bare = properties == NO_PROPERTIES
 
+    def for_nobody(self) -> Head:
+        """The same without targets, which would keep their sessions alive as long as anything waits for any."""
+        return Head(self.topic, self.properties, ())
+
     def beginning(
         self, is_v5: bool, subscription_ids: tuple[int, ...], payload_size: int, qos: QoS
     ) -> tuple[bytes, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import deque
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from reference_broker.broker.bursts import Burst
 from reference_broker.broker.heads import Head
 from reference_broker.broker.message import Delivery, Message
+from reference_broker.broker.sessions import Session
 from reference_broker.broker.waiting import Waiting, WaitingRun
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import PubAck, Publish
@@ -155,3 +157,17 @@ def test_what_a_full_queue_has_no_room_for_is_not_looked_at(bound, monkeypatch):
     first_two = subscriber.messages()
     subscriber.send(*[PubAck(message.packet_id) for message in first_two])
     assert [message.payload for message in first_two + subscriber.messages()] == [b"%08d" % n for n in range(7)]
+
+
+def test_what_waits_for_one_session_does_not_keep_another_alive():
+    world = World(maximum_inflight=1)
+    subscriber, publisher = world.client("s", V311), world.client("p", V311)
+    gone = world.client("ended here", V311)
+    for client in (subscriber, gone):
+        client.subscribe("t", qos=1)
+    publisher.send_bytes(burst(0, 9, V311))
+    gone.disconnect()
+    publisher.send_bytes(burst(9, 9, V311))  # until the next message what is known of a topic is kept
+    gc.collect()
+    assert [each.client_id for each in gc.get_objects() if isinstance(each, Session)].count("ended here") == 0
+    assert len(world.broker.sessions.get("s").queue) == 17
