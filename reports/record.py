@@ -205,7 +205,8 @@ def merge_records(paths: Iterable[Path]) -> list[Record]:
 def resting_collector() -> Iterator[None]:
     """Do without the garbage collector while records are read and drawn.
 
-    They all stay to the end, and looking among them for what does not takes as long as the work itself.
+    They all stay to the end, and looking among them for what does not takes as long as the work itself. Afterwards they
+    are left out of collections for good, because the process is about to end.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -213,6 +214,7 @@ def resting_collector() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
+            gc.freeze()
             gc.enable()
 
 

@@ -5,6 +5,7 @@ Belongs here: the cells. Does not belong here: running them (`compare`), writing
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -141,6 +142,13 @@ def _kinds(seconds: float) -> list[SuiteCell]:
     return [_cell(row, aim, seconds, **fields) for row, aim, fields in settings]
 
 
+_TWO_SHAPES = re.compile(r"(?P<streamed>\d+ to \d+) \(one per send: (?P<single>[^)]*)\)")
+"""In the name of a row whose two cells differ in more than that."""
+
+
 def _cell(row: str, aim: Aim, seconds: float, **fields: Any) -> SuiteCell:
-    name = f"{row}, one PUBLISH per send" if fields.get("batch") == 1 else row
+    one_per_send = fields.get("batch") == 1
+    name = _TWO_SHAPES.sub(r"\g<single>" if one_per_send else r"\g<streamed>", row)
+    if one_per_send:
+        name += ", one PUBLISH per send"
     return SuiteCell(row, Cell(name=name, seconds=seconds, outstanding=AUTOMATIC, **fields), aim)

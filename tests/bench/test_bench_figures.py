@@ -188,6 +188,13 @@ def test_the_suite_has_both_versions_and_names_every_cell_once() -> None:
     assert {"3.1.1", "5.0"} <= {each.cell.version.label for each in cells}
 
 
+def test_a_row_of_two_shapes_names_each_cell_by_its_own() -> None:
+    names = {each.cell.name for each in targets(3.0)}
+    assert "QoS 0, 20 to 1, MQTT 3.1.1" in names
+    assert "QoS 0, 100 to 1, MQTT 3.1.1, one PUBLISH per send" in names
+    assert not [name for name in names if "(" in name]
+
+
 def test_a_quick_suite_has_one_cell_of_each_kind() -> None:
     short_ones = quick(targets(3.0))
     assert len(short_ones) < len(targets(3.0))
