@@ -89,6 +89,16 @@ class Burst:
         payload = self.data[at + self.payload_at : at + self.size]
         return Message(head.topic, payload, self.qos, False, head.properties, self.accepted_at, self.publisher)
 
+    def dealt(self, number: int, of: int) -> Burst:
+        """Every `of`th of its packets from number `number`, as a burst of their own."""
+        size = self.size
+        starts = range(self.start + number * size, self.start + self.count * size, of * size)
+        data = b"".join([self.data[at : at + size] for at in starts])
+        return Burst(
+            data, 0, size, len(starts), self.id_at, self.payload_at, self.head, self.qos, self.is_v5, self.accepted_at,
+            self.publisher,
+        )  # fmt: skip
+
     def suits(self, is_v5: bool, subscription_ids: tuple[int, ...]) -> bool:
         """Whether packets in that version say all a session has to remember, which may return in 5.0."""
         return is_v5 or (self.head.is_bare and not subscription_ids)

@@ -18,7 +18,8 @@ What is skipped here, and why that is safe:
 - bookkeeping packet by packet: identifiers and quota are counted by the run, messages in flight are kept as bytes.
 
 What is left alone: packets of more than a mebibyte, retained messages, DUP, message expiry at QoS 1 and 2, inbound
-aliases, shared subscriptions, No Local, reason codes other than success, anything before CONNACK.
+aliases, No Local, more than one shared subscription or one beside a session's own, reason codes other than success,
+anything before CONNACK.
 """
 
 from __future__ import annotations
@@ -30,14 +31,13 @@ from typing import TYPE_CHECKING, Final
 from reference_broker.broker.bursts import Burst
 from reference_broker.broker.flight import Numbers
 from reference_broker.broker.forwarding import Forwarder, Run
-from reference_broker.broker.heads import Head
+from reference_broker.broker.heads import NOBODY, Head
 from reference_broker.broker.runs import run_length
 from reference_broker.wire.packets import Publish
 from reference_broker.wire.types import QoS, Version
 
 if TYPE_CHECKING:
     from reference_broker.broker.link import Link
-    from reference_broker.broker.routing import Target
 
 _PUBLISH_QOS0, _PUBLISH_QOS1, _PUBLISH_QOS2 = 0x30, 0x32, 0x34  # no DUP, no RETAIN
 _PUBACK, _PUBREC, _PUBREL, _PUBCOMP = 0x40, 0x50, 0x62, 0x70
@@ -82,13 +82,13 @@ def _long_length(data: bytes, position: int, end: int) -> tuple[int, int]:
 class _Walker(Forwarder):
     """One walk: what it reads, and the stretch of QoS 0 runs it has read and not yet forwarded."""
 
-    __slots__ = ("_heads", "_runs", "_targets")
+    __slots__ = ("_heads", "_receivers", "_runs")
 
     def __init__(self, link: Link, data: bytes, now: float) -> None:
         super().__init__(link, data, now)
         self._heads = link.broker.heads.of(link)
         self._runs: list[Run] = []
-        self._targets: tuple[Target, ...] = ()
+        self._receivers = NOBODY
 
     def walk(self, position: int) -> int:
         """As `walk` of the module, but for the stretch at the end, which is still to be forwarded."""
@@ -136,7 +136,7 @@ class _Walker(Forwarder):
         This is for streams of many topics, where nothing can be done for more than one packet at a time.
         """
         data, end, heads, longest = self._data, self._end, self._heads, self._broker.heads.longest_short
-        is_v5, runs, targets = self._is_v5, self._runs, self._targets
+        is_v5, runs, receivers = self._is_v5, self._runs, self._receivers
         last = runs[-1][4] if runs else None
         while position + 3 < end and data[position] == _PUBLISH_QOS0:
             length = data[position + 1]
@@ -151,10 +151,10 @@ class _Walker(Forwarder):
             head = heads.get(data[position + 2 : payload])
             if head is None or head is last:
                 break
-            if head.targets is not targets:
+            if head.receivers is not receivers:
                 self.flush()
-                runs, targets = self._runs, head.targets
-                self._targets = targets
+                runs, receivers = self._runs, head.receivers
+                self._receivers = receivers
             runs.append((position, packet_end - position, 1, payload - position, head))
             last = head
             position = packet_end
@@ -186,9 +186,9 @@ class _Walker(Forwarder):
             if data[packet_end : packet_end + payload - position] == data[position:payload]:
                 room = (self._end - position) // size
                 count = run_length(data, position, size, ((0, payload - position),), room)
-            if head.targets is not self._targets:
+            if head.receivers is not self._receivers:
                 self.flush()
-                self._targets = head.targets
+                self._receivers = head.receivers
             self._runs.append((position, size, count, payload - position, head))
             return count * size
         room = (self._end - position) // size
@@ -222,9 +222,9 @@ class _Walker(Forwarder):
         """Forward the stretch that was read and not yet forwarded."""
         runs = self._runs
         if runs:
-            targets = self._targets
-            self._runs, self._targets = [], ()
-            self.forward(runs, targets)
+            receivers = self._receivers
+            self._runs, self._receivers = [], NOBODY
+            self.forward(runs, receivers)
 
     # --- QoS 1 and 2 from a publisher --------------------------------------------------------------------------------
 
@@ -233,13 +233,13 @@ class _Walker(Forwarder):
         start, size, count, payload, head = run
         link, broker = self._link, self._broker
         session, _ = link.parts()
-        targets = head.targets
+        targets, shared = head.receivers.targets, head.receivers.shared
         if head.expires or qos > broker.config.maximum_qos:
             return 0
-        if not targets and self._is_v5 and broker.config.no_matching_subscribers_reason:
+        if not targets and shared is None and self._is_v5 and broker.config.no_matching_subscribers_reason:
             return 0  # the acknowledgement says so
         own = next((target for target in targets if target.session is session), None)
-        if own is not None and own.qos is QoS.AT_MOST_ONCE:
+        if (own is not None and own.qos is QoS.AT_MOST_ONCE) or (shared is not None and session in shared):
             return 0  # its own messages and acknowledgements would change places
         data = self._data
         last = start + (count - 1) * size + id_at

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reference_broker.broker.message import Delivery, Message
 from reference_broker.session.delivery import Inbound
@@ -23,6 +23,7 @@ from reference_broker.wire.types import QoS
 
 if TYPE_CHECKING:
     from reference_broker.broker.sessions import Session
+    from reference_broker.broker.shared import SharedSubscription
 
 _LARGEST_RUN = 16_384
 """Bytes kept as one piece: what one message that is never acknowledged can hold in memory."""
@@ -88,18 +89,35 @@ class Numbers:
         self.settled = 0
 
 
+class Origin(NamedTuple):
+    """What packets of a shared subscription do not say, and who gets them next has to know. [5.0 4.8.2]"""
+
+    shared: SharedSubscription
+    qos: QoS
+    """At which they were published."""
+
+
 class SentRun(Numbers):
     """Neighbouring packets as they left: `size` bytes each, the `order`th piece of its flight."""
 
-    __slots__ = ("data", "order", "size")
+    __slots__ = ("data", "order", "origin", "size")
 
-    def __init__(self, packet_ids: Sequence[int], encoded: bytes, data: bytes, size: int, order: int) -> None:
+    def __init__(
+        self,
+        packet_ids: Sequence[int],
+        encoded: bytes,
+        data: bytes,
+        size: int,
+        order: int,
+        origin: Origin | None,
+    ) -> None:
         self.packet_ids = packet_ids
         self.encoded = encoded
         self.settled = 0
         self.data = data
         self.size = size
         self.order = order
+        self.origin = origin
 
     def packets(self) -> Iterator[tuple[int, bytes]]:
         """What is not settled: identifier and bytes of each packet."""
@@ -135,10 +153,18 @@ class Flight:
                     return True
         return False
 
-    def add(self, data: bytes, size: int, packet_ids: Sequence[int], encoded: bytes, qos: QoS) -> None:
+    def add(
+        self,
+        data: bytes,
+        size: int,
+        packet_ids: Sequence[int],
+        encoded: bytes,
+        qos: QoS,
+        origin: Origin | None = None,
+    ) -> None:
         """Keep packets of `size` bytes that have left; `encoded` are their identifiers."""
         if len(data) <= _LARGEST_RUN:
-            self.publishes[qos].append(SentRun(packet_ids, encoded, data, size, self._count))
+            self.publishes[qos].append(SentRun(packet_ids, encoded, data, size, self._count, origin))
             self._count += 1
             return
         most = max(1, _LARGEST_RUN // size)
@@ -150,6 +176,7 @@ class Flight:
                 data[first * size : behind * size],
                 size,
                 self._count,
+                origin,
             )
             self._count += 1
             self.publishes[qos].append(run)
@@ -201,9 +228,13 @@ def unpack(session: Session, now: float) -> None:
     for numbers in flight.releases:
         for packet_id in numbers.packet_ids[numbers.settled :]:
             session.outbound.restore(PubRel(packet_id))
-    for packet_id, data in chain.from_iterable(run.packets() for run in flight.in_order()):
-        publish = decode(data, session.version)
-        assert isinstance(publish, Publish)
-        session.outbound.restore(publish)
-        message = Message(publish.topic, publish.payload, publish.qos, False, publish.properties, now)
-        session.inflight[packet_id] = Delivery(message, publish.qos, retain=False)
+    for run in flight.in_order():
+        origin = run.origin
+        for packet_id, data in run.packets():
+            publish = decode(data, session.version)
+            assert isinstance(publish, Publish)
+            session.outbound.restore(publish)
+            qos = publish.qos if origin is None else origin.qos
+            message = Message(publish.topic, publish.payload, qos, False, publish.properties, now)
+            shared = None if origin is None else origin.shared
+            session.inflight[packet_id] = Delivery(message, publish.qos, retain=False, shared=shared)

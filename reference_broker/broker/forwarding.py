@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from reference_broker.broker.bursts import Burst
-from reference_broker.broker.heads import Head
+from reference_broker.broker.flight import Origin
+from reference_broker.broker.heads import Head, Receivers
 from reference_broker.broker.message import Message
 from reference_broker.wire.types import QoS, Version
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from reference_broker.broker.link import Link
     from reference_broker.broker.routing import Target
     from reference_broker.broker.sending import Sender
+    from reference_broker.broker.shared import SharedSubscription
 
 _AT_MOST_ONCE: Final = QoS.AT_MOST_ONCE
 
@@ -50,8 +52,14 @@ class Forwarder:
 
     # --- QoS 0 -------------------------------------------------------------------------------------------------------
 
-    def forward(self, runs: list[Run], targets: tuple[Target, ...]) -> None:
+    def forward(self, runs: list[Run], receivers: Receivers) -> None:
         """Let each receiver have a stretch of QoS 0 runs: as it came, in another form, or message by message."""
+        if receivers.shared is not None:
+            for run in runs:
+                self._deal(run, receivers.shared)
+        targets = receivers.targets
+        if not targets:
+            return
         start = runs[0][0]
         last_start, last_size, last_count, _, _ = runs[-1]
         chunk = self._slice(start, last_start + last_size * last_count)
@@ -74,6 +82,20 @@ class Forwarder:
             if messages is None:
                 messages = [message for run in runs for message in self._messages(run)]
             self._deliver(target, _AT_MOST_ONCE, messages)
+
+    def _deal(self, run: Run, shared: SharedSubscription) -> None:
+        """Let each member of a shared subscription have its part of a QoS 0 run."""
+        start, size, count, payload, head = run
+        data = self._data
+        members = shared.deal(count)
+        for number, member in enumerate(members):
+            if len(members) == 1:
+                part, first, of_it = data, start, count
+            else:
+                places = range(start + number * size, start + count * size, size * len(members))
+                part, first, of_it = b"".join([data[at : at + size] for at in places]), 0, len(places)
+            hand = Forwarder(self._link, part, self._now)
+            hand.forward([(first, size, of_it, payload, head)], Receivers((member,)))
 
     def _slice(self, start: int, end: int) -> bytes | memoryview:
         """These bytes of what came in; no copy when they are most of it and large enough for that to matter."""
@@ -111,15 +133,20 @@ class Forwarder:
     def _deliver(self, target: Target, qos: QoS, messages: list[Message]) -> None:
         deliver_to = self._broker.deliver_to
         for message in messages:
-            deliver_to(target.session, message, qos, False, target.subscription_ids, self._now)
+            deliver_to(target.session, message, qos, False, target.subscription_ids, self._now, target.shared)
 
     # --- QoS 1 and 2 -------------------------------------------------------------------------------------------------
 
     def forward_acknowledged(self, burst: Burst, own: Target | None, answers: bytes) -> None:
         """Let each receiver have a burst, and the publisher its `answers`; `own` is what it gets itself."""
-        for target in burst.head.targets:
+        receivers = burst.head.receivers
+        for target in receivers.targets:
             if target is not own:
                 self._deliver_burst(target, burst)
+        if receivers.shared is not None:
+            members = receivers.shared.deal(burst.count)
+            for number, member in enumerate(members):
+                self._deliver_burst(member, burst.dealt(number, len(members)))
         if own is None:
             self._link.answer(answers)
         else:
@@ -140,6 +167,8 @@ class Forwarder:
                 taken += _let_wait(sender, target, qos, burst, taken)
         if taken < burst.count:
             self._deliver(target, qos, burst.messages()[taken:])
+        if target.shared is not None:
+            burst.passed_on()  # dealt to this one only
 
     def _deliver_own(self, own: Target, burst: Burst, answers: bytes) -> None:
         """As `_deliver_burst` for the publisher: each message before its acknowledgement, as one by one."""
@@ -174,12 +203,15 @@ def _launch(sender: Sender, target: Target, qos: QoS, burst: Burst, answers: byt
     """Send as much of a burst as may leave now; how many messages."""
     if not sender.is_plain or sender.is_waiting() or not burst.suits(sender.is_v5, target.subscription_ids):
         return 0
+    if target.shared is not None and target.subscription_ids:
+        return 0  # who inherits it must not get the identifier too
     packets = burst.packets(sender.is_v5, target.subscription_ids, qos)
-    return sender.launch(packets, burst.count, qos, answers)
+    origin = None if target.shared is None else Origin(target.shared, burst.qos)
+    return sender.launch(packets, burst.count, qos, answers=answers, origin=origin)
 
 
 def _let_wait(sender: Sender, target: Target, qos: QoS, burst: Burst, first: int) -> int:
     """Let a burst wait from its message `first`, if it has to; how many messages are done with."""
     if first == burst.count or burst.payload_at > _LONGEST_KEPT_BEGINNING or not sender.has_to_wait():
         return 0
-    return sender.keep_waiting(burst, first, qos, target.subscription_ids)
+    return sender.keep_waiting(burst, first, qos, target)

@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reference_broker.broker.config import BrokerConfig
-from reference_broker.broker.routing import Target
+from reference_broker.broker.routing import Route, Target
+from reference_broker.broker.shared import SharedSubscription
 from reference_broker.wire.encode import encode
 from reference_broker.wire.errors import LocalError
 from reference_broker.wire.packets import Publish
@@ -19,6 +20,7 @@ from reference_broker.wire.types import QoS, Version
 from reference_broker.wire.varint import encode_varint, read_remaining_length
 
 if TYPE_CHECKING:
+    from reference_broker.broker.broker import Broker
     from reference_broker.broker.link import Link
 
 _REMEMBERED_HEADS = 65_536
@@ -30,25 +32,40 @@ _SHORT = 127
 """The highest remaining length of one byte."""
 
 
+class Receivers:
+    """Who gets messages: `targets` each of them, and of the members of `shared` one each.
+
+    There is one object for the same receivers, so that neighbours in a stream can be told by identity.
+    """
+
+    __slots__ = ("shared", "targets")
+
+    def __init__(self, targets: tuple[Target, ...], shared: SharedSubscription | None = None) -> None:
+        self.targets = targets
+        self.shared = shared
+
+
+NOBODY = Receivers(())
+
+
 class Head:
     """What is known about PUBLISH packets of one topic and one set of properties.
 
-    `targets` is the same object for all heads with the same receivers, so that a stretch can be told by identity.
     `expires` says that the properties include a Message Expiry Interval, `is_bare` that there are none.
     """
 
-    __slots__ = ("expires", "is_bare", "properties", "targets", "topic")
+    __slots__ = ("expires", "is_bare", "properties", "receivers", "topic")
 
-    def __init__(self, topic: str, properties: Properties, targets: tuple[Target, ...]) -> None:
+    def __init__(self, topic: str, properties: Properties, receivers: Receivers = NOBODY) -> None:
         self.topic = topic
         self.properties = properties
-        self.targets = targets
+        self.receivers = receivers
         self.expires = properties.message_expiry_interval is not None
         self.is_bare = properties == NO_PROPERTIES
 
     def for_nobody(self) -> Head:
-        """The same without targets, which would keep their sessions alive as long as anything waits for any."""
-        return Head(self.topic, self.properties, ())
+        """The same without receivers, whose sessions would stay alive as long as anything waits for any of them."""
+        return Head(self.topic, self.properties)
 
     def beginning(
         self, is_v5: bool, subscription_ids: tuple[int, ...], payload_size: int, qos: QoS
@@ -79,7 +96,7 @@ class Heads:
         self.longest_short = min(_SHORT, self.size_limit - 2)
         """The largest remaining length of one byte it takes."""
         self._by_user: dict[str | None, dict[bytes, Head | None]] = {}
-        self._targets: dict[tuple[object, ...], tuple[Target, ...]] = {}
+        self._receivers: dict[tuple[object, ...], Receivers] = {}
         self._generation = -1
         self._count = 0
 
@@ -89,7 +106,7 @@ class Heads:
         if generation != self._generation or self._count >= _REMEMBERED_HEADS:
             self._generation = generation
             self._by_user.clear()
-            self._targets.clear()
+            self._receivers.clear()
             self._count = 0
         # The same topic may be open to one user and closed to another.
         username = link.parts()[0].username if link.broker.config.access_rules else None
@@ -110,12 +127,25 @@ class Heads:
         if not broker.access.may_publish(link.parts()[0].username, packet.topic):
             return None
         route = broker.router.route(packet.topic)
-        if route.shared or any(target.no_local for target in route.targets):
+        if any(target.no_local for target in route.targets):
+            return None
+        if route.shared and not _can_deal(broker, route):
             return None
         if not _is_as_encoded(packet, data, link.version):
             return None
-        identity = tuple((target.session, target.qos, target.subscription_ids) for target in route.targets)
-        return Head(packet.topic, properties, self._targets.setdefault(identity, route.targets))
+        shared = route.shared[0] if route.shared else None
+        identity = (shared, *((target.session, target.qos, target.subscription_ids) for target in route.targets))
+        receivers = self._receivers.get(identity)
+        if receivers is None:
+            receivers = self._receivers[identity] = Receivers(route.targets, shared)
+        return Head(packet.topic, properties, receivers)
+
+
+def _can_deal(broker: Broker, route: Route) -> bool:
+    """Whether messages can be dealt out by the burst, because no session gets two copies that have to keep an order."""
+    if len(route.shared) > 1 or broker.access.limits_receivers:
+        return False
+    return not any(target.session in route.shared[0] for target in route.targets)
 
 
 def _is_as_encoded(packet: Publish, data: bytes, version: Version | None) -> bool:

@@ -23,6 +23,9 @@ class Target:
 
     __slots__ = ("no_local", "qos", "retain_as_published", "session", "subscription_ids")
 
+    shared: SharedSubscription | None = None
+    """The shared subscription that the session gets it by."""
+
     def __init__(
         self, session: Session, qos: QoS, no_local: bool, retain_as_published: bool, subscription_ids: tuple[int, ...]
     ) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from reference_broker.broker.bursts import Burst, Packets
 from reference_broker.broker.config import BrokerConfig
-from reference_broker.broker.flight import Flight, unpack
+from reference_broker.broker.flight import Flight, Origin, unpack
 from reference_broker.broker.message import Delivery, Message
 from reference_broker.broker.sessions import Session
 from reference_broker.broker.waiting import Waiting
@@ -28,6 +28,7 @@ from reference_broker.wire.types import PacketType, QoS, Version
 
 if TYPE_CHECKING:
     from reference_broker.broker.link import Link
+    from reference_broker.broker.routing import Target
 
 _AT_MOST_ONCE = QoS.AT_MOST_ONCE
 _PUBLISH = 0x30  # no DUP, no RETAIN
@@ -148,13 +149,15 @@ class Sender:
         else:
             self._start(delivery, now)
 
-    def keep_waiting(self, burst: Burst, first: int, qos: QoS, subscription_ids: tuple[int, ...]) -> int:
+    def keep_waiting(self, burst: Burst, first: int, qos: QoS, target: Target) -> int:
         """Let a burst wait from its message `first`, when `has_to_wait` says so; how many messages are done with."""
-        count = self._the_session().enqueue_burst(burst, first, qos, subscription_ids, self._config)
+        count = self._the_session().enqueue_burst(burst, first, qos, target, self._config)
         self._link.broker.backpressure.queue_changed(self._link)
         return count
 
-    def launch(self, packets: Packets, count: int, qos: QoS, answers: bytes = b"") -> int:
+    def launch(
+        self, packets: Packets, count: int, qos: QoS, *, answers: bytes = b"", origin: Origin | None = None
+    ) -> int:
         """Send so many QoS 1 or 2 packets, or what the quota allows of them, with identifiers of ours.
 
         How many left; 0 where they have to be sent one by one. The packets are in this client's version, and
@@ -176,7 +179,7 @@ class Sender:
         numbered[id_at::size], numbered[id_at + 1 :: size] = numbers[::2], numbers[1::2]
         numbered[::size] = bytes((_PUBLISH | qos << 1,)) * count
         sent = bytes(numbered)
-        flight.add(sent, size, packet_ids, numbers, qos)
+        flight.add(sent, size, packet_ids, numbers, qos, origin)
         self.quota.available -= count
         self._link.write(_interleaved(sent, size, answers) if answers else sent)
         return count
@@ -236,10 +239,11 @@ class Sender:
         if waiting is None or not self.is_plain:
             return False
         burst, first, qos, subscription_ids = waiting.burst, waiting.first, waiting.qos, waiting.subscription_ids
-        if not burst.suits(self.is_v5, subscription_ids):
+        if not burst.suits(self.is_v5, subscription_ids) or (waiting.shared is not None and subscription_ids):
             return False
+        origin = None if waiting.shared is None else Origin(waiting.shared, burst.qos)
         count = min(waiting.behind - first, self.quota.available)
-        sent = self.launch(burst.part(first, count, self.is_v5, subscription_ids, qos), count, qos)
+        sent = self.launch(burst.part(first, count, self.is_v5, subscription_ids, qos), count, qos, origin=origin)
         queue.drop_from_run(waiting, sent)
         return sent > 0
 

@@ -21,7 +21,7 @@ from reference_broker.wire.types import QoS, Version
 if TYPE_CHECKING:
     from reference_broker.broker.broker import Broker
     from reference_broker.broker.link import Link
-    from reference_broker.broker.routing import Subscribed
+    from reference_broker.broker.routing import Subscribed, Target
     from reference_broker.broker.timers import Timer
 
 
@@ -124,9 +124,7 @@ class Session:
             self.queue = Waiting()
         self.queue.append(delivery)
 
-    def enqueue_burst(
-        self, burst: Burst, first: int, qos: QoS, subscription_ids: tuple[int, ...], config: BrokerConfig
-    ) -> int:
+    def enqueue_burst(self, burst: Burst, first: int, qos: QoS, target: Target, config: BrokerConfig) -> int:
         """Let a burst wait from its message `first`, as `enqueue` of each; how many messages are done with."""
         if self.queue is None:
             self.queue = Waiting()
@@ -136,7 +134,7 @@ class Session:
             room = min(room, (config.queue_maximum_bytes - self.queue.size_bytes) // burst.payload_size)
         if room > 0:
             burst.waits = True
-            self.queue.append_run(WaitingRun(burst, first, first + room, qos, subscription_ids))
+            self.queue.append_run(WaitingRun(burst, first, first + room, qos, target))
         if config.queue_drop_policy is DropPolicy.NEWEST and not self.queue.may_expire():
             return wanted  # what has no room is dropped
         return max(0, room)

@@ -40,6 +40,22 @@ class SharedSubscription:
         self._members.pop(session, None)
         self._order = list(self._members.values())
 
+    def deal(self, count: int) -> list[Subscribed]:
+        """As many turns as `choose` would give to that many messages which all may receive, up to the first repetition.
+
+        Message number i is for member i modulo the length; the turn is set behind the last one.
+        """
+        order = self._order
+        turn = min(self._turn, len(order))
+        positions = [*range(turn, len(order)), *range(turn)]
+        connected = [position for position in positions if order[position].session.link is not None]
+        chosen = connected or positions
+        self._turn = chosen[(count - 1) % len(chosen)] + 1
+        return [order[position] for position in chosen[:count]]
+
+    def __contains__(self, session: object) -> bool:
+        return session in self._members
+
     def choose(self, may_receive: Callable[[Session], bool]) -> Subscribed | None:
         """Whose turn it is: connected members in rotation, and only if there is none the absent ones.
 

@@ -8,28 +8,33 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from reference_broker.broker.bursts import Burst
 from reference_broker.broker.message import Delivery
 from reference_broker.wire.types import QoS
 
+if TYPE_CHECKING:
+    from reference_broker.broker.routing import Target
+
 
 class WaitingRun:
     """The part of a burst that waits for one session, from its message `first` to before `behind`."""
 
-    __slots__ = ("behind", "burst", "first", "qos", "subscription_ids")
+    __slots__ = ("behind", "burst", "first", "qos", "shared", "subscription_ids")
 
-    def __init__(self, burst: Burst, first: int, behind: int, qos: QoS, subscription_ids: tuple[int, ...]) -> None:
-        """`qos` is what the session gets."""
+    def __init__(self, burst: Burst, first: int, behind: int, qos: QoS, target: Target) -> None:
+        """`qos` is what the session gets, `target` why it gets it."""
         self.burst = burst
         self.first = first
         self.behind = behind
         self.qos = qos
-        self.subscription_ids = subscription_ids
+        self.subscription_ids = target.subscription_ids
+        self.shared = target.shared
 
     def delivery(self, index: int) -> Delivery:
         """One of its messages on its way to the session."""
-        return Delivery(self.burst.message(index), self.qos, False, self.subscription_ids)
+        return Delivery(self.burst.message(index), self.qos, False, self.subscription_ids, self.shared)
 
 
 class Waiting:

@@ -29,7 +29,7 @@ from reference_broker.wire.properties import NO_PROPERTIES, Properties
 from reference_broker.wire.types import QoS, RetainHandling, Version
 
 TOPICS = ["a", "a/b", "a/c", "x/y/z", "$s/x", "deny/x", "long/" + "t" * 200]
-FILTERS = ["#", "a/+", "a/b", "a", "+/y/#", "$s/#", "x/y/z", "long/#", "$share/g/a/#"]
+FILTERS = ["#", "a/+", "a/b", "a", "+/y/#", "$s/#", "x/y/z", "long/#", "$share/g/a/#", "$share/g/x/#"]
 PROPERTIES = [
     NO_PROPERTIES,
     NO_PROPERTIES,
@@ -381,6 +381,54 @@ def test_what_a_client_publishes_to_itself_stays_between_its_acknowledgements(ve
     answer = ACKNOWLEDGED_BY[qos][0]
     assert kinds == [Publish, answer] * min(quota, 100) + [answer] * max(0, 100 - quota)
     assert made == []
+
+
+def share(twins: Twins, name: str, qos: int, identifier: tuple[int, ...] = ()) -> None:
+    """A client that is a member of a shared subscription, which only 5.0 has."""
+    twins.connect(name, V5)
+    properties = Properties(subscription_identifier=identifier)
+    twins.feed(name, encode(Subscribe(1, (Subscription("$share/g/t", QoS(qos)),), properties), V5), [])
+
+
+@pytest.mark.parametrize("version", ALL_VERSIONS)
+@pytest.mark.parametrize("qos", [0, 1, 2])
+@pytest.mark.parametrize("cut", [[], [20], [400, 800]])
+def test_a_stream_to_a_shared_subscription_is_dealt_out_in_turns(version, qos, cut, monkeypatch):
+    """The members' turns go on from read to read. [5.0 4.8.2]"""
+    twins = Twins()
+    for name in "abc":
+        share(twins, name, qos)
+    twins.connect("all", V5)
+    twins.feed("all", encode(Subscribe(1, (Subscription("#", QoS(qos)),)), V5), [])
+    twins.connect("p", version)
+    made = []
+    for module in ("forwarding", "bursts"):
+        monkeypatch.setattr(f"reference_broker.broker.{module}.Message", lambda *fields: made.append(fields))
+    twins.feed("p", stream(qos, 100, version), cut)
+    assert made == []
+    got = {
+        name: [packet.payload for packet in twins.clients[name][0].inbox if isinstance(packet, Publish)]
+        for name in ("a", "b", "c", "all")
+    }
+    assert got["all"] == [b"%08d" % n for n in range(100)]
+    assert [got["abc"[n % 3]][n // 3] for n in range(100)] == got["all"]
+
+
+@pytest.mark.parametrize("identifier", [(), (7,)])
+@pytest.mark.parametrize("quota", [1024, 5])
+def test_what_a_member_leaves_is_handed_on_as_it_was_published(identifier, quota):
+    """Neither its lower QoS nor its subscription identifier goes with it. [5.0 4.8.2, MQTT-4.8.2-3, MQTT-3.3.4-3]"""
+    twins = Twins(maximum_inflight=quota)
+    share(twins, "a", 1, identifier)
+    twins.connect("p", V5)
+    twins.feed("p", stream(2, 20, V5), [])
+    share(twins, "b", 2)
+    for client in twins.clients["b"]:
+        client.automatic = True
+    twins.each("a", Client.drop)
+    messages = [packet for packet in twins.clients["b"][0].inbox if isinstance(packet, Publish)]
+    assert [message.payload for message in messages] == [b"%08d" % n for n in range(20)]
+    assert {(message.qos, message.properties.subscription_identifier) for message in messages} == {(2, ())}
 
 
 @pytest.mark.parametrize("qos", [1, 2])

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from reference_broker.broker.bursts import Burst
 from reference_broker.broker.heads import Head
 from reference_broker.broker.message import Delivery, Message
+from reference_broker.broker.routing import Target
 from reference_broker.broker.sessions import Session
 from reference_broker.broker.waiting import Waiting, WaitingRun
 from reference_broker.wire.encode import encode
@@ -22,6 +23,7 @@ from reference_broker.wire.types import QoS, Version
 
 ONE = QoS.AT_LEAST_ONCE
 PAYLOAD_BYTES = 8
+TARGET = Target(Session("s", V311), ONE, False, False, ())
 
 
 def burst(first: int, count: int, version: Version) -> bytes:
@@ -33,7 +35,7 @@ def burst(first: int, count: int, version: Version) -> bytes:
 def kept(first: int, count: int) -> Burst:
     """The same as the fast path keeps it."""
     data = burst(first, count, V311)
-    head = Head("t", NO_PROPERTIES, ())
+    head = Head("t", NO_PROPERTIES)
     return Burst(data, 0, len(data) // count, count, 5, 7, head, ONE, False, 0.0, "p")
 
 
@@ -65,7 +67,7 @@ def test_both_forms_are_one_queue(steps):
             model.append((number, value))
             number += 1
         elif step == "run":
-            waiting.append_run(WaitingRun(kept(number, value), 0, value, ONE, ()))
+            waiting.append_run(WaitingRun(kept(number, value), 0, value, ONE, TARGET))
             model.extend((each, None) for each in range(number, number + value))
             number += value
         elif step == "take":
