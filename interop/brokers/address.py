@@ -52,7 +52,7 @@ class AddressSpec(BrokerSpec):
             reason = error.strerror or str(error)
             raise BrokerNotThere(f"no broker at {self.name}: {reason[0].lower()}{reason[1:]}") from None
 
-    async def start(self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP) -> RunningBroker:  # noqa: ARG002
+    async def start(self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP) -> RunningBroker:  # noqa: ARG002 - it takes none
         """Give the broker as it is; it takes no settings."""
         self._running.address(transport)
         return self._running

@@ -121,7 +121,7 @@ class Backpressure:
         return len(queue) > part * config.queue_maximum_messages or queue.size_bytes > part * config.queue_maximum_bytes
 
     def is_waiting(self, link: Link) -> bool:
-        """Whether a link is not read because of others."""
+        """Whether a link is held back because of others."""
         return any(link in congestion.publishers for congestion in self._congested.values())
 
     def _leave_behind(self, link: Link) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reference_broker.broker.message import Message
+from reference_broker.broker.runs import behind, every
 from reference_broker.wire.types import QoS
 
 if TYPE_CHECKING:
     from reference_broker.broker.heads import Head
+    from reference_broker.broker.message import Message
+    from reference_broker.broker.routing import Target
 
 Packets = tuple[bytes, int, int, int]
 """Bytes, where the first packet starts in them, the size of each, and where its packet identifier is."""
@@ -87,42 +89,41 @@ class Burst:
         """One of its messages as an object."""
         head, at = self.head, self.start + index * self.size
         payload = self.data[at + self.payload_at : at + self.size]
-        return Message(head.topic, payload, self.qos, False, head.properties, self.accepted_at, self.publisher)
+        return head.message(payload, self.qos, self.accepted_at, self.publisher)
 
     def dealt(self, number: int, of: int) -> Burst:
         """Every `of`th of its packets from number `number`, as a burst of their own."""
-        size = self.size
-        starts = range(self.start + number * size, self.start + self.count * size, of * size)
-        data = b"".join([self.data[at : at + size] for at in starts])
+        data = every(self.data, self.start, self.size, self.count, number, of)
         return Burst(
-            data, 0, size, len(starts), self.id_at, self.payload_at, self.head, self.qos, self.is_v5, self.accepted_at,
-            self.publisher,
+            data, 0, self.size, len(data) // self.size, self.id_at, self.payload_at, self.head, self.qos, self.is_v5,
+            self.accepted_at, self.publisher,
         )  # fmt: skip
 
-    def suits(self, is_v5: bool, subscription_ids: tuple[int, ...]) -> bool:
-        """Whether packets in that version say all a session has to remember, which may return in 5.0."""
-        return is_v5 or (self.head.is_bare and not subscription_ids)
+    def suits(self, is_v5: bool, target: Target) -> bool:
+        """Whether packets in that version say all that has to be known of them when they are not acknowledged.
 
-    def packets(self, is_v5: bool, subscription_ids: tuple[int, ...], qos: QoS) -> Packets:
-        """Its packets for receivers of one kind, made once for all who ask before `passed_on`.
-
-        At QoS 0 they have no packet identifier; above it, whoever sends them sets identifiers and QoS.
+        The session may return in 5.0; and who inherits a shared subscription's message has no use for the identifier.
         """
-        if self._is_kind(is_v5, subscription_ids, qos):
-            return self.data, self.start, self.size, self.id_at
+        if target.subscription_ids:
+            return is_v5 and target.shared is None
+        return is_v5 or self.head.is_bare
+
+    def packets(self, first: int, count: int, is_v5: bool, subscription_ids: tuple[int, ...], qos: QoS) -> Packets:
+        """`count` of its packets from number `first`, for receivers of one kind; whoever sends them sets identifiers.
+
+        At QoS 0 they have none. All of them in another form are made once for all who ask before `passed_on`.
+        """
+        if qos and is_v5 is self.is_v5 and not (is_v5 and subscription_ids):
+            return self.data, self.start + first * self.size, self.size, self.id_at
         key = (is_v5, subscription_ids if is_v5 else (), bool(qos))
+        if first or count < self.count:
+            return self._form(*key, first, count)
         if self._forms is None:
             self._forms = {}
         form = self._forms.get(key)
         if form is None:
-            form = self._forms[key] = self._form(*key, 0, self.count)
+            form = self._forms[key] = self._form(*key, first, count)
         return form
-
-    def part(self, first: int, count: int, is_v5: bool, subscription_ids: tuple[int, ...], qos: QoS) -> Packets:
-        """As `packets`, but `count` of them from number `first`, and not remembered."""
-        if self._is_kind(is_v5, subscription_ids, qos):
-            return self.data, self.start + first * self.size, self.size, self.id_at
-        return self._form(is_v5, subscription_ids if is_v5 else (), bool(qos), first, count)
 
     def passed_on(self) -> None:
         """Everybody has it, or it waits: let go of what was made, of what else came in the read, and of who gets it."""
@@ -132,14 +133,10 @@ class Burst:
             self.data = self.data[self.start : self.start + self.size * self.count]
             self.start = 0
 
-    def _is_kind(self, is_v5: bool, subscription_ids: tuple[int, ...], qos: QoS) -> bool:
-        return bool(qos) and is_v5 is self.is_v5 and not (is_v5 and subscription_ids)
-
     def _form(self, is_v5: bool, subscription_ids: tuple[int, ...], has_id: bool, first: int, count: int) -> Packets:
         """The same payloads behind another beginning."""
         qos = QoS.AT_LEAST_ONCE if has_id else QoS.AT_MOST_ONCE
-        data, size, length = self.data, self.size, self.payload_size
-        beginning, id_at = self.head.beginning(is_v5, subscription_ids, length, qos)
-        begin = self.start + first * size + self.payload_at
-        payloads = [data[at : at + length] for at in range(begin, begin + count * size, size)]
-        return beginning + beginning.join(payloads), 0, len(beginning) + length, id_at
+        beginning, id_at = self.head.beginning(is_v5, subscription_ids, self.payload_size, qos)
+        start = self.start + first * self.size
+        data = behind(beginning, self.data, start, self.size, count, self.payload_at)
+        return data, 0, len(beginning) + self.payload_size, id_at

@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from reference_broker.broker.bursts import Burst
-from reference_broker.broker.flight import Origin
 from reference_broker.broker.heads import Head, Receivers
-from reference_broker.broker.message import Message
+from reference_broker.broker.runs import behind, every
 from reference_broker.wire.types import QoS, Version
 
 if TYPE_CHECKING:
     from reference_broker.broker.link import Link
+    from reference_broker.broker.message import Message
     from reference_broker.broker.routing import Target
     from reference_broker.broker.sending import Sender
     from reference_broker.broker.shared import SharedSubscription
@@ -86,16 +86,11 @@ class Forwarder:
     def _deal(self, run: Run, shared: SharedSubscription) -> None:
         """Let each member of a shared subscription have its part of a QoS 0 run."""
         start, size, count, payload, head = run
-        data = self._data
         members = shared.deal(count)
         for number, member in enumerate(members):
-            if len(members) == 1:
-                part, first, of_it = data, start, count
-            else:
-                places = range(start + number * size, start + count * size, size * len(members))
-                part, first, of_it = b"".join([data[at : at + size] for at in places]), 0, len(places)
-            hand = Forwarder(self._link, part, self._now)
-            hand.forward([(first, size, of_it, payload, head)], Receivers((member,)))
+            part = every(self._data, start, size, count, number, len(members))
+            dealt = Forwarder(self._link, part, self._now)
+            dealt.forward([(0, size, len(part) // size, payload, head)], Receivers((member,)))
 
     def _slice(self, start: int, end: int) -> bytes | memoryview:
         """These bytes of what came in; no copy when they are most of it and large enough for that to matter."""
@@ -115,18 +110,14 @@ class Forwarder:
         """A run as QoS 0 packets for receivers of one kind: the same payloads behind one other beginning."""
         start, size, count, payload, head = run
         beginning, _ = head.beginning(is_v5, subscription_ids, size - payload, _AT_MOST_ONCE)
-        first, length = start + payload, size - payload
-        data = self._data
-        payloads = [data[at : at + length] for at in range(first, first + count * size, size)]
-        return beginning + beginning.join(payloads)
+        return behind(beginning, self._data, start, size, count, payload)
 
     def _messages(self, run: Run) -> list[Message]:
         """A run as messages, for receivers that need them."""
         start, size, count, payload, head = run
-        data, now = self._data, self._now
-        publisher = self._link.client_id
+        data, now, publisher = self._data, self._now, self._link.client_id
         return [
-            Message(head.topic, data[at + payload : at + size], _AT_MOST_ONCE, False, head.properties, now, publisher)
+            head.message(data[at + payload : at + size], _AT_MOST_ONCE, now, publisher)
             for at in range(start, start + count * size, size)
         ]
 
@@ -146,7 +137,9 @@ class Forwarder:
         if receivers.shared is not None:
             members = receivers.shared.deal(burst.count)
             for number, member in enumerate(members):
-                self._deliver_burst(member, burst.dealt(number, len(members)))
+                dealt = burst.dealt(number, len(members))
+                self._deliver_burst(member, dealt)
+                dealt.passed_on()
         if own is None:
             self._link.answer(answers)
         else:
@@ -163,12 +156,10 @@ class Forwarder:
             if qos is _AT_MOST_ONCE:
                 taken = _send_at_qos0(link, sender, target, burst)
             else:
-                taken = _launch(sender, target, qos, burst)
+                taken = 0 if sender.is_waiting() else sender.launch(burst, 0, burst.count, qos, target)
                 taken += _let_wait(sender, target, qos, burst, taken)
         if taken < burst.count:
             self._deliver(target, qos, burst.messages()[taken:])
-        if target.shared is not None:
-            burst.passed_on()  # dealt to this one only
 
     def _deliver_own(self, own: Target, burst: Burst, answers: bytes) -> None:
         """As `_deliver_burst` for the publisher: each message before its acknowledgement, as one by one."""
@@ -176,7 +167,7 @@ class Forwarder:
         _, sender = link.parts()
         qos = min(burst.qos, own.qos)
         between = answers if link.held_answers is None else b""
-        sent = _launch(sender, own, qos, burst, between)
+        sent = 0 if sender.is_waiting() else sender.launch(burst, 0, burst.count, qos, own, between)
         taken = sent + _let_wait(sender, own, qos, burst, sent)
         answered = sent if between else 0
         if answered < taken:
@@ -192,22 +183,11 @@ def _send_at_qos0(link: Link, sender: Sender, target: Target, burst: Burst) -> i
     """Send a burst at QoS 0, all of it or nothing; how many messages."""
     if not sender.is_plain:
         return 0
-    data, _, _, _ = burst.packets(sender.is_v5, target.subscription_ids, _AT_MOST_ONCE)
+    data, _, _, _ = burst.packets(0, burst.count, sender.is_v5, target.subscription_ids, _AT_MOST_ONCE)
     if not link.has_room(len(data)):
         return 0
     link.write(data)
     return burst.count
-
-
-def _launch(sender: Sender, target: Target, qos: QoS, burst: Burst, answers: bytes = b"") -> int:
-    """Send as much of a burst as may leave now; how many messages."""
-    if not sender.is_plain or sender.is_waiting() or not burst.suits(sender.is_v5, target.subscription_ids):
-        return 0
-    if target.shared is not None and target.subscription_ids:
-        return 0  # who inherits it must not get the identifier too
-    packets = burst.packets(sender.is_v5, target.subscription_ids, qos)
-    origin = None if target.shared is None else Origin(target.shared, burst.qos)
-    return sender.launch(packets, burst.count, qos, answers=answers, origin=origin)
 
 
 def _let_wait(sender: Sender, target: Target, qos: QoS, burst: Burst, first: int) -> int:

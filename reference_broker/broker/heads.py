@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reference_broker.broker.config import BrokerConfig
+from reference_broker.broker.message import Message
 from reference_broker.broker.routing import Route, Target
 from reference_broker.broker.shared import SharedSubscription
 from reference_broker.wire.encode import encode
@@ -66,6 +67,10 @@ class Head:
     def for_nobody(self) -> Head:
         """The same without receivers, whose sessions would stay alive as long as anything waits for any of them."""
         return Head(self.topic, self.properties)
+
+    def message(self, payload: bytes, qos: QoS, now: float, publisher: str | None) -> Message:
+        """One of its messages as an object."""
+        return Message(self.topic, payload, qos, False, self.properties, now, publisher)
 
     def beginning(
         self, is_v5: bool, subscription_ids: tuple[int, ...], payload_size: int, qos: QoS

