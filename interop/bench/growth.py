@@ -211,7 +211,7 @@ def _lookup(target: Target, topic_filter: str, returned: int) -> float:
 # --- fairness ---------------------------------------------------------------------------------------------------------
 
 _FAIR_SECONDS = 0.05
-_PING_EVERY_SECONDS = 0.004
+_PING_EVERY_SECONDS = 0.004  # apart, so that each meets the flood at another moment
 _FLOOD_SECONDS = 3.0
 
 

@@ -22,7 +22,7 @@ from interop.bench.worker import Report, work
 from reference_broker.net.address import Address
 
 _READY_SECONDS = 60.0
-_LEAD_SECONDS = 0.05
+_LEAD_SECONDS = 0.05  # all workers begin at one moment, which they have to know before
 _STALL_SECONDS = 5.0
 """How long nothing may arrive, with messages still missing, before they are called lost."""
 

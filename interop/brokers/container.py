@@ -29,7 +29,7 @@ HOST = "127.0.0.1"
 START_SECONDS = 30.0
 LOG_LIMIT_LINES = 500
 
-_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.05  # a program in a container does not tell when it speaks: it is asked
 _ANSWER_SECONDS = 1.0
 _MQTT_PORT = "1883/tcp"
 
