@@ -63,5 +63,6 @@ def every(data: bytes, start: int, size: int, count: int, first: int, step: int)
 
 def behind(beginning: bytes, data: bytes, start: int, size: int, count: int, payload_at: int) -> bytes:
     """What follows `payload_at` in each of `count` packets of `size` bytes from `start`, behind another beginning."""
-    payloads = [data[at + payload_at : at + size] for at in range(start, start + count * size, size)]
+    first, length = start + payload_at, size - payload_at
+    payloads = [data[at : at + length] for at in range(first, first + count * size, size)]
     return beginning + beginning.join(payloads)
