@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import judge_stories_acknowledging
 import judge_stories_connection
 import judge_stories_forwarding
-import judge_stories_qos
+import judge_stories_keep_alive
+import judge_stories_limits
+import judge_stories_resending
 import pytest
 from judge_story import BREAKING, BROKER, CLIENT, KEEPING, Story, Told
 
@@ -12,7 +15,14 @@ from interop.judge import RULES, citations
 from interop.requirements.requirements import statements
 from reference_broker.wire.types import Version
 
-STORIES = (judge_stories_connection, judge_stories_forwarding, judge_stories_qos)
+STORIES = (
+    judge_stories_acknowledging,
+    judge_stories_connection,
+    judge_stories_forwarding,
+    judge_stories_keep_alive,
+    judge_stories_limits,
+    judge_stories_resending,
+)
 
 
 def _cases(told: list[Told]) -> list[object]:
