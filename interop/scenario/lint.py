@@ -40,7 +40,7 @@ def lint(scenarios: Iterable[LoadedScenario]) -> list[Problem]:
     problems = set(_across_files(loaded))
     for one in loaded:
         for rule in RULES:
-            problems.update(one.document.problem(where, message) for where, message in rule(one))
+            problems.update(one.document.problem(one.in_file(where), message) for where, message in rule(one))
     return sorted(problems)
 
 

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from interop.scenario.explain import problems_of
 from interop.scenario.model import Scenario
 from interop.scenario.problems import Problem, ScenarioError
-from interop.scenario.table import Row, expand, source_of
-from interop.scenario.yaml12 import Document, read
+from interop.scenario.table import Row, expand, source_of, variants_of
+from interop.scenario.yaml12 import Document, Where, read, written
 
 DEFAULT_FOLDER = Path(__file__).parents[2] / "scenarios"
 """The collection that comes with the product: beside this package in a checkout and when installed."""
@@ -29,7 +29,8 @@ SUFFIX = ".yaml"
 class LoadedScenario:
     """One scenario, or one row of its table: `name` is `area/file-stem` or `area/file-stem[case]`.
 
-    `step_lines` holds the 1-based line of each step, `step_texts` each step as it is written, with the row's values.
+    `step_lines` holds the 1-based line of each step, `step_texts` each step as it is written, with the row's values;
+    `step_places` its place in the file, None for what a variant adds.
     """
 
     name: str
@@ -38,7 +39,16 @@ class LoadedScenario:
     scenario: Scenario
     step_lines: tuple[int, ...]
     step_texts: tuple[str, ...]
+    step_places: tuple[int | None, ...]
     document: Document
+
+    def in_file(self, where: Where) -> Where:
+        """A place in the scenario as a place in its file."""
+        match where:
+            case ("steps", int(index), *rest):
+                place = self.step_places[index]
+                return ("also",) if place is None else ("steps", place, *rest)
+        return where
 
     @property
     def file_name(self) -> str:
@@ -64,32 +74,42 @@ def load_scenarios(paths: Sequence[Path] | None = None) -> list[LoadedScenario]:
 
 
 def load_file(path: Path) -> list[LoadedScenario]:
-    """The scenarios of one file; raises ScenarioError."""
+    """The scenarios of one file, each row before its variants; raises ScenarioError."""
     document = read(path, _text(path))
-    area = path.absolute().parent.name
     loaded: list[LoadedScenario] = []
     problems: list[Problem] = []
     for row in expand(document):
         try:
-            scenario = _validated(row)
+            loaded.append(_loaded(path, document, row))
+            loaded += [_loaded(path, document, varied) for varied in variants_of(document, row)]
         except ValidationError as error:
             problems += problems_of(error, document, row.data)
-            continue
-        places = [("steps", index) for index in range(len(scenario.steps))]
-        loaded.append(
-            LoadedScenario(
-                name=f"{area}/{path.stem}[{row.case}]" if row.case else f"{area}/{path.stem}",
-                area=area,
-                path=path,
-                scenario=scenario,
-                step_lines=tuple(document.line(where) for where in places),
-                step_texts=tuple(source_of(document.source(where), row.values) for where in places),
-                document=document,
-            )
-        )
+        except ScenarioError as error:
+            problems += error.problems
     if problems:
         raise ScenarioError(problems)
     return loaded
+
+
+def _loaded(path: Path, document: Document, row: Row) -> LoadedScenario:
+    area = path.absolute().parent.name
+    return LoadedScenario(
+        name=f"{area}/{path.stem}[{row.case}]" if row.case else f"{area}/{path.stem}",
+        area=area,
+        path=path,
+        scenario=_validated(row),
+        step_lines=tuple(document.line(("also",) if place is None else ("steps", place)) for place in row.places),
+        step_texts=tuple(_step_text(document, row, index) for index in range(len(row.places))),
+        step_places=row.places,
+        document=document,
+    )
+
+
+def _step_text(document: Document, row: Row, index: int) -> str:
+    place = row.places[index]
+    if place is not None and row.as_written[index]:
+        return source_of(document.source(("steps", place)), row.values)
+    return written(row.data["steps"][index])
 
 
 def _validated(row: Row) -> Scenario:

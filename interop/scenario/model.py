@@ -86,6 +86,13 @@ class Scenario(Strict):
             "A row may have `case` (its short name) and `versions` (a list: only these)."
         ),
     )
+    also: tuple[str, ...] = Field(
+        (),
+        description=(
+            "variants in which each row is played again, e.g. [resumed, queued, shared+queued]; see "
+            "interop/scenario/variants.py. A row of `for_each` may have its own `also` instead."
+        ),
+    )
     actors: dict[str, Actor] = Field(min_length=1)
     steps: tuple[Step, ...] = Field(min_length=1)
 

@@ -1,14 +1,15 @@
-"""A scenario that is a table, written once: `for_each` becomes one scenario for each row.
+"""A scenario that is a table, written once: `for_each` becomes one scenario for each row, `also` one for each variant.
 
-Belongs here: rows and products, the names of cases, `${name}`.
-Does not belong here: what a scenario's fields mean (`model`).
+Belongs here: rows and products, the names of cases, `${name}`, which row is played in which variants.
+Does not belong here: what a scenario's fields mean (`model`), what a variant does (`variants`).
 
     for_each:                                   for_each:
       - {case: plain, qos: 0}                     qos: [0, 1, 2]
       - {case: sure, qos: 2, versions: ["5.0"]}   retain: [true, false]
 
 A value that is `"${qos}"` and nothing else becomes the row's value and keeps its type; inside a longer text, or in a
-key, it is replaced as text. A row that is for some versions only may leave out columns that only others ask for.
+key, it is replaced as text. A row that is for some versions only may leave out columns that only others ask for, and
+one that has `also` of its own is played in those variants instead of the scenario's.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from itertools import product
 from typing import Any
 
 from interop.scenario.problems import Problem, ScenarioError, unknown
+from interop.scenario.variants import DoesNotFit, Varied, vary
 from interop.scenario.yaml12 import Document, Where
 
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
@@ -27,15 +29,24 @@ _QUOTED_REFERENCE = re.compile(rf'"{_REFERENCE.pattern}"|{_REFERENCE.pattern}')
 _OUTSIDE_OF_NAMES = re.compile(r"[^A-Za-z0-9_.+]+")
 _CASE = "case"
 _VERSIONS = "versions"
+_ALSO = "also"
+_ABOUT_THE_ROW = {_VERSIONS, _ALSO}
+"""What a row may say of itself; these are no columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One scenario, as plain values, with nothing left to replace; `case` is empty without a table."""
+    """One scenario, as plain values, with nothing left to replace; `case` is empty without a table.
+
+    `places` has for each step its place in the file, None where a variant adds it; `as_written` whether it stands there
+    just so.
+    """
 
     case: str
     data: dict[str, Any]
     values: dict[str, Any]
+    places: tuple[int | None, ...]
+    as_written: tuple[bool, ...]
 
 
 def expand(document: Document) -> list[Row]:
@@ -51,8 +62,35 @@ def expand(document: Document) -> list[Row]:
                 for name, where in used
             ]
             raise ScenarioError(places)
-        return [Row("", template, {})]
+        return [_plain("", template, {})]
     return _Table(document, template).rows()
+
+
+def variants_of(document: Document, row: Row) -> list[Row]:
+    """A valid row in each of the variants that its `also` names; raises ScenarioError for one that does not fit it."""
+    rows: list[Row] = []
+    problems: list[Problem] = []
+    for place, name in enumerate(row.data.get(_ALSO, ())):
+        try:
+            varied = vary(row.data, name)
+        except DoesNotFit as reason:
+            where: Where = ("for_each",) if _ALSO in row.values else (_ALSO, place)
+            problems.append(document.problem(where, f"{name}: {reason}"))
+        else:
+            rows.append(_row_of(varied, row, f"{row.case}+{name}" if row.case else name))
+    if problems:
+        raise ScenarioError(problems)
+    return rows
+
+
+def _row_of(varied: Varied, row: Row, case: str) -> Row:
+    as_written = tuple(varied.is_as_in(row.data, place) for place in range(len(varied.origins)))
+    return Row(case, varied.data, row.values, varied.origins, as_written)
+
+
+def _plain(case: str, data: dict[str, Any], values: dict[str, Any]) -> Row:
+    count = len(data["steps"]) if isinstance(data.get("steps"), list) else 0
+    return Row(case, data, values, tuple(range(count)), (True,) * count)
 
 
 class _Table:
@@ -71,7 +109,7 @@ class _Table:
         self._check_versions(named)
         if self._problems:
             raise ScenarioError(self._problems)
-        return [Row(case, self._data_of(values), values) for case, _, values in named]
+        return [_plain(case, self._data_of(values), values) for case, _, values in named]
 
     def _problem(self, where: Where, message: str) -> None:
         self._problems.append(self._document.problem(where, message))
@@ -101,7 +139,7 @@ class _Table:
             return str(case)
         parts = []
         for name, value in values.items():
-            if name == _VERSIONS:
+            if name in _ABOUT_THE_ROW:
                 continue
             if isinstance(value, dict | list):
                 self._problem(where, f"{name} is not a plain value, so the row needs a name: case: ...")
@@ -109,7 +147,7 @@ class _Table:
         return "-".join(parts)
 
     def _check_columns(self, named: list[tuple[str, Where, dict[str, Any]]]) -> None:
-        columns = sorted({name for _, _, values in named for name in values} - {_VERSIONS})
+        columns = sorted({name for _, _, values in named for name in values} - _ABOUT_THE_ROW)
         used = _used(self._template, ())
         for name, where in used:
             if name not in columns:
@@ -118,7 +156,7 @@ class _Table:
             asked_for = {name for name, _ in _used(self._template_of(values), ())}
             for name in sorted(asked_for & set(columns) - set(values)):
                 self._problem(where, f"the row has no {name!r}, which ${{{name}}} asks for")
-            for name in sorted(set(values) - {name for name, _ in used} - {_CASE, _VERSIONS}):
+            for name in sorted(set(values) - {name for name, _ in used} - _ABOUT_THE_ROW - {_CASE}):
                 self._problem((*where, name), f"the column {name!r} is not used: nothing says ${{{name}}}")
 
     def _template_of(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -160,7 +198,9 @@ class _Table:
         return clauses if isinstance(clauses, dict) else {}
 
     def _data_of(self, values: dict[str, Any]) -> dict[str, Any]:
-        data: dict[str, Any] = _replaced(self._template, values)
+        data: dict[str, Any] = dict(_replaced(self._template, values))
+        if _ALSO in values:
+            data[_ALSO] = values[_ALSO]
         if _VERSIONS in values:
             data["versions"] = {label: data["versions"][label] for label in values[_VERSIONS]}
         return data

@@ -9,6 +9,7 @@ PyYAML parses, in C; its own rules for scalars are those of YAML 1.1 and are not
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 # `.inf` and `.nan` stay text: no field of a scenario takes them.
 
+
+_PLAIN = re.compile(r"[A-Za-z$][A-Za-z0-9_ /$.-]*[A-Za-z0-9]|[A-Za-z]")
+"""Text that needs no quotes, unless it is a keyword."""
 
 _NO_TAG = ""
 
@@ -90,6 +94,17 @@ def spelled(where: Where) -> str:
     for part in where:
         text += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if text else part
     return text
+
+
+def written(value: Any) -> str:
+    """Plain values as they would be written in one line: `{do: cut, link: sub}`."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {written(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(written, value)) + "]"
+    if isinstance(value, str) and (value in _KEYWORDS or not _PLAIN.fullmatch(value)):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
 
 
 def read(path: Path, text: str) -> Document:
