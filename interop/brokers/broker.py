@@ -52,6 +52,14 @@ class RunningBroker(ABC):
     async def stop(self) -> None:
         """Be done with it: a broker of one's own stops, a shared one goes on until its spec is closed."""
 
+    async def go_down(self, *, kill: bool) -> None:  # noqa: ARG002 - for those who can
+        """End it for now, in order or by killing it; only a `persistent` broker of one's own."""
+        raise BrokerFault(f"{self.name} cannot be restarted")
+
+    async def come_back(self) -> None:
+        """Start it again at the same address, with the state it kept; raises BrokerFault."""
+        raise BrokerFault(f"{self.name} cannot be restarted")
+
 
 class BrokerSpec(ABC):
     """A broker that can be had.
@@ -77,8 +85,17 @@ class BrokerSpec(ABC):
     async def start(self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP) -> RunningBroker:
         """Give a broker that listens for `transport`, with settings as a scenario writes them; raises BrokerFault."""
 
-    async def start_own(self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP) -> RunningBroker:
-        """Like `start`, but nobody else is given this one; only where brokers of this kind are `exclusive`."""
+    async def start_own(
+        self,
+        settings: Mapping[str, Any],
+        *,
+        transport: Transport = Transport.TCP,
+        persistent: bool = False,  # noqa: ARG002 - for those who can
+    ) -> RunningBroker:
+        """Like `start`, but nobody else is given this one; only where brokers of this kind are `exclusive`.
+
+        A `persistent` one keeps its state, so that it can go down and come back.
+        """
         return await self.start(settings, transport=transport)
 
     async def close(self) -> None:  # noqa: B027 - most kinds keep nothing

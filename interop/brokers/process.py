@@ -17,6 +17,7 @@ import subprocess
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,14 @@ _PORTS = range(20_000, 32_000)  # below what Linux (32,768) and other systems (4
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a program is asked to be: one listener, and settings by the names of BrokerConfig."""
+    """What a program is asked to be: one listener, settings by the names of BrokerConfig, whether to keep its state."""
 
     port: int
     transport: Transport
     settings: Mapping[str, Any]
     folder: Path
     certificates: TestCertificates | None
+    persistent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +72,24 @@ class ProcessBroker(RunningBroker):
     """A child process that listens."""
 
     def __init__(
-        self, name: str, version: str, address: Address, process: subprocess.Popen[bytes], log: Path, files: Scratch
+        self,
+        name: str,
+        version: str,
+        address: Address,
+        spawn: Callable[[], subprocess.Popen[bytes]],
+        log: Path,
+        files: Scratch,
     ) -> None:
         super().__init__(name, version)
         self._address = address
-        self._process = process
+        self._spawn = spawn
         self._log = log
         self._files = files  # its log and certificates are there as long as it is
-        self._last_resort = weakref.finalize(self, _stop, process)
+        self._run()
+
+    def _run(self) -> None:
+        self._process = self._spawn()
+        self._last_resort = weakref.finalize(self, _stop, self._process)
 
     @property
     def log(self) -> str:
@@ -106,6 +118,17 @@ class ProcessBroker(RunningBroker):
     async def stop(self) -> None:
         """End the process; kill it when it does not leave."""
         await asyncio.to_thread(self._last_resort)
+
+    async def go_down(self, *, kill: bool) -> None:
+        """SIGTERM, or SIGKILL, and wait for its end."""
+        if kill:
+            self._process.kill()
+        await self.stop()
+
+    async def come_back(self) -> None:
+        """Run the program again with the same configuration; raises BrokerNotThere."""
+        self._run()
+        await self.wait_until_it_listens()
 
     async def wait_until_it_listens(self) -> None:
         """Wait for the first connection; raises BrokerNotThere with what it wrote when none comes about."""
@@ -187,9 +210,11 @@ class ProcessSpec(BrokerSpec):
                 running = self._common.running[transport] = await self._launch({}, transport)
             return _Shared(running)
 
-    async def start_own(self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP) -> RunningBroker:
+    async def start_own(
+        self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP, persistent: bool = False
+    ) -> RunningBroker:
         """Start one that is not lent to anybody else; raises BrokerNotThere with its last words."""
-        return await self._launch(settings, transport)
+        return await self._launch(settings, transport, persistent=persistent)
 
     async def close(self) -> None:
         """Stop the shared ones."""
@@ -198,19 +223,21 @@ class ProcessSpec(BrokerSpec):
         for broker in running:
             await broker.stop()
 
-    async def _launch(self, settings: Mapping[str, Any], transport: Transport) -> ProcessBroker:
+    async def _launch(
+        self, settings: Mapping[str, Any], transport: Transport, *, persistent: bool = False
+    ) -> ProcessBroker:
         self.check()
         self._started += 1
         folder = self._scratch.folder / str(self._started)
         folder.mkdir()
         certificates = self._scratch.certificates() if transport.is_encrypted else None
-        wish = Wish(_free_port(), transport, settings, folder, certificates)
+        wish = Wish(_free_port(), transport, settings, folder, certificates, persistent)
         self._program.configure(wish)
         broker = ProcessBroker(
             self.name,
             self._find_version(),
             Address(HOST, wish.port, transport, ca_file=certificates.ca_file if certificates else None),
-            self._spawn(folder),
+            partial(self._spawn, folder),
             folder / "log",
             self._scratch,
         )
@@ -223,7 +250,7 @@ class ProcessSpec(BrokerSpec):
 
     def _spawn(self, folder: Path) -> subprocess.Popen[bytes]:
         arguments = [argument.replace("{folder}", str(folder)) for argument in self._program.arguments]
-        with (folder / "log").open("wb") as log:
+        with (folder / "log").open("ab") as log:
             return subprocess.Popen(
                 [str(_find(self._program.executable)), *arguments],
                 stdin=subprocess.DEVNULL,

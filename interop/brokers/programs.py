@@ -33,13 +33,24 @@ _MOSQUITTO_SETTINGS = {
 """Settings of BrokerConfig and what they are called in mosquitto.conf(5)."""
 
 
+def _persistence_of_mosquitto(wish: Wish) -> list[str]:
+    if not wish.persistent:
+        return ["persistence false"]
+    return [
+        "persistence true",
+        f"persistence_location {wish.folder}/",
+        "autosave_on_changes true",
+        "autosave_interval 1",
+    ]
+
+
 def _configure_mosquitto(wish: Wish) -> None:
     lines = [
         f"listener 0 {wish.folder / 'unused'}",  # 2.0.11 gives up when WebSocket listeners are all it has
         f"listener {wish.port} {HOST}",
         f"protocol {'websockets' if wish.transport.is_websocket else 'mqtt'}",
         "allow_anonymous true",
-        "persistence false",
+        *_persistence_of_mosquitto(wish),
         "log_dest stderr",
         "set_tcp_nodelay true",
         "user root",  # has a meaning for root only: stay who we are, or the certificates cannot be read
@@ -60,7 +71,8 @@ MOSQUITTO = Program(
     find_version=re.compile(r"mosquitto version (\S+)"),
     settings=frozenset(_MOSQUITTO_SETTINGS),
     transports=("tcp", "tls", "ws", "wss"),
-    unsupported=("auth", "topic-alias-inbound"),  # AUTH needs a plugin; it sets no aliases of its own
+    # AUTH needs a plugin, it sets no aliases of its own, and what it saves is a snapshot now and then.
+    unsupported=("auth", "topic-alias-inbound", "crash-persistence"),
 )
 
 

@@ -1,6 +1,6 @@
 """The project's own broker, a fresh one for each cell, in the running event loop.
 
-Belongs here: starting it with a scenario's settings.
+Belongs here: starting it with a scenario's settings, and again after it was ended on purpose.
 Does not belong here: what a setting does (`reference_broker`).
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -22,6 +22,7 @@ from reference_broker.net.address import Address, Transport
 from reference_broker.net.config import ServerConfig
 from reference_broker.net.errors import ListenFailed
 from reference_broker.net.server import BrokerServer
+from reference_broker.store import MemoryStore, Store
 
 LOG_LIMIT_LINES = 500
 
@@ -32,11 +33,25 @@ _CONFIG = TypeAdapter(BrokerConfig)
 class ReferenceBroker(RunningBroker):
     """A started `BrokerServer`."""
 
-    def __init__(self, server: BrokerServer, log: deque[str], files: Scratch) -> None:
+    def __init__(self, make_broker: Callable[[], Broker], config: ServerConfig, files: Scratch) -> None:
         super().__init__("reference", own_version())
         self._files = files  # its certificates are there as long as it is
-        self._server = server
-        self._log = log
+        self._make_broker = make_broker
+        self._config = config
+        self._log: deque[str] = deque(maxlen=LOG_LIMIT_LINES)
+        self._server = self._new_server()
+
+    def _new_server(self) -> BrokerServer:
+        server = BrokerServer(self._config, broker=self._make_broker())
+        server.broker.log = self._log.append
+        return server
+
+    async def start(self) -> None:
+        """Begin to listen; raises BrokerFault."""
+        try:
+            await self._server.start()
+        except ListenFailed as problem:
+            raise BrokerFault(f"the reference broker cannot listen: {problem}") from None
 
     @property
     def log(self) -> str:
@@ -54,6 +69,22 @@ class ReferenceBroker(RunningBroker):
         """Close listeners and connections."""
         await self._server.close()
 
+    async def go_down(self, *, kill: bool) -> None:
+        """Say goodbye and save, or be gone at once."""
+        ports: dict[str, Any] = {
+            _PORT_FIELDS[transport]: address.port for transport, address in self._server.addresses.items()
+        }
+        self._config = dataclasses.replace(self._config, **ports)
+        if kill:
+            self._server.abort()
+        else:
+            await self._server.close()
+
+    async def come_back(self) -> None:
+        """Start anew on what was kept, at the same port."""
+        self._server = self._new_server()
+        await self.start()
+
 
 class ReferenceSpec(BrokerSpec):
     """Starts reference brokers; a subclass may make brokers that are wrong on purpose."""
@@ -69,18 +100,25 @@ class ReferenceSpec(BrokerSpec):
 
     async def start(self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP) -> ReferenceBroker:
         """Start one that listens for `transport` only; raises BrokerFault for settings that cannot be."""
-        config = self._server_config(broker_config(settings), transport)
-        log: deque[str] = deque(maxlen=LOG_LIMIT_LINES)
-        server = BrokerServer(config, broker=self._make_broker(config.broker))
-        server.broker.log = log.append
-        try:
-            await server.start()
-        except ListenFailed as problem:
-            raise BrokerFault(f"the reference broker cannot listen: {problem}") from None
-        return ReferenceBroker(server, log, self._scratch)
+        return await self._start(broker_config(settings), transport, None)
 
-    def _make_broker(self, config: BrokerConfig) -> Broker:
-        return Broker(config)
+    async def start_own(
+        self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP, persistent: bool = False
+    ) -> ReferenceBroker:
+        """As `start`; a `persistent` one keeps everything before it answers."""
+        config = broker_config(settings)
+        if not persistent:
+            return await self._start(config, transport, None)
+        return await self._start(dataclasses.replace(config, store_interval_seconds=0), transport, MemoryStore())
+
+    async def _start(self, config: BrokerConfig, transport: Transport, store: Store | None) -> ReferenceBroker:
+        server_config = self._server_config(config, transport)
+        broker = ReferenceBroker(lambda: self._make_broker(config, store), server_config, self._scratch)
+        await broker.start()
+        return broker
+
+    def _make_broker(self, config: BrokerConfig, store: Store | None) -> Broker:
+        return Broker(config, store=store)
 
     def _server_config(self, config: BrokerConfig, transport: Transport) -> ServerConfig:
         ports: dict[str, Any] = dict.fromkeys(_PORT_FIELDS.values()) | {_PORT_FIELDS[transport]: 0}

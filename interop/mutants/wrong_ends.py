@@ -21,6 +21,7 @@ from reference_broker.broker.broker import Broker
 from reference_broker.broker.config import BrokerConfig
 from reference_broker.broker.link import Buffer, Link
 from reference_broker.client import ClientCore
+from reference_broker.store import Store
 from reference_broker.wire.decode import Reader
 from reference_broker.wire.encode import encode
 from reference_broker.wire.errors import RemoteError
@@ -137,17 +138,17 @@ class WrongLink(Link):
                 super().write(_encoded(said, version))
 
 
-@wrong_during("connect", "handle_timer", "take_output")
+@wrong_during("load", "save", "shutdown", "connect", "handle_timer", "take_output")
 class WrongBroker(Broker):
     """The reference broker with a mutant's faults; it goes without the fast path, which knows no faults."""
 
     link_type = WrongLink
 
-    def __init__(self, mutant: Mutant, config: BrokerConfig) -> None:
+    def __init__(self, mutant: Mutant, config: BrokerConfig, store: Store | None = None) -> None:
         self.mutant = mutant
         self.memory: dict[Any, Any] = {}
         settings = {name: value for fault in mutant.of(Set) for name, value in fault.settings.items()}
-        super().__init__(dataclasses.replace(config, **settings), fast_path=False)
+        super().__init__(dataclasses.replace(config, **settings), store=store, fast_path=False)
 
 
 class WrongBrokerSpec(ReferenceSpec):
@@ -158,8 +159,8 @@ class WrongBrokerSpec(ReferenceSpec):
         self.name = mutant.name
         self._mutant = mutant
 
-    def _make_broker(self, config: BrokerConfig) -> Broker:
-        return WrongBroker(self._mutant, config)
+    def _make_broker(self, config: BrokerConfig, store: Store | None) -> Broker:
+        return WrongBroker(self._mutant, config, store)
 
 
 # --- the client -------------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from interop.scenario.steps import (
     Publish,
     Receive,
     Reported,
+    Restart,
     Rewrite,
     StaysOpen,
     Subscribe,
@@ -113,6 +114,8 @@ def _wait_seconds(step: AnyStep) -> float:
     match step:
         case Elapse() | Nothing() | StaysOpen() | Delay():
             return step.seconds
+        case Restart():
+            return step.down_seconds
         case Receive() | Closed() | Wire() | Completed() | Reported():
             return step.after
         case _:

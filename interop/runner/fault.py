@@ -1,6 +1,6 @@
-"""The verbs that happen on a link: cut, freeze, hold, inject, ...
+"""The verbs that happen on a link: cut, freeze, hold, inject, ...; and what befalls the broker.
 
-Belongs here: a scenario's fault handed to the recording proxy; marks and the passing of time.
+Belongs here: a scenario's fault handed to the recording proxy; marks, the passing of time, the broker's restart.
 Does not belong here: how a fault is done (`interop.tap`).
 """
 
@@ -19,7 +19,7 @@ from interop.runner.stage import Stage
 from interop.scenario import steps
 from interop.scenario.values import Payload, payload_bytes
 from interop.tap.link import How, When
-from interop.tap.trace import Sender
+from interop.tap.trace import Kind, Sender
 from reference_broker.wire import packets
 from reference_broker.wire.packets import Packet, Subscription, Will
 from reference_broker.wire.types import PacketType, QoS, RetainHandling
@@ -209,6 +209,17 @@ async def elapse(stage: Stage, step: steps.Elapse) -> None:
     await stage.rest_until(stage.pace.now() + step.seconds)
 
 
+async def restart(stage: Stage, step: steps.Restart) -> None:
+    """The broker ends, and comes back where it was."""
+    assert stage.broker is not None
+    note = "the broker is killed" if step.how == "kill" else "the broker is stopped"
+    for name, link in stage.links.items():
+        stage.trace.record(name, link.connections, Kind.FAULT, Sender.HARNESS, note=note)
+    await stage.broker.go_down(kill=step.how == "kill")
+    await stage.rest_until(stage.pace.now() + step.down_seconds)
+    await stage.broker.come_back()
+
+
 FAULTS: dict[type[steps.AnyStep], Callable[[Stage, Any], Awaitable[None]]] = {
     steps.Cut: cut,
     steps.Freeze: freeze,
@@ -222,4 +233,5 @@ FAULTS: dict[type[steps.AnyStep], Callable[[Stage, Any], Awaitable[None]]] = {
     steps.Inject: inject,
     steps.Mark: mark,
     steps.Elapse: elapse,
+    steps.Restart: restart,
 }

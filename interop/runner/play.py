@@ -104,6 +104,7 @@ async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: No
     async with AsyncExitStack() as stack:
         stack.push_async_callback(stage.close)
         broker = await stack.enter_async_context(_running_broker(cell, workshop, notes))
+        stage.broker = broker
         stage.login = workshop.brokers[cell.broker].login
         for name, actor in cell.loaded.scenario.actors.items():
             client = cell.client if not stage.players else REFERENCE_CLIENT
@@ -148,8 +149,11 @@ async def _running_broker(cell: Cell, workshop: Workshop, notes: Notes) -> Async
     spec = workshop.brokers[cell.broker]
     scenario = cell.loaded.scenario
     _check_broker_can(cell, spec)
-    start = spec.start_own if scenario.own_broker else spec.start
-    broker = await start(dict(scenario.broker), transport=Transport(cell.transport))
+    settings, transport = dict(scenario.broker), Transport(cell.transport)
+    if scenario.own_broker:
+        broker = await spec.start_own(settings, transport=transport, persistent=scenario.is_restarted())
+    else:
+        broker = await spec.start(settings, transport=transport)
     notes.implementations["broker"] = f"{broker.name} {broker.version}"
     try:
         yield broker

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from typing import TypeVar
 
+from interop.brokers.broker import RunningBroker
 from interop.runner.cell import Cell
 from interop.runner.names import Names
 from interop.runner.pace import PATIENT_SECONDS, Pace
@@ -39,6 +40,7 @@ class Stage:
         self.players: dict[str, Player] = {}
         self.links: dict[str, Link] = {}
         self.marks: dict[str, int] = {}
+        self.broker: RunningBroker | None = None
         self.login: tuple[str, str] | None = None  # what the broker asks of everybody
         self.changed = asyncio.Event()
         self._action_index = 0

@@ -76,6 +76,8 @@ _FEATURES = (
     _in_5("session-expiry", "Session Expiry Interval of the application's choice"),
     Feature("concurrent-deliveries", "QoS 1 and 2 messages are sent before earlier ones are settled", Role.BROKER),
     Feature("offline-queue", "QoS 1 and 2 messages wait for a client that is away", Role.BROKER),
+    Feature("persistence", "sessions and retained messages outlast an orderly restart of the broker", Role.BROKER),
+    Feature("crash-persistence", "whatever was acknowledged outlasts the broker's being killed", Role.BROKER),
     Feature("publish-offline", "takes messages while there is no connection and sends them later", Role.CLIENT),
     Feature("large-payload", "payloads of 64 KiB and more"),
 )

@@ -20,7 +20,7 @@ from interop.scenario.lint_packets import packet_problems
 from interop.scenario.lint_versions import version_problems
 from interop.scenario.load import LoadedScenario
 from interop.scenario.problems import Problem, unknown
-from interop.scenario.steps import AnyStep, Fault, Mark, Observation, Wire
+from interop.scenario.steps import AnyStep, Fault, Mark, Observation, Restart, Wire
 from interop.scenario.values import Level, MqttLabel
 from interop.scenario.yaml12 import Where
 
@@ -158,6 +158,17 @@ def windows(one: LoadedScenario) -> Found:
             yield ("steps", index), f"the window is empty: after {after:g} s but within {within:g} s"
 
 
+def restarts(one: LoadedScenario) -> Found:
+    """Who ends the broker has one of its own, and says what it has to outlast."""
+    for index, step in enumerate(one.scenario.steps):
+        if isinstance(step, Restart):
+            need = "crash-persistence" if step.how == "kill" else "persistence"
+            if not one.scenario.own_broker:
+                yield ("steps", index), "the broker is shared with other cells; say own_broker: true"
+            if need not in one.scenario.needs:
+                yield ("steps", index), f"not every broker comes back from it; say needs: [{need}]"
+
+
 # --- statements -------------------------------------------------------------------------------------------------------
 
 
@@ -206,6 +217,7 @@ RULES: tuple[Callable[[LoadedScenario], Found], ...] = (
     moments,
     observations,
     windows,
+    restarts,
     citations,
     version_problems,
     packet_problems,

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from interop.requirements.requirements import known, statement
-from interop.scenario.steps import Step
+from interop.scenario.steps import Restart, Step
 from interop.scenario.values import Level, MqttLabel, Payload, PropertyMap, QoSLevel, Side, Strict, TransportName
 
 
@@ -95,6 +95,10 @@ class Scenario(Strict):
     )
     actors: dict[str, Actor] = Field(min_length=1)
     steps: tuple[Step, ...] = Field(min_length=1)
+
+    def is_restarted(self) -> bool:
+        """Whether its broker ends and starts again, and so has to keep its state."""
+        return any(isinstance(step, Restart) for step in self.steps)
 
     def covers(self, mqtt: MqttLabel, ran: Collection[int] | None = None) -> dict[Side, tuple[str, ...]]:
         """The statements of a version the scenario puts to the test, by side; `ran`: by these steps (0-based) alone.

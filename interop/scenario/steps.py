@@ -335,6 +335,18 @@ class Elapse(AnyStep):
     because: str
 
 
+class Restart(AnyStep):
+    """The broker ends, by SIGTERM or SIGKILL (`how`), is away for that long, and starts again with what it kept.
+
+    For scenarios with a broker of their own (`own_broker: true`) that need `persistence`, or `crash-persistence` where
+    it is killed. Every link is closed by it; actors come back by a `connect` of theirs.
+    """
+
+    do: Literal["restart"]
+    how: Literal["stop", "kill"] = "stop"
+    down_seconds: Seconds = 0.0
+
+
 # --- observations -----------------------------------------------------------------------------------------------------
 
 
@@ -468,6 +480,7 @@ Step = Annotated[
     | Inject
     | Mark
     | Elapse
+    | Restart
     | Receive
     | Nothing
     | Completed

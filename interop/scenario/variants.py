@@ -136,6 +136,42 @@ def _absent(
     return change
 
 
+def _restart(how: str) -> Callable[[_Story], None]:
+    """The broker ends and starts again in between, and all who were connected come back."""
+
+    def change(story: _Story) -> None:
+        subscribers = story.subscribers()
+        for actor in subscribers:
+            story.data["actors"][actor] |= {"session": "kept"}
+        for place in sorted({place for actor in subscribers for place in story.interludes(actor, _acts)}, reverse=True):
+            story.insert(place, {"do": "restart", "how": how}, *_all_back(story, place))
+
+    return change
+
+
+def _all_back(story: _Story, place: int) -> list[Data]:
+    """Everybody who was connected before a step connects again."""
+    before = story.steps[:place]
+    there = dict.fromkeys(who for step in before for who in (step.get("as"), step.get("link")) if who)
+    subscribed = {step["as"] for step in before if step["do"] == "subscribe"}
+    return [_back(actor) if actor in subscribed else {"do": "connect", "as": actor} for actor in there]
+
+
+def _restart_before_return(how: str) -> Callable[[_Story], None]:
+    """Behind `queued` or `resent`: the broker ends and starts again before the one who is away comes back."""
+
+    def change(story: _Story) -> None:
+        if len(story.subscribers()) > 1:
+            raise DoesNotFit("several actors subscribe, and each would need a broker that starts again")
+        for place in reversed(range(len(story.steps))):
+            if story.origins[place] is None and story.steps[place]["do"] == "connect":
+                absent = story.steps[place]
+                others = [step for step in _all_back(story, place) if step["as"] != absent["as"]]
+                story.insert(place, {"do": "restart", "how": how}, *others)
+
+    return change
+
+
 def _needed_again(story: _Story, actor: str, place: int) -> int:
     """The place of the next step an absent actor has a part in; what it would have published somebody else does."""
     for later in range(place, len(story.steps)):
@@ -184,6 +220,7 @@ class Variant:
     needs: tuple[str, ...] = ()
     drops: Collection[str] = field(default=())
     """Fields of `receive` that no longer hold."""
+    own_broker: bool = False
 
 
 _RESUMED = {
@@ -205,6 +242,11 @@ _RESENT = {
     "3.1": ("should", ("MQTT31-16",)),
     "3.1.1": ("must", ("MQTT-4.4.0-1",)),
     "5.0": ("must", ("MQTT-4.4.0-1",)),
+}
+_OUTLASTED = {
+    "3.1": ("must", ("MQTT31-29",)),
+    "3.1.1": ("must", ("MQTT-4.1.0-1",)),
+    "5.0": ("must", ("MQTT-3.1.2-23",)),
 }
 _KEPT = ("kept-session",)
 _WAITS = ("kept-session", "offline-queue")
@@ -241,6 +283,34 @@ VARIANTS: dict[str, Variant] = {
         _RESENT,
         _WAITS,
         drops=("dup",),
+    ),
+    "restarted": Variant(
+        "the broker was restarted in between",
+        _restart("stop"),
+        _OUTLASTED,
+        (*_KEPT, "persistence"),
+        own_broker=True,
+    ),
+    "killed": Variant(
+        "the broker was killed in between",
+        _restart("kill"),
+        _OUTLASTED,
+        (*_KEPT, "crash-persistence"),
+        own_broker=True,
+    ),
+    "then-restarted": Variant(
+        "the broker was restarted before its return",
+        _restart_before_return("stop"),
+        _OUTLASTED,
+        (*_WAITS, "persistence"),
+        own_broker=True,
+    ),
+    "then-killed": Variant(
+        "the broker was killed before its return",
+        _restart_before_return("kill"),
+        _OUTLASTED,
+        (*_WAITS, "crash-persistence"),
+        own_broker=True,
     ),
     "shared": Variant(
         "by a shared subscription", _by_a_share, {"5.0": ("must", ("MQTT-4.8.2-3",))}, ("shared-subscription",)
@@ -284,6 +354,8 @@ def vary(data: Data, name: str) -> Varied:
     varied["title"] = ", ".join([str(varied["title"]), *(part.says for part in parts)])
     varied["judges"], varied["any_client"] = "broker", True
     varied["transports"] = ["tcp"]
+    if any(part.own_broker for part in parts):
+        varied["own_broker"] = True
     varied["needs"] = list(dict.fromkeys([*varied.get("needs", ()), *(need for part in parts for need in part.needs)]))
     return Varied(varied, tuple(story.origins))
 

@@ -73,21 +73,41 @@ class Broker:
         self.dirty: list[Link] = []
         """Links that may have output, in the order they got it."""
         self._store = store
+        self._unix_time_at_zero: float | None = None
         self._random = random.Random(seed)
 
     # --- what the adapter calls --------------------------------------------------------------------------------------
 
-    def load(self, now: float) -> None:
-        """Take over what the store holds, and save to it from now on; raises StoreError. Nothing without a store."""
+    def load(self, now: float, unix_time: float | None = None) -> None:
+        """Take over what the store holds, and save to it from now on; raises StoreError. Nothing without a store.
+
+        `unix_time` (seconds) is now by the clock on the wall: by it, messages age while no broker runs.
+        [5.0 MQTT-3.3.2-5]
+        """
         self.now = now
-        if self._store is not None:
-            restore_snapshot(self, self._store.load(), now)
+        if self._store is None:
+            return
+        snapshot = self._store.load()
+        down_seconds = 0.0
+        if unix_time is not None:
+            self._unix_time_at_zero = unix_time - now
+            if snapshot.saved_at is not None:
+                down_seconds = max(0.0, unix_time - snapshot.saved_at)
+        restore_snapshot(self, snapshot, now, down_seconds)
+        self.timers.run(now)  # what was due at once, e.g. a will, is due before anybody comes
+        if not self.saves_before_answering:
             self.timers.at(now + self.config.store_interval_seconds, self._save_regularly)
+
+    @property
+    def saves_before_answering(self) -> bool:
+        """Whether the adapter has to call `save` each time before it writes what `take_output` gives."""
+        return self._store is not None and not self.config.store_interval_seconds
 
     def save(self, now: float) -> None:
         """Save what has to survive the broker; raises StoreError. Nothing without a store."""
         if self._store is not None:
-            self._store.save(take_snapshot(self, now))
+            saved_at = None if self._unix_time_at_zero is None else self._unix_time_at_zero + now
+            self._store.save(take_snapshot(self, now, saved_at))
 
     def connect(self, now: float, peer: str = "") -> Link:
         """A network connection was accepted; `peer` names it in the log."""

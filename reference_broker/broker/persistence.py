@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from reference_broker.broker.broker import Broker
 
 
-def take_snapshot(broker: Broker, now: float) -> Snapshot:
-    """The sessions that outlive their connection, and the retained messages.
+def take_snapshot(broker: Broker, now: float, saved_at: float | None = None) -> Snapshot:
+    """The sessions that outlive their connection, the wills of the others, and the retained messages.
 
     A connection that is open counts as lost now: its will is due as if it were, which a restart may delay.
-    [5.0 3.1.2.5]
+    [5.0 3.1.2.5] `saved_at` is Unix time in seconds.
     """
-    return _Taker(now).take(broker)
+    return replace(_Taker(now).take(broker), saved_at=saved_at)
 
 
 class _Taker:
@@ -44,8 +44,18 @@ class _Taker:
         self._messages: dict[Message, StoredMessage] = {}
 
     def take(self, broker: Broker) -> Snapshot:
-        sessions = tuple(self._session(session) for session in broker.sessions if session.expiry_interval)
+        sessions = tuple(
+            self._session(session) if session.expiry_interval else self._no_more_than_its_will(session)
+            for session in broker.sessions
+            if session.expiry_interval or session.will is not None
+        )
         return Snapshot(sessions, tuple(self._message(message) for message in broker.retained))
+
+    def _no_more_than_its_will(self, session: Session) -> StoredSession:
+        """A session that ends with its connection: all that is left to do is to publish its will. [5.0 MQTT-3.1.2-8]"""
+        return StoredSession(
+            session.client_id, session.version, session.username, 0, 0.0, (), (), (), (), self._will(session)
+        )
 
     def _session(self, session: Session) -> StoredSession:
         unpack(session, self._now)
@@ -101,15 +111,15 @@ def _subscription(topic_filter: str, s: Subscribed) -> StoredSubscription:
     return StoredSubscription(options, s.qos, subscription_id, s.shared is not None)
 
 
-def restore_snapshot(broker: Broker, snapshot: Snapshot, now: float) -> None:
-    """Put a snapshot into a broker that is new; time goes on from where it stood."""
+def restore_snapshot(broker: Broker, snapshot: Snapshot, now: float, down_seconds: float = 0.0) -> None:
+    """Put a snapshot into a broker that is new; time goes on from where it stood, messages aged by `down_seconds`."""
     messages: dict[int, Message] = {}
 
     def message(stored: StoredMessage) -> Message:
         if id(stored) not in messages:
             messages[id(stored)] = Message(
-                stored.topic, stored.payload, stored.qos, stored.retain, stored.properties, now - stored.age_seconds,
-                stored.publisher,
+                stored.topic, stored.payload, stored.qos, stored.retain, stored.properties,
+                now - stored.age_seconds - down_seconds, stored.publisher,
             )  # fmt: skip
         return messages[id(stored)]
 

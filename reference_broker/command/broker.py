@@ -37,7 +37,7 @@ _LISTENING: list[tuple[str, type, str]] = [
 
 _KEEPING: list[tuple[str, type, str]] = [
     ("store", Path, "file for sessions and retained messages, which then survive a restart (none)"),
-    ("store_interval_seconds", float, "how often it is written, besides at the end (60)"),
+    ("store_interval_seconds", float, "how often it is written, besides at the end; 0: before every answer (60)"),
 ]
 
 _LIMITS: list[tuple[str, type, str]] = [

@@ -58,6 +58,7 @@ class BrokerServer:
         self._timer: asyncio.TimerHandle | None = None
         self._all_gone: asyncio.Future[None] | None = None
         self._is_open = False
+        self._saves_before_answering = False
         self.now = time.monotonic
 
     @property
@@ -80,7 +81,8 @@ class BrokerServer:
         Raises AddressInUse, CertificateUnusable or another ListenFailed, and StoreError for an unusable store.
         """
         self.now = asyncio.get_running_loop().time
-        self.broker.load(self.now())
+        self.broker.load(self.now(), time.time())
+        self._saves_before_answering = self.broker.saves_before_answering
         self.broker.save(self.now())  # a file that cannot be written is told now, not when all is lost
         self._is_open = True
         try:
@@ -89,6 +91,20 @@ class BrokerServer:
         except BaseException:
             await self.close()
             raise
+        self._set_timer()
+
+    def abort(self) -> None:
+        """Be gone at once, as if the process had been killed: nobody is told, and nothing more is saved."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        self._is_open = False
+        self._saves_before_answering = False
+        for connection in list(self.connections.values()):
+            connection.abandon()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     async def close(self) -> None:
         """Accept no more, say goodbye to every client (5.0: DISCONNECT 0x8B), and end all connections with FIN."""
@@ -134,6 +150,8 @@ class BrokerServer:
         `active` is the link whose bytes it answered, if it was one's.
         """
         connections = self.connections
+        if self._saves_before_answering and not self._save():
+            return
         output = self.broker.take_output()
         if len(output) > 1 and output[-1][0] is active and sum(map(len, output[-1][1])) >= _MANY_ANSWERS_BYTES:
             output.insert(0, output.pop())
@@ -148,6 +166,19 @@ class BrokerServer:
         if self._paused:
             self._resume_paused()
         self._set_timer()
+
+    def _save(self) -> bool:
+        """Save what was done; where that fails, whoever would now be told that it was done loses its connection."""
+        try:
+            self.broker.save(self.now())
+        except StoreError as error:
+            LOGGER.error("state not saved: %s", error)
+            for link, _, _ in self.broker.take_output():
+                if link in self.connections:
+                    self.connections[link].abandon()
+            self._set_timer()
+            return False
+        return True
 
     def pause(self, connection: BrokerConnection) -> None:
         """Read no more from a connection until the broker wants to."""

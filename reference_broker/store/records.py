@@ -3,8 +3,9 @@
 Belongs here: what a session and a retained message consist of. [3.1.1 4.1, 5.0 4.1]
 Does not belong here: how a broker keeps them while it runs (`broker`), how a file does (`sqlite`).
 
-Times are seconds from the moment the snapshot was taken: the clock stands still while the broker does not run, which
-the specification allows. [5.0 3.1.2.11.2]
+Times are seconds from the moment the snapshot was taken. The clocks of sessions and wills stand still while the broker
+does not run, which the specification allows [5.0 3.1.2.11.2]; messages go on aging [5.0 MQTT-3.3.2-5], which is what
+`saved_at` is for.
 """
 
 from __future__ import annotations
@@ -93,10 +94,11 @@ class StoredSession:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that survives a broker."""
+    """All that survives a broker; `saved_at` is Unix time in seconds, None where nobody knows."""
 
     sessions: tuple[StoredSession, ...] = ()
     retained: tuple[StoredMessage, ...] = ()
+    saved_at: float | None = None
 
 
 class Store(Protocol):

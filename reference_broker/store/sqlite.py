@@ -47,8 +47,9 @@ CREATE TABLE IF NOT EXISTS delivery (
     client_id TEXT NOT NULL, position INTEGER NOT NULL, packet_id INTEGER, message INTEGER, qos INTEGER,
     retain INTEGER, subscription_ids TEXT, shared TEXT, PRIMARY KEY (client_id, position)
 );
+CREATE TABLE IF NOT EXISTS saved (at REAL NOT NULL);
 """
-_TABLES = ("message", "retained", "session", "delivery")
+_TABLES = ("message", "retained", "session", "delivery", "saved")
 
 
 class SqliteStore:
@@ -89,6 +90,8 @@ class _Writer:
         self._ids: dict[int, int] = {}
 
     def write(self, snapshot: Snapshot) -> None:
+        if snapshot.saved_at is not None:
+            self._insert("saved", snapshot.saved_at)
         for message in snapshot.retained:
             self._insert("retained", self._message(message))
         for session in snapshot.sessions:
@@ -137,7 +140,15 @@ def _read(database: sqlite3.Connection) -> Snapshot:
         for row in database.execute("SELECT * FROM session ORDER BY rowid").fetchall()
     )
     retained = tuple(messages[row[0]] for row in database.execute("SELECT message FROM retained ORDER BY rowid"))
-    return Snapshot(sessions, retained)
+    return Snapshot(sessions, retained, _saved_at(database))
+
+
+def _saved_at(database: sqlite3.Connection) -> float | None:
+    """When it was saved; files of before that was noted do not know."""
+    if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'saved'").fetchone():
+        return None
+    row = database.execute("SELECT at FROM saved").fetchone()
+    return None if row is None else float(row[0])
 
 
 def _deliveries(

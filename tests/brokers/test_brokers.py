@@ -33,6 +33,7 @@ from reference_broker.net.stream import dial
 from reference_broker.wire.decode import Reader
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import ConnAck, Connect
+from reference_broker.wire.properties import Properties
 from reference_broker.wire.types import Version
 
 TIMEOUT_SECONDS = 5.0
@@ -50,13 +51,18 @@ def run(main: Coroutine[Any, Any, Any]) -> Any:
 
 async def connack_of(address: Address, version: Version = V5, login: tuple[str, str] | None = None) -> ConnAck:
     """What a broker answers to CONNECT."""
+    connect = Connect(version, "c", keep_alive=60)
+    if login is not None:
+        connect = replace(connect, username=login[0], password=login[1].encode())
+    return await exchange(address, connect)
+
+
+async def exchange(address: Address, connect: Connect) -> ConnAck:
+    """What a broker answers to this CONNECT."""
     stream = await dial(address, TIMEOUT_SECONDS)
     try:
-        connect = Connect(version, "c", keep_alive=60)
-        if login is not None:
-            connect = replace(connect, username=login[0], password=login[1].encode())
-        stream.write(encode(connect, version))
-        packets = Reader(version)
+        stream.write(encode(connect, connect.version))
+        packets = Reader(connect.version)
         async with asyncio.timeout(TIMEOUT_SECONDS):
             while (packet := packets.next_packet()) is None:
                 packets.feed(await stream.read())
@@ -485,3 +491,29 @@ def test_an_image_that_is_not_there_is_not_fetched(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(docker, "from_env", lambda: FakeEngine(1))
     with pytest.raises(BrokerNotThere, match="has no image 'emqx/emqx:5'; pull or build it first"):
         broker_spec("docker:emqx/emqx:5")
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_a_persistent_reference_broker_comes_back_at_its_port_with_what_it_had(kill: bool) -> None:
+    async def main() -> tuple[int, int, bool]:
+        broker = await ReferenceSpec().start_own({}, persistent=True)
+        connect = Connect(V5, "c", False, properties=Properties(session_expiry_interval=100))
+        await exchange(broker.address(), connect)
+        port = broker.address().port
+        await broker.go_down(kill=kill)
+        await broker.come_back()
+        try:
+            connack = await exchange(broker.address(), connect)
+            return port, broker.address().port, connack.session_present
+        finally:
+            await broker.stop()
+
+    port, port_afterwards, session_present = run(main())
+    assert port == port_afterwards
+    assert session_present
+
+
+def test_a_broker_that_keeps_nothing_cannot_be_restarted() -> None:
+    running = AddressSpec(Address("127.0.0.1", 1))._running
+    with pytest.raises(BrokerFault, match="cannot be restarted"):
+        run(running.go_down(kill=True))

@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
-from reference_broker.broker import BrokerConfig
+from reference_broker.broker import Broker, BrokerConfig
 from reference_broker.net.address import Address, Transport
 from reference_broker.net.config import ServerConfig
 from reference_broker.net.server import BrokerConnection, BrokerServer
 from reference_broker.net.stream import AddressInUse, CertificateUnusable, ConnectFailed, Stream, dial
 from reference_broker.net.tls import TestCertificates
+from reference_broker.store import MemoryStore, Snapshot, StoreError
 from reference_broker.wire.decode import Reader
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import (
@@ -533,3 +534,74 @@ def test_many_acknowledgements_leave_before_the_messages_they_are_for(
     run(publish())
     assert written[0] == first
     assert set(written) == {"subscriber", "publisher"}
+
+
+# --- a store ---------------------------------------------------------------------------------------------------------
+
+
+def retained_in(store: MemoryStore) -> list[bytes]:
+    return [message.payload for message in store.load().retained]
+
+
+def test_with_an_interval_of_0_nothing_is_acknowledged_that_is_not_kept(run: Run) -> None:
+    async def main() -> list[bytes]:
+        store = MemoryStore()
+        broker = Broker(BrokerConfig(store_interval_seconds=0), store=store)
+        server = BrokerServer(ServerConfig(port=0), broker=broker)
+        await server.start()
+        peer = Peer(await dial(server.address), Version.V5)
+        await peer.ask(Connect(Version.V5, "c"))
+        assert isinstance(await peer.ask(Publish("t", b"kept", QoS.AT_LEAST_ONCE, True, packet_id=1)), PubAck)
+        kept = retained_in(store)
+        server.abort()
+        await peer.leave()
+        return kept
+
+    assert run(main()) == [b"kept"]
+
+
+def test_a_server_that_aborts_tells_nobody_and_saves_nothing_more(run: Run) -> None:
+    async def main() -> tuple[object, list[bytes]]:
+        store = MemoryStore()
+        server = BrokerServer(ServerConfig(port=0), broker=Broker(store=store))
+        await server.start()
+        peer = Peer(await dial(server.address), Version.V5)
+        await peer.ask(Connect(Version.V5, "c", will=Will("gone", b"x", QoS.AT_LEAST_ONCE, True)))
+        await peer.ask(Publish("t", b"unsaved", QoS.AT_LEAST_ONCE, True, packet_id=1))
+        server.abort()
+        with contextlib.suppress(ConnectionError):
+            assert await peer.receive() is None
+        with pytest.raises(ConnectFailed):
+            await dial(server.address)
+        await peer.leave()
+        return None, retained_in(store)
+
+    assert run(main()) == (None, [])
+
+
+def test_what_cannot_be_kept_is_not_acknowledged(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    class FullDisk(MemoryStore):
+        is_full = False
+
+        def save(self, snapshot: Snapshot) -> None:
+            if self.is_full:
+                raise StoreError("state.db cannot be written: no space left on device")
+            super().save(snapshot)
+
+    async def main() -> Packet | None:
+        store = FullDisk()
+        broker = Broker(BrokerConfig(store_interval_seconds=0), store=store)
+        async with BrokerServer(ServerConfig(port=0), broker=broker) as server:
+            peer = Peer(await dial(server.address), Version.V5)
+            await peer.ask(Connect(Version.V5, "c"))
+            store.is_full = True
+            try:
+                return await peer.ask(Publish("t", b"lost", QoS.AT_LEAST_ONCE, packet_id=1))
+            except ConnectionError:
+                return None
+            finally:
+                store.is_full = False
+                await peer.leave()
+
+    assert run(main()) is None
+    assert "no space left on device" in caplog.text

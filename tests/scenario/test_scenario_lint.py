@@ -337,3 +337,17 @@ def test_every_feature_is_explained() -> None:
 
 def test_every_area_that_ships_is_listed() -> None:
     assert (DEFAULT_FOLDER / "README.md").is_file()
+
+
+def test_who_ends_the_broker_has_one_of_its_own_and_says_what_it_must_outlast(tmp_path: Path) -> None:
+    def text(how: str, head: str) -> str:
+        steps = f"{{do: subscribe, as: sub, topic: t, qos: 1}}\n{{do: restart, how: {how}}}\n{{do: nothing, as: sub}}"
+        return with_steps(steps + "\n{do: connect, as: pub}").replace("needs: [qos1]\n", head)
+
+    own, stop, kill = "own_broker: true\n", "needs: [persistence]\n", "needs: [crash-persistence]\n"
+    assert [said.rpartition("; ")[2] for said in complaints(tmp_path, text("stop", ""))] == [
+        "say needs: [persistence]", "say own_broker: true"
+    ]  # fmt: skip
+    assert complaints(tmp_path, text("stop", own + stop)) == []
+    assert complaints(tmp_path, text("kill", own + kill)) == []
+    assert len(complaints(tmp_path, text("kill", own + stop))) == 1

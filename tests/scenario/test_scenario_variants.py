@@ -60,6 +60,19 @@ BACK = "{do: connect, as: sub, session_present: true}"
                 RECEIVE,
             ],
         ),
+        ("restarted", [SUBSCRIBE, "{do: restart, how: stop}", BACK, PUBLISH, RECEIVE]),
+        (
+            "queued+then-killed",
+            [
+                SUBSCRIBE,
+                "{do: disconnect, as: sub}",
+                PUBLISH,
+                "{do: restart, how: kill}",
+                "{do: connect, as: pub}",
+                BACK,
+                RECEIVE,
+            ],
+        ),
         ("shared", ["{do: subscribe, as: sub, topic: $share/sub/t, qos: 1}", PUBLISH, RECEIVE]),
         (
             "shared+queued",
@@ -160,6 +173,28 @@ def test_a_row_may_have_variants_of_its_own(tmp_path: Path) -> None:
     assert names == ["a]", "a+resumed]", "a+shared]", "b]", "c]", "c+queued]"]
 
 
+def test_a_broker_that_ends_is_nobody_elses_and_everybody_comes_back(tmp_path: Path) -> None:
+    text = RIGHT.replace("steps:\n", "steps:\n  - {do: connect, as: pub}\n")
+    varied = the_variant(tmp_path, "restarted", text)
+    assert varied.scenario.own_broker
+    assert [step.do for step in varied.scenario.steps] == [
+        "connect", "subscribe", "restart", "connect", "connect", "publish", "receive"
+    ]  # fmt: skip
+    assert varied.step_texts[3:5] == ("{do: connect, as: pub}", BACK)
+
+
+def test_several_subscribers_share_one_restart(tmp_path: Path) -> None:
+    text = with_steps(
+        """
+        {do: subscribe, as: sub, topic: t, qos: 1}
+        {do: subscribe, as: pub, topic: t, qos: 1}
+        {do: publish, as: pub, topic: t, qos: 1, payload: a}
+        """
+    )
+    assert [step.do for step in the_variant(tmp_path, "killed", text).scenario.steps].count("restart") == 1
+    assert "several actors subscribe" in problems_of(tmp_path, also("queued+then-killed", text))[0]
+
+
 @pytest.mark.parametrize(
     ("variants", "complaint"),
     [
@@ -204,6 +239,6 @@ def test_the_steps_of_a_variant_point_to_the_lines_they_come_from(tmp_path: Path
     }
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", [f"queued+{name}" if name.startswith("then-") else name for name in VARIANTS])
 def test_every_variant_of_a_right_scenario_passes_the_lint(tmp_path: Path, name: str) -> None:
     assert lint(load_text(tmp_path, also(name))) == []

@@ -37,9 +37,9 @@ class Site:
         self.links: dict = {}
         self.start()
 
-    def start(self) -> None:
+    def start(self, unix_time: float | None = None) -> None:
         self.broker = Broker(BrokerConfig(store_interval_seconds=60), store=self.store)
-        self.broker.load(self.now)
+        self.broker.load(self.now, unix_time)
 
     def restart(self) -> None:
         """Stop, wait, start with another clock."""
@@ -223,3 +223,65 @@ def test_a_store_that_fails_does_not_stop_the_broker(tmp_path):
     site.advance(121)
     assert len(lines) == 2
     assert "cannot be written" in lines[0]
+
+
+def test_messages_age_while_no_broker_runs(site):
+    """[5.0 MQTT-3.3.2-5, MQTT-3.3.2-6]"""
+    site.start(unix_time=1_000.0)
+    site.connect("s")[0].connection_lost(site.now)
+    subscriber, _, _ = site.connect("s")
+    site.send(subscriber, Subscribe(1, (Subscription("t", QoS.AT_LEAST_ONCE),)))
+    subscriber.connection_lost(site.now)
+    link, _, _ = site.connect("p")
+    site.send(
+        link,
+        publish("t", b"short", 1, 1, message_expiry_interval=50),
+        publish("t", b"long", 1, 2, message_expiry_interval=100),
+        Publish("r", b"short", retain=True, properties=Properties(message_expiry_interval=50)),
+    )
+    site.advance(20)
+    site.broker.shutdown(site.now)  # at 1,020 by the clock on the wall
+    site.now = 7.0
+    site.start(unix_time=1_060.0)
+    _, present, waiting = site.connect("s")
+    assert present
+    assert [(each.payload, each.properties.message_expiry_interval) for each in waiting] == [(b"long", 40)]
+    assert len(site.broker.retained) == 0
+
+
+def test_a_clock_set_back_makes_no_message_younger(site):
+    site.start(unix_time=1_000.0)
+    link, _, _ = site.connect("p")
+    site.send(link, Publish("r", b"x", retain=True, properties=Properties(message_expiry_interval=50)))
+    site.advance(20)
+    site.broker.shutdown(site.now)
+    site.start(unix_time=5.0)
+    link, _, _ = site.connect("s")
+    _, message = site.send(link, Subscribe(1, (Subscription("r"),)))
+    assert message.properties.message_expiry_interval == 30
+
+
+def test_the_will_of_a_connection_that_a_crash_ended_is_published_though_its_session_is_gone(site):
+    """[3.1.1 MQTT-3.1.2-8, 5.0 MQTT-3.1.2-8]"""
+    site.connect("v", expiry=0, will=Will("gone", b"farewell", QoS.AT_LEAST_ONCE, True))
+    site.broker.save(site.now)
+    site.start()  # as after a crash: nobody said goodbye
+    assert [message.payload for message in site.broker.retained] == [b"farewell"]
+    assert not site.connect("v", expiry=0)[1]
+
+
+def test_a_file_of_before_the_time_was_noted_is_read(tmp_path):
+    store = SqliteStore(tmp_path / "state.db")
+    store.save(Snapshot(saved_at=3.0))
+    assert store.load().saved_at == 3.0
+    with sqlite3.connect(store.path) as database:
+        database.execute("DROP TABLE saved")
+    assert store.load() == Snapshot()
+
+
+def test_an_interval_of_0_leaves_saving_to_whoever_writes_the_answers():
+    broker = Broker(BrokerConfig(store_interval_seconds=0), store=MemoryStore())
+    broker.load(0.0)
+    assert broker.saves_before_answering
+    assert broker.next_deadline() is None
+    assert not Broker(BrokerConfig(store_interval_seconds=0)).saves_before_answering
