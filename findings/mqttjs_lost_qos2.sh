@@ -7,7 +7,8 @@
 #   the callback of `publish` has to say that it is in doubt.
 # Happens: the broker answers PUBLISH with PUBREC, and the connection ends at PUBREL. On the next connection, again with Clean Session,
 #   MQTT.js sends this PUBREL alone. A broker that has no such message can only answer PUBCOMP [3.1.1 MQTT-4.3.3-2], and the callback
-#   comes without an error. Where the broker passes messages on at PUBREL, as 4.3.3 has it for one of two ways, nobody got it. (In 5.0 PUBCOMP carries 0x92, and the callback an error.)
+#   comes without an error. Where the broker passes messages on at PUBREL, one of the two ways of 4.3.3, nobody got it. (In 5.0
+#   PUBCOMP carries 0x92, and the callback an error.)
 # Upstream: https://github.com/mqttjs/MQTT.js/pull/852 made PUBREL survive for kept sessions; no report of this one found.
 #
 # Seen on 2026-11-28:
