@@ -28,7 +28,7 @@ class PahoLoop:
         self._on_crash = on_crash
         self._client: Client | None = None
         self._sock: Any = None
-        self._misc: asyncio.TimerHandle | None = None
+        self._misc: asyncio.Handle | None = None
 
     @property
     def is_open(self) -> bool:

@@ -197,7 +197,7 @@ class _Passage:
         self._clock = link.trace.clock
         self._client = client
         self._outlets = {Sender.CLIENT: _Outlet(client)}
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
 
     @property
     def is_alive(self) -> bool:

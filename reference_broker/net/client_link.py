@@ -21,7 +21,7 @@ class ClientLink:
         self.stream = stream
         self._on_event = on_event
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
 
     @property
     def is_connected(self) -> bool:

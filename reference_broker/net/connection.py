@@ -49,7 +49,7 @@ class Connection(asyncio.Protocol):
         self.is_write_paused = False
         self._wrapping = wrapping
         self._transport: asyncio.Transport | None = None
-        self._linger: asyncio.TimerHandle | None = None
+        self._linger: asyncio.Handle | None = None
         self._open = False
         self._closing = False
         self._fin_received = False

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import math
 import time
 from types import TracebackType
 
@@ -55,7 +56,8 @@ class BrokerServer:
         self.connections: dict[Link, BrokerConnection] = {}
         self._servers: list[asyncio.Server] = []
         self._paused: set[BrokerConnection] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._wakes_at = math.inf  # kept here, because uvloop's handle of a deadline that is due has no `when`
         self._all_gone: asyncio.Future[None] | None = None
         self._is_open = False
         self._saves_before_answering = False
@@ -200,16 +202,16 @@ class BrokerServer:
     def _set_timer(self) -> None:
         """Wake up no later than the broker's next deadline; deadlines mostly move away, and then the timer stays."""
         deadline = self.broker.next_deadline()
-        if deadline is None or not self._is_open:
+        if deadline is None or deadline >= self._wakes_at or not self._is_open:
             return
         if self._timer is not None:
-            if self._timer.when() <= deadline:
-                return
             self._timer.cancel()
+        self._wakes_at = deadline
         self._timer = asyncio.get_running_loop().call_at(deadline, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
+        self._wakes_at = math.inf
         self.broker.handle_timer(self.now())
         self.flush()
 

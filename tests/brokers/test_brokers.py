@@ -36,6 +36,8 @@ from reference_broker.wire.packets import ConnAck, Connect
 from reference_broker.wire.properties import Properties
 from reference_broker.wire.types import Version
 
+pytestmark = pytest.mark.usefixtures("on_both_loops")
+
 TIMEOUT_SECONDS = 5.0
 SOON_SECONDS = 0.1
 V5 = Version.V5

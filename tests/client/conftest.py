@@ -14,9 +14,13 @@ from reference_broker.wire.types import Version
 
 
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory):
+def certificates(tmp_path_factory):
+    return make_test_certificates(tmp_path_factory.mktemp("client") / "certificates")
+
+
+@pytest.fixture(scope="module")
+def broker(on_both_loops, certificates):
     """The addresses of one broker on all transports; tests use topics and client identifiers of their own."""
-    certificates = make_test_certificates(tmp_path_factory.mktemp("client") / "certificates")
     config = ServerConfig(
         port=0,
         tls_port=0,
@@ -30,13 +34,13 @@ def broker(tmp_path_factory):
         yield running.addresses
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def address(broker):
     return broker[Transport.TCP]
 
 
 @pytest.fixture
-def run():
+def run(on_both_loops):
     """Run a coroutine for at most ten seconds; fail on errors nobody looked at."""
 
     def run_until_done(main):

@@ -12,6 +12,8 @@ from reference_broker.wire.packets import Publish, Subscription
 from reference_broker.wire.properties import Properties
 from reference_broker.wire.types import QoS, Version
 
+pytestmark = pytest.mark.usefixtures("on_both_loops")
+
 
 class Network:
     """One broker, several clients; bytes lie in pipes until `pump` carries them."""

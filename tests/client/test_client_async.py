@@ -11,6 +11,8 @@ from reference_broker.wire.packets import Subscription
 from reference_broker.wire.properties import Properties
 from reference_broker.wire.types import QoS, Version
 
+pytestmark = pytest.mark.usefixtures("on_both_loops")
+
 KEPT = {"clean_start": False, "properties": Properties(session_expiry_interval=60)}
 AT_ONCE = Reconnection(first_delay_seconds=0.0, maximum_delay_seconds=0.0)
 

@@ -11,6 +11,8 @@ from reference_broker.wire.packets import Subscription
 from reference_broker.wire.properties import Properties
 from reference_broker.wire.types import QoS
 
+pytestmark = pytest.mark.usefixtures("on_both_loops")
+
 
 def test_a_script_publishes_subscribes_and_receives(address):
     with BlockingClient(address) as client:

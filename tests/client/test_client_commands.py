@@ -23,6 +23,8 @@ from reference_broker.net.reconnection import Reconnection
 from reference_broker.wire.properties import Properties
 from reference_broker.wire.types import QoS
 
+pytestmark = pytest.mark.usefixtures("on_both_loops")
+
 
 @pytest.fixture
 def at(address):

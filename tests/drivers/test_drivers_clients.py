@@ -34,6 +34,8 @@ from reference_broker.wire.packets import (
 )
 from reference_broker.wire.types import QoS, Version
 
+pytestmark = pytest.mark.usefixtures("on_both_loops")
+
 SPEAKS = {
     "builtin": ("3.1", "3.1.1", "5.0"),
     "builtin-process": ("5.0",),  # the same file: one version is enough
@@ -80,7 +82,7 @@ class Theatre:
 
 
 @pytest.fixture(scope="module")
-def theatre() -> Iterator[Theatre]:
+def theatre(on_both_loops: None) -> Iterator[Theatre]:
     with asyncio.Runner() as runner:
         pool = DriverPool()
         try:

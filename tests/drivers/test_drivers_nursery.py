@@ -16,7 +16,10 @@ from interop.drivers.nursery import CAN_FORK, Nursery
 from interop.drivers.pool import DriverPool
 from interop.drivers.process import ProcessDriver
 
-pytestmark = pytest.mark.skipif(not CAN_FORK, reason="this system cannot fork")
+pytestmark = [
+    pytest.mark.usefixtures("on_both_loops"),
+    pytest.mark.skipif(not CAN_FORK, reason="this system cannot fork"),
+]
 
 TINY = """
 import os, sys

@@ -17,6 +17,8 @@ from interop.drivers.in_process import InProcessDriver
 from interop.drivers.pool import DriverPool
 from interop.drivers.registry import DRIVERS, DriverStarter, UnknownDriver, check_driver_name
 
+pytestmark = pytest.mark.usefixtures("on_both_loops")
+
 MINIMAL = Path(contract.__file__).parent / "examples" / "minimal.py"
 
 

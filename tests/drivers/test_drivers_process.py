@@ -17,6 +17,8 @@ from interop.drivers import contract, driver, process
 from interop.drivers.driver import Driver, DriverCrashed, DriverFault, DriverHung, DriverRubbish
 from interop.drivers.process import ProcessDriver
 
+pytestmark = pytest.mark.usefixtures("on_both_loops")
+
 PREAMBLE = """
 import json, os, signal, subprocess, sys
 

@@ -31,6 +31,8 @@ from reference_broker.wire.packets import ConnAck, Connect, Packet, PubAck, Publ
 from reference_broker.wire.types import QoS, Version
 from reports.record import read_records
 
+pytestmark = pytest.mark.usefixtures("on_both_loops")
+
 V311 = Version.V311
 AGAIN = Publish("t", b"x", QoS.EXACTLY_ONCE, packet_id=1)
 

@@ -20,6 +20,8 @@ from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import ConnAck, Connect
 from reference_broker.wire.types import Version
 
+pytestmark = pytest.mark.usefixtures("on_both_loops")
+
 PATIENCE_SECONDS = 5.0
 ANYWHERE = Address("127.0.0.1", 0)
 

@@ -19,10 +19,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> TestCertificates:
     return make_test_certificates(tmp_path_factory.mktemp("tls") / "certificates")
 
 
-@pytest.fixture(params=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Run:
-    """Run a coroutine in a fresh event loop; fail after ten seconds, and on errors nobody looked at."""
-    new_event_loop = pytest.importorskip(request.param).new_event_loop
+@pytest.fixture
+def run(on_both_loops: None) -> Run:
+    """Run a coroutine in a fresh event loop of either kind; fail after ten seconds, and on errors nobody looked at."""
 
     def run_until_done(main: Coroutine[Any, Any, Any]) -> Any:
         unhandled: list[dict[str, Any]] = []
@@ -31,8 +30,7 @@ def run(request: pytest.FixtureRequest) -> Run:
             asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unhandled.append(context))
             return await within(main)
 
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            result = runner.run(watched())
+        result = asyncio.run(watched())
         assert not unhandled, unhandled
         return result
 

@@ -19,6 +19,8 @@ from reference_broker import command
 from reference_broker.command import broker
 from reference_broker.net.tls import TestCertificates
 
+pytestmark = pytest.mark.usefixtures("on_both_loops")
+
 ROOT = Path(reference_broker.__file__).parents[1]
 CONNECT = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01a"
 CONNACK = b"\x20\x02\x00\x00"
@@ -30,7 +32,8 @@ def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 
     Not in development mode: its asyncio also tells what took more than 0.1 s, such as a file on a busy disk.
     """
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    paths = filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     process = subprocess.Popen(
         [sys.executable, "-W", "default", "-m", "reference_broker", *arguments],
         stdout=subprocess.PIPE,

@@ -13,6 +13,8 @@ import pytest
 
 import reference_broker
 
+pytestmark = pytest.mark.usefixtures("on_both_loops")
+
 README = Path(__file__).parents[2] / "README.md"
 
 

@@ -37,7 +37,10 @@ from reference_broker.wire.packets import (
     Subscription,
     Will,
 )
+from reference_broker.wire.properties import Properties
 from reference_broker.wire.types import QoS, ReasonCode, Version
+
+pytestmark = pytest.mark.usefixtures("on_both_loops")
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 everywhere = pytest.mark.parametrize("transport", list(Transport))
@@ -534,6 +537,96 @@ def test_many_acknowledgements_leave_before_the_messages_they_are_for(
     run(publish())
     assert written[0] == first
     assert set(written) == {"subscriber", "publisher"}
+
+
+# --- timers -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seconds", [-1.0, 0.0, 0.0004, 0.0006, 0.01])
+def test_the_broker_is_woken_for_a_deadline_however_near_and_whatever_comes_meanwhile(run: Run, seconds: float) -> None:
+    """uvloop's `call_at` gives a handle without a time for what is due or less than half a millisecond away."""
+
+    async def main() -> None:
+        async with BrokerServer(ServerConfig(port=0)) as server:
+            fired: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+            deadline = server.now() + seconds
+            server.broker.timers.at(server.now() + 60, lambda now: None)
+            server.flush()
+            server.broker.timers.at(deadline, fired.set_result)
+            for _ in range(3):  # the first sets the timer, the others find it there
+                server.flush()
+            assert await fired >= deadline
+
+    run(main())
+
+
+def test_the_broker_is_woken_once_for_each_deadline(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deadline that moves away leaves the timer as it is, one that comes nearer replaces it."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with BrokerServer(ServerConfig(port=0)) as server:
+            woken: list[float] = []
+            handle_timer = server.broker.handle_timer
+            monkeypatch.setattr(server.broker, "handle_timer", lambda now: (woken.append(now), handle_timer(now)))
+            over = loop.create_future()
+            for seconds in (0.03, 0.01, 0.02):
+                server.broker.timers.at(server.now() + seconds, lambda now: None)
+                server.flush()
+            server.broker.timers.at(server.now() + 0.04, over.set_result)
+            server.flush()
+            await over
+            assert len(woken) == 4
+
+    run(main())
+
+
+def test_messages_that_expire_cost_no_bystander_its_connection(run: Run) -> None:
+    """[5.0 MQTT-3.3.2-5]: each is forgotten when its time is over, and that is a deadline of the broker's."""
+    expired = Properties(message_expiry_interval=0)
+
+    async def publish(client: Peer, name: int) -> None:
+        for number in range(50):
+            client.send(Publish(f"kept/{name}/{number}", b"x", retain=True, properties=expired))
+            assert await client.ask(PingReq()) == PingResp()
+
+    async def stand_by(client: Peer) -> None:
+        for _ in range(50):
+            assert await client.ask(PingReq()) == PingResp()
+
+    async def main() -> None:
+        async with BrokerServer(ServerConfig(port=0)) as server, contextlib.AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(peer(server.address, Version.V5, f"c{n}")) for n in range(12)]
+            await asyncio.gather(
+                *(publish(client, name) for name, client in enumerate(clients[:6])),
+                *(stand_by(client) for client in clients[6:]),
+            )
+
+    run(main())
+
+
+def test_peers_that_never_finish_their_handshake_cost_no_bystander_its_connection(
+    run: Run, certificates: TestCertificates
+) -> None:
+    async def main() -> None:
+        config = on_free_ports(certificates, BrokerConfig(connect_timeout_seconds=0.2))
+        async with (
+            BrokerServer(config) as server,
+            peer(server.address, Version.V311, "bystander") as bystander,
+            contextlib.AsyncExitStack() as stack,
+        ):
+            address = server.addresses[Transport.TLS]
+            silent = []
+            for _ in range(50):
+                reader, writer = await asyncio.open_connection(address.host, address.port)
+                stack.callback(writer.close)
+                writer.write(b"\x16\x03\x01")  # how a ClientHello begins
+                silent.append(asyncio.ensure_future(reader.read()))
+            while not all(each.done() for each in silent):
+                assert await bystander.ask(PingReq()) == PingResp()
+            await asyncio.gather(*silent)
+
+    run(main())
 
 
 # --- a store ---------------------------------------------------------------------------------------------------------

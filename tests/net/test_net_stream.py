@@ -18,6 +18,8 @@ from reference_broker.net.address import Address, Transport
 from reference_broker.net.stream import AddressInUse, CertificateUnusable, ConnectFailed, Stream, dial, listen
 from reference_broker.net.tls import TestCertificates
 
+pytestmark = pytest.mark.usefixtures("on_both_loops")
+
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 over_all = pytest.mark.parametrize("transport", list(Transport))
 wrapped = pytest.mark.parametrize("transport", [Transport.TLS, Transport.WS, Transport.WSS])

@@ -22,12 +22,14 @@ from reference_broker.net.errors import AddressInUse
 from reference_broker.net.tls import TestCertificates
 from reference_broker.testing import RunningBroker, running_broker
 
+pytestmark = pytest.mark.usefixtures("on_both_loops")
+
 ROOT = Path(reference_broker.__file__).parents[1]
 CONNECT = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01a"
 
 
 @pytest.fixture(scope="module")
-def everywhere(certificates: TestCertificates) -> Iterator[RunningBroker]:
+def everywhere(on_both_loops: None, certificates: TestCertificates) -> Iterator[RunningBroker]:
     config = ServerConfig(
         port=0,
         tls_port=0,

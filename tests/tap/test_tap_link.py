@@ -21,6 +21,8 @@ from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import ConnAck, Connect, Packet, PubAck, Publish
 from reference_broker.wire.types import PacketType, QoS, Version
 
+pytestmark = pytest.mark.usefixtures("on_both_loops")
+
 CLIENT, BROKER = Sender.CLIENT, Sender.BROKER
 V311 = Version.V311
 CONNECT = encode(Connect(V311, "c"), V311)

@@ -1,0 +1,34 @@
+"""What tests of several folders share: every event loop the product may run on."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+HIDDEN = "raise ImportError('hidden by a test, as where it is not installed')\n"
+
+
+@pytest.fixture(params=["asyncio", "uvloop"], scope="module")
+def on_both_loops(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Have a module's loops be asyncio's, and then uvloop's: those of its fixtures, threads and child processes too.
+
+    A module whose subject is sockets asks for it with `pytest.mark.usefixtures`. uvloop is installed with the
+    development tools wherever there is one, so a missing one is an error and not a reason to skip.
+    """
+    if request.param == "uvloop" and (sys.implementation.name != "cpython" or sys.platform == "win32"):
+        pytest.skip("there is no uvloop for this platform")
+    new_event_loop = importlib.import_module(request.param).new_event_loop
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asyncio, "new_event_loop", new_event_loop)
+        patch.setattr(asyncio.events, "new_event_loop", new_event_loop)  # where asyncio.run looks
+        if request.param == "asyncio":
+            folder = tmp_path_factory.mktemp("without-uvloop")
+            (folder / "uvloop.py").write_text(HIDDEN)
+            patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+            patch.setitem(sys.modules, "uvloop", None)
+        yield
