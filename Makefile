@@ -44,7 +44,7 @@ check: $(INSTALLED)      ## style, types, import layers, scenario files
 	$(BIN)/mqtt-interop lint
 
 compare: $(INSTALLED)    ## verdicts of the last matrix against the committed expectation
-	$(BIN)/mqtt-interop diff $(EXPECTED) $(OUT)/results.jsonl
+	$(BIN)/mqtt-interop diff $(EXPECTED) $(OUT)/results.jsonl $(ARGS)
 
 expected: $(INSTALLED)   ## make the last matrix the expectation
 	$(BIN)/mqtt-interop diff --write $(EXPECTED) $(OUT)/results.jsonl

@@ -119,7 +119,9 @@ def _parser(subcommand: str) -> argparse.ArgumentParser:
     diff = commands.add_parser("diff", help="compare verdicts; exit code 1 when any differs")
     diff.add_argument("before", type=Path, metavar="A", help="results.jsonl, or a CSV of expected verdicts")
     diff.add_argument("after", type=Path, metavar="B", help="the same")
-    diff.add_argument("--write", action="store_true", help="make A the CSV of B's verdicts instead of comparing")
+    which = diff.add_mutually_exclusive_group()
+    which.add_argument("--client", action="append", metavar="NAME", help="only cells of this client; may be repeated")
+    which.add_argument("--write", action="store_true", help="make A the CSV of B's verdicts instead of comparing")
     diff.set_defaults(run=_diff)
     return parser
 
@@ -152,6 +154,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-k", metavar="EXPRESSION", help="only cells whose name fits, as in pytest")
     parser.add_argument("-m", metavar="MARKERS", help="only cells with these markers, as in pytest")
     parser.add_argument("-n", metavar="WORKERS", help="worker processes, or auto")
+    parser.add_argument(
+        "--loop", metavar="NAME", help="event loop of broker, taps and built-in client: asyncio, uvloop"
+    )
     parser.add_argument("--known-failures", metavar="FILE", help="list of expected failures (the one that ships)")
     parser.add_argument("--out", metavar="FOLDER", help="where the reports go (compat)")
     parser.set_defaults(run=_run)
@@ -170,7 +175,7 @@ def pytest_arguments(options: argparse.Namespace) -> list[str]:
     for option, _, _ in _RUN_OPTIONS:
         for value in getattr(options, option.removeprefix("--")):
             arguments += [option, value]
-    for option in ("-k", "-m", "-n", "--known-failures", "--out"):
+    for option in ("-k", "-m", "-n", "--loop", "--known-failures", "--out"):
         value = getattr(options, option.lstrip("-").replace("-", "_"))
         if value is not None:
             arguments += [option, value]
@@ -301,7 +306,7 @@ def _span(cells: Iterable[tuple[str, float]]) -> tuple[str, float]:
 
 
 def _diff(options: argparse.Namespace) -> int:
-    from reports.diff import compare, in_words, read_verdicts, write_expected  # noqa: PLC0415
+    from reports.diff import compare, in_words, only_of, read_verdicts, write_expected  # noqa: PLC0415
     from reports.record import BadResults  # noqa: PLC0415
 
     try:
@@ -310,7 +315,10 @@ def _diff(options: argparse.Namespace) -> int:
             write_expected(options.before, after)
             _print([f"{options.before}: {len(after)} verdicts"])
             return OK
-        differences = compare(read_verdicts(options.before), after)
+        before = read_verdicts(options.before)
+        if options.client:
+            before, after = only_of(before, options.client), only_of(after, options.client)
+        differences = compare(before, after)
     except BadResults as error:
         raise CommandError(str(error)) from None
     _print([in_words(differences)])

@@ -7,7 +7,7 @@ Does not belong here: known failures (the runner applies them), or anything abou
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
@@ -116,6 +116,11 @@ def write_expected(path: Path, verdicts: Verdicts) -> None:
 def read_verdicts(path: Path) -> dict[Cell, Verdict]:
     """Verdicts from either kind of file: `*.jsonl` are results, all else is CSV; raises BadResults."""
     return verdicts_of(read_records(path)) if path.suffix == ".jsonl" else read_expected(path)
+
+
+def only_of(verdicts: Verdicts, clients: Container[str]) -> dict[Cell, Verdict]:
+    """The verdicts of the cells that these clients played, as where a run was one of a part of the matrix."""
+    return {cell: verdict for cell, verdict in verdicts.items() if cell.client in clients}
 
 
 def compare(before: Verdicts, after: Verdicts) -> list[Difference]:

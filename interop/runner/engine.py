@@ -18,6 +18,7 @@ from interop.brokers.registry import broker_spec
 from interop.drivers.pool import DriverPool
 from interop.runner.cell import Cell
 from interop.runner.known_failures import KnownFailures
+from interop.runner.loops import DEFAULT_LOOP, loop_factory
 from interop.runner.pace import Slots
 from interop.runner.play import Workshop, play
 from reference_broker.net.tls import make_test_certificates
@@ -36,14 +37,17 @@ _STOP_SECONDS = 10.0
 
 
 class Engine:
-    """The cells of one worker; `begin` them all, then ask for each `record`."""
+    """The cells of one worker; `begin` them all, then ask for each `record`. Raises LoopNotThere for the `loop`."""
 
-    def __init__(self, known_failures: KnownFailures, brokers: Iterable[str], keep: Path) -> None:
+    def __init__(
+        self, known_failures: KnownFailures, brokers: Iterable[str], keep: Path, *, loop: str = DEFAULT_LOOP
+    ) -> None:
         self._known_failures = known_failures
         self._brokers = {name: broker_spec(name) for name in brokers}
         self._keep = keep
         self._records: dict[str, Future[Record]] = {}
-        self._loop = asyncio.new_event_loop()
+        self._loop_name = loop
+        self._loop = loop_factory(loop)()
         self._stopping = asyncio.Event()
         self._kept: TextIO | None = None
         self._began = threading.Event()
@@ -87,6 +91,7 @@ class Engine:
                 known_failures=self._known_failures,
                 certificates=lambda: make_test_certificates(Path(folder) / "certificates"),
                 slots=Slots(CELLS_AT_WORK, LONG_CELLS_UNDER_WAY),
+                loop=self._loop_name,
             )
             self._began.set()
             try:

@@ -25,6 +25,7 @@ from interop.runner.cell import Cell
 from interop.runner.failures import SetupFailed, StepFailed, Unsupported
 from interop.runner.fault import FAULTS
 from interop.runner.known_failures import KnownFailures, explanation
+from interop.runner.loops import DEFAULT_LOOP
 from interop.runner.matching import shown_payload
 from interop.runner.names import Names
 from interop.runner.observe import OBSERVATIONS
@@ -55,6 +56,7 @@ class Workshop:
     known_failures: KnownFailures
     certificates: Callable[[], TestCertificates]
     slots: Slots
+    loop: str = DEFAULT_LOOP
 
 
 @dataclass(slots=True)
@@ -293,7 +295,7 @@ def _record(cell: Cell, workshop: Workshop, pace: Pace, trace: Trace, notes: Not
         unexpected_pass=known is not None and not known.intermittent and outcome.verdict is Verdict.PASS,
         implementations=notes.implementations | _HARNESS,
         log="\n".join(notes.log),
-        rerun=cell.rerun,
+        rerun=cell.rerun if workshop.loop == DEFAULT_LOOP else f"{cell.rerun} --loop {workshop.loop}",
     )
 
 

@@ -31,6 +31,7 @@ from interop.installed import own_version
 from interop.runner.cell import DEFAULT_BROKERS, DEFAULT_CLIENTS, Cell, Selection, plan
 from interop.runner.engine import Engine
 from interop.runner.known_failures import BadKnownFailures, KnownFailures, load_known_failures
+from interop.runner.loops import DEFAULT_LOOP, LOOPS, LoopNotThere, loop_factory
 from interop.runner.schedule import ShardScheduling, shard, worker_number
 from interop.scenario.lint import lint
 from interop.scenario.load import load_scenarios
@@ -73,6 +74,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--scenarios", action="append", type=Path, metavar="FOLDER", help="scenario files or folders of your own"
     )
     group.addoption(
+        "--loop",
+        default=DEFAULT_LOOP,
+        metavar="NAME",
+        help=f"event loop of reference broker, taps and built-in client: {', '.join(LOOPS)} ({DEFAULT_LOOP})",
+    )
+    group.addoption(
         "--known-failures", type=Path, metavar="FILE", help="list of expected failures (the one that ships)"
     )
     group.addoption(
@@ -111,6 +118,7 @@ def pytest_configure(config: pytest.Config) -> None:
             raise ScenarioError(problems)
         if not is_worker:
             _check_names(selection)
+            loop_factory(config.getoption("--loop"))
         if not cells:
             pytest.exit(f"nothing to play: none of {len(scenarios)} scenarios fits {_said(selection)}", NOTHING_RAN)
         folder = config.getoption("--out").absolute()
@@ -122,12 +130,21 @@ def pytest_configure(config: pytest.Config) -> None:
             config.pluginmanager.register(Controller(config, cells, folder), "mqtt-interop-controller")
         if is_worker or config.getoption("dist", "no") == "no":
             config.pluginmanager.register(Worker(config, cells, known_failures, folder), "mqtt-interop-worker")
-    except (ScenarioError, BadKnownFailures, BrokerFault, UnknownDriver, UnusableFolder, UnknownChoice) as error:
+    except _USERS_MISTAKES as error:
         pytest.exit(str(error), returncode=HARNESS_FELL_SHORT)
 
 
 class UnknownChoice(Exception):
     """An option names something there is none of; the message lists what there is."""
+
+
+class UnusableFolder(Exception):
+    """The output folder cannot be written to; the message says which and why."""
+
+
+_USERS_MISTAKES = (
+    ScenarioError, BadKnownFailures, BrokerFault, UnknownDriver, UnusableFolder, UnknownChoice, LoopNotThere,
+)  # fmt: skip
 
 
 def _said(selection: Selection) -> str:
@@ -147,10 +164,6 @@ def _check_names(selection: Selection) -> None:
         check_driver_name(client)
     for broker in selection.brokers:
         broker_spec(broker).check()
-
-
-class UnusableFolder(Exception):
-    """The output folder cannot be written to; the message says which and why."""
 
 
 def _prepare(folder: Path) -> None:
@@ -198,7 +211,8 @@ class Worker:
         """All that is selected is known: begin this worker's whole share."""
         if session.config.option.collectonly or not session.items:
             return
-        self._engine = Engine(self._known_failures, {cell.broker for cell in self._cells}, self._keep)
+        brokers = {cell.broker for cell in self._cells}
+        self._engine = Engine(self._known_failures, brokers, self._keep, loop=session.config.getoption("--loop"))
         values = [item.callspec.params["cell"] for item in session.items if isinstance(item, pytest.Function)]
         cells = [value for value in values if isinstance(value, Cell)]
         self._engine.begin(shard(cells, self._number, self._count))

@@ -250,6 +250,16 @@ def test_diff_of_different_verdicts_exits_1_and_names_them(tmp_path: Path, capsy
     assert "ping/answer builtin reference 5.0 tcp: pass -> fail" in capsys.readouterr().out
 
 
+def test_diff_of_one_client_takes_no_notice_of_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    expected, after = tmp_path / "expected.csv", results(tmp_path / "results.jsonl")
+    write_expected(expected, {CELL: Verdict.PASS, CELL._replace(client="paho"): Verdict.PASS})
+    assert main(["diff", str(expected), str(after)]) == 1
+    assert main(["diff", str(expected), str(after), "--client", "builtin"]) == 0
+    capsys.readouterr()
+    assert main(["diff", str(expected), str(after), "--client", "paho"]) == 1
+    assert "gone (1):" in capsys.readouterr().out
+
+
 def test_diff_writes_expected_verdicts(tmp_path: Path) -> None:
     expected, after = tmp_path / "expected.csv", results(tmp_path / "b.jsonl", Verdict.FAIL)
     assert main(["diff", "--write", str(expected), str(after)]) == 0

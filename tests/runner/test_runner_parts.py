@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import shlex
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from runner_stage import scenario
 from interop.runner.cell import Cell, Selection, plan
 from interop.runner.failures import StepFailed
 from interop.runner.known_failures import BadKnownFailures, Entry, KnownFailures, load_known_failures
+from interop.runner.loops import LoopNotThere, loop_factory
 from interop.runner.matching import fits, property_mismatch, subsequence_gap
 from interop.runner.names import Names
 from interop.runner.observe import closed
@@ -64,6 +66,22 @@ def test_a_unique_topic_leads_back_to_the_scenarios_name(name: str) -> None:
 def test_a_client_id_is_one_that_every_server_takes() -> None:
     assert len(NAMES.client_id("an actor with quite a long name")) == 23  # [3.1.1 MQTT-3.1.3-5]
     assert NAMES.client_id("") == ""
+
+
+def test_cells_of_a_run_never_share_a_name() -> None:
+    tokens = [Names().token for _ in range(10_000)]
+    assert len(set(tokens)) == len(tokens)
+    assert all(re.fullmatch("k[0-9a-z]{5}", token) for token in tokens)  # [3.1.1 MQTT-3.1.3-5]
+
+
+# --- loops ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_loop_that_is_not_installed_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    with pytest.raises(LoopNotThere, match=r"--loop uvloop: not installed; pip install 'mqtt-interop\[speed\]'"):
+        loop_factory("uvloop")
+    assert loop_factory("asyncio") is asyncio.new_event_loop
 
 
 # --- matching ---------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 
@@ -44,6 +45,17 @@ for line in sys.stdin:
     print(json.dumps(event | {"id": command["id"]}), flush=True)
 """
 
+# Tells on which loop the reference broker begins to listen.
+SPY = """\
+import asyncio
+from reference_broker.net.server import BrokerServer
+start = BrokerServer.start
+async def telling(self):
+    print("played on", type(asyncio.get_running_loop()).__module__.partition(".")[0])
+    await start(self)
+BrokerServer.start = telling
+"""
+
 
 def collection(folder: Path, **files: str) -> Path:
     """A folder of scenarios; the README is what names the areas."""
@@ -54,11 +66,14 @@ def collection(folder: Path, **files: str) -> Path:
     return folder / "scenarios"
 
 
-def matrix(scenarios: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def matrix(
+    scenarios: Path, *options: str, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run the matrix of a collection with the built-in client, unless options say otherwise."""
     return subprocess.run(
-        _command(scenarios, *options), cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False
-    )
+        _command(scenarios, *options), cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False,
+        env=os.environ | (environment or {}),
+    )  # fmt: skip
 
 
 def _command(scenarios: Path, *options: str) -> list[str]:
@@ -89,6 +104,20 @@ def test_all_as_expected_is_0_and_leaves_five_files(tmp_path: Path) -> None:
     assert wanted <= set(record)
     assert (record["scenario"], record["verdict"]) == ("delivery/right", "pass")
     assert "report.html" in run.stdout
+
+
+@pytest.mark.parametrize(("options", "loop"), [((), "asyncio"), (("--loop", "uvloop"), "uvloop")])
+def test_a_run_is_played_on_the_loop_asked_for_and_says_how_to_do_it_again(
+    tmp_path: Path, options: tuple[str, ...], loop: str
+) -> None:
+    spy = tmp_path / "spy.py"
+    spy.write_text(SPY)
+    scenarios = collection(tmp_path, right=RIGHT)
+    run = matrix(scenarios, *options, "-p", "spy", "-s", environment={"PYTHONPATH": str(tmp_path)})
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert f"played on {loop}" in run.stdout
+    (record,) = records(scenarios)
+    assert str(record["rerun"]).endswith(" --loop uvloop") == (loop == "uvloop")
 
 
 def test_an_implementation_that_falls_short_is_1(tmp_path: Path) -> None:
@@ -160,6 +189,7 @@ def test_a_duplicate_title_is_2(tmp_path: Path) -> None:
         (("--broker", "nonesuch"), ["nonesuch", "reference"]),
         (("--broker", "127.0.0.1:1"), ["127.0.0.1:1"]),
         (("--mqtt", "4.0"), ["4.0", "3.1.1"]),
+        (("--loop", "trio"), ["--loop trio", "asyncio, uvloop"]),
         (("--known-failures", "/nowhere/known.yaml"), ["/nowhere/known.yaml"]),
         (("--out", "/dev/null/out"), ["/dev/null/out", "--out"]),
     ],
