@@ -18,7 +18,6 @@ from interop.bench.document import Entry, document, entry, to_json
 from interop.bench.growth import QUICK, Sizes, growth_table, measure_growth
 from interop.bench.pages import growth_page, readme
 from interop.bench.proc import raise_file_limit
-from interop.bench.result import Result
 from interop.bench.suite import SUITES, quick
 from interop.bench.table import as_text, detail_lines, in_short, table
 from interop.bench.targets import REFERENCE, check
@@ -80,7 +79,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure; gives the exit code: 1 when messages were lost or a broker broke the protocol."""
+    """Measure; gives the exit code: 1 when messages were lost, clients dropped, or the protocol broken."""
     for name in filter(None, (options.broker, options.against)):
         check(name)
     raise_file_limit()
@@ -99,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
             ("README.md", readme(made) + notes),
         ):
             _write(options.out / file, text)
-    return FELL_SHORT if any(_fell_short(each.result) for each in entries) else OK
+    return FELL_SHORT if any(each.result.fell_short for each in entries) else OK
 
 
 def _run_cell(options: argparse.Namespace) -> Entry:
@@ -195,10 +194,6 @@ def _name(cell: Cell) -> str:
         return f"{cell.mode}, {cell.connections:,} connections, {cell.version.label}"
     people = f"{cell.publishers} to {cell.publishers if cell.mode is Mode.MESH else cell.subscribers}"
     return f"QoS {cell.qos}, {cell.mode} {people}, {cell.payload_bytes} bytes, {cell.version.label}, {cell.transport}"
-
-
-def _fell_short(result: Result) -> bool:
-    return bool(result.failure or result.lost or result.repeated)
 
 
 def _write(file: Path | None, text: str) -> None:

@@ -37,7 +37,7 @@ def compare(cell: Cell, broker: str, against: str | None, *, repeat: int = 1, wi
 def run(cell: Cell, broker: str, *, repeat: int = 1) -> Result:
     """Measure a cell `repeat` times, each with a broker started for it; gives the median. Raises CommandError.
 
-    A run that failed or lost something stands for all.
+    A run that fell short stands for all.
     """
     if cell.outstanding == AUTOMATIC:
         bound = _OUTSTANDING if _DROPS_WHEN_FLOODED in broker and not cell.qos else 0
@@ -46,7 +46,7 @@ def run(cell: Cell, broker: str, *, repeat: int = 1) -> Result:
     for _ in range(repeat):
         with running(broker, cell.transport) as target:
             results.append(_measure(cell, target))
-        if results[-1].failure or results[-1].lost or results[-1].repeated:
+        if results[-1].fell_short:
             return results[-1]
     return sorted(results, key=figure)[len(results) // 2]
 

@@ -11,7 +11,7 @@ import socket
 import time
 
 from interop.bench.cell import Cell, Mode
-from interop.bench.inbox import BadStream
+from interop.bench.inbox import BadStream, ClientDropped
 from interop.bench.measure import Target
 from interop.bench.proc import usage
 from interop.bench.result import Result
@@ -39,6 +39,7 @@ def measure_connections(cell: Cell, target: Target) -> Result:
         seconds, cpu_seconds = time.monotonic() - began, time.process_time() - cpu_before
         if cell.mode is Mode.IDLE:
             time.sleep(_SETTLE_SECONDS)
+            crowd.look_after_held()
         after = usage(target.pid)
     except (BadStream, OSError) as problem:
         return Result(cell.name, target.name, target.version, failure=str(problem))
@@ -50,7 +51,9 @@ def measure_connections(cell: Cell, target: Target) -> Result:
         broker=target.name,
         broker_version=target.version,
         seconds=seconds,
-        per_second=cell.connections / seconds,
+        dropped=len(crowd.drops),
+        first_drop=crowd.drops[0] if crowd.drops else "",
+        per_second=(cell.connections - len(crowd.drops)) / seconds,
         broker_cores=(after.cpu_seconds - before.cpu_seconds) / seconds if before and after else None,
         rss_bytes=after.rss_bytes if after else None,
         bytes_per_connection=(after.rss_bytes - before.rss_bytes) / cell.connections
@@ -64,6 +67,7 @@ class Handshaking:
     """A connection on its way to a CONNACK and, to be held, to a SUBACK of one topic of its own."""
 
     def __init__(self, client_id: str, version: Version, address: Address, *, subscribes: bool) -> None:
+        self.client_id = client_id
         self._version = version
         self._reader = Reader(version)
         self._to_send = [encode(Connect(version=version, client_id=client_id), version)]
@@ -76,17 +80,20 @@ class Handshaking:
         self.socket.connect_ex((address.host, address.port))
 
     def send_next(self) -> bool:
-        """Send CONNECT, then SUBSCRIBE; False when everything was sent and answered."""
+        """Send CONNECT, then SUBSCRIBE; False when everything was sent and answered. Raises ClientDropped."""
         if not self._to_send:
             return False
-        self.socket.sendall(self._to_send.pop(0))  # small: the socket's buffer is empty
+        self._send(self._to_send.pop(0))
         return True
 
     def receive(self) -> bool:
-        """Take what came; whether it was a whole answer. Raises BadStream when that is no."""
-        data = self.socket.recv(4096)
+        """Take what came; whether it was a whole answer. Raises BadStream when that is no, ClientDropped at the end."""
+        try:
+            data = self.socket.recv(4096)
+        except OSError as error:
+            raise ClientDropped(f"{self.client_id}: {error.strerror} during its handshake") from None
         if not data:
-            raise BadStream("the broker closed a connection during its handshake")
+            raise ClientDropped(f"{self.client_id}: the broker closed the connection during its handshake")
         self._reader.feed(data)
         try:
             answer = self._reader.next_packet()
@@ -99,10 +106,26 @@ class Handshaking:
             raise BadStream(f"the broker refused: {answer}")
         return True
 
+    def stay(self) -> None:
+        """Raise ClientDropped unless the connection stands: to a client that only waits nothing else comes."""
+        try:
+            data = self.socket.recv(4096)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise ClientDropped(f"{self.client_id}: {error.strerror}") from None
+        what = f"sent {data[:24].hex(' ')} to" if data else "closed the connection of"
+        raise ClientDropped(f"the broker {what} {self.client_id}, which was idle")
+
     def leave(self) -> None:
-        """Say DISCONNECT and close."""
-        self.socket.sendall(encode(Disconnect(), self._version))
-        self.socket.close()
+        """Say DISCONNECT; raises ClientDropped."""
+        self._send(encode(Disconnect(), self._version))
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self.socket.sendall(data)  # small: the socket's buffer is empty
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise ClientDropped(f"{self.client_id}: {error.strerror}") from None
 
 
 class Crowd:
@@ -116,6 +139,8 @@ class Crowd:
         self._begun = 0
         self._done = 0
         self._held: list[Handshaking] = []
+        self.drops: list[str] = []
+        """A line for each client whose connection the broker ended."""
 
     def run(self) -> None:
         """Connect them all; raises BadStream."""
@@ -126,7 +151,18 @@ class Crowd:
             if not events:
                 raise BadStream(f"nothing happened for {_STALL_SECONDS:g} s, {self._done} connections were accepted")
             for key, mask in events:
-                self._go_on(key.data, mask)
+                try:
+                    self._go_on(key.data, mask)
+                except ClientDropped as problem:
+                    self._drop(key.data, problem)
+
+    def look_after_held(self) -> None:
+        """Find out who of those that are held has lost its connection."""
+        for each in self._held:
+            try:
+                each.stay()
+            except ClientDropped as problem:
+                self.drops.append(str(problem))
 
     def close(self) -> None:
         """Close what is open."""
@@ -144,16 +180,31 @@ class Crowd:
         )
         self._selector.register(one.socket, selectors.EVENT_WRITE, one)
 
+    def _drop(self, one: Handshaking, problem: ClientDropped) -> None:
+        self._let_go(one)
+        self.drops.append(str(problem))
+        if len(self.drops) == self._cell.connections:
+            raise BadStream(f"every client was dropped, the first: {self.drops[0]}")
+        self._is_done()
+
+    def _let_go(self, one: Handshaking) -> None:
+        self._selector.unregister(one.socket)
+        one.socket.close()
+
+    def _is_done(self) -> None:
+        self._done += 1
+        if self._begun < self._cell.connections:
+            self._begin()
+
     def _go_on(self, one: Handshaking, mask: int) -> None:
         if mask & selectors.EVENT_WRITE:
             one.send_next()
             self._selector.modify(one.socket, selectors.EVENT_READ, one)
         elif one.receive() and not one.send_next():
-            self._selector.unregister(one.socket)
-            self._done += 1
             if self._cell.mode is Mode.IDLE:
                 self._held.append(one)
+                self._selector.unregister(one.socket)
             else:
                 one.leave()
-            if self._begun < self._cell.connections:
-                self._begin()
+                self._let_go(one)
+            self._is_done()

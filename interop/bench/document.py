@@ -94,7 +94,7 @@ def _reached(row: Row, aim: Aim) -> str:
     value = figure(row.result) if aim.absolute and not row.result.failure else row.ratio
     if value is None or (aim.absolute and row.result.failure):
         return ""
-    if row.result.lost or row.result.repeated:
+    if row.result.fell_short:
         return "short"
     sign = -1 if aim.at_most else 1
     return next(

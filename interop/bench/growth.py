@@ -20,6 +20,7 @@ from statistics import median
 
 from interop.bench.cell import Cell, Mode
 from interop.bench.connects import Crowd
+from interop.bench.inbox import BadStream
 from interop.bench.measure import Target, measure
 from interop.bench.peer import Handshake
 from interop.bench.proc import usage
@@ -71,9 +72,12 @@ def measure_growth(broker: str, sizes: Sizes, tell: Callable[[Growth], None]) ->
     for part in (_subscriptions, _clients, _retained, _fairness):
         with ExitStack() as stack:
             small, large = (stack.enter_context(running(broker)) for _ in range(2))
-            for figure in part(small, large, sizes):
-                tell(figure)
-                figures.append(figure)
+            try:
+                for figure in part(small, large, sizes):
+                    tell(figure)
+                    figures.append(figure)
+            except BadStream as problem:
+                raise CommandError(str(problem)) from None
     return figures
 
 
@@ -131,6 +135,9 @@ def _clients(small: Target, large: Target, sizes: Sizes) -> Iterator[Growth]:
     with closing(crowd):
         crowd.run()
         yield from _busy_pair(f"{sizes.clients:,} idle clients connected", small, large, sizes)
+        crowd.look_after_held()
+        if crowd.drops:
+            raise CommandError(f"{large.name} dropped {len(crowd.drops):,} idle clients, the first: {crowd.drops[0]}")
 
 
 def _busy_pair(beside: str, small: Target, large: Target, sizes: Sizes) -> Iterator[Growth]:
@@ -150,8 +157,8 @@ def _run(cell: Cell, target: Target) -> tuple[float, float]:
     before = usage(target.pid)
     result = measure(cell, target)
     after = usage(target.pid)
-    if result.failure or result.lost:
-        raise CommandError(result.failure or f"{target.name} lost {result.lost} messages")
+    if result.fell_short:
+        raise CommandError(f"{target.name}: {result.flaws}")
     cost = (after.cpu_seconds - before.cpu_seconds) / result.delivered * 1e9 if before and after else 0.0
     return result.per_second, cost
 

@@ -38,6 +38,10 @@ class BadStream(Exception):
     """A broker sent what it must not; the text is one line."""
 
 
+class ClientDropped(BadStream):
+    """A broker ended the connection of a client, which had done nothing wrong; the others go on."""
+
+
 @dataclass(slots=True)
 class Counts:
     """What came: messages, gaps in a publisher's sequence, and messages behind their turn."""
@@ -279,7 +283,8 @@ class Inbox:
         first = buffer[at]
         runs = _ACKNOWLEDGEMENTS.get(first)
         if runs is None:
-            raise BadStream(f"unexpected {_describe(bytes(buffer[at:filled]))}")
+            kind = ClientDropped if first >> 4 == PacketType.DISCONNECT else BadStream
+            raise kind(f"unexpected {_describe(bytes(buffer[at:filled]))}")
         found = runs.match(buffer, at, filled)
         if found:
             end, run = found.end(), buffer[at : found.end()]

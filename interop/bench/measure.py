@@ -153,6 +153,7 @@ def _result(
     delivered = sum(share.delivered)
     took = (max(share.last_receipt_ns) - began_ns) / 1e9 if delivered else seconds
     before, after = broker
+    drops = [drop for report in reports for drop in report.drops]
     return Result(
         cell=cell.name,
         broker=target.name,
@@ -160,6 +161,8 @@ def _result(
         seconds=took,
         sent=sum(share.sent),
         delivered=delivered,
+        dropped=len(drops),
+        first_drop=drops[0] if drops else "",
         lost=max(0, cell.expected_deliveries(share.sent) - delivered),
         repeated=sum(report.repeated for report in reports),
         per_second=delivered / took if took else 0.0,

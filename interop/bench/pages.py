@@ -105,11 +105,14 @@ def _aim(aim: Aim) -> str:
     return f"({'at most ' if aim.at_most else ''}{aim.must:g}, {aim.goal:g})"
 
 
+_FLAWLESS = "Nothing was lost or repeated in any cell, and no client dropped."
+
+
 def _lost(entries: Iterable[Entry]) -> str:
     flaws = [
-        f"- {result.cell}, {result.broker}: {result.failure or f'{result.lost:,} lost, {result.repeated:,} repeated'}"
+        f"- {result.cell}, {result.broker}: {result.flaws}"
         for each in entries
         for result in (each.result, each.against)
-        if result and (result.failure or result.lost or result.repeated)
+        if result and result.fell_short
     ]
-    return "\n".join(["Not everything arrived:", "", *flaws]) if flaws else "Nothing was lost or repeated in any cell."
+    return "\n".join(["Not everything arrived:", "", *flaws]) if flaws else _FLAWLESS

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from interop.bench.carrier import Carrier, open_carrier
-from interop.bench.inbox import Arrivals, BadStream, Counts, Expected, Inbox
+from interop.bench.inbox import Arrivals, BadStream, ClientDropped, Counts, Expected, Inbox
 from interop.bench.outbox import Outbox
 from interop.bench.stream import Form, Topics
 from reference_broker.net.address import Address
@@ -136,7 +136,7 @@ class Peer:
         return self._carrier.fileno()
 
     def read(self) -> None:
-        """Take what is there, answer it; raises BadStream."""
+        """Take what is there, answer it; raises BadStream, and ClientDropped at the connection's end."""
         for turn in count():
             if turn >= _READS_AT_ONCE and not self._carrier.holds_back:
                 break
@@ -146,12 +146,12 @@ class Peer:
             except BlockingIOError:
                 break
             except OSError as error:
-                raise BadStream(f"{self.name}: {error.strerror or error}") from None
+                raise ClientDropped(f"{self.name}: {error.strerror or error}") from None
             finally:
                 room = len(space)
                 space.release()
             if not size:
-                raise BadStream(f"{self.name}: the broker closed the connection")
+                raise ClientDropped(f"{self.name}: the broker closed the connection")
             if reply := self._inbox.take(size, time.monotonic_ns()):
                 self._replies.append(reply)
             if size < room and not self._carrier.holds_back:
@@ -201,7 +201,7 @@ class Peer:
             self.wants_write = True
             return False
         except OSError as error:
-            raise BadStream(f"{self.name}: {error.strerror or error}") from None
+            raise ClientDropped(f"{self.name}: {error.strerror or error}") from None
         self._unsent = self._unsent[count:]
         self.wants_write = bool(self._unsent)
         return not self._unsent

@@ -33,7 +33,7 @@ class Result:
 
     `per_second` are deliveries, or connections in connect and idle. `broker_cores` and `rss_bytes` are None where the
     broker's process cannot be seen; `generator_cores` is that of the busiest worker. `failure` is one line, empty when
-    the run came to its end.
+    the run came to its end. `dropped` are clients whose connection the broker ended; `first_drop` is a line about one.
     """
 
     cell: str
@@ -44,6 +44,8 @@ class Result:
     delivered: int = 0
     lost: int = 0
     repeated: int = 0
+    dropped: int = 0
+    first_drop: str = ""
     per_second: float = 0.0
     latency: Latency | None = None
     broker_cores: float | None = None
@@ -53,6 +55,19 @@ class Result:
     ceiling_per_second: float | None = None
     """What the generator reaches with a broker that only copies; None where copying is not all there is to do."""
     failure: str = ""
+
+    @property
+    def fell_short(self) -> bool:
+        """Whether the broker failed somebody, whatever its figures."""
+        return bool(self.failure or self.lost or self.repeated or self.dropped)
+
+    @property
+    def flaws(self) -> str:
+        """In what it fell short, in a line; empty when in nothing."""
+        if self.failure or not self.fell_short:
+            return self.failure
+        drops = f", {self.dropped:,} clients dropped ({self.first_drop})" if self.dropped else ""
+        return f"{self.lost:,} lost, {self.repeated:,} repeated{drops}"
 
 
 def percentile(ordered: Sequence[int], percent: float) -> int:

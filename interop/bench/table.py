@@ -71,6 +71,8 @@ def detail_lines(result: Result) -> list[str]:
             f"  sent {result.sent:,}, delivered {result.delivered:,}, lost {result.lost:,},"
             f" repeated {result.repeated:,} in {result.seconds:.2f} s"
         )
+    if result.dropped:
+        lines.append(f"  dropped {result.dropped:,} clients, the first: {result.first_drop}")
     if latency := result.latency:
         lines.append(f"  latency p50 {latency.p50_us:.0f} us, p99 {latency.p99_us:.0f} us, max {latency.max_us:.0f} us")
     if result.broker_cores is not None and result.rss_bytes is not None:
@@ -110,7 +112,11 @@ def _cells(row: Row) -> list[str]:
 
 
 def _lost(row: Row) -> str:
-    return " / ".join(f"{each.lost:,}" for each in (row.result, row.against) if each is not None)
+    return " / ".join(_lost_by(each) for each in (row.result, row.against) if each is not None)
+
+
+def _lost_by(result: Result) -> str:
+    return f"{result.lost:,}" + (f" and {result.dropped:,} clients" if result.dropped else "")
 
 
 def as_text(cells: Sequence[Sequence[str]]) -> str:

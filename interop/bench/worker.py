@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from interop.bench.cell import Cell
-from interop.bench.inbox import BadStream
+from interop.bench.inbox import BadStream, ClientDropped
 from interop.bench.peer import Peer, PeerPlan
 from interop.bench.share import Share
 from reference_broker.net.address import Address
@@ -35,6 +35,8 @@ class Report:
     repeated: int = 0
     latencies_ns: tuple[int, ...] = ()
     cpu_seconds: float = 0.0
+    drops: tuple[str, ...] = ()
+    """A line for each client whose connection the broker ended."""
 
 
 def work(index: int, plans: Sequence[PeerPlan], cell: Cell, address: Address, share: Share, parent: Connection) -> None:
@@ -46,8 +48,9 @@ def work(index: int, plans: Sequence[PeerPlan], cell: Cell, address: Address, sh
         parent.send(None)
         start_ns: int = parent.recv()
         cpu_before = time.process_time()
-        Loop(index, peers, cell, share, start_ns).run()
-        parent.send(_report(peers, time.process_time() - cpu_before))
+        loop = Loop(index, peers, cell, share, start_ns)
+        loop.run()
+        parent.send(_report(peers, time.process_time() - cpu_before, loop.drops))
     except (BadStream, OSError) as problem:
         parent.send(Report(failure=str(problem)))
     except (EOFError, KeyboardInterrupt):  # the parent has gone
@@ -57,12 +60,13 @@ def work(index: int, plans: Sequence[PeerPlan], cell: Cell, address: Address, sh
             peer.close()
 
 
-def _report(peers: Sequence[Peer], cpu_seconds: float) -> Report:
+def _report(peers: Sequence[Peer], cpu_seconds: float, drops: Sequence[str]) -> Report:
     return Report(
         lost=sum(peer.counts.lost for peer in peers),
         repeated=sum(peer.counts.repeated for peer in peers),
         latencies_ns=tuple(latency for peer in peers for latency in peer.counts.latencies_ns),
         cpu_seconds=cpu_seconds,
+        drops=tuple(drops),
     )
 
 
@@ -76,6 +80,8 @@ class Loop:
         self._start_ns = start_ns
         self._stop_sending_ns = start_ns + int(cell.seconds * 1e9)
         self._senders = [peer for peer in peers if peer.outbox]
+        self._connected = len(peers)
+        self.drops: list[str] = []
         self._turn = 0
         self._timed_sent = 0
         self._selector = selectors.DefaultSelector()
@@ -100,13 +106,16 @@ class Loop:
         delivered = 0
         for key, mask in self._selector.select(timeout):
             peer: Peer = key.data
-            if mask & selectors.EVENT_WRITE:
-                peer.flush()
-            if mask & selectors.EVENT_READ:
-                before = peer.counts.delivered
-                peer.read()
-                delivered += peer.counts.delivered - before
-            self._mind(peer)
+            before = peer.counts.delivered
+            try:
+                if mask & selectors.EVENT_WRITE:
+                    peer.flush()
+                if mask & selectors.EVENT_READ:
+                    peer.read()
+                self._mind(peer)
+            except ClientDropped as problem:
+                self._drop(peer, problem)
+            delivered += peer.counts.delivered - before
         if delivered:
             self._share.delivered[self._index] += delivered
             self._share.last_receipt_ns[self._index] = time.monotonic_ns()
@@ -125,8 +134,11 @@ class Loop:
             if peer.wants_write:
                 held_up += 1
             elif may > 0:
-                sent += peer.publish(may)
-                self._mind(peer)
+                try:
+                    sent += peer.publish(may)
+                    self._mind(peer)
+                except ClientDropped as problem:
+                    self._drop(peer, problem)
         self._tell_sent()
         if sent:
             return 0
@@ -147,8 +159,12 @@ class Loop:
                 self._tell_sent()
                 return (due_ns - now_ns) / 1e9
             peer = self._senders[self._turn % len(self._senders)]
-            sent = peer.publish_now()
-            self._mind(peer)
+            try:
+                sent = peer.publish_now()
+                self._mind(peer)
+            except ClientDropped as problem:
+                self._drop(peer, problem)
+                return _BREATH_SECONDS
             if not sent:
                 return _BREATH_SECONDS
             self._turn += 1
@@ -165,7 +181,7 @@ class Loop:
     def _finish(self) -> float:
         """Nothing more to send: say so once everything is out and acknowledged."""
         self._tell_sent()
-        if all(peer.flush() and not peer.outbox.in_flight for peer in self._senders if peer.outbox):
+        if not any(peer.wants_write or peer.outbox.in_flight for peer in self._senders if peer.outbox):
             self._share.senders_done[self._index] = 1
         return _IDLE_SECONDS
 
@@ -173,6 +189,17 @@ class Loop:
         for peer in self._senders:
             assert peer.outbox is not None
             self._share.sent[peer.publisher] = peer.outbox.sent
+
+    def _drop(self, peer: Peer, problem: ClientDropped) -> None:
+        """Go on without a client; raises BadStream when nobody is left to publish, or nobody at all."""
+        if peer.outbox is not None:
+            self._share.sent[peer.publisher] = peer.outbox.sent
+            self._senders = [each for each in self._senders if each is not peer]
+        self._selector.unregister(peer)
+        self._writing.discard(peer)
+        self.drops.append(str(problem))
+        if len(self.drops) == self._connected or (peer.outbox is not None and not self._senders):
+            raise BadStream(f"too many clients were dropped to go on, the first: {self.drops[0]}")
 
     def _mind(self, peer: Peer) -> None:
         """Have the selector watch for room exactly while a peer has something left to write."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,9 @@ from interop.bench.growth import Growth, Sizes, measure_growth
 from interop.bench.measure import Target, measure
 from interop.bench.sink import running_sink
 from interop.cli import main
-from interop.exit_codes import HARNESS_FELL_SHORT
+from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT
+from reference_broker.broker import Broker, Link
+from reference_broker.broker.link import Buffer
 from reference_broker.net.address import Transport
 from reference_broker.net.tls import make_test_certificates
 from reference_broker.testing import BrokerConfig, ServerConfig, running_broker
@@ -89,6 +93,84 @@ def test_a_broker_that_refuses_is_a_failure_of_the_result(target: Target) -> Non
         )
     assert result.failure
     assert result.delivered == 0
+
+
+# --- clients that are dropped -----------------------------------------------------------------------------------------
+
+
+Cut = Callable[[str, int], None]
+
+
+@pytest.fixture
+def cut(monkeypatch: pytest.MonkeyPatch) -> Cut:
+    """Have brokers end the connections of clients whose id fits, behind their answer of that number."""
+
+    def cut_off(client_id: str, number: int) -> None:
+        answers: Counter[Link] = Counter()
+        take_output = Broker.take_output
+
+        def has_to_go(link: Link) -> bool:
+            answers[link] += 1
+            return answers[link] == number and re.search(client_id, link.client_id or "") is not None
+
+        def cutting(broker: Broker) -> list[tuple[Link, list[Buffer], bool]]:
+            return [(link, pieces, close or has_to_go(link)) for link, pieces, close in take_output(broker)]
+
+        monkeypatch.setattr(Broker, "take_output", cutting)
+
+    monkeypatch.setattr("interop.bench.measure._STALL_SECONDS", 0.2)
+    return cut_off
+
+
+@pytest.mark.parametrize("qos", [QoS.AT_MOST_ONCE, QoS.AT_LEAST_ONCE])
+def test_a_subscriber_that_is_dropped_is_counted_and_the_others_go_on(cut: Cut, target: Target, qos: QoS) -> None:
+    cut("s1$", 5)
+    cell = Cell(mode=Mode.FAN_OUT, subscribers=3, messages=2000, batch=20, qos=qos, seconds=0.1)
+    result = measure(cell, target)
+    assert (result.failure, result.dropped) == ("", 1)
+    assert "s1: the broker closed the connection" in result.first_drop
+    assert result.delivered >= 2 * result.sent > 0
+    assert result.fell_short
+
+
+def test_a_publisher_that_is_dropped_is_counted_and_the_others_go_on(cut: Cut, target: Target) -> None:
+    cut("p1$", 2)
+    cell = Cell(mode=Mode.FAN_IN, publishers=3, messages=400, batch=1, qos=QoS.AT_LEAST_ONCE, seconds=0.1)
+    result = measure(cell, target)
+    assert (result.failure, result.dropped) == ("", 1)
+    assert "p1: " in result.first_drop
+    assert result.delivered >= 800
+
+
+def test_a_publisher_at_a_rate_that_is_dropped_is_counted(cut: Cut, target: Target) -> None:
+    cut("p1$", 2)
+    cell = Cell(mode=Mode.FAN_IN, publishers=3, rate=500.0, qos=QoS.AT_LEAST_ONCE, seconds=0.2)
+    result = measure(cell, target)
+    assert (result.failure, result.dropped) == ("", 1)
+    assert result.latency is not None
+
+
+def test_a_worker_whose_clients_are_all_dropped_is_a_failure(cut: Cut, target: Target) -> None:
+    cut("s0$", 3)
+    result = measure(Cell(messages=100_000, batch=10, seconds=LONG_SECONDS), target)
+    assert "too many clients were dropped to go on, the first: " in result.failure
+
+
+@pytest.mark.parametrize(("mode", "answer"), [(Mode.CONNECT, 1), (Mode.IDLE, 1), (Mode.IDLE, 2)])
+def test_connections_that_are_dropped_are_counted(cut: Cut, target: Target, mode: Mode, answer: int) -> None:
+    """With their CONNACK, or, behind their SUBACK, while they are held."""
+    cut("c[34]$", answer)
+    result = measure_connections(Cell(mode=mode, connections=9, at_a_time=3), target)
+    assert result.failure == ""
+    assert result.dropped == 2 or mode is Mode.CONNECT  # which may be quicker to leave than to be cut off
+    assert result.per_second > 0
+
+
+def test_a_dropped_client_makes_the_command_fail_and_is_told(cut: Cut, capsys: pytest.CaptureFixture[str]) -> None:
+    cut("c4$", 2)
+    with running_broker() as server:
+        assert main(["bench", "idle", "--connections", "9", "--broker", server.address.host_and_port]) == FELL_SHORT
+    assert "dropped 1 clients, the first: the broker closed the connection of" in capsys.readouterr().out
 
 
 def test_a_broker_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from interop.bench.pages import growth_page, readme
 from interop.bench.proc import usage
 from interop.bench.result import Latency, Result, percentile
 from interop.bench.suite import Aim, quick, targets
-from interop.bench.table import Row, as_markdown, as_text, short, table
+from interop.bench.table import Row, as_markdown, as_text, detail_lines, short, table
 from interop.cli import _parser
 from interop.exit_codes import CommandError
 
@@ -65,8 +65,19 @@ def test_an_absolute_aim_looks_at_the_figure_and_not_at_the_ratio() -> None:
     assert entry("row", row, Aim(5120, 2560, at_most=True, absolute=True)).reached == "must"
 
 
-def test_a_cell_that_lost_something_reached_nothing() -> None:
-    assert entry("row", Row(replace(OURS, lost=1), THEIRS), Aim(1, 1)).reached == "short"
+@pytest.mark.parametrize("flaw", ["lost", "repeated", "dropped"])
+def test_a_cell_that_failed_somebody_reached_nothing(flaw: str) -> None:
+    result = replace(OURS, **{flaw: 1})
+    assert result.fell_short
+    assert entry("row", Row(result, THEIRS), Aim(1, 1)).reached == "short"
+
+
+def test_clients_that_were_dropped_are_told_everywhere() -> None:
+    result = replace(OURS, dropped=212, first_drop="p7: the broker closed the connection")
+    assert "  dropped 212 clients, the first: p7: the broker closed the connection" in detail_lines(result)
+    assert table([Row(result, THEIRS)])[1][4] == "0 and 212 clients / 0"
+    text = readme(document([entry("row", Row(result, THEIRS))], "bench"))
+    assert "0 lost, 0 repeated, 212 clients dropped (p7: the broker closed the connection)" in text
 
 
 @pytest.mark.parametrize(

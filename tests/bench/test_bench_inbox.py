@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from interop.bench.inbox import Arrivals, BadStream, Counts, Expected, Inbox
+from interop.bench.inbox import Arrivals, BadStream, ClientDropped, Counts, Expected, Inbox
 from interop.bench.stream import Form, Topics
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import PubAck, PubRec, PubRel
@@ -156,7 +156,7 @@ def test_a_subscriber_of_one_topic_gets_that_ones_messages_only() -> None:
     assert (counts.delivered, counts.lost) == (3, 1)
 
 
-def test_a_disconnect_is_reported() -> None:
+def test_a_disconnect_means_that_the_client_is_dropped() -> None:
     box, _ = inbox(Form(Version.V5))
-    with pytest.raises(BadStream, match="unexpected DISCONNECT: e0 02 8e 00"):
+    with pytest.raises(ClientDropped, match="unexpected DISCONNECT: e0 02 8e 00"):
         feed(box, b"\xe0\x02\x8e\x00")
