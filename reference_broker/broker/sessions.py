@@ -225,11 +225,13 @@ class Sessions:
         """Offer other members what the session leaves undelivered of shared subscriptions. [5.0 4.8.2]
 
         QoS 1 messages in flight and all that had not been sent yet; a QoS 2 message in flight goes to nobody else.
-        [5.0 MQTT-4.8.2-5]
+        [5.0 MQTT-4.8.2-5] What one member had begun to get is for the next a delivery not yet begun: an expired message
+        goes to nobody. [5.0 MQTT-3.3.2-5]
         """
         for delivery in session.take_undelivered():
-            if delivery.shared is not None:
+            if delivery.shared is not None and not delivery.message.is_expired(now):
                 self._broker.deliver_shared(delivery.shared, delivery.message, now)
+                delivery.message.forget_encoded()  # who inherits it next gets what is left of its lifetime then
 
 
 def _cancel(session: Session) -> None:
