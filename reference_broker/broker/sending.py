@@ -18,6 +18,7 @@ from reference_broker.broker.flight import Flight, Origin, unpack
 from reference_broker.broker.message import Delivery, Message
 from reference_broker.broker.sessions import Session
 from reference_broker.broker.waiting import Waiting
+from reference_broker.session.delivery import Sending
 from reference_broker.session.flow_control import DEFAULT_RECEIVE_MAXIMUM, SendQuota
 from reference_broker.session.topic_aliases import OutboundAliases
 from reference_broker.wire.encode import encode
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _AT_MOST_ONCE = QoS.AT_MOST_ONCE
 _PUBLISH = 0x30  # no DUP, no RETAIN
+_TO_BE_SENT_AGAIN = (Sending.PUBACK, Sending.PUBREC)
 
 
 class Sender:
@@ -67,6 +69,7 @@ class Sender:
         self.is_plain = self._aliases is None and self.maximum_packet_size is None
         """Whether a PUBLISH needs nothing done to it for this client's sake."""
         self._resend: deque[Publish] | None = None
+        # In flight since an earlier connection, and without a place in this one's quota.
         self._uncharged: set[int] | None = None
 
     # --- packets other than PUBLISH ----------------------------------------------------------------------------------
@@ -113,15 +116,18 @@ class Sender:
         self._session = session
         if resumed:
             self._resend = deque()
+            uncharged: set[int] = set()
             for packet in session.outbound.resume():
+                assert packet.packet_id is not None
                 if isinstance(packet, Publish):
                     self._resend.append(packet)
+                    uncharged.add(packet.packet_id)
                     continue
                 # PUBREL never waits for quota [5.0 MQTT-3.3.4-10], but its message still occupies the client.
                 if not self.quota.take():
-                    self._uncharged = self._uncharged or set()
-                    self._uncharged.add(packet.packet_id)
+                    uncharged.add(packet.packet_id)
                 self.send(packet)
+            self._uncharged = uncharged or None
         self.pump(now)
 
     def send_qos0(self, message: Message, retain: bool, subscription_ids: tuple[int, ...], now: float) -> None:
@@ -193,13 +199,17 @@ class Sender:
         while self._resend and self._may_send():
             publish = self._resend.popleft()
             assert publish.packet_id is not None
-            if publish.packet_id in session.outbound:  # it may have been acknowledged meanwhile
+            # It may have been acknowledged meanwhile; behind PUBREL no PUBLISH may follow. [5.0 MQTT-4.3.3-6]
+            if session.outbound.state(publish.packet_id) in _TO_BE_SENT_AGAIN:
                 self.quota.take()
+                if self._uncharged is not None:
+                    self._uncharged.discard(publish.packet_id)
                 self._put_in_flight(self._refreshed(publish, now))
         while session.queue and self._may_send():
             if self._launch_waiting(session.queue):
                 continue
             delivery = session.dequeue()
+            delivery.retain = delivery.retain and self.is_v5  # it was asked for in 5.0 [3.1.1 MQTT-3.3.1-9]
             if not delivery.message.is_expired(now):  # [5.0 MQTT-3.3.2-5]
                 self._start(delivery, now)
         self._link.broker.backpressure.queue_changed(self._link)
@@ -229,8 +239,8 @@ class Sender:
             self.send(outcome.answer)
         if outcome.completed is not None:
             session.inflight.pop(outcome.completed, None)
-            if self._uncharged is not None and outcome.completed in self._uncharged:
-                self._uncharged.discard(outcome.completed)
+            if self._uncharged and outcome.completed in self._uncharged:
+                self._uncharged.discard(outcome.completed)  # it took no place on this connection [5.0 MQTT-3.3.4-9]
             else:
                 self.quota.give_back()
             if self.is_waiting():

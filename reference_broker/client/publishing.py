@@ -13,6 +13,7 @@ from dataclasses import replace
 from reference_broker.client.events import Event, Failed, Published
 from reference_broker.client.limits import ServerLimits
 from reference_broker.client.session import Session, Waiting
+from reference_broker.session.delivery import Sending
 from reference_broker.session.flow_control import SendQuota
 from reference_broker.session.packet_ids import PacketIdsExhausted
 from reference_broker.session.topic_aliases import OutboundAliases
@@ -46,6 +47,8 @@ class Publisher:
         self._emit = emit
         self._quota = SendQuota(limits.receive_maximum)
         self._resuming: deque[Publish] = deque()
+        # In flight since an earlier connection, and without a place in this one's quota.
+        self._uncharged: set[int] = set()
         self._aliases = OutboundAliases(limits.topic_alias_maximum if automatic_topic_aliases else 0)
         self._own_aliases = not automatic_topic_aliases
         # Aliases the application asks for: as it sees them, and as the server has them, which lags behind when
@@ -59,10 +62,12 @@ class Publisher:
         for packet in self._session.outbound.resume():
             if isinstance(packet, PubRel):
                 # A server may count a message until its PUBCOMP, so a repeated PUBREL takes its place in the quota.
-                self._quota.take()
+                if not self._quota.take():
+                    self._uncharged.add(packet.packet_id)
                 self._send(packet)
             elif self._is_possible(packet, self._session.tickets[_packet_id(packet)]):
                 self._resuming.append(packet)
+                self._uncharged.add(_packet_id(packet))
             else:
                 self._session.outbound.acknowledge(_refusal(packet))
                 del self._session.tickets[_packet_id(packet)]
@@ -96,7 +101,10 @@ class Publisher:
                 session.receipts.setdefault(packet_id, packet)
             self._send(outcome.answer)
         if outcome.completed is not None:
-            self._quota.give_back()
+            if outcome.completed in self._uncharged:
+                self._uncharged.discard(outcome.completed)  # it took no place on this connection [5.0 MQTT-3.3.4-7]
+            else:
+                self._quota.give_back()
             # PUBREC judges the message; PUBCOMP only ends the exchange, 0x92 in it is normal after a resumption.
             verdict = session.receipts.pop(packet_id, packet)
             self._emit(Published(session.tickets.pop(packet_id), packet_id, verdict.reason, verdict.properties))
@@ -104,8 +112,14 @@ class Publisher:
 
     def flush(self) -> None:
         """Send what has waited, as far as the quota goes; repeats first, in the original order. [5.0 MQTT-4.6.0-1]"""
-        while self._resuming and self._quota.take():
-            self._send(self._aliases.apply(self._resuming.popleft()))
+        outbound = self._session.outbound
+        while self._resuming and self._quota.available:
+            publish = self._resuming.popleft()
+            # It may have been acknowledged meanwhile; behind PUBREL no PUBLISH may follow. [5.0 MQTT-4.3.3-6]
+            if outbound.state(_packet_id(publish)) in (Sending.PUBACK, Sending.PUBREC):
+                self._quota.take()
+                self._uncharged.discard(_packet_id(publish))
+                self._send(self._aliases.apply(publish))
         waiting = self._session.waiting
         while waiting and self._quota.available:
             ticket, publish = waiting[0].ticket, waiting[0].publish

@@ -5,9 +5,11 @@ messages that expired, identifiers under another Receive Maximum, filters that m
 from __future__ import annotations
 
 import pytest
-from broker_harness import V5, Client, World, kept
+from broker_harness import V5, Client, World, in_flight, kept
 
 from reference_broker.broker import Broker, BrokerConfig
+from reference_broker.wire.packets import PubAck, PubComp, PubRec, PubRel
+from reference_broker.wire.types import ReasonCode
 
 SHARED = "$share/g/t"
 
@@ -92,3 +94,88 @@ def test_each_heir_of_one_message_is_told_what_is_left_then(world):
         world.advance(30)
         client.connect(clean_start=True)
     assert [message.properties.message_expiry_interval for message in heir.messages()] == [70, 40]
+
+
+# --- acknowledgements of what was not sent on this connection --------------------------------------------------------
+
+
+def resumed(world: World, qos: int, count: int = 3, waiting: int = 3, receive_maximum: int = 2) -> Client:
+    """A client that had `count` messages in flight, was cut, and is back under another Receive Maximum."""
+    client = world.client("s", V5, **kept(V5))
+    client.subscribe("t", qos=qos)
+    publisher = world.client("p", V5)
+    for number in range(count):
+        publisher.publish("t", b"%d" % number, qos)
+    assert len(client.messages()) == count
+    client.drop()
+    for number in range(count, count + waiting):
+        publisher.publish("t", b"%d" % number, qos)
+    client.connect(**kept(V5), receive_maximum=receive_maximum)
+    return client
+
+
+@pytest.mark.parametrize("reason", [0, ReasonCode.UNSPECIFIED_ERROR])
+def test_puback_of_what_was_not_sent_here_frees_no_place(world, reason):
+    """[5.0 MQTT-3.3.4-9]"""
+    client = resumed(world, 1)
+    first, second = client.messages()
+    client.send(PubAck(3, reason))
+    assert client.take() == []
+    client.send(PubAck(first.packet_id))
+    (fourth,) = client.messages()
+    assert (fourth.payload, fourth.dup) == (b"3", False)  # the third was acknowledged, and is not sent again
+    client.send(PubAck(second.packet_id))
+    assert client.payloads() == [b"4"]
+
+
+def test_pubrec_with_an_error_of_what_was_not_sent_here_frees_no_place(world):
+    """[5.0 MQTT-3.3.4-9]"""
+    client = resumed(world, 2)
+    first, _ = client.messages()
+    client.send(PubRec(3, ReasonCode.UNSPECIFIED_ERROR))
+    assert client.take() == []
+    client.send(PubRec(first.packet_id, ReasonCode.UNSPECIFIED_ERROR))
+    assert client.payloads() == [b"3"]
+
+
+def test_pubcomp_of_what_was_not_sent_here_frees_no_place(world):
+    """[5.0 MQTT-3.3.4-9, MQTT-4.3.3-6]"""
+    client = resumed(world, 2)
+    first, _ = client.messages()
+    client.send(PubRec(3))
+    assert client.take() == [PubRel(3)]
+    client.send(PubRec(first.packet_id, ReasonCode.UNSPECIFIED_ERROR))
+    assert client.payloads() == [b"3"]  # and not the third once more, behind its PUBREL
+    client.send(PubComp(3))
+    assert client.take() == []
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+def test_a_second_acknowledgement_frees_no_second_place(world, qos):
+    """[5.0 MQTT-3.3.4-9]"""
+    client = resumed(world, qos, count=2, waiting=4)
+    first, _ = client.messages()
+    if qos == 1:
+        acknowledgement = PubAck(first.packet_id)
+        client.send(acknowledgement, acknowledgement, acknowledgement)
+        assert client.payloads() == [b"2"]
+        return
+    client.send(PubRec(first.packet_id), PubRec(first.packet_id))
+    assert client.take() == [PubRel(first.packet_id)] * 2
+    client.send(*[PubComp(first.packet_id)] * 3)
+    assert client.payloads() == [b"2"]
+
+
+def test_whatever_is_acknowledged_in_whatever_order_the_quota_is_kept_and_all_arrive(world):
+    """[5.0 MQTT-3.3.4-9]"""
+    client = resumed(world, 1, count=6, waiting=6)
+    open_ids, arrived = {message.packet_id for message in client.messages()}, 2
+    for packet_id in (5, 3, *range(1, 13)):
+        client.send(PubAck(packet_id))
+        open_ids.discard(packet_id)
+        new = [message.packet_id for message in client.messages()]
+        open_ids.update(new)
+        arrived += len(new)
+        assert len(open_ids) <= 2
+    assert in_flight(world, "s") == 0
+    assert arrived == 10  # 3 and 5 were acknowledged before they were sent again

@@ -232,6 +232,48 @@ class TestLimitsOnResumption:
         assert again.receive("20 06 01 00 03 21 00 01") == "62 02 00 01 62 02 00 02"
         assert again.receive("70 02 00 01") == "3a 06 00 01 74 00 03 00"
 
+    def test_pubrels_beyond_receive_maximum_free_no_place(self):  # 5.0 MQTT-3.3.4-7
+        client = Client(kept=True).connected()
+        for qos in (2, 2, 2, 1, 1, 1):
+            client.publish(b"", qos)
+        client.receive("50 02 00 01 50 02 00 02 50 02 00 03")
+        client.cut()
+        again = Client(client.session, kept=True)
+        again.sent()
+        assert again.receive("20 06 01 00 03 21 00 02") == "62 02 00 01 62 02 00 02 62 02 00 03"
+        assert again.receive("70 02 00 03") == ""
+        assert again.receive("70 02 00 01") == "3a 06 00 01 74 00 04 00"
+        assert again.receive("70 02 00 02") == "3a 06 00 01 74 00 05 00"
+        assert again.receive("40 02 00 04") == "3a 06 00 01 74 00 06 00"
+
+    @pytest.mark.parametrize(("qos", "acknowledgement"), [(1, "40 02 00 02"), (2, "50 03 00 02 80")])
+    def test_an_acknowledgement_of_what_was_not_sent_here_frees_no_place(self, qos, acknowledgement):
+        """And it is not sent afterwards. [5.0 MQTT-3.3.4-7]"""
+        client = Client(kept=True).connected()
+        tickets = [client.publish(b"", qos) for _ in range(3)]
+        client.cut()
+        again = Client(client.session, kept=True)
+        again.sent()
+        first = {1: "3a", 2: "3c"}[qos]
+        assert again.receive("20 06 01 00 03 21 00 01") == f"{first} 06 00 01 74 00 01 00"
+        assert again.receive(acknowledgement) == ""
+        assert again.news()[-1].ticket == tickets[1]
+        settled = {1: "40 02 00 01", 2: "50 03 00 01 80"}[qos]
+        assert again.receive(settled) == f"{first} 06 00 01 74 00 03 00"
+
+    def test_pubrec_of_what_was_not_sent_here_is_followed_by_no_publish(self):
+        """[5.0 MQTT-4.3.3-6]"""
+        client = Client(kept=True).connected()
+        for _ in range(3):
+            client.publish(b"", 2)
+        client.cut()
+        again = Client(client.session, kept=True)
+        again.sent()
+        assert again.receive("20 06 01 00 03 21 00 01") == "3c 06 00 01 74 00 01 00"
+        assert again.receive("50 02 00 02") == "62 02 00 02"
+        assert again.receive("50 03 00 01 80") == "3c 06 00 01 74 00 03 00"
+        assert again.receive("70 02 00 02") == ""
+
     def test_what_waited_is_sent_first_time_without_dup(self):
         client = Client(kept=True).connected("20 06 00 00 03 21 00 01")
         client.publish(b"1")
