@@ -123,9 +123,7 @@ class Sender:
                     self._resend.append(packet)
                     uncharged.add(packet.packet_id)
                     continue
-                # PUBREL never waits for quota [5.0 MQTT-3.3.4-10], but its message still occupies the client.
-                if not self.quota.take():
-                    uncharged.add(packet.packet_id)
+                self.quota.occupy()
                 self.send(packet)
             self._uncharged = uncharged or None
         self.pump(now)
@@ -170,7 +168,7 @@ class Sender:
         if not self.is_plain or not burst.suits(self.is_v5, target):
             return 0
         count = min(count, self.quota.available)
-        if not count:
+        if count <= 0:
             return 0
         data, start, size, id_at = burst.packets(first, count, self.is_v5, target.subscription_ids, qos)
         if not self._link.has_room(count * size + len(answers)):
@@ -236,6 +234,9 @@ class Sender:
             unpack(session, now)
         outcome = session.outbound.acknowledge(packet)
         if outcome.answer is not None:
+            if self._uncharged and packet.packet_id in self._uncharged:
+                self._uncharged.discard(packet.packet_id)
+                self.quota.occupy()
             self.send(outcome.answer)
         if outcome.completed is not None:
             session.inflight.pop(outcome.completed, None)

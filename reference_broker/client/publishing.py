@@ -13,7 +13,6 @@ from dataclasses import replace
 from reference_broker.client.events import Event, Failed, Published
 from reference_broker.client.limits import ServerLimits
 from reference_broker.client.session import Session, Waiting
-from reference_broker.session.delivery import Sending
 from reference_broker.session.flow_control import SendQuota
 from reference_broker.session.packet_ids import PacketIdsExhausted
 from reference_broker.session.topic_aliases import OutboundAliases
@@ -46,9 +45,8 @@ class Publisher:
         self._send = send
         self._emit = emit
         self._quota = SendQuota(limits.receive_maximum)
-        self._resuming: deque[Publish] = deque()
-        # In flight since an earlier connection, and without a place in this one's quota.
-        self._uncharged: set[int] = set()
+        # In flight since an earlier connection, by packet identifier, and without a place in this one's quota.
+        self._resuming: dict[int, Publish] = {}
         self._aliases = OutboundAliases(limits.topic_alias_maximum if automatic_topic_aliases else 0)
         self._own_aliases = not automatic_topic_aliases
         # Aliases the application asks for: as it sees them, and as the server has them, which lags behind when
@@ -61,13 +59,10 @@ class Publisher:
         """Begin with what the session has in flight, then with what waited. [5.0 MQTT-4.4.0-1]"""
         for packet in self._session.outbound.resume():
             if isinstance(packet, PubRel):
-                # A server may count a message until its PUBCOMP, so a repeated PUBREL takes its place in the quota.
-                if not self._quota.take():
-                    self._uncharged.add(packet.packet_id)
+                self._quota.occupy()
                 self._send(packet)
             elif self._is_possible(packet, self._session.tickets[_packet_id(packet)]):
-                self._resuming.append(packet)
-                self._uncharged.add(_packet_id(packet))
+                self._resuming[_packet_id(packet)] = packet
             else:
                 self._session.outbound.acknowledge(_refusal(packet))
                 del self._session.tickets[_packet_id(packet)]
@@ -96,14 +91,16 @@ class Publisher:
         """Take an acknowledgement from the server; raises ProtocolError when it does not fit the message."""
         session, packet_id = self._session, packet.packet_id
         outcome = session.outbound.acknowledge(packet)
+        # Acknowledged before it was sent again it is not sent again, behind PUBREL least of all. [5.0 MQTT-4.3.3-6]
+        had_place = self._resuming.pop(packet_id, None) is None
         if outcome.answer is not None:
+            if not had_place:
+                self._quota.occupy()
             if outcome.known and isinstance(packet, PubRec):
                 session.receipts.setdefault(packet_id, packet)
             self._send(outcome.answer)
         if outcome.completed is not None:
-            if outcome.completed in self._uncharged:
-                self._uncharged.discard(outcome.completed)  # it took no place on this connection [5.0 MQTT-3.3.4-7]
-            else:
+            if had_place:  # on this connection [5.0 MQTT-3.3.4-7]
                 self._quota.give_back()
             # PUBREC judges the message; PUBCOMP only ends the exchange, 0x92 in it is normal after a resumption.
             verdict = session.receipts.pop(packet_id, packet)
@@ -112,16 +109,10 @@ class Publisher:
 
     def flush(self) -> None:
         """Send what has waited, as far as the quota goes; repeats first, in the original order. [5.0 MQTT-4.6.0-1]"""
-        outbound = self._session.outbound
-        while self._resuming and self._quota.available:
-            publish = self._resuming.popleft()
-            # It may have been acknowledged meanwhile; behind PUBREL no PUBLISH may follow. [5.0 MQTT-4.3.3-6]
-            if outbound.state(_packet_id(publish)) in (Sending.PUBACK, Sending.PUBREC):
-                self._quota.take()
-                self._uncharged.discard(_packet_id(publish))
-                self._send(self._aliases.apply(publish))
+        while self._resuming and self._quota.take():
+            self._send(self._aliases.apply(self._resuming.pop(next(iter(self._resuming)))))
         waiting = self._session.waiting
-        while waiting and self._quota.available:
+        while waiting and self._quota.available > 0:
             ticket, publish = waiting[0].ticket, waiting[0].publish
             try:
                 numbered = self._session.outbound.send(publish)

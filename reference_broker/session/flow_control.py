@@ -14,7 +14,7 @@ DEFAULT_RECEIVE_MAXIMUM = 0xFFFF
 
 
 class SendQuota:
-    """How many more QoS 1 and QoS 2 PUBLISH packets may be sent now. [5.0 MQTT-4.9.0-1, -2]"""
+    """How many more QoS 1 and QoS 2 PUBLISH packets may be sent now; below 0: too many go on. [5.0 MQTT-4.9.0-1, -2]"""
 
     __slots__ = ("available", "receive_maximum")
 
@@ -25,10 +25,18 @@ class SendQuota:
 
     def take(self) -> bool:
         """Use one for a PUBLISH about to be sent; False: none is left and it has to wait. [5.0 MQTT-4.9.0-2]"""
-        if self.available == 0:
+        if self.available <= 0:
             return False
         self.available -= 1
         return True
+
+    def occupy(self) -> None:
+        """Use one for an exchange of an earlier connection that goes on with PUBREL, whether there is one or not.
+
+        PUBREL does not wait, but its message is still without PUBCOMP: what has to wait does so until as many as there
+        are too many are settled. [5.0 MQTT-3.3.4-7, -8, -9, -10]
+        """
+        self.available -= 1
 
     def give_back(self) -> None:
         """One was settled by PUBACK, PUBCOMP, or PUBREC with an error; never above the start. [5.0 4.9]"""

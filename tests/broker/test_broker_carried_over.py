@@ -4,6 +4,8 @@ messages that expired, identifiers under another Receive Maximum, filters that m
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 from broker_harness import V5, Client, World, in_flight, kept
 
@@ -145,9 +147,34 @@ def test_pubcomp_of_what_was_not_sent_here_frees_no_place(world):
     client.send(PubRec(3))
     assert client.take() == [PubRel(3)]
     client.send(PubRec(first.packet_id, ReasonCode.UNSPECIFIED_ERROR))
-    assert client.payloads() == [b"3"]  # and not the third once more, behind its PUBREL
+    assert client.take() == []  # two are under way: the second and, from its PUBREL on, the third
     client.send(PubComp(3))
-    assert client.take() == []
+    assert client.payloads() == [b"3"]  # and not the third once more, behind its PUBREL
+
+
+@pytest.mark.parametrize("order", list(permutations((1, 2, 3))))
+def test_messages_wait_for_as_many_pubcomps_as_there_are_pubrels_too_many(world, order):
+    """[5.0 MQTT-3.3.4-9, MQTT-3.3.4-10]"""
+    client = world.client("s", V5, **kept(V5))
+    client.subscribe("t", qos=2)
+    publisher = world.client("p", V5)
+    for number in range(6):
+        publisher.publish("t", b"%d" % number, 2)
+        if number == 2:
+            client.send(PubRec(1), PubRec(2), PubRec(3))
+            client.drop()
+    client.take()
+    client.connect(**kept(V5), receive_maximum=2)
+    assert client.take() == [PubRel(1), PubRel(2), PubRel(3)]
+    arrived = []
+    for packet_id in order:
+        client.send(PubComp(packet_id))
+        arrived.append(client.payloads())
+    assert arrived == [[], [b"3"], [b"4"]]
+    client.send(PubRec(4))
+    assert client.take() == [PubRel(4)]
+    client.send(PubComp(4))
+    assert client.payloads() == [b"5"]
 
 
 @pytest.mark.parametrize("qos", [1, 2])

@@ -1,3 +1,5 @@
+from itertools import permutations
+
 import pytest
 from scripted import CONNACK_SESSION, Client, connected
 
@@ -230,7 +232,26 @@ class TestLimitsOnResumption:
         again = Client(client.session, kept=True)
         again.sent()
         assert again.receive("20 06 01 00 03 21 00 01") == "62 02 00 01 62 02 00 02"
-        assert again.receive("70 02 00 01") == "3a 06 00 01 74 00 03 00"
+        assert again.receive("70 02 00 01") == ""  # the second is one under way already
+        assert again.receive("70 02 00 02") == "3a 06 00 01 74 00 03 00"
+
+    @pytest.mark.parametrize("order", list(permutations((1, 2, 3))))
+    def test_new_messages_wait_for_as_many_pubcomps_as_there_are_pubrels_too_many(self, order):  # 5.0 MQTT-3.3.4-7
+        client = Client(kept=True).connected()
+        for _ in order:
+            client.publish(b"", 2)
+        client.receive("50 02 00 01 50 02 00 02 50 02 00 03")
+        client.cut()
+        again = Client(client.session, kept=True)
+        again.sent()
+        assert again.receive("20 06 01 00 03 21 00 02") == "62 02 00 01 62 02 00 02 62 02 00 03"
+        for _ in order:
+            again.publish(b"", 2)
+        assert again.sent() == ""
+        answers = [again.receive(f"70 02 00 0{packet_id}") for packet_id in order]
+        assert answers == ["", "34 06 00 01 74 00 04 00", "34 06 00 01 74 00 05 00"]
+        assert again.receive("50 02 00 04") == "62 02 00 04"
+        assert again.receive("70 02 00 04") == "34 06 00 01 74 00 06 00"
 
     def test_pubrels_beyond_receive_maximum_free_no_place(self):  # 5.0 MQTT-3.3.4-7
         client = Client(kept=True).connected()
@@ -271,8 +292,8 @@ class TestLimitsOnResumption:
         again.sent()
         assert again.receive("20 06 01 00 03 21 00 01") == "3c 06 00 01 74 00 01 00"
         assert again.receive("50 02 00 02") == "62 02 00 02"
-        assert again.receive("50 03 00 01 80") == "3c 06 00 01 74 00 03 00"
-        assert again.receive("70 02 00 02") == ""
+        assert again.receive("50 03 00 01 80") == ""  # the second is under way again
+        assert again.receive("70 02 00 02") == "3c 06 00 01 74 00 03 00"
 
     def test_what_waited_is_sent_first_time_without_dup(self):
         client = Client(kept=True).connected("20 06 00 00 03 21 00 01")

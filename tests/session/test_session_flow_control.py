@@ -24,6 +24,17 @@ def test_giving_back_never_goes_above_the_start():  # 5.0 4.9
     assert quota.available == 1
 
 
+def test_what_goes_on_beyond_the_quota_is_made_up_for_before_anything_is_sent():  # 5.0 MQTT-3.3.4-7, -9
+    quota = SendQuota(2)
+    for _ in range(4):
+        quota.occupy()
+    quota.give_back()
+    quota.give_back()
+    assert not quota.take()
+    quota.give_back()
+    assert [quota.take(), quota.take()] == [True, False]
+
+
 @settings(deadline=None)
 @given(st.integers(1, 5), st.lists(st.booleans()))
 def test_the_peer_never_sees_more_than_its_receive_maximum(maximum, steps):
