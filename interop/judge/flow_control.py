@@ -51,21 +51,22 @@ def peer_limits(talk: Talk, side: Sender) -> Properties | None:
 
 
 def _quota(talk: Talk, side: Sender, receive_maximum: int) -> Iterator[Breach]:
-    quota = receive_maximum
+    """Unfinished are messages, by identifier: what acknowledges another one makes no room. [5.0 MQTT-3.3.4-7, -9]"""
+    unfinished: set[int] = set()
     for event in talk.story(side):
         packet = event.packet
         if event.mine and isinstance(packet, Publish) and packet.packet_id is not None:
-            if quota == 0:
+            if packet.packet_id not in unfinished and len(unfinished) >= receive_maximum:
                 yield RECEIVE_MAXIMUM.broken(
                     side,
                     event.entry,
                     f"PUBLISH {packet.packet_id} is sent while {receive_maximum} are unfinished; more are not allowed",
                 )
-            quota = max(0, quota - 1)
+            unfinished.add(packet.packet_id)
         elif not event.mine and (
             isinstance(packet, PubAck | PubComp) or (isinstance(packet, PubRec) and packet.reason >= 0x80)
         ):
-            quota = min(receive_maximum, quota + 1)
+            unfinished.discard(packet.packet_id)
 
 
 def _sizes(talk: Talk, side: Sender, maximum: int | None) -> Iterator[Breach]:

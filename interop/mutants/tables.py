@@ -14,6 +14,7 @@ from interop.mutants import (
     client_connections,
     client_messages,
     overlooks,
+    resumption,
 )
 from interop.mutants.mutant import Mutant
 
@@ -26,6 +27,7 @@ _TABLES = (
     client_connections,
     client_messages,
     overlooks,
+    resumption,
 )
 
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for table in _TABLES for mutant in table.MUTANTS}

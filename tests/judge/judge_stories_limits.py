@@ -50,6 +50,24 @@ def a_server_does_not_wait_for_its_quota(story: Story) -> TraceEntry:
     return entry
 
 
+@breaks("receive-maximum", CLIENT)
+def what_settles_a_message_of_an_earlier_connection_makes_a_client_no_room(story: Story) -> TraceEntry:
+    one = story.actor()
+    one.connect_kept()
+    one.client(q2(1, "a"))
+    one.broker(PubRec(1))
+    one.client(PubRel(1), Fate.LOST)
+    one.cut()
+    one.connect_kept(present=True, answer=Properties(receive_maximum=1))
+    one.client(PubRel(1))
+    one.client(q1(2, "b"))
+    one.broker(PubComp(1))
+    entry = one.client(q1(3, "c"))
+    for packet_id in (2, 3):
+        one.broker(PubAck(packet_id))
+    return entry
+
+
 @keeps("receive-maximum")
 def quota_comes_back_with_puback_pubcomp_and_a_pubrec_that_failed(story: Story) -> None:
     one = story.actor()
