@@ -118,7 +118,7 @@ def cut(monkeypatch: pytest.MonkeyPatch) -> Cut:
 
         monkeypatch.setattr(Broker, "take_output", cutting)
 
-    monkeypatch.setattr("interop.bench.measure._STALL_SECONDS", 0.2)
+    monkeypatch.setattr("interop.bench.measure._STALL_SECONDS", 1.0)
     return cut_off
 
 
