@@ -67,7 +67,7 @@ class TraceEntry(_Model):
     at: float = Field(description="seconds since the cell began")
     link: str = Field(description="name of the actor whose link it is")
     connection: int = Field(description="1 for the link's first network connection, 2 for the next, ...")
-    kind: Literal["open", "packet", "malformed", "close", "fault"]
+    kind: Literal["open", "packet", "malformed", "close", "fault", "frame"]
     sender: Literal["client", "broker", "harness"]
     receiver: Literal["client", "broker"] | None = Field(
         None, description="who it was sent to; none when that is simply the sender's peer (an injected packet names it)"

@@ -46,9 +46,29 @@ async def ready(stage: Stage, name: str) -> Player:
         try:
             await _connect(stage, player, steps.Connect.model_validate({"do": "connect", "as": name}))
         except StepFailed as failure:
+            if await _is_about_connecting(stage, player):
+                raise
             raise SetupFailed(f"{name} could not connect: {failure}") from failure
         stage.begin_action()
     return player
+
+
+async def _is_about_connecting(stage: Stage, player: Player) -> bool:
+    """Whether a connection that failed is part of what the scenario is about, and no mere set-up.
+
+    It is when a fault befell its link, and when the same client gets in with a CONNECT that asks for nothing.
+    """
+    name, actor = player.name, player.actor
+    if any(entry.kind is Kind.FAULT for entry in stage.entries(name)):
+        return True
+    if actor == Actor(username=actor.username, password=actor.password, manual_ack=actor.manual_ack):
+        return False
+    plain = {"session": "clean", "keep_alive": 60, "client_id": f"{name}-plain", "properties": {}, "without_will": True}
+    try:
+        await _connect(stage, player, steps.Connect.model_validate({"do": "connect", "as": name, **plain}))
+    except StepFailed:
+        return False
+    return True
 
 
 # --- connect and disconnect -------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from interop.scenario.steps import (
     Completed,
     Delay,
     Elapse,
+    Frame,
     Inject,
     Nothing,
     Publish,
@@ -116,7 +117,7 @@ def _wait_seconds(step: AnyStep) -> float:
             return step.seconds
         case Restart():
             return step.down_seconds
-        case Receive() | Closed() | Wire() | Completed() | Reported():
+        case Receive() | Closed() | Wire() | Frame() | Completed() | Reported():
             return step.after
         case _:
             return 0.0

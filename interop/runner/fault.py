@@ -18,6 +18,7 @@ from interop.runner.matching import wire_properties
 from interop.runner.stage import Stage
 from interop.scenario import steps
 from interop.scenario.values import Payload, payload_bytes
+from interop.tap.faults import Frames
 from interop.tap.link import How, When
 from interop.tap.trace import Kind, Sender
 from reference_broker.wire import packets
@@ -99,6 +100,17 @@ async def delay(stage: Stage, step: steps.Delay) -> None:
 async def split(stage: Stage, step: steps.Split) -> None:
     """Bytes arrive one by one."""
     stage.links[step.link].split(_SIDES[step.sender])
+
+
+async def reframe(stage: Stage, step: steps.Reframe) -> None:
+    """What a side sends arrives in other WebSocket frames."""
+    frames = Frames(step.frame_bytes, step.form == "fragments", step.together, step.between)
+    stage.links[step.link].reframe(_SIDES[step.sender], frames)
+
+
+async def throttle(stage: Stage, step: steps.Throttle) -> None:
+    """What a side sends arrives slowly."""
+    stage.links[step.link].throttle(_SIDES[step.sender], step.bytes_per_second)
 
 
 async def rewrite(stage: Stage, step: steps.Rewrite) -> None:
@@ -229,6 +241,8 @@ FAULTS: dict[type[steps.AnyStep], Callable[[Stage, Any], Awaitable[None]]] = {
     steps.Duplicate: duplicate,
     steps.Delay: delay,
     steps.Split: split,
+    steps.Reframe: reframe,
+    steps.Throttle: throttle,
     steps.Rewrite: rewrite,
     steps.Inject: inject,
     steps.Mark: mark,

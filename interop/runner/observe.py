@@ -28,7 +28,7 @@ from interop.runner.matching import (
 from interop.runner.player import Delivery, Player, Received
 from interop.runner.stage import GRACE_SECONDS, Seen, Stage
 from interop.scenario import steps
-from interop.scenario.values import Pattern
+from interop.scenario.values import Pattern, payload_bytes
 from interop.tap.trace import Fate, Kind, Sender, TraceEntry
 from reference_broker.wire.packets import ConnAck, Disconnect, Publish
 from reference_broker.wire.types import ReasonCode, Version
@@ -360,6 +360,32 @@ def _listed(entries: list[TraceEntry], most: int = 12) -> str:
     return f"... {shown}" if len(names) > most else shown
 
 
+async def frame(stage: Stage, step: steps.Frame) -> Observed:
+    """A WebSocket control frame of one side."""
+    moment = stage.moment
+    since = stage.action_index
+    name = step.what.upper()
+    payload = None if step.payload is None else payload_bytes(step.payload)
+
+    def found() -> TraceEntry | None:
+        return next(
+            (
+                entry
+                for entry in stage.entries(step.link, since)
+                if entry.kind is Kind.FRAME and entry.note == name and entry.sender.value == step.sender
+                if payload in (None, entry.data)
+            ),
+            None,
+        )
+
+    seen = await _seen_in_window(stage, found, step.after, step.within, moment)
+    if seen is None:
+        what = name if payload is None else f"{name} with {shown_payload(payload)}"
+        raise StepFailed(f"{what} from the {step.sender} on the link of {step.link} within {step.within:g} s", "none")
+    _check_not_early(name, seen.at, step.after, moment, seen.index)
+    return Observed(step.after, step.within, seen.at - moment)
+
+
 async def closed(stage: Stage, step: steps.Closed) -> Observed:
     """The network connection is closed by one side, or ended by its DISCONNECT."""
     moment = stage.moment
@@ -428,6 +454,7 @@ OBSERVATIONS: dict[type[steps.AnyStep], Callable[[Stage, Any], Awaitable[Observe
     steps.Completed: completed,
     steps.Reported: reported,
     steps.Wire: wire,
+    steps.Frame: frame,
     steps.Closed: closed,
     steps.StaysOpen: stays_open,
 }

@@ -20,7 +20,20 @@ from interop.scenario.lint_packets import packet_problems
 from interop.scenario.lint_versions import version_problems
 from interop.scenario.load import LoadedScenario
 from interop.scenario.problems import Problem, unknown
-from interop.scenario.steps import AnyStep, Fault, Mark, Observation, Restart, Wire
+from interop.scenario.steps import (
+    AnyStep,
+    Connect,
+    Fault,
+    Frame,
+    Inject,
+    Mark,
+    Observation,
+    Reframe,
+    Restart,
+    Split,
+    Throttle,
+    Wire,
+)
 from interop.scenario.values import Level, MqttLabel
 from interop.scenario.yaml12 import Where
 
@@ -29,6 +42,8 @@ Found = Iterator[tuple[Where, str]]
 
 _SNAKE_CASE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _BINDING = {Level.MAY: 0, Level.SHOULD: 1, Level.MUST: 2}
+_TO_CONNECT = ("CONNECT", "CONNACK", "AUTH")
+_WITH_FRAMES = ("ws", "wss")
 _MOMENTS = ("start", "connect", "cut")
 _WHAT_USUALLY_HAPPENS = ("accepted", "done", "pending")
 _EXPECTATIONS = ("reason", "reasons", "granted", "session_present", "answer")
@@ -139,6 +154,33 @@ def moments(one: LoadedScenario) -> Found:
                 yield ("steps", index, "since"), "no fault comes before this step; `cut` is the last fault that fired"
 
 
+def set_up(one: LoadedScenario) -> Found:
+    """An actor whose connecting is put to the test connects in a step of its own: what is left to itself is set-up."""
+    connected: set[str] = set()
+    put_to_the_test: dict[str, str] = {}
+    for index, step in enumerate(one.scenario.steps):
+        if isinstance(step, Split | Reframe | Throttle) or (isinstance(step, Fault) and step.at in _TO_CONNECT):
+            put_to_the_test.setdefault(step.link, step.do)
+        name = step.link if isinstance(step, Inject) else getattr(step, "actor", None)
+        if name is None or name in connected:
+            continue
+        connected.add(name)
+        if name in put_to_the_test and not isinstance(step, Connect):
+            verb, connect = put_to_the_test[name], f"{{do: connect, as: {name}}}"
+            yield ("steps", index), f"`{verb}` puts the connecting of {name!r} to the test; say {connect} before this"
+
+
+def frames(one: LoadedScenario) -> Found:
+    """What speaks of WebSocket frames is played where there are some."""
+    without = [name for name in one.scenario.transports if name not in _WITH_FRAMES]
+    for index, step in enumerate(one.scenario.steps):
+        if without and (isinstance(step, Reframe | Frame) or (isinstance(step, Inject) and step.beneath)):
+            yield (
+                ("steps", index),
+                f"there are no WebSocket frames over {', '.join(without)}; say transports: [ws, wss]",
+            )
+
+
 def observations(one: LoadedScenario) -> Found:
     """A scenario that looks at nothing proves nothing."""
     if not any(isinstance(step, Observation) or _expects(step) for step in one.scenario.steps):
@@ -215,6 +257,8 @@ RULES: tuple[Callable[[LoadedScenario], Found], ...] = (
     broker_settings,
     actors,
     moments,
+    set_up,
+    frames,
     observations,
     windows,
     restarts,

@@ -274,11 +274,47 @@ class Delay(Fault):
 
 
 class Split(AnyStep):
-    """From now on bytes from this side arrive one by one, each in a segment of its own."""
+    """From now on bytes from this side arrive one by one, each in a segment (over WebSocket: a message) of its own."""
 
     do: Literal["split"]
     link: str
     sender: Side = Field(alias="from")
+
+
+class Reframe(AnyStep):
+    """From now on what this side sends arrives in other WebSocket frames than it was sent in; transports ws and wss.
+
+    Each packet is a message of its own, or (`together`) all that goes on at the same time is one, e.g. what `freeze`
+    kept back. A frame holds at most `frame_bytes`. Several frames of a message are fragments (FIN 0 and continuation
+    frames), or (`as: messages`) each a message of its own. `between` two of them come control frames, or empty ones.
+    A PONG that answers a PING of ours goes no further. [RFC 6455 5.4, 5.5]
+    """
+
+    do: Literal["reframe"]
+    link: str
+    sender: Side = Field(alias="from")
+    form: Literal["fragments", "messages"] = Field("fragments", alias="as")
+    frame_bytes: Annotated[int, Field(ge=1)] | None = Field(None, description="none: a message is one frame")
+    together: bool = False
+    between: tuple[Literal["ping", "pong", "empty"], ...] = ()
+
+    @model_validator(mode="after")
+    def _between_what(self) -> Reframe:
+        if self.frame_bytes is None and (self.between or not self.together):
+            raise ValueError("give `frame_bytes`, or `together` alone: there is one frame only")
+        return self
+
+
+class Throttle(AnyStep):
+    """From now on bytes from this side arrive no faster than that, each packet behind the one before.
+
+    On the wire a packet counts as sent when the proxy has it, and as delivered when all of it arrived.
+    """
+
+    do: Literal["throttle"]
+    link: str
+    sender: Side = Field(alias="from")
+    bytes_per_second: Annotated[int, Field(ge=1)]
 
 
 class Rewrite(Fault):
@@ -307,7 +343,7 @@ class Inject(AnyStep):
     set: dict[str, Any] = Field(default_factory=dict)
     hex: HexBytes | None = None
     beneath: bool = Field(
-        False, description="`hex` goes beneath the WebSocket: it is frames, not what is in one; transport ws only"
+        False, description="`hex` goes beneath the WebSocket: it is frames, not what is in one; transports ws and wss"
     )
     count: Annotated[int, Field(ge=1, le=100)] = 1
 
@@ -438,6 +474,18 @@ class Wire(AnyStep):
         return self
 
 
+class Frame(AnyStep):
+    """A WebSocket control frame that this side sent since the last action, with this `payload` if that is given."""
+
+    do: Literal["frame"]
+    link: str
+    sender: Side = Field(alias="from")
+    what: Literal["ping", "pong"]
+    payload: Payload | None = None
+    after: Seconds = 0.0
+    within: Seconds = PATIENCE_SECONDS
+
+
 class Closed(AnyStep):
     """The link's network connection is closed, by that side; by the other one too, once that side sent DISCONNECT.
 
@@ -476,6 +524,8 @@ Step = Annotated[
     | Duplicate
     | Delay
     | Split
+    | Reframe
+    | Throttle
     | Rewrite
     | Inject
     | Mark
@@ -486,12 +536,13 @@ Step = Annotated[
     | Completed
     | Reported
     | Wire
+    | Frame
     | Closed
     | StaysOpen,
     Field(discriminator="do"),
 ]
 
-Observation = Receive | Nothing | Completed | Reported | Wire | Closed | StaysOpen
+Observation = Receive | Nothing | Completed | Reported | Wire | Frame | Closed | StaysOpen
 
 _MODELS: tuple[type[AnyStep], ...] = get_args(get_args(Step)[0])
 VERBS: dict[str, type[AnyStep]] = {get_args(model.model_fields["do"].annotation)[0]: model for model in _MODELS}

@@ -59,7 +59,10 @@ class Crossing:
 
     def handle_timer(self, now: float) -> list[Effect]:
         """Let go what is due."""
-        return [effect for lane in self._lanes.values() for effect in self._carry_out(lane.handle_timer(now), now)]
+        return [effect for side in self._lanes for effect in self._handle_timer_of(side, now)]
+
+    def _handle_timer_of(self, side: Sender, now: float) -> list[Effect]:
+        return self._carry_out(self._lanes[side].handle_timer(now), now)
 
     def next_deadline(self) -> float | None:
         """When `handle_timer` is due."""

@@ -113,11 +113,31 @@ class _Armed:
     seen: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """How the bytes of one side are put into WebSocket frames, where they do not go on in those they came in.
+
+    `frame_bytes` is the most a frame holds (None: all of it). The frames are `fragmented`: fragments of one message, or
+    each a message of its own. `together` puts what goes on at the same time into one message, else each packet has its
+    own. `between` names frames that come between two of them. [RFC 6455 5.4, 5.5]
+    """
+
+    frame_bytes: int | None = None
+    fragmented: bool = False
+    together: bool = False
+    between: tuple[str, ...] = ()
+
+
 class Plan:
-    """The armed faults of one link, in the order of arming; they survive its reconnections until they fire."""
+    """The armed faults of one link, in the order of arming; they survive its reconnections until they fire.
+
+    What lasts from when it is asked for: `rates`, in bytes per second, and `frames`, both of what a side sends.
+    """
 
     def __init__(self) -> None:
         self._armed: list[_Armed] = []
+        self.rates: dict[Sender, float] = {}
+        self.frames: dict[Sender, Frames] = {}
 
     def arm(self, when: When, action: Action) -> None:
         """Wait for `when`."""

@@ -25,6 +25,11 @@ from reference_broker.wire.types import PacketType, Version
 
 STALL_SECONDS = 0.05
 """How long half a packet waits for its other half before it is passed on as it is."""
+TICK_SECONDS = 0.1
+"""How often a lane that is throttled lets some bytes go."""
+
+NOT_BINARY = "WebSocket message that is not binary"
+"""What the trace says of MQTT in other messages than binary ones. [3.1.1 MQTT-6.0.0-1, 5.0 MQTT-6.0.0-1]"""
 
 _DUP = 0b1000
 _ActionT = TypeVar("_ActionT", bound=Action)
@@ -40,7 +45,7 @@ class Write:
     to: Sender
     data: bytes
     beneath: bool = False
-    """Beneath the WebSocket, as they are."""
+    """Beneath the WebSocket, as they are: its handshake or whole frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,8 @@ class _Parcel:
     already_passed: int = 0
     number: int = 0
     due: float = 0.0
+    began_at: float | None = None
+    beneath: bool = False
 
 
 class Lane:
@@ -97,6 +104,12 @@ class Lane:
         self._numbers = 0
         self._already_passed = 0  # bytes of the packet not yet complete that were passed on
         self._stalls_at: float | None = None
+        self._began_at: float | None = None  # when the packet not yet complete began
+
+    @property
+    def unfinished_bytes(self) -> int:
+        """How many bytes of a packet not yet complete are kept."""
+        return len(self._reader) - self._already_passed
 
     def receive(self, data: bytes, now: float) -> Iterator[Effect | Fired]:
         """Take bytes the sender sent."""
@@ -106,9 +119,27 @@ class Lane:
         self._reader.feed(data)
         while (frame := self._next_frame()) is not None:
             yield from self._take(frame, now)
+            self._began_at = None
         if self._framing_lost and (rest := self._reader.take_rest()):
             yield from self._ship(self._malformed(rest, "framing lost"), now)
-        self._stalls_at = now + STALL_SECONDS if len(self._reader) else None
+        if len(self._reader):
+            self._stalls_at = now + STALL_SECONDS
+            if self._began_at is None:
+                self._began_at = now
+        else:
+            self._stalls_at = None
+
+    def pass_beneath(self, data: bytes, entry: _Parcel | None, now: float) -> Iterator[Effect | Fired]:
+        """Carry bytes in which there is no MQTT, behind what waits; `entry` is what the trace is told of them."""
+        waits = self._frozen or bool(self._queue)
+        if entry is not None:
+            self._log(entry, now, Fate.LOST if self._silent else Fate.HELD if waits else Fate.FORWARDED)
+        if self._silent:
+            return
+        if waits:
+            self._queue.append(self._numbered(_Parcel(Kind.FRAME, self.sender, data=data, beneath=True)))
+        else:
+            yield Write(self.sender.peer, data, beneath=True)
 
     def end(self, how: How, note: str, now: float) -> Iterator[Effect | Fired]:
         """Take the sender's end of the connection."""
@@ -174,7 +205,7 @@ class Lane:
             return replace(self._malformed(frame, str(error)), already_passed=passed)
         if isinstance(packet, Connect):
             self.version = packet.version
-        return _Parcel(Kind.PACKET, self.sender, packet, frame, already_passed=passed)
+        return _Parcel(Kind.PACKET, self.sender, packet, frame, already_passed=passed, began_at=self._began_at)
 
     def _malformed(self, data: bytes, note: str) -> _Parcel:
         passed, self._already_passed = self._already_passed, 0
@@ -270,10 +301,11 @@ class Lane:
         """Send a parcel on, or put it behind what waits already."""
         if self._silent:
             self._log(parcel, now, Fate.LOST)
-        elif self._frozen or self._queue or parcel.due > now:
+        elif self._frozen or self._queue or parcel.due > now or self._is_throttled(parcel):
             if parcel.sender is not Sender.HARNESS:
                 self._log(parcel, now, Fate.HELD if self._frozen else Fate.DELAYED)
-            self._queue.append(self._numbered(parcel))
+            self._queue.append(self._numbered(replace(parcel, began_at=None)))
+            yield from self._flush(now)
         else:
             self._log(parcel, now, parcel.fate if parcel.sender is Sender.HARNESS else Fate.FORWARDED)
             yield from self._go(parcel)
@@ -281,19 +313,43 @@ class Lane:
     def _flush(self, now: float) -> Iterator[Effect | Fired]:
         while self._queue and not self._frozen and self._queue[0].due <= now:
             parcel = self._queue.popleft()
-            self._log(parcel, now, parcel.fate)
+            if rate := self._plan.rates.get(self.sender):
+                first, rest = self._slice(parcel, rate, now)
+                yield from first
+                if rest is not None:
+                    self._queue.appendleft(rest)
+                    continue
+            if not parcel.beneath:
+                self._log(parcel, now, parcel.fate)
             yield from self._go(parcel)
+
+    def _slice(self, parcel: _Parcel, rate: float, now: float) -> tuple[list[Effect], _Parcel | None]:
+        """What of a throttled parcel goes now, and the rest of it; no rest when all that is left may go."""
+        left = len(parcel.data) - parcel.already_passed
+        if parcel.beneath or not left:
+            return [], None
+        step = max(1, int(rate * TICK_SECONDS))
+        if parcel.began_at is None:
+            return [], replace(parcel, began_at=now, due=now + min(step, left) / rate)
+        if left <= step:
+            return [], None
+        passed = parcel.already_passed + step
+        rest = replace(parcel, already_passed=passed, due=parcel.due + min(step, left - step) / rate)
+        return [Write(self.sender.peer, parcel.data[parcel.already_passed : passed])], rest
+
+    def _is_throttled(self, parcel: _Parcel) -> bool:
+        return bool(self._plan.rates) and parcel.end is None and self.sender in self._plan.rates
 
     def _go(self, parcel: _Parcel) -> Iterator[Effect | Fired]:
         if parcel.end is None:
-            yield Write(self.sender.peer, parcel.data[parcel.already_passed :])
+            yield Write(self.sender.peer, parcel.data[parcel.already_passed :], parcel.beneath)
         else:
             yield End(self.sender.peer, parcel.end)
             yield End(self.sender, parcel.end)
 
     def _pass_partial(self) -> Iterator[Effect | Fired]:
         packet_type = self._reader.peek_type()
-        if self._frozen or self._silent or self._queue or packet_type is None:
+        if self._frozen or self._silent or self._queue or packet_type is None or self.sender in self._plan.rates:
             return
         if self._plan.watches(packet_type, self.sender):
             return
@@ -316,7 +372,18 @@ class Lane:
             data=parcel.data,
             note=parcel.note,
             receiver=None if parcel.kind is Kind.CLOSE else self.sender.peer,
+            began_at=parcel.began_at,
         )
+
+
+def frame_entry(sender: Sender, name: str, data: bytes) -> _Parcel:
+    """What the trace is told of a WebSocket frame that has no MQTT in it."""
+    return _Parcel(Kind.FRAME, sender, data=data, note=name)
+
+
+def foreign_entry(sender: Sender, data: bytes) -> _Parcel:
+    """What the trace is told of a WebSocket message that is not binary."""
+    return _Parcel(Kind.MALFORMED, sender, data=data, note=NOT_BINARY)
 
 
 def _find(actions: list[Action], kind: type[_ActionT]) -> _ActionT | None:

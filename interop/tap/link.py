@@ -3,8 +3,9 @@
 Belongs here: streams, timers, and the faults as the runner asks for them.
 Does not belong here: what happens to a packet (`lane`) or a connection (`crossing`), what it means (`interop.judge`).
 
-Everything runs in one event loop. A fault `now` befalls the link's newest connection; an armed one (`when`) waits over
-reconnections until it fires. Connections are independent: while an old one is silent or frozen, a new one works.
+TLS ends here; what is inside it goes on as it is, WebSocket frames included. Everything runs in one event loop. A fault
+`now` befalls the link's newest connection; an armed one (`when`) waits over reconnections until it fires. Connections
+are independent: while an old one is silent or frozen, a new one works.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from interop.tap.crossing import Crossing
-from interop.tap.faults import Action, Cut, Delay, Drop, Duplicate, Freeze, Hold, How, Plan, Rewrite, When
+from interop.tap.faults import Action, Cut, Delay, Drop, Duplicate, Frames, Freeze, Hold, How, Plan, Rewrite, When
+from interop.tap.framed import FramedCrossing
 from interop.tap.lane import Effect, Write
 from interop.tap.trace import Kind, Sender, Trace
 from reference_broker.net.address import Address
@@ -58,22 +60,25 @@ class Link:
         self._server_tls = server_tls
         self._plan = Plan()
         self._split: set[Sender] = set()
+        self._address = upstream
         self._passages: list[_Passage] = []
         self._listener: Listener | None = None
 
     async def open(self) -> Address:
         """Listen, unless it does already; gives what the client connects to. Raises ListenFailed."""
         if self._listener is not None:
-            return self._listener.address
+            return self._address
         tls = self._server_tls
+        own = dataclasses.replace(self.upstream, host=self.HOST, port=0, ca_file=tls.ca_file if tls else None)
         listener = await listen(
-            dataclasses.replace(self.upstream, host=self.HOST, port=0, ca_file=tls.ca_file if tls else None),
+            own.beneath_websocket,
             self._serve,
             cert_file=tls.cert_file if tls else None,
             key_file=tls.key_file if tls else None,
         )
         self._listener = listener
-        return listener.address
+        self._address = dataclasses.replace(own, port=listener.address.port)
+        return self._address
 
     async def close(self) -> None:
         """End all connections, silent ones too, and the listener; a peer that does not end its side is cut off."""
@@ -140,9 +145,21 @@ class Link:
         self._plan.arm(when, Rewrite(change))
 
     def split(self, sender: Sender) -> None:
-        """From now on bytes from that side arrive one by one, each in a segment of its own."""
+        """From now on bytes from that side arrive one by one, each in a segment (and frame) of its own."""
         self._split.add(sender)
+        if self.upstream.transport.is_websocket:
+            self._plan.frames[sender] = Frames(frame_bytes=1)
         self._note(f"split what the {sender} sends")
+
+    def reframe(self, sender: Sender, frames: Frames) -> None:
+        """From now on bytes from that side arrive in other WebSocket frames."""
+        self._plan.frames[sender] = frames
+        self._note(f"other frames for what the {sender} sends")
+
+    def throttle(self, sender: Sender, bytes_per_second: float) -> None:
+        """From now on bytes from that side arrive no faster than that."""
+        self._plan.rates[sender] = bytes_per_second
+        self._note(f"throttle what the {sender} sends to {bytes_per_second:g} bytes/s")
 
     def inject(self, to: Sender, data: bytes | Packet, *, beneath: bool = False) -> None:
         """A packet, or any bytes, arrive at that side of the newest connection though nobody sent them.
@@ -181,11 +198,14 @@ class Link:
 
     def new_crossing(self) -> Crossing:
         """The core of the next connection."""
-        return Crossing(self.trace, self.name, self.connections + 1, self.version, self._plan)
+        kind = FramedCrossing if self.upstream.transport.is_websocket else Crossing
+        return kind(self.trace, self.name, self.connections + 1, self.version, self._plan)
 
-    def splits(self, sender: Sender) -> bool:
-        """Whether bytes from that side go one by one."""
-        return sender in self._split
+    def segment_bytes(self, sender: Sender, data: bytes) -> int:
+        """How many bytes of what that side sent go at a time where they go one by one, else 0; a frame stays whole."""
+        if sender not in self._split:
+            return 0
+        return len(data) if self.upstream.transport.is_websocket else 1
 
 
 class _Passage:
@@ -207,7 +227,7 @@ class _Passage:
     async def run(self) -> None:
         """Carry bytes until both sides have ended."""
         try:
-            broker = await dial(self._link.upstream)
+            broker = await dial(self._link.upstream.beneath_websocket)
         except ConnectFailed as error:
             self.perform(self.crossing.refuse(str(error), self._clock()))
             return
@@ -232,10 +252,8 @@ class _Passage:
             outlet = self._outlets.get(effect.to)
             if outlet is None:  # a fault hit while the broker was being dialled
                 continue
-            if isinstance(effect, Write) and effect.beneath:
-                outlet.write_beneath(effect.data)
-            elif isinstance(effect, Write):
-                outlet.write(effect.data, split=self._link.splits(effect.to.peer))
+            if isinstance(effect, Write):
+                outlet.write(effect.data, self._link.segment_bytes(effect.to.peer, effect.data))
             else:
                 outlet.end(effect.how)
         self._set_timer()
@@ -251,7 +269,7 @@ class _Passage:
             except ConnectionResetError:
                 self.perform(self.crossing.end(side, How.RST, self._clock()))
                 return
-            except ConnectionError as error:  # TLS or WebSocket broken; the text says by what
+            except ConnectionError as error:  # TLS broken; the text says by what
                 self.perform(self.crossing.end(side, How.FIN, self._clock(), str(error)))
                 return
             now = self._clock()
@@ -278,26 +296,22 @@ class _Passage:
 
 
 class _Outlet:
-    """Writes to one stream, in order, whole or split into single bytes."""
+    """Writes to one stream, in order, whole or split into segments."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._backlog: list[tuple[bytes, bool]] = []
+        self._backlog: list[tuple[bytes, int]] = []
         self._pump: asyncio.Task[None] | None = None
         self._ending = False
 
-    def write(self, data: bytes, *, split: bool) -> None:
-        """Send bytes after those before; split ones need turns of the loop, so that each has a segment of its own."""
-        if self._pump is None and not split:
+    def write(self, data: bytes, segment_bytes: int) -> None:
+        """Send bytes after those before; segments (0: none) need turns of the loop, so that each goes by itself."""
+        if self._pump is None and not segment_bytes:
             self._stream.write(data)
             return
-        self._backlog.append((data, split))
+        self._backlog.append((data, segment_bytes))
         if self._pump is None:
             self._pump = asyncio.get_running_loop().create_task(self._send_backlog())
-
-    def write_beneath(self, data: bytes) -> None:
-        """Send bytes as they are, beneath the WebSocket."""
-        self._stream.write_beneath(data)
 
     def end(self, how: How) -> None:
         """Send FIN behind what was written, or RST at once."""
@@ -325,9 +339,9 @@ class _Outlet:
 
     async def _send_backlog(self) -> None:
         while self._backlog:
-            data, split = self._backlog.pop(0)
-            for piece in (data[at : at + 1] for at in range(len(data))) if split else (data,):
-                self._stream.write(piece)
+            data, segment_bytes = self._backlog.pop(0)
+            for at in range(0, len(data), segment_bytes or max(1, len(data))):
+                self._stream.write(data[at : at + segment_bytes] if segment_bytes else data)
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)  # a peer in this very loop has read it by now
         self._pump = None

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     MALFORMED = "malformed"
     CLOSE = "close"
     FAULT = "fault"
+    FRAME = "frame"
 
 
 class Sender(StrEnum):
@@ -71,6 +72,10 @@ class TraceEntry:
     A `close` entry is one side's end of the connection, its note says how (`FIN`, `RST`, or what broke); its fate is
     `forwarded` when the other side is told at once, `held` and later `released` when the link is frozen, `lost` when
     it is silent. A `fault` entry stands behind the packets it befell; its fate is `released` for a thaw.
+
+    A `frame` entry is a WebSocket PING or PONG: its note names it and its data is what it carries.
+
+    `began_at` is when the first byte was read (of a packet `released`: when it arrived), None where that was `at`.
     """
 
     index: int
@@ -84,6 +89,12 @@ class TraceEntry:
     data: bytes = b""
     note: str = ""
     receiver: Sender | None = None
+    began_at: float | None = None
+
+    @property
+    def began(self) -> float:
+        """When its first byte came, in seconds on the trace's clock."""
+        return self.at if self.began_at is None else self.began_at
 
     @property
     def sent(self) -> bool:
@@ -123,11 +134,12 @@ class Trace:
         data: bytes = b"",
         note: str = "",
         receiver: Sender | None = None,
+        began_at: float | None = None,
     ) -> TraceEntry:
         """Append an entry and wake who waits; `at` defaults to now."""
         moment = self.clock() if at is None else at
         entry = TraceEntry(
-            len(self.entries), moment, link, connection, kind, sender, fate, packet, data, note, receiver
+            len(self.entries), moment, link, connection, kind, sender, fate, packet, data, note, receiver, began_at
         )
         self.entries.append(entry)
         for waiter in self._waiters:

@@ -6,6 +6,7 @@ Does not belong here: sockets, name look-ups and certificates' contents.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +30,11 @@ class Transport(StrEnum):
     def is_websocket(self) -> bool:
         """Whether MQTT's bytes travel in WebSocket frames."""
         return self in {Transport.WS, Transport.WSS}
+
+    @property
+    def beneath_websocket(self) -> Transport:
+        """What carries the WebSocket frames, or MQTT itself where there are none."""
+        return {Transport.WS: Transport.TCP, Transport.WSS: Transport.TLS}.get(self, self)
 
 
 _SCHEMES = {Transport.TCP: "mqtt", Transport.TLS: "mqtts", Transport.WS: "ws", Transport.WSS: "wss"}
@@ -74,6 +80,11 @@ class Address:
 
     def __str__(self) -> str:
         return self.url
+
+    @property
+    def beneath_websocket(self) -> Address:
+        """The same place for who carries WebSocket frames on without taking part."""
+        return dataclasses.replace(self, transport=self.transport.beneath_websocket)
 
     @classmethod
     def parse(cls, text: str, *, ca_file: Path | None = None) -> Address:

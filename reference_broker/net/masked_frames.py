@@ -17,6 +17,8 @@ try:
 except ImportError:  # where the library was installed without its extension
     apply_mask = _apply_mask
 
+__all__ = ["apply_mask", "binary_header", "frame_size", "is_simple", "unmask_run"]
+
 _FINAL_BINARY = 0x82
 _MASKED = 0x80
 _MASK_SIZE = 4

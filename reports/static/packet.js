@@ -20,7 +20,7 @@ function receiverOf(entry) {
   return entry.receiver ?? peerOf(entry.sender) ?? (TO_CLIENT.has(entry.packet) ? "client" : "broker");
 }
 
-const carriesBytes = (entry) => entry.kind === "packet" || entry.kind === "malformed";
+const carriesBytes = (entry) => ["packet", "malformed", "frame"].includes(entry.kind);
 
 /** What the chart and the table say of an entry. */
 function labelOf(entry) {

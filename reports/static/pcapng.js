@@ -80,7 +80,7 @@ class Stream {
   packets(entry, comment) {
     if (entry.kind === "open") return this.handshake(comment);
     if (entry.kind === "close") return this.close(entry, comment);
-    if (!carriesBytes(entry) || !this.passes(entry)) return [];
+    if (!carriesBytes(entry) || entry.kind === "frame" || !this.passes(entry)) return []; // no MQTT in a PING
     return [...this.handshake(), ...this.data(entry, comment)];
   }
 
