@@ -216,8 +216,8 @@ class FramedCrossing(Crossing):
         way.waiting.clear()
         way.unsent, way.let_go = b"", 0
         way.rest_is_ours = way.source_is_mid_message
+        yield from self._end_message(side, way)
         if data:
-            yield from self._end_message(side, way)
             yield from self._in_frames(side, data, self._frames.get(side, _EACH_ITS_OWN))
         yield from beneath
 

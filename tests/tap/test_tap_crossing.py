@@ -386,3 +386,49 @@ def test_five_point_zero_packets_are_recorded_with_their_properties() -> None:
     subscribe = Subscribe(7, (Subscription("a/+", QoS.EXACTLY_ONCE),), Properties(subscription_identifier=(3,)))
     rig.send(encode(subscribe, V5))
     assert rig.trace.entries[0].packet == subscribe
+
+
+# --- slow -------------------------------------------------------------------------------------------------------------
+
+
+def test_throttled_bytes_arrive_bit_by_bit_and_the_packet_counts_when_all_of_it_did() -> None:
+    rig = Rig()
+    rig.plan.rates[CLIENT] = 100
+    slow = encode(Publish("t", bytes(245)), V311)
+    rig.send(slow + publish(1))
+    for tenth in range(1, 25):
+        rig.wait(0.1)
+        assert len(rig.arrived[BROKER]) == 10 * tenth
+    assert rig.crossing.next_deadline() == pytest.approx(2.5)
+    rig.wait(0.11)
+    assert rig.arrived[BROKER] == slow
+    rig.wait(0.1)
+    assert rig.arrived[BROKER] == slow + publish(1)
+    assert [(e.fate, round(e.at, 2), round(e.began, 2)) for e in rig.trace] == [
+        (Fate.DELAYED, 0.0, 0.0),
+        (Fate.DELAYED, 0.0, 0.0),
+        (Fate.RELEASED, 2.51, 0.0),
+        (Fate.RELEASED, 2.61, 2.51),
+    ]
+
+
+def test_a_throttle_slows_one_side_and_its_end_comes_behind_its_bytes() -> None:
+    rig = Rig()
+    rig.plan.rates[CLIENT] = 10
+    rig.send(publish(1))
+    rig.end()
+    rig.send(publish(2), BROKER)
+    assert rig.arrived == {BROKER: b"", CLIENT: publish(2)}
+    for _ in range(len(publish(1))):
+        assert not rig.ends
+        rig.wait(0.1)
+    assert rig.arrived[BROKER] == publish(1)
+    assert rig.ends == [End(BROKER, How.FIN), End(CLIENT, How.FIN)]
+
+
+def test_a_packet_read_in_several_reads_began_with_the_first() -> None:
+    rig = Rig()
+    rig.send(publish(1) + publish(2)[:3])
+    rig.wait(2.0)
+    rig.send(publish(2)[3:] + publish(3))
+    assert [(e.at, e.began) for e in rig.trace] == [(0.0, 0.0), (2.0, 0.0), (2.0, 2.0)]
