@@ -20,6 +20,7 @@ CONNACK = Rule(
     "answers-connect",
     "a server answers a valid CONNECT with CONNACK, or closes",
     broker={V31: must(section="3.1"), V311: must("MQTT-3.1.4-4"), V5: must("MQTT-3.1.4-5")},
+    waits=True,
 )
 PUBACK = Rule(
     "answers-qos1",
@@ -29,6 +30,7 @@ PUBACK = Rule(
         V311: must("MQTT-3.3.4-1", "MQTT-4.3.2-2"),
         V5: must("MQTT-3.3.4-1", "MQTT-4.3.2-4"),
     },
+    waits=True,
 )
 PUBREC = Rule(
     "answers-qos2",
@@ -38,16 +40,19 @@ PUBREC = Rule(
         V311: must("MQTT-3.3.4-1", "MQTT-4.3.3-2"),
         V5: must("MQTT-3.3.4-1", "MQTT-4.3.3-8"),
     },
+    waits=True,
 )
 PUBCOMP = Rule(
     "answers-pubrel",
     "a server answers PUBREL with PUBCOMP",
     broker={V31: must("MQTT31-34"), V311: must("MQTT-4.3.3-2"), V5: must("MQTT-4.3.3-11")},
+    waits=True,
 )
 SUBACK = Rule(
     "answers-subscribe",
     "a server answers SUBSCRIBE with SUBACK",
     broker={V31: must("MQTT31-36"), V311: must("MQTT-3.8.4-1"), V5: must("MQTT-3.8.4-1")},
+    waits=True,
 )
 UNSUBACK = Rule(
     "answers-unsubscribe",
@@ -57,11 +62,13 @@ UNSUBACK = Rule(
         V311: must("MQTT-3.10.4-4", "MQTT-3.10.4-5"),
         V5: must("MQTT-3.10.4-4", "MQTT-3.10.4-5"),
     },
+    waits=True,
 )
 PINGRESP = Rule(
     "answers-pingreq",
     "a server answers PINGREQ with PINGRESP",
     broker={V31: must("MQTT31-39"), V311: must("MQTT-3.12.4-1"), V5: must("MQTT-3.12.4-1")},
+    waits=True,
 )
 RULES = (CONNACK, PUBACK, PUBREC, PUBCOMP, SUBACK, UNSUBACK, PINGRESP)
 

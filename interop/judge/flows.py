@@ -66,6 +66,7 @@ RESENDS = Rule(
     "when a session goes on, what was not acknowledged is sent again: PUBLISH, or PUBREL once there was a PUBREC",
     client={V31: should("MQTT31-16"), V311: must("MQTT-4.4.0-1"), V5: must("MQTT-4.4.0-1")},
     broker={V31: should("MQTT31-16"), V311: must("MQTT-4.4.0-1"), V5: must("MQTT-4.4.0-1")},
+    waits=True,
 )
 RESEND_ORDER = Rule(
     "resend-order",
@@ -84,6 +85,7 @@ PUBREC_GETS_PUBREL = Rule(
     "PUBREC is answered by PUBREL",
     client={V31: must("MQTT31-34"), V311: must("MQTT-4.3.3-1"), V5: must("MQTT-4.3.3-4")},
     broker={V31: must("MQTT31-34"), V311: must("MQTT-4.3.3-1"), V5: must("MQTT-4.3.3-4")},
+    waits=True,
 )
 PUBREL_ORDER = Rule(
     "pubrel-order",

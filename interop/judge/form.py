@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from interop.judge.rule import V5, V31, V311, Breach, Rule, must
 from interop.judge.view import BROKER, CLIENT, Case, Talk
+from interop.tap.lane import NOT_BINARY
 from interop.tap.trace import Kind, Sender, TraceEntry
 from reference_broker.wire import rules, sender
 from reference_broker.wire.decode import decode
@@ -29,12 +30,18 @@ DIRECTION = Rule(
     client=_EVERYWHERE,
     broker=_EVERYWHERE,
 )
+BINARY = Rule(
+    "binary-frames",
+    "over WebSocket packets travel in binary messages",
+    client={V311: must("MQTT-6.0.0-1"), V5: must("MQTT-6.0.0-1")},
+    broker={V311: must("MQTT-6.0.0-1"), V5: must("MQTT-6.0.0-1")},
+)
 VERSION = Rule(
     "version",
     "the client speaks the version it was asked to speak",
     client={V31: must("MQTT31-1"), V311: must(section="3.1.2.2"), V5: must(section="3.1.2.2")},
 )
-RULES = (WELL_FORMED, DIRECTION, VERSION)
+RULES = (WELL_FORMED, DIRECTION, BINARY, VERSION)
 
 _UNREADABLE = ("incomplete packet", "after lost framing")  # ends of streams, which break no rule by themselves
 _EMPTY_SUBACK = b"\x90\x02"  # in 3.1 nobody says what answers an empty SUBSCRIBE [MQTT31-23]
@@ -63,6 +70,9 @@ def inspect(case: Case) -> Iterator[Breach]:
 
 def _malformed(talk: Talk, side: Sender, entry: TraceEntry) -> Iterator[Breach]:
     if entry.note in _UNREADABLE or (talk.version is Version.V31 and entry.data[:2] == _EMPTY_SUBACK):
+        return
+    if entry.note == NOT_BINARY:
+        yield BINARY.broken(side, entry, entry.note)
         return
     try:
         decode(entry.data, talk.version)

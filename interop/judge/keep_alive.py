@@ -3,7 +3,9 @@
 Belongs here: gaps in time on one connection. [3.1 3.1, 3.1.1 3.1.2.10, 5.0 3.1.2.10]
 Does not belong here: answers to PINGREQ (`answers`).
 
-All limits have a margin, because a trace is read on a busy machine: a finding is meant to be certain.
+All limits have a margin, because a trace is read on a busy machine: a finding is meant to be certain. A packet that
+takes long to arrive is no silence of its sender, who only has to begin it in time. [3.1.1 3.1.2.10, 5.0 3.1.2.10]
+Whether a server may wait for the rest of it the text leaves open, so that it may close and may stay.
 """
 
 from __future__ import annotations
@@ -21,11 +23,13 @@ CLIENT_SPEAKS = Rule(
     "keeps-alive",
     "a client sends something within every Keep Alive period",
     client={V31: must("MQTT31-40"), V311: must("MQTT-3.1.2-23"), V5: must("MQTT-3.1.2-20")},
+    waits=True,
 )
 CLIENT_GIVES_UP = Rule(
     "gives-up-without-pingresp",
     "a client that gets no PINGRESP closes the connection",
     client={V31: should("MQTT31-18"), V311: should("MQTT311-U-3"), V5: should("MQTT5-U-15")},
+    waits=True,
 )
 SERVER_WAITS = Rule(
     "waits-for-keep-alive",
@@ -38,6 +42,7 @@ SERVER_ENDS = Rule(
     "ends-silent-connection",
     "a server ends a connection that was silent for one and a half times Keep Alive",
     broker={V31: must("MQTT31-17"), V311: must("MQTT-3.1.2-24"), V5: must("MQTT-3.1.2-22")},
+    waits=True,
 )
 RULES = (CLIENT_SPEAKS, CLIENT_GIVES_UP, SERVER_WAITS, SERVER_ENDS)
 
@@ -86,9 +91,10 @@ def _client(talk: Talk) -> Iterator[Breach]:
     moments = [entry for entry in talk.sent(CLIENT) if last.index < entry.index and entry.at <= over]
     pending_since = _unanswered_ping(talk)
     for entry in moments:
-        if entry.at - last.at > period + MARGIN_SECONDS:
+        silence = entry.began - last.at
+        if silence > period + MARGIN_SECONDS:
             yield CLIENT_SPEAKS.broken(
-                CLIENT, entry, f"{entry.at - last.at:.1f} s of silence before it, Keep Alive is {period:g} s"
+                CLIENT, entry, f"{silence:.1f} s of silence before it, Keep Alive is {period:g} s"
             )
         last = entry
     if pending_since is None and over - last.at > period + MARGIN_SECONDS:
@@ -130,7 +136,7 @@ def _server(case: Case, talk: Talk) -> Iterator[Breach]:
             yield SERVER_WAITS.broken(BROKER, closing, message)
     over = talk.open_until(BROKER)
     moments = [entry for entry in heard if entry.at <= over]
-    for entry, next_at in zip(moments, [*(each.at for each in moments), over][1:], strict=True):
+    for entry, next_at in zip(moments, [*(each.began for each in moments), over][1:], strict=True):
         if next_at - entry.at > limit + SERVER_MARGIN_SECONDS:
             message = f"{next_at - entry.at:.1f} s of silence after it, Keep Alive is {period:g} s"
             yield SERVER_ENDS.broken(BROKER, entry, message)

@@ -65,13 +65,15 @@ class Breach:
 class Rule:
     """One rule: its name, what it demands in one sentence, and what each version says to client and broker.
 
-    A version that is not listed has no such rule, and nothing is found there.
+    A version that is not listed has no such rule, and nothing is found there. `waits` where a breach says that
+    something did not come in time: in a trace that goes on, what comes later may refute it.
     """
 
     name: str
     demands: str
     client: Mapping[Version, Clause] = field(default_factory=dict)
     broker: Mapping[Version, Clause] = field(default_factory=dict)
+    waits: bool = False
 
     def clauses(self, side: Sender) -> Mapping[Version, Clause]:
         """What binds that side, by version."""

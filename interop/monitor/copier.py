@@ -4,14 +4,16 @@ Belongs here: sockets, back-pressure, how ends are passed on.
 Does not belong here: what the bytes mean (`recorder`).
 
 Bytes are written on before anybody looks at them, so looking at them delays nothing but the bytes behind them. A reader
-that is slow stops its writer: no more is read before the peer has taken what was. What TLS and WebSocket wrap around
-MQTT's bytes is the monitor's own on each side: a route may change it, and they know no half-closed connection.
+that is slow stops its writer: no more is read before the peer has taken what was. TLS is the monitor's own on each
+side, and knows no half-closed connection. WebSocket is the two peers' own, handshake and frames, where both sides of
+the route speak it; only a route between one that does and one that does not has to translate.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,14 +29,14 @@ from reference_broker.net.stream import Listener, Stream, dial, listen
 class Connection:
     """One client's connection and what is known of it."""
 
-    def __init__(self, number: int, peer: str, limits: Limits, room: Room) -> None:
+    def __init__(self, number: int, peer: str, limits: Limits, room: Room, *, has_frames: bool = False) -> None:
         self.number = number
         self.peer = peer
         self.began = time.time()
         self.began_at = time.monotonic()  # the same, on the clock of the trace
         self.problem = ""  # why it was not carried on
         self.is_told = False  # its record is written
-        self.recorder = Recorder(self.began_at, limits, room)
+        self.recorder = Recorder(self.began_at, limits, room, has_frames=has_frames)
 
     @property
     def name(self) -> str:
@@ -52,6 +54,11 @@ class Route:
     cert_file: Path | None = None
     key_file: Path | None = None
 
+    @property
+    def has_frames(self) -> bool:
+        """Whether WebSocket frames go through as they are."""
+        return self.listening.transport.is_websocket and self.upstream.transport.is_websocket
+
 
 class Copier:
     """Carries each connection on along its route; `opened` is told of each."""
@@ -67,17 +74,23 @@ class Copier:
     async def open(self) -> Address:
         """Listen; gives the address with its port. Raises ListenFailed."""
         route = self._route
-        self._listener = await listen(route.listening, self._serve, cert_file=route.cert_file, key_file=route.key_file)
-        return self._listener.address
+        self._listener = await listen(
+            self._beneath(route.listening), self._serve, cert_file=route.cert_file, key_file=route.key_file
+        )
+        return dataclasses.replace(route.listening, port=self._listener.address.port)
 
     async def close(self) -> None:
         """Accept no more and end all connections."""
         if self._listener is not None:
             await self._listener.close()
 
+    def _beneath(self, address: Address) -> Address:
+        return address.beneath_websocket if self._route.has_frames else address
+
     async def _serve(self, client: Stream) -> None:
         self._count += 1
-        connection = Connection(self._count, client.peer, self._limits, self._room)
+        has_frames = self._route.has_frames
+        connection = Connection(self._count, client.peer, self._limits, self._room, has_frames=has_frames)
         self._opened(connection)
         try:
             await self._carry(connection, client)
@@ -86,7 +99,7 @@ class Copier:
 
     async def _carry(self, connection: Connection, client: Stream) -> None:
         try:
-            broker = await dial(self._route.upstream)
+            broker = await dial(self._beneath(self._route.upstream))
         except (ConnectFailed, CertificateUnusable) as error:
             connection.problem = str(error)
             return

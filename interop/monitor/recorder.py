@@ -14,13 +14,16 @@ identifiers in use, its quota or its aliases, and with one direction only nobody
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 
 from interop.judge import Finding, judge
 from interop.judge.keep_alive import SERVER_WAITS
-from interop.judge.registry import ONE_CONNECTION
+from interop.judge.registry import ONE_CONNECTION, RULES
+from interop.tap.lane import NOT_BINARY
 from interop.tap.trace import Kind, Sender, Trace, TraceEntry
+from interop.tap.websocket import Form, FrameReader, Opcode, Piece, Upgrade
 from reference_broker.wire.decode import Reader, decode
 from reference_broker.wire.errors import RemoteError, UnacceptableProtocolVersion
 from reference_broker.wire.packets import Connect
@@ -32,6 +35,8 @@ STALL_SECONDS = 1.0
 """How long one side may leave bytes untaken before the times of the other's packets say nothing about it."""
 _ENTRY_BYTES = 512
 """What an entry of a trace takes in memory besides its packet's bytes, which are there twice: as sent and decoded."""
+_WITHDRAWN_KEPT = 10
+"""How many findings that were refuted are remembered for the report."""
 _CONNECT_BYTE = PacketType.CONNECT << 4
 
 
@@ -64,12 +69,14 @@ class Room:
 class Recorder:
     """One connection; `now` is in seconds on one clock, `beginning` on the same."""
 
-    def __init__(self, beginning: float, limits: Limits, room: Room) -> None:
+    def __init__(self, beginning: float, limits: Limits, room: Room, *, has_frames: bool = False) -> None:
+        """`has_frames`: what comes by are a WebSocket's handshake and frames, with the packets in them."""
         self.version: Version | None = None  # of its CONNECT
         self.client_id = ""
         self.packets = 0
         self.size_bytes = 0
         self.findings: list[Finding] = []
+        self.withdrawn: deque[Finding] = deque(maxlen=_WITHDRAWN_KEPT)
         self.why_not: WhyNot | None = None
         self.detail = ""  # more about why not
         self.is_over = False
@@ -79,6 +86,11 @@ class Recorder:
         self._beginning = beginning
         self._trace = Trace(lambda: 0.0)  # never asked: each entry is given its time, in seconds since the beginning
         self._readers = {Sender.CLIENT: Reader(), Sender.BROKER: Reader()}
+        upgrade = Upgrade() if has_frames else None
+        self._upgrade = upgrade
+        self._frames = {side: FrameReader(side is Sender.CLIENT, upgrade) for side in self._readers} if upgrade else {}
+        self._ended: set[Sender] = set()
+        self._began_at: dict[Sender, float] = {}  # when the packet not yet complete began, by who sends it
         self._blocked_since: dict[Sender, float] = {}
         self._kept_bytes = 0
         self._judged_entries = 0
@@ -116,9 +128,41 @@ class Recorder:
         self.size_bytes += len(data)
         if self.why_not is not None or self._is_stalled(now):
             return
-        reader = self._readers[side]
-        if self._kept_bytes + len(reader) + len(data) > self._limits.size_bytes:
+        if side not in self._frames:
+            self._read(side, data, now)
+            self._note_begun(side, now)
+            return
+        frames = self._frames[side]
+        if self._is_full(len(frames) + len(data)):
+            return
+        for piece in frames.feed(data):
+            if self.why_not is None:
+                self._take(side, piece, now)
+        self._note_begun(side, now)
+
+    def _take(self, side: Sender, piece: Piece, now: float) -> None:
+        """Take one piece of what goes through a WebSocket."""
+        assert self._upgrade is not None
+        if piece.form is Form.DATA:
+            self._read(side, piece.payload, now)
+        elif self._upgrade.is_refused:
+            self.stop(WhyNot.NO_MQTT, f"the broker answered the WebSocket handshake with HTTP {self._upgrade.status}")
+        elif piece.form is Form.FOREIGN:
+            self._record(Kind.MALFORMED, side, now, data=piece.payload or piece.raw, note=NOT_BINARY)
+            self.stop(WhyNot.UNDECODED, NOT_BINARY)
+        elif piece.opcode == Opcode.CLOSE and piece.form is Form.CONTROL:
+            self.ended(side, "FIN", now)
+
+    def _is_full(self, size_bytes: int) -> bool:
+        """Stop where with so many bytes more there were too many."""
+        if self._kept_bytes + size_bytes > self._limits.size_bytes:
             self.stop(WhyNot.LIMIT, f"{self._limits.size_bytes:,} bytes")
+        return self.why_not is not None
+
+    def _read(self, side: Sender, data: bytes, now: float) -> None:
+        """Take MQTT's bytes."""
+        reader = self._readers[side]
+        if self._is_full(len(reader) + len(data)):
             return
         if self.version is None and side is Sender.BROKER:
             self.stop(WhyNot.NO_MQTT, "the broker spoke before a CONNECT")
@@ -127,6 +171,7 @@ class Recorder:
         try:
             while self.why_not is None and (frame := reader.next_frame()) is not None:
                 self._hear(side, frame, now)
+                self._began_at.pop(side, None)
         except RemoteError as error:  # the stream cannot be cut into packets any more
             self._give_up(side, reader.take_rest(), error, now)
 
@@ -134,6 +179,10 @@ class Recorder:
         """Take that side's end of the connection; `note` is FIN, RST or what broke."""
         if self.why_not is not None or self._is_stalled(now):
             return  # what was said in between is not known, so the end tells nothing
+        if side in self._ended:  # its CLOSE frame told so
+            return
+        self._ended.add(side)
+        self._began_at.pop(side, None)
         if self.version is None:  # nobody can tell what it would have become
             if self.size_bytes:
                 self.stop(WhyNot.NO_MQTT, "it ended before a CONNECT")
@@ -155,12 +204,14 @@ class Recorder:
         """Keep no more of this connection."""
         self.why_not, self.detail = why, detail
         self._readers = {side: Reader() for side in self._readers}
+        self._frames = {}
 
     def forget(self) -> None:
         """Let go of a trace that is settled."""
         self._trace.entries.clear()
         self._seen.clear()
         self.findings.clear()
+        self.withdrawn.clear()
         self._judged_entries = 0
         self._room.left_bytes += self._taken_bytes
         self._taken_bytes = 0
@@ -176,6 +227,16 @@ class Recorder:
         entries = self._trace.entries[:]
         return len(entries), judge(entries, self.version or Version.V311, ONE_CONNECTION)
 
+    def take_back(self, found: list[Finding]) -> list[Finding]:
+        """Give what was told and is refuted, because what was found now has it no more, and forget it."""
+        still = {_key(each) for each in found}
+        refuted = [each for each in self.findings if _key(each) not in still]
+        for each in refuted:
+            self.findings.remove(each)
+            self._seen.discard(_key(each))
+            self.withdrawn.append(each)
+        return refuted
+
     def take(self, entries: int, found: list[Finding]) -> list[Finding]:
         """Keep what was found, and give what is new in it."""
         self._judged_entries = entries
@@ -185,8 +246,22 @@ class Recorder:
         return new
 
     def _is_certain(self, finding: Finding) -> bool:
-        """Whether no other connection could explain it; a client may have taken its own place elsewhere."""
-        return not (finding.rule == SERVER_WAITS.name and self.entry(finding).kind is Kind.CLOSE)
+        """Whether nothing unseen could explain it.
+
+        A client may have taken its own place elsewhere, and what is missing may be, or wait behind, a packet that is
+        arriving: until that is there such a finding is held.
+        """
+        if finding.rule == SERVER_WAITS.name and self.entry(finding).kind is Kind.CLOSE:
+            return False
+        return not (RULES[finding.rule].waits and self._began_at)
+
+    def _note_begun(self, side: Sender, now: float) -> None:
+        """Note whether a packet of that side is on its way."""
+        frames = self._frames.get(side, ())
+        if len(self._readers[side]) or len(frames):
+            self._began_at.setdefault(side, now)
+        elif self.why_not is None:
+            self._began_at.pop(side, None)
 
     def _is_stalled(self, now: float) -> bool:
         """Give up when bytes were left untaken: whoever sent them is read later than it spoke."""
@@ -215,7 +290,11 @@ class Recorder:
         if isinstance(packet, Connect) and self.version is None:
             self.version, self.client_id = packet.version, packet.client_id
         at = now - self._beginning
-        self._trace.record(LINK, 1, Kind.PACKET, side, at=at, packet=packet, data=frame, receiver=side.peer)
+        began = self._began_at.get(side)
+        began_at = None if began is None else began - self._beginning
+        self._trace.record(
+            LINK, 1, Kind.PACKET, side, at=at, packet=packet, data=frame, receiver=side.peer, began_at=began_at
+        )
 
     def _give_up(self, side: Sender, data: bytes, error: RemoteError, now: float) -> None:
         """Note what cannot be decoded, once; before a CONNECT it is more likely another protocol."""

@@ -43,16 +43,26 @@ class Totals:
     not_judged: Counter[WhyNot] = field(default_factory=Counter)
     broken: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """By level, who is to blame, and statements or rule."""
+    withdrawn: int = 0
+    """Findings that later packets refuted."""
     left_out: int = 0
     """Connections without a record, because there are too many."""
 
 
 def finding_line(connection: Connection, finding: Finding) -> str:
     """One finding as one line."""
+    return _line(connection, _finding(connection, finding))
+
+
+def withdrawal_line(connection: Connection, finding: Finding) -> str:
+    """A finding that later packets refuted, as one line."""
+    return _line(connection, f"withdrawn: {_finding(connection, finding)}")
+
+
+def _finding(connection: Connection, finding: Finding) -> str:
     entry = connection.recorder.entry(finding)
     packet = summary(entry.packet) if entry.packet is not None else f"{len(entry.data)} bytes" if entry.data else "end"
-    what = f"{finding.level.upper()} {finding.blame} [{_cited(finding)}] {finding.message} | {packet}"
-    return _line(connection, what)
+    return f"{finding.level.upper()} {finding.blame} [{_cited(finding)}] {finding.message} | {packet}"
 
 
 def notice_lines(connection: Connection) -> Iterator[str]:
@@ -88,6 +98,12 @@ class Book:
         """Count a finding."""
         self.totals.broken[finding.level.value, finding.blame.value, _cited(finding)] += 1
 
+    def withdrawn(self, finding: Finding) -> None:
+        """Count a finding no more, and its withdrawal."""
+        self.totals.broken[finding.level.value, finding.blame.value, _cited(finding)] -= 1
+        self.totals.broken += Counter()  # what is at 0 goes
+        self.totals.withdrawn += 1
+
     def settled(self, connection: Connection) -> None:
         """Keep the record of a connection that is judged to its end, if there is room."""
         recorder = connection.recorder
@@ -122,6 +138,8 @@ class Book:
             yield f"{totals.left_out:,} connections have no page in the report: it holds {KEPT_RECORDS:,} of a kind"
         for (level, blame, what), count in totals.broken.most_common():
             yield f"{count:,} x {level.upper()} broken by the {blame}: {what}"
+        if totals.withdrawn:
+            yield f"{totals.withdrawn:,} x withdrawn, because later packets refuted it"
         if not totals.broken:
             yield "no statement broken"
 
@@ -153,6 +171,7 @@ class Book:
             findings=tuple(judge_finding(each) for each in findings),
             trace=trace_records([recorder.trace.entries[index] for index in shown]),
             implementations=self._implementations,
+            log="".join(f"withdrawn: {_finding(connection, each)}\n" for each in recorder.withdrawn),
         )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from interop.judge import Finding
 from interop.monitor.copier import Connection, Copier, Route
 from interop.monitor.recorder import Limits, Recorder, WhyNot
-from interop.monitor.telling import Book, finding_line, notice_lines
+from interop.monitor.telling import Book, finding_line, notice_lines, withdrawal_line
 
 ROUND_SECONDS = 1.0
 """How often what is new is judged."""
@@ -91,19 +91,26 @@ class Watch:
         recorder = connection.recorder
         if isinstance(looked, str):
             recorder.stop(WhyNot.FAILED, looked)
-            looked = len(recorder.trace), []
+            recorder.take(len(recorder.trace), [])
+            return
+        for finding in recorder.take_back(looked[1]):
+            self.book.withdrawn(finding)
+            self._say_aloud(withdrawal_line(connection, finding))
         for finding in recorder.take(*looked):
             self.book.found(finding)
-            if not self._is_quiet:
-                self._say(finding_line(connection, finding))
+            self._say_aloud(finding_line(connection, finding))
+
+    def _say_aloud(self, text: str) -> None:
+        """Print a line unless only the summary is wanted."""
+        if not self._is_quiet:
+            self._say(text)
 
     def _settle(self, connection: Connection) -> None:
         """Write down a connection that is judged to its end, and let go of what was kept for that."""
         if connection.recorder.is_settled and not connection.is_told:
             connection.is_told = True
-            if not self._is_quiet:
-                for text in notice_lines(connection):
-                    self._say(text)
+            for text in notice_lines(connection):
+                self._say_aloud(text)
             self.book.settled(connection)
             connection.recorder.forget()
 

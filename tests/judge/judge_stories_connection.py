@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from judge_story import ALL, BROKER, CLIENT, V5, V31, V311, Story, breaks, keeps, q0, q1, to
 
+from interop.tap.lane import NOT_BINARY
 from interop.tap.trace import Fate, TraceEntry
 from reference_broker.wire.packets import (
     Auth,
@@ -85,6 +86,28 @@ def an_empty_suback_answers_an_empty_subscribe(story: Story) -> None:
     one.connect()
     one.inject(BROKER, b"\x82\x02\x00\x01")
     one.broker(b"\x90\x02\x00\x01")
+
+
+@breaks("binary-frames", CLIENT, V311, V5)
+def a_client_sends_text(story: Story) -> TraceEntry:
+    one = story.actor()
+    one.connect()
+    return one.client(b"\xc0\x00", note=NOT_BINARY)
+
+
+@breaks("binary-frames", BROKER, V311, V5)
+def a_server_sends_text(story: Story) -> TraceEntry:
+    one = story.actor()
+    one.connect()
+    return one.broker(b"\xd0\x00", note=NOT_BINARY)
+
+
+@keeps("binary-frames", V311, V5)
+def text_that_nobody_sent(story: Story) -> None:
+    one = story.actor()
+    one.connect()
+    one.inject(CLIENT, b"\x81\x02\xd0\x00")
+    one.close(CLIENT)
 
 
 @breaks("direction", BROKER, V31, V311, cites=())

@@ -66,6 +66,55 @@ def a_client_pings_in_time_and_may_close_when_it_likes(story: Story) -> None:
     one.leave()
 
 
+@keeps("keeps-alive")
+def a_client_takes_long_to_send_what_it_began_in_time(story: Story) -> None:
+    one = story.actor()
+    one.connect(keep_alive=4)
+    began_at = story.now + 3.9
+    story.wait(20)
+    one.client(q0(), began_at=began_at)
+    story.wait(4)
+    one.leave()
+
+
+@keeps("ends-silent-connection")
+def a_server_may_wait_for_the_rest_of_a_packet(story: Story) -> None:
+    one = story.actor()
+    one.connect(keep_alive=2)
+    one.client(q0(), Fate.DELAYED)
+    for _ in range(5):
+        story.wait(1.9)
+        one.client(PingReq(), Fate.DELAYED)
+    one.client(q0(), Fate.RELEASED, began_at=story.now - 9)
+    for _ in range(5):
+        one.client(PingReq(), Fate.RELEASED)
+        one.broker(PingResp())
+    one.leave()
+
+
+@keeps("waits-for-keep-alive")
+def a_server_need_not_wait_for_the_rest_of_a_packet(story: Story) -> None:
+    one = story.actor()
+    one.connect(keep_alive=2)
+    one.client(q0(), Fate.DELAYED)
+    story.wait(3.0)
+    one.close(BROKER)
+
+
+@keeps("gives-up-without-pingresp")
+def a_client_waits_for_a_ping_behind_a_packet_that_takes_long(story: Story) -> None:
+    one = story.actor()
+    one.connect(keep_alive=2)
+    one.subscribe(to("t"))
+    for _ in range(5):
+        story.wait(1.9)
+        one.client(PingReq())
+    one.broker(q0(), began_at=story.now - 9)
+    for _ in range(5):
+        one.broker(PingResp())
+    one.leave()
+
+
 @breaks("gives-up-without-pingresp", CLIENT)
 def a_client_waits_for_a_ping_for_ever(story: Story) -> TraceEntry:
     one = story.actor()

@@ -79,11 +79,15 @@ class Actor:
         self.connection += 1
         self._record(Kind.OPEN, CLIENT)
 
-    def client(self, packet: Packet | bytes, fate: Fate = Fate.FORWARDED, note: str = "") -> TraceEntry:
-        return self._data(CLIENT, packet, fate, note, BROKER)
+    def client(
+        self, packet: Packet | bytes, fate: Fate = Fate.FORWARDED, note: str = "", began_at: float | None = None
+    ) -> TraceEntry:
+        return self._data(CLIENT, packet, fate, note, BROKER, began_at)
 
-    def broker(self, packet: Packet | bytes, fate: Fate = Fate.FORWARDED, note: str = "") -> TraceEntry:
-        return self._data(BROKER, packet, fate, note, CLIENT)
+    def broker(
+        self, packet: Packet | bytes, fate: Fate = Fate.FORWARDED, note: str = "", began_at: float | None = None
+    ) -> TraceEntry:
+        return self._data(BROKER, packet, fate, note, CLIENT, began_at)
 
     def inject(self, to: Sender, packet: Packet | bytes) -> TraceEntry:
         return self._data(HARNESS, packet, Fate.INJECTED, "", to)
@@ -95,11 +99,26 @@ class Actor:
         self._record(Kind.FAULT, HARNESS, note="cut (FIN)")
         self._record(Kind.CLOSE, HARNESS, note="FIN")
 
-    def _data(self, sender: Sender, packet: Packet | bytes, fate: Fate, note: str, receiver: Sender) -> TraceEntry:
+    def _data(
+        self,
+        sender: Sender,
+        packet: Packet | bytes,
+        fate: Fate,
+        note: str,
+        receiver: Sender,
+        began_at: float | None = None,
+    ) -> TraceEntry:
         if isinstance(packet, bytes):
             return self._record(Kind.MALFORMED, sender, fate=fate, data=packet, note=note, receiver=receiver)
         return self._record(
-            Kind.PACKET, sender, fate=fate, packet=packet, data=self._bytes(packet), note=note, receiver=receiver
+            Kind.PACKET,
+            sender,
+            fate=fate,
+            packet=packet,
+            data=self._bytes(packet),
+            note=note,
+            receiver=receiver,
+            began_at=began_at,
         )
 
     def _bytes(self, packet: Packet) -> bytes:

@@ -11,7 +11,8 @@ import judge_stories_resending
 import pytest
 from judge_story import BREAKING, BROKER, CLIENT, KEEPING, Story, Told
 
-from interop.judge import RULES, citations
+from interop.judge import RULES, citations, judge
+from interop.judge.registry import ONE_CONNECTION
 from interop.requirements.requirements import statements
 from reference_broker.wire.types import Version
 
@@ -53,6 +54,20 @@ def test_what_comes_close_to_breaking_a_rule_breaks_none(told: Told, version: Ve
     story = Story(version)
     told.tell(story)
     assert story.findings() == []
+
+
+@pytest.mark.parametrize(("told", "version"), _cases([*BREAKING, *KEEPING]))
+def test_only_what_waits_for_something_is_refuted_by_what_comes_later(told: Told, version: Version) -> None:
+    """A monitor tells findings of one connection before it is over."""
+    story = Story(version)
+    told.tell(story)
+    entries = list(story.trace)
+    found = judge(entries, version, ONE_CONNECTION)
+    for size in range(len(entries)):
+        refuted = {(each.rule, each.trace_index) for each in judge(entries[:size], version, ONE_CONNECTION)} - {
+            (each.rule, each.trace_index) for each in found
+        }
+        assert all(RULES[rule].waits for rule, _ in refuted), (size, refuted)
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -27,7 +27,7 @@ from reference_broker.net.address import Address
 from reference_broker.net.tls import make_test_certificates
 from reference_broker.testing import running_broker
 from reference_broker.wire.encode import encode
-from reference_broker.wire.packets import ConnAck, Connect, Packet, PubAck, Publish
+from reference_broker.wire.packets import ConnAck, Connect, Packet, PingReq, PingResp, PubAck, Publish
 from reference_broker.wire.types import QoS, Version
 from reports.record import read_records
 
@@ -294,3 +294,30 @@ def test_a_round_looks_only_where_something_came(monkeypatch: pytest.MonkeyPatch
 def _noting(looked: list[str], known: Connection) -> tuple[int, list[Finding]]:
     looked.append(known.name)
     return type(known.recorder).look(known.recorder)
+
+
+def test_what_later_packets_refute_is_withdrawn_in_lines_sums_and_report() -> None:
+    known, said = connection(), []
+    book = Book("h:1", "tcp", {})
+    watch = Watch(Route(Address("h", 1), Address("h", 2)), Limits(), book, said.append)
+    watch.opened(known)
+
+    def at(seconds: float, side: Sender, packet: Packet) -> None:
+        known.recorder.received(side, encode(packet, V311), known.began_at + seconds)
+
+    at(0.0, Sender.CLIENT, Connect(V311, "c", keep_alive=2))
+    at(0.0, Sender.BROKER, ConnAck())
+    for seconds in (1.9, 3.8, 5.7, 7.6):
+        at(seconds, Sender.CLIENT, PingReq())
+    asyncio.run(watch.judge_all())
+    assert sum(book.totals.broken.values()) == 1
+    for _ in range(4):
+        at(8.0, Sender.BROKER, PingResp())
+    asyncio.run(watch.judge_all())
+    assert [text.split()[3] for text in said] == ["SHOULD", "withdrawn:"]
+    assert not book.totals.broken
+    known.recorder.is_over = True
+    asyncio.run(watch.judge_all())
+    assert list(book.summary())[-2:] == ["1 x withdrawn, because later packets refuted it", "no statement broken"]
+    (record,) = book.records
+    assert (record.verdict, record.findings, record.log.count("withdrawn: ")) == ("pass", (), 1)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -14,8 +16,10 @@ from hypothesis import strategies as st
 from interop.monitor.copier import Connection, Copier, Route
 from interop.monitor.recorder import Limits
 from interop.tap.trace import Kind, Sender
-from reference_broker.net.address import Address
+from interop.tap.websocket import Opcode, frame
+from reference_broker.net.address import Address, Transport
 from reference_broker.net.stream import Stream, dial, listen
+from reference_broker.net.tls import TestCertificates, make_test_certificates
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import ConnAck, Connect
 from reference_broker.wire.types import Version
@@ -205,3 +209,75 @@ def test_a_broker_that_is_not_there_is_said_and_ends_the_client() -> None:
         connection = asyncio.run(run(port))
     assert connection.problem == f"cannot connect to 127.0.0.1:{port}: Connection refused"
     assert connection.recorder.is_over
+
+
+@asynccontextmanager
+async def between_websockets(tls: TestCertificates | None) -> AsyncIterator[tuple[Middle, Copier]]:
+    """As `middle`, over ws or wss, with streams that are below the WebSocket at both ends."""
+    accepted: asyncio.Queue[Stream] = asyncio.Queue()
+    over = asyncio.Event()
+
+    async def serve(stream: Stream) -> None:
+        accepted.put_nowait(stream)
+        await over.wait()
+
+    kind = Transport.WSS if tls else Transport.WS
+    cert, key = (tls.cert_file, tls.key_file) if tls else (None, None)
+    anywhere = Address("127.0.0.1", 0, kind, ca_file=tls.ca_file if tls else None)
+    opened: list[Connection] = []
+    upstream = await listen(anywhere.beneath_websocket, serve, cert_file=cert, key_file=key)
+    route = Route(anywhere, dataclasses.replace(anywhere, port=upstream.address.port), cert, key)
+    copier = Copier(route, Limits(), opened.append)
+    address = await copier.open()
+    assert address.transport is kind
+    client = await dial(address.beneath_websocket)
+    try:
+        broker = await asyncio.wait_for(accepted.get(), PATIENCE_SECONDS)
+        yield Middle(client, broker, opened[0]), copier
+    finally:
+        over.set()
+        client.abort()
+        await copier.close()
+        await upstream.close()
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_handshake_and_frames_pass_byte_for_byte_and_are_read_from_a_copy(encrypted: bool, tmp_path: Path) -> None:
+    request = b"GET /own?path HTTP/1.1\r\nHost: me\r\nsec-websocket-protocol: mqttv3.1, mqtt\r\nX-Own: 1\r\n\r\n"
+    response = b"HTTP/1.1 101 OK\r\nSec-WebSocket-Protocol: mqtt\r\nX-Other: 2\r\n\r\n"
+    said = frame(Opcode.BINARY, _HELLO[:3], final=False, masked=True) + frame(Opcode.PONG, b"p", masked=True)
+    said += frame(Opcode.CONTINUATION, _HELLO[3:], masked=True)
+    answered = frame(Opcode.PING, b"own") + frame(Opcode.BINARY, _WELCOME[:1], final=False)
+    answered += frame(Opcode.PING) + frame(Opcode.CONTINUATION, _WELCOME[1:]) + frame(Opcode.CLOSE, b"\x03\xe9bye")
+
+    async def story() -> None:
+        tls = make_test_certificates(tmp_path / "certificates") if encrypted else None
+        async with asyncio.timeout(PATIENCE_SECONDS), between_websockets(tls) as (between, _):
+            for data, source, target in (
+                (request, between.client, between.broker),
+                (response, between.broker, between.client),
+                (said, between.client, between.broker),
+                (answered, between.broker, between.client),
+            ):
+                source.write(data)
+                assert await everything(target, len(data)) == data
+            recorder = between.connection.recorder
+            assert (recorder.packets, recorder.client_id, recorder.why_not) == (2, "c", None)
+            assert [each.kind for each in recorder.trace] == [Kind.OPEN, Kind.PACKET, Kind.PACKET, Kind.CLOSE]
+
+    asyncio.run(story())
+
+
+def test_a_refusal_passes_as_it_is() -> None:
+    refusal = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"
+
+    async def story() -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS), between_websockets(None) as (between, _):
+            between.client.write(b"GET / HTTP/1.1\r\n\r\n")
+            await everything(between.broker, 18)
+            between.broker.write(refusal)
+            between.broker.write_eof()
+            assert await everything(between.client, len(refusal) + 1) == refusal
+            assert between.connection.recorder.not_judged.endswith("HTTP 403")
+
+    asyncio.run(story())

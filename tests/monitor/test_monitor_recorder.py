@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from interop.monitor.recorder import STALL_SECONDS, Limits, Recorder, Room, WhyNot
 from interop.tap.trace import Kind, Sender
+from interop.tap.websocket import Opcode, frame
 from reference_broker.wire.encode import encode
-from reference_broker.wire.packets import ConnAck, Connect, Packet, PubAck, Publish
+from reference_broker.wire.packets import ConnAck, Connect, Packet, PingReq, PingResp, PubAck, Publish
 from reference_broker.wire.types import QoS, Version
 
 CLIENT, BROKER = Sender.CLIENT, Sender.BROKER
@@ -218,3 +219,136 @@ def test_no_bytes_make_the_recorder_stumble(said: list[tuple[Sender, bytes]]) ->
 
 def _stumbles(*_: object) -> None:
     raise ZeroDivisionError
+
+
+# --- what comes later -------------------------------------------------------------------------------------------------
+
+
+SLOW = encode(Publish("t", bytes(1000)), V311)
+
+
+def waiting(*, version: Version = V311) -> Recorder:
+    """A client with a keep alive of 2 s that pings on and gets no answer yet."""
+    recorder = Recorder(0.0, Limits(), Room())
+    say(recorder, CLIENT, Connect(version, "c", keep_alive=2), version, at=0.0)
+    say(recorder, BROKER, ConnAck(), version, at=0.0)
+    return recorder
+
+
+def test_a_client_behind_a_slow_packet_is_right_to_stay_and_its_server_to_be_late() -> None:
+    recorder = waiting()
+    told = []
+    for tenth in range(100):  # 10 s, looked at all the time
+        recorder.received(BROKER, SLOW[10 * tenth : 10 * tenth + 10], tenth / 10)
+        if tenth % 20 == 19:
+            say(recorder, CLIENT, PingReq(), at=tenth / 10)
+        told += recorder.new_findings()
+        if tenth == 86:  # the trace of that moment alone would be wrong
+            assert {each.rule for each in recorder.look()[1]} == {"gives-up-without-pingresp"}
+    recorder.received(BROKER, SLOW[1000:], 10.0)
+    for _ in range(5):
+        say(recorder, BROKER, PingResp(), at=10.0)
+    assert (told, rules(recorder)) == ([], [])
+    assert recorder.trace.entries[-6].began == 0.0
+
+
+def test_a_client_that_takes_long_to_send_is_not_silent_and_its_server_may_stay() -> None:
+    recorder = waiting()
+    for tenth in range(101):
+        recorder.received(CLIENT, SLOW[10 * tenth : 10 * tenth + 10], tenth / 10)
+        say(recorder, BROKER, publish(), at=tenth / 10)
+        assert not [each for each in recorder.new_findings() if each.rule != "redelivery-with-dup"]
+    say(recorder, CLIENT, PingReq(), at=11.0)
+    say(recorder, BROKER, PingResp(), at=11.0)
+    assert rules(recorder) == []
+
+
+def test_what_is_held_is_told_when_the_packet_that_could_refute_it_does_not() -> None:
+    recorder = waiting()
+    say(recorder, CLIENT, PingReq(), at=1.9)
+    recorder.received(BROKER, SLOW[:10], 2.0)
+    for at in (3.8, 5.7, 7.6):
+        say(recorder, CLIENT, publish(), at=at)
+    held = {each.rule for each in recorder.look()[1] if each.rule != "redelivery-with-dup"}
+    assert "gives-up-without-pingresp" in held
+    assert not {*rules(recorder)} & held
+    recorder.received(BROKER, SLOW[10:], 9.4)
+    assert {*rules(recorder)} >= held
+
+
+def test_what_later_packets_refute_is_taken_back_and_could_be_told_again() -> None:
+    recorder = waiting()
+    for at in (1.9, 3.8, 5.7, 7.6):
+        say(recorder, CLIENT, PingReq(), at=at)
+    told = recorder.new_findings()
+    assert {each.rule for each in told} == {"gives-up-without-pingresp"}
+    assert recorder.take_back(recorder.look()[1]) == []
+    for _ in range(4):
+        say(recorder, BROKER, PingResp(), at=8.0)
+    entries, found = recorder.look()
+    assert {each.rule for each in recorder.take_back(found)} == {"gives-up-without-pingresp"}
+    assert (recorder.take(entries, found), recorder.findings) == ([], [])
+    assert [each.rule for each in recorder.withdrawn] == [each.rule for each in told]
+
+
+# --- WebSocket --------------------------------------------------------------------------------------------------------
+
+REQUEST = b"GET /mqtt HTTP/1.1\r\nHost: x\r\n\r\n"
+RESPONSE = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
+
+
+def upgraded(response: bytes = RESPONSE) -> Recorder:
+    recorder = Recorder(0.0, Limits(), Room(), has_frames=True)
+    recorder.received(CLIENT, REQUEST, 0.0)
+    recorder.received(BROKER, response, 0.0)
+    return recorder
+
+
+def test_packets_are_read_out_of_frames_whatever_their_bounds() -> None:
+    recorder = upgraded()
+    connect = encode(Connect(V311, "c", keep_alive=0), V311)
+    stream = frame(Opcode.BINARY, connect[:5], final=False, masked=True) + frame(Opcode.PING, b"x", masked=True)
+    stream += frame(Opcode.CONTINUATION, connect[5:] + encode(publish(), V311), masked=True)
+    for at in range(0, len(stream), 7):
+        recorder.received(CLIENT, stream[at : at + 7], 1.0)
+    answers = encode(ConnAck(), V311) + encode(PubAck(1), V311)
+    recorder.received(BROKER, frame(Opcode.BINARY, answers), 1.0)
+    recorder.received(CLIENT, frame(Opcode.CLOSE, b"\x03\xe8", masked=True), 2.0)
+    recorder.ended(BROKER, "FIN", 2.1)
+    recorder.ended(CLIENT, "FIN", 2.2)
+    assert (recorder.packets, recorder.client_id, recorder.why_not) == (4, "c", None)
+    assert [(each.kind, each.sender) for each in recorder.trace][-2:] == [(Kind.CLOSE, CLIENT), (Kind.CLOSE, BROKER)]
+    assert rules(recorder) == []
+
+
+def test_mqtt_in_text_breaks_a_statement_and_ends_the_judging() -> None:
+    recorder = upgraded()
+    recorder.received(CLIENT, frame(Opcode.BINARY, encode(Connect(V311, "c"), V311), masked=True), 1.0)
+    recorder.received(BROKER, frame(Opcode.TEXT, encode(ConnAck(), V311)), 1.0)
+    (finding,) = recorder.new_findings()
+    assert (finding.rule, finding.blame, finding.cites) == ("binary-frames", BROKER, ("MQTT-6.0.0-1",))
+    assert recorder.why_not is WhyNot.UNDECODED
+
+
+def test_a_handshake_that_is_refused_is_no_mqtt() -> None:
+    recorder = upgraded(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+    assert recorder.why_not is WhyNot.NO_MQTT
+    assert recorder.detail.endswith("HTTP 403")
+    assert recorder.new_findings() == []
+
+
+def test_a_slow_frame_counts_from_its_first_byte() -> None:
+    recorder = upgraded()
+    raw = frame(Opcode.BINARY, encode(Connect(V311, "c"), V311), masked=True)
+    recorder.received(CLIENT, raw[:4], 1.0)
+    recorder.received(CLIENT, raw[4:], 5.0)
+    assert [(each.at, each.began) for each in recorder.trace][1:] == [(5.0, 1.0)]
+
+
+def test_no_more_bytes_of_a_frame_are_kept_than_the_limit() -> None:
+    recorder = Recorder(0.0, Limits(size_bytes=1000), Room(), has_frames=True)
+    recorder.received(CLIENT, REQUEST, 0.0)
+    recorder.received(CLIENT, b"\x82\xfe\xff\xff" + bytes(800), 0.0)
+    assert recorder.why_not is None
+    recorder.received(CLIENT, bytes(800), 0.0)
+    assert recorder.why_not is WhyNot.LIMIT
