@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -22,6 +23,7 @@ from reference_broker.net.address import Address, Transport
 from reference_broker.net.config import ServerConfig
 from reference_broker.net.errors import ListenFailed
 from reference_broker.net.server import BrokerServer
+from reference_broker.net.websocket import WebSocketWrapping
 from reference_broker.store import MemoryStore, Store
 
 LOG_LIMIT_LINES = 500
@@ -33,8 +35,15 @@ _CONFIG = TypeAdapter(BrokerConfig)
 class ReferenceBroker(RunningBroker):
     """A started `BrokerServer`."""
 
-    def __init__(self, make_broker: Callable[[], Broker], config: ServerConfig, files: Scratch) -> None:
+    def __init__(
+        self,
+        make_broker: Callable[[], Broker],
+        config: ServerConfig,
+        files: Scratch,
+        websocket_type: type[WebSocketWrapping] = WebSocketWrapping,
+    ) -> None:
         super().__init__("reference", own_version())
+        self._websocket_type = websocket_type
         self._files = files  # its certificates are there as long as it is
         self._make_broker = make_broker
         self._config = config
@@ -43,6 +52,7 @@ class ReferenceBroker(RunningBroker):
 
     def _new_server(self) -> BrokerServer:
         server = BrokerServer(self._config, broker=self._make_broker())
+        server.websocket_type = self._websocket_type
         server.broker.log = self._log.append
         return server
 
@@ -94,6 +104,7 @@ class ReferenceSpec(BrokerSpec):
     transports = tuple(transport.value for transport in Transport)
     shared = False
     exclusive = True
+    websocket_type: type[WebSocketWrapping] = WebSocketWrapping
 
     def __init__(self) -> None:
         self._scratch = Scratch()
@@ -113,7 +124,8 @@ class ReferenceSpec(BrokerSpec):
 
     async def _start(self, config: BrokerConfig, transport: Transport, store: Store | None) -> ReferenceBroker:
         server_config = self._server_config(config, transport)
-        broker = ReferenceBroker(lambda: self._make_broker(config, store), server_config, self._scratch)
+        make_broker = partial(self._make_broker, config, store)
+        broker = ReferenceBroker(make_broker, server_config, self._scratch, self.websocket_type)
         await broker.start()
         return broker
 

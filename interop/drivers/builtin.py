@@ -38,6 +38,7 @@ from reference_broker.client import (
 from reference_broker.net.address import Address, Transport
 from reference_broker.net.client_link import ClientLink
 from reference_broker.net.stream import dial
+from reference_broker.net.websocket import WebSocketWrapping
 from reference_broker.wire.errors import LocalError
 from reference_broker.wire.packets import Publish, Subscription, Will
 from reference_broker.wire.properties import Properties
@@ -54,6 +55,8 @@ class BuiltinAdapter(Adapter):
 
     core: type[ClientCore] = ClientCore
     """A subclass may speak MQTT in another way, even a wrong one."""
+    websocket_type: type[WebSocketWrapping] = WebSocketWrapping
+    """And WebSocket."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -88,7 +91,7 @@ class BuiltinAdapter(Adapter):
         self._secret = command.properties.authentication_data
         ca_file = Path(command.ca_file) if command.ca_file else None
         address = Address(command.host, command.port, Transport(command.transport), command.path, ca_file)
-        stream = await dial(address)
+        stream = await dial(address, websocket_type=self.websocket_type)
         self._link = link = ClientLink(self.core(_options(command), self._session), stream, self._take)
         self._end_wanted = False
         answer = self.pending.expect("connect")

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from interop.brokers.reference import ReferenceSpec
 from interop.drivers.builtin import BuiltinAdapter
 from interop.mutants.mutant import Hears, Mutant, Says, Set, Tells
+from interop.mutants.wrong_websocket import wrong_websocket
 from reference_broker.broker.broker import Broker
 from reference_broker.broker.config import BrokerConfig
 from reference_broker.broker.link import Buffer, Link
@@ -158,6 +159,7 @@ class WrongBrokerSpec(ReferenceSpec):
         super().__init__()
         self.name = mutant.name
         self._mutant = mutant
+        self.websocket_type = wrong_websocket(mutant)
 
     def _make_broker(self, config: BrokerConfig, store: Store | None) -> Broker:
         return WrongBroker(self._mutant, config, store)
@@ -208,4 +210,4 @@ class WrongCore(ClientCore):
 def wrong_adapter(mutant: Mutant) -> type[BuiltinAdapter]:
     """The adapter of the built-in client, on a core with a mutant's faults."""
     core = type("WrongCoreOfOne", (WrongCore,), {"mutant": mutant})
-    return type("WrongAdapter", (BuiltinAdapter,), {"core": core})
+    return type("WrongAdapter", (BuiltinAdapter,), {"core": core, "websocket_type": wrong_websocket(mutant)})

@@ -86,11 +86,6 @@ class Connection(asyncio.Protocol):
             return
         transport.write(data if self._wrapping is None else self._wrapping.send(bytes(data)))
 
-    def write_beneath(self, data: bytes) -> None:
-        """Send bytes as they are, beneath the wrapping, e.g. a WebSocket frame of a kind MQTT does not use."""
-        if self._transport is not None and not (self._closing or self._transport.is_closing()):
-            self._transport.write(data)
-
     def write_pieces(self, pieces: list[bytes | memoryview]) -> None:
         """As `write` of all of them, without copying what is large where the transport can do without."""
         if len(pieces) == 1 and self._wrapping is None:

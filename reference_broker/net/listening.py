@@ -55,11 +55,12 @@ def server_wrapping(
     cert_file: Path | None,
     key_file: Path | None,
     maximum_frame_size: int = DEFAULT_MAXIMUM_FRAME_SIZE,
+    websocket_type: type[WebSocketWrapping] = WebSocketWrapping,
 ) -> MakeWrapping:
     """Give what makes the wrapping of each accepted connection; raises CertificateUnusable."""
 
     def websocket() -> Wrapping:
-        return WebSocketWrapping.server(maximum_frame_size)
+        return websocket_type.server(maximum_frame_size)
 
     if not address.transport.is_encrypted:
         return websocket if address.transport.is_websocket else _bare
@@ -71,7 +72,7 @@ def server_wrapping(
     return lambda: TlsWrapping(context)
 
 
-def client_wrapping(address: Address) -> Wrapping | None:
+def client_wrapping(address: Address, websocket_type: type[WebSocketWrapping] = WebSocketWrapping) -> Wrapping | None:
     """Give the wrapping of one connection to `address`; raises CertificateUnusable."""
     tls = None
     if address.transport.is_encrypted:
@@ -84,7 +85,7 @@ def client_wrapping(address: Address) -> Wrapping | None:
         tls = TlsWrapping(context, server_hostname=address.host)
     if not address.transport.is_websocket:
         return tls
-    websocket = WebSocketWrapping.client(address)
+    websocket = websocket_type.client(address)
     return websocket if tls is None else Nested(tls, websocket)
 
 

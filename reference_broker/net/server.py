@@ -21,7 +21,7 @@ from reference_broker.net.config import ServerConfig
 from reference_broker.net.connection import Connection
 from reference_broker.net.errors import BadPeer
 from reference_broker.net.listening import bind, server_wrapping
-from reference_broker.net.websocket import DEFAULT_MAXIMUM_FRAME_SIZE
+from reference_broker.net.websocket import DEFAULT_MAXIMUM_FRAME_SIZE, WebSocketWrapping
 from reference_broker.net.wrapping import Wrapping
 from reference_broker.store import SqliteStore, StoreError
 
@@ -45,8 +45,11 @@ _FRAME_SLACK = 65_536  # a client may put more than one packet in a frame, so a 
 class BrokerServer:
     """A broker that listens; an async context manager, also to be started and closed by hand.
 
-    `broker` replaces the one made from `config.broker`, for brokers that deviate on purpose.
+    `broker` replaces the one made from `config.broker`, and `websocket_type` its WebSocket, for brokers that deviate on
+    purpose.
     """
+
+    websocket_type: type[WebSocketWrapping] = WebSocketWrapping
 
     def __init__(self, config: ServerConfig | None = None, *, broker: Broker | None = None) -> None:
         self.config = config or ServerConfig()
@@ -134,7 +137,9 @@ class BrokerServer:
             self._timer = None
 
     async def _listen(self, address: Address) -> None:
-        make_wrapping = server_wrapping(address, self.config.cert, self.config.key, self._maximum_frame_size())
+        make_wrapping = server_wrapping(
+            address, self.config.cert, self.config.key, self._maximum_frame_size(), self.websocket_type
+        )
         sock = bind(address)
         loop = asyncio.get_running_loop()
         self._servers.append(await loop.create_server(lambda: BrokerConnection(self, make_wrapping()), sock=sock))

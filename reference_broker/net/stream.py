@@ -24,6 +24,7 @@ from reference_broker.net.errors import (
     reason_of,
 )
 from reference_broker.net.listening import bind, client_wrapping, server_wrapping
+from reference_broker.net.websocket import WebSocketWrapping
 from reference_broker.net.wrapping import Wrapping
 
 __all__ = [
@@ -171,7 +172,9 @@ class Stream(Connection):
                 waiter.set_result(None)
 
 
-async def dial(address: Address, timeout_seconds: float = 10.0) -> Stream:
+async def dial(
+    address: Address, timeout_seconds: float = 10.0, *, websocket_type: type[WebSocketWrapping] = WebSocketWrapping
+) -> Stream:
     """Connect, shake hands, and give the open stream.
 
     Raises ConnectFailed (or CertificateUnusable for `ca_file`) with one line: where to, and why not.
@@ -179,7 +182,7 @@ async def dial(address: Address, timeout_seconds: float = 10.0) -> Stream:
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(timeout_seconds):
-            stream = Stream(client_wrapping(address))
+            stream = Stream(client_wrapping(address, websocket_type))
             await loop.create_connection(lambda: stream, address.host, address.port)
             try:
                 await stream.wait_open()

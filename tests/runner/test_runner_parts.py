@@ -9,25 +9,27 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from runner_stage import scenario
 
+from interop.runner.act import ACTS
 from interop.runner.cell import Cell, Selection, plan
 from interop.runner.failures import StepFailed
+from interop.runner.fault import FAULTS
 from interop.runner.known_failures import BadKnownFailures, Entry, KnownFailures, load_known_failures
 from interop.runner.loops import LoopNotThere, loop_factory
 from interop.runner.matching import fits, property_mismatch, subsequence_gap
 from interop.runner.names import Names
-from interop.runner.observe import closed
+from interop.runner.observe import OBSERVATIONS, closed
 from interop.runner.pace import Pace, Slots
 from interop.runner.schedule import shard
 from interop.runner.verdict import step_finding, weigh
 from interop.scenario.load import load_scenarios
-from interop.scenario.steps import Closed
+from interop.scenario.steps import VERBS, Closed, Observation
 from interop.scenario.values import PacketPattern
 from interop.tap.trace import Kind, Sender, TraceEntry
 from reference_broker.wire.packets import Disconnect, PingReq, Publish
@@ -36,6 +38,16 @@ from reference_broker.wire.types import QoS, Version
 from reports.record import Finding, Verdict
 
 NAMES = Names("k12345")
+
+
+# --- verbs ------------------------------------------------------------------------------------------------------------
+
+
+def test_every_verb_can_be_carried_out_in_one_way() -> None:
+    tables = (ACTS, FAULTS, OBSERVATIONS)
+    assert {verb for each in tables for verb in each} == set(VERBS.values())
+    assert sum(map(len, tables)) == len(VERBS)
+    assert set(OBSERVATIONS) == {verb for verb in VERBS.values() if issubclass(verb, get_args(Observation))}
 
 
 # --- names ------------------------------------------------------------------------------------------------------------

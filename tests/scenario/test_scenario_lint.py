@@ -10,6 +10,7 @@ from scenario_files import RIGHT, line_of, load_text, save, with_steps
 from interop.scenario.features import FEATURES, missing
 from interop.scenario.lint import lint
 from interop.scenario.load import DEFAULT_FOLDER, load_scenarios
+from interop.scenario.steps import Reframe
 
 RECEIVE = "{do: receive, as: sub, topic: t, payload: hello}"
 USES_BOTH = f"{{do: publish, as: pub, topic: t}}\n{RECEIVE}\n"
@@ -351,3 +352,52 @@ def test_who_ends_the_broker_has_one_of_its_own_and_says_what_it_must_outlast(tm
     assert complaints(tmp_path, text("stop", own + stop)) == []
     assert complaints(tmp_path, text("kill", own + kill)) == []
     assert len(complaints(tmp_path, text("kill", own + stop))) == 1
+
+
+# --- set-up and frames ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "{do: split, link: sub, from: broker}",
+        "{do: throttle, link: sub, from: broker, bytes_per_second: 10}",
+        "{do: rewrite, link: sub, at: CONNECT, set: {keep_alive: 2}}",
+        "{do: delay, link: sub, at: CONNACK, seconds: 1}",
+    ],
+)
+def test_who_connects_under_a_fault_says_so(tmp_path: Path, fault: str) -> None:
+    verb = fault[5:].partition(",")[0]
+    [problem] = complaints(tmp_path, with_steps(f"{fault}\n{USES_BOTH}"))
+    assert f"`{verb}` puts the connecting of 'sub' to the test; say {{do: connect, as: sub}} before this" in problem
+    for right in (
+        f"{fault}\n{{do: connect, as: sub}}\n{USES_BOTH}",
+        f"{USES_BOTH}{fault}\n",
+        f"{fault.replace('link: sub', 'link: pub')}\n{{do: connect, as: pub}}\n{USES_BOTH}",
+    ):
+        assert complaints(tmp_path, with_steps(right)) == []
+
+
+def test_a_fault_that_waits_for_a_later_packet_leaves_connecting_alone(tmp_path: Path) -> None:
+    steps = f"{{do: cut, link: sub, at: PUBLISH, from: broker}}\n{USES_BOTH}"
+    assert complaints(tmp_path, with_steps(steps)) == []
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "{do: reframe, link: sub, from: broker, frame_bytes: 2}",
+        "{do: frame, link: sub, from: client, what: pong}",
+        "{do: inject, link: sub, to: client, hex: '89 00', beneath: true}",
+    ],
+)
+def test_frames_are_spoken_of_where_there_are_some(tmp_path: Path, step: str) -> None:
+    assert any("no WebSocket frames over tcp" in each for each in step_complaints(tmp_path, step + "\n"))
+    assert step_complaints(tmp_path, step + "\n", head="transports: [ws, wss]\n") == []
+
+
+def test_frames_of_no_size_and_together_with_nothing_between_are_refused() -> None:
+    for wrong in ({}, {"together": True, "between": ["ping"]}):
+        with pytest.raises(ValueError, match="give `frame_bytes`"):
+            Reframe.model_validate({"do": "reframe", "link": "a", "from": "client", **wrong})
+    Reframe.model_validate({"do": "reframe", "link": "a", "from": "client", "together": True})

@@ -1,0 +1,104 @@
+"""Set-up, and the scenario's own subject: who breaks what is tested while it connects fails the cell, and is blamed."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runner_stage import scenario
+
+from interop.drivers.driver import Driver
+from interop.drivers.in_process import InProcessDriver
+from interop.drivers.pool import DriverPool
+from interop.mutants.mutant import Hears, Mutant, table
+from interop.mutants.tables import MUTANTS
+from interop.mutants.trial import Trial
+from interop.mutants.words import disliked, when
+from interop.mutants.wrong_ends import WrongBrokerSpec, wrong_adapter
+from interop.runner.known_failures import KnownFailures
+from interop.runner.pace import Slots
+from interop.runner.play import Workshop, play
+from interop.scenario.load import LoadedScenario, load_scenarios
+from reference_broker.net.tls import make_test_certificates
+from reference_broker.wire.packets import Connect
+from reports.record import Record, Verdict
+
+
+def put_to(mutant: Mutant, loaded: LoadedScenario, mqtt: str = "5.0") -> Record:
+    """The record of one cell of a scenario, with the mutant on its side."""
+    return asyncio.run(_play(mutant, loaded, mqtt))
+
+
+async def _play(mutant: Mutant, loaded: LoadedScenario, mqtt: Any) -> Record:
+    async def start(name: str) -> Driver:
+        return await InProcessDriver.start(name, wrong_adapter(mutant if name == mutant.name else _RIGHT))
+
+    drivers = DriverPool(limit=4, start=start)
+    right = WrongBrokerSpec(_RIGHT)
+    workshop = Workshop(
+        drivers=drivers,
+        brokers={"reference": right, mutant.name: WrongBrokerSpec(mutant)},
+        known_failures=KnownFailures(),
+        certificates=lambda: make_test_certificates(Path("unused")),
+        slots=Slots(2, 2),
+    )
+    try:
+        return await play(Trial(mutant.name, loaded.name, mqtt).cell(loaded, mutant.side), workshop)
+    finally:
+        await drivers.close()
+
+
+_RIGHT = Mutant("right", "broker", (), ())
+
+
+@pytest.mark.parametrize(
+    ("name", "mutant"),
+    [
+        ("connect/websocket_frames", "client reads no packet that is in several messages"),
+        ("connect/websocket_frames", "broker reads no packet that is in several messages"),
+        ("connect/websocket_fragments[to-client]", "client loses what continues a message"),
+        ("connect/websocket_fragments[to-broker]", "broker loses what continues a message"),
+        ("delivery/split_into_single_bytes[broker]", "forgets half packets of a broker"),
+        ("delivery/split_into_single_bytes[client]", "forgets half packets"),
+    ],
+)
+def test_who_breaks_what_a_scenario_is_about_while_it_connects_fails_and_is_blamed(name: str, mutant: str) -> None:
+    (loaded,) = (each for each in load_scenarios() if each.name == name)
+    record = put_to(MUTANTS[mutant], loaded)
+    assert (record.verdict, record.blame) == (Verdict.FAIL, MUTANTS[mutant].side), record.reason
+    assert record.findings[0].step is not None
+
+
+def test_a_connection_that_a_fault_befell_is_no_set_up_though_no_step_says_connect(tmp_path: Path) -> None:
+    text = """\
+        actors: {one: {}}
+        steps:
+          - {do: split, link: one, from: broker}
+          - {do: subscribe, as: one, topic: t}
+        """
+    record = put_to(MUTANTS["forgets half packets of a broker"], scenario(tmp_path, text))
+    assert (record.verdict, record.blame, record.findings[0].step) == (Verdict.FAIL, "client", 2)
+
+
+WITH_WILL = """\
+    actors: {one: {will: {topic: w}}}
+    steps:
+      - {do: subscribe, as: one, topic: t}
+    """
+
+
+@pytest.mark.parametrize(
+    ("fault", "verdict"),
+    [
+        (Hears(Connect, when(lambda packet, _: packet.will is not None, disliked)), Verdict.FAIL),
+        (Hears(Connect, disliked), Verdict.SETUP_FAILED),
+    ],
+    ids=["for its will", "whatever it asks"],
+)
+def test_a_connection_refused_for_what_its_connect_asks_is_no_set_up(
+    tmp_path: Path, fault: Hears, verdict: Verdict
+) -> None:
+    (mutant,) = table("broker", "will", {"refuses": fault})
+    assert put_to(mutant, scenario(tmp_path, WITH_WILL)).verdict is verdict
