@@ -16,6 +16,7 @@ from pathlib import Path
 
 from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, NOTHING_RAN, OK, CommandError
 from interop.installed import own_version
+from interop.lifeline import sigterm_interrupts
 
 PROG = "mqtt-interop"
 
@@ -54,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error(f"unrecognized arguments: {' '.join(extra)}")
         options.extra = extra
         run: Callable[[argparse.Namespace], int] = options.run
-        return run(options)
+        with sigterm_interrupts():
+            return run(options)
     except KeyboardInterrupt:
         _say("interrupted")
         return HARNESS_FELL_SHORT
@@ -276,6 +278,7 @@ def _report(options: argparse.Namespace) -> int:
 
 def _draw_again(results: list[Path], out: Path) -> str:
     from interop.coverage.coverage import coverage, ran  # noqa: PLC0415
+    from reports.claim import Claim  # noqa: PLC0415
     from reports.record import merge_records  # noqa: PLC0415
     from reports.summary import RunInfo  # noqa: PLC0415
     from reports.write import write_all  # noqa: PLC0415
@@ -290,7 +293,8 @@ def _draw_again(results: list[Path], out: Path) -> str:
         harness_version=own_version(),
         command=f"{PROG} report {' '.join(map(str, results))}",
     )
-    return f"{len(records)} results: {write_all(records, out, run, coverage(ran(records)))}"
+    with Claim(out, run.command):
+        return f"{len(records)} results: {write_all(records, out, run, coverage(ran(records)))}"
 
 
 def _span(cells: Iterable[tuple[str, float]]) -> tuple[str, float]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reports.record import BadResults, Record, Verdict, read_records
+from reports.write import write_whole
 
 
 class Cell(NamedTuple):
@@ -107,10 +108,13 @@ def _parse(row: list[str], where: str) -> tuple[Cell, Verdict]:
 
 def write_expected(path: Path, verdicts: Verdicts) -> None:
     """Write an `expected-verdicts` CSV, sorted by cell, so that a review shows only what changed."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        out = csv.writer(file, lineterminator="\n")
-        out.writerow(_HEADER)
-        out.writerows((*cell, verdict.value) for cell, verdict in sorted(verdicts.items()))
+    rows = [_HEADER, *((*cell, verdict.value) for cell, verdict in sorted(verdicts.items()))]
+
+    def write(beside: Path) -> None:
+        with beside.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(rows)
+
+    write_whole(path, write)
 
 
 def read_verdicts(path: Path) -> dict[Cell, Verdict]:

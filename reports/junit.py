@@ -42,6 +42,7 @@ def junit_tree(records: Iterable[Record], *, run: RunInfo | None = None) -> ET.E
     root = ET.Element("testsuites", name="mqtt-interop")
     ordered = sorted(records, key=lambda record: (column_of(record), record.cell_id))
     suites = [_suite(list(group)) for _, group in groupby(ordered, key=column_of)]
+    suites += [_not_run(run)] if run and run.not_run else []
     root.extend(suites)
     for key in ("tests", "failures", "errors", "skipped"):
         root.set(key, str(sum(int(suite.get(key, 0)) for suite in suites)))
@@ -62,6 +63,18 @@ def _suite(records: list[Record]) -> ET.Element:
     versions = {name: version for record in records for name, version in record.implementations.items()}
     suite.append(_properties((f"version.{name}", version) for name, version in sorted(versions.items())))
     suite.extend(cases)
+    return suite
+
+
+def _not_run(run: RunInfo) -> ET.Element:
+    """What is not known is no pass: each cell that did not run is an error, in a suite of its own."""
+    count = str(len(run.not_run))
+    suite = ET.Element("testsuite", name="cells that did not run", tests=count, failures="0", errors=count, skipped="0")
+    suite.set("time", _seconds(0))
+    for cell in run.not_run:
+        case = ET.SubElement(suite, "testcase", classname="did-not-run", name=_clean(cell), time=_seconds(0))
+        message = f"did not run: {run.stopped}" if run.stopped else "did not run"
+        ET.SubElement(case, "error", message=_clean(message), type="did-not-run")
     return suite
 
 

@@ -37,6 +37,7 @@ def markdown(summary: Summary, *, run: RunInfo | None = None) -> str:
     """The whole text."""
     sections = (
         [f"## MQTT interoperability\n\n**{summary.headline}**"],
+        _not_run(run),
         ["\n".join(f"- {_escape(implementation.sentence)}" for implementation in summary.implementations)],
         _news(summary),
         _matrix(summary),
@@ -50,6 +51,17 @@ def _news(summary: Summary) -> Iterable[str]:
     failed = (Outcome.FAIL, Outcome.HARNESS_ERROR, Outcome.SETUP_FAILED, Outcome.FLAKY)
     yield from _listing("New failures and errors", summary.with_outcome(*failed))
     yield from _listing("Unexpected passes", summary.with_outcome(Outcome.UNEXPECTED_PASS))
+
+
+def _not_run(run: RunInfo | None) -> Iterable[str]:
+    if run is None or not run.not_run:
+        return
+    yield f"**{_escape(run.not_run_sentence)}**"
+    yield "<details><summary>Cells that did not run</summary>"
+    yield "\n".join(f"- {_code(cell)}" for cell in run.not_run[:_MAXIMUM_ROWS])
+    if len(run.not_run) > _MAXIMUM_ROWS:
+        yield f"… and {cells(len(run.not_run) - _MAXIMUM_ROWS)} more in `junit.xml`."
+    yield "</details>"
 
 
 def _listing(title: str, records: Sequence[Record], *, fold: bool = False) -> Iterable[str]:

@@ -29,6 +29,19 @@ class RunInfo:
     harness_version: str
     command: str = ""
     workers: int = 1
+    not_run: tuple[str, ...] = ()
+    """The cells that were selected and have no result, as `place` names them."""
+    stopped: str = ""
+    """Why there are any, in a few words, if it is known."""
+
+    @property
+    def not_run_sentence(self) -> str:
+        """`5 cells did not run.`, perhaps with a reason; empty when all did."""
+        if not self.not_run:
+            return ""
+        return f"{cells(len(self.not_run))} did not run." + (
+            f" The run was ended: {self.stopped}." * bool(self.stopped)
+        )
 
 
 class Outcome(StrEnum):

@@ -113,15 +113,16 @@ class LiveTable:
         if not self._live and self._is_due():
             self._progress()
 
-    def finish(self, report: Path | None = None) -> None:
-        """End, also of a run that was cut short: the table, a sentence per implementation, the new failures."""
+    def finish(self, report: Path | None = None, stopped: str = "") -> None:
+        """End, also of a run that was cut short, for whatever reason: the table, a sentence each, the new failures."""
         if self._live:
             self._live.stop()
             self._live = None
         summary = Summary.of(self._records)
         if self._records:
             self._console.print(self._table())
-        for line in closing_lines(summary, planned=max(self._totals.total(), len(self._records)), report=report):
+        planned = max(self._totals.total(), len(self._records))
+        for line in closing_lines(summary, planned=planned, report=report, stopped=stopped):
             self._console.print(line, soft_wrap=True)
 
     def _is_due(self) -> bool:
@@ -176,7 +177,7 @@ class LiveTable:
         return text
 
 
-def closing_lines(summary: Summary, *, planned: int, report: Path | None = None) -> list[Text]:
+def closing_lines(summary: Summary, *, planned: int, report: Path | None = None, stopped: str = "") -> list[Text]:
     """What is said at the end of a run, the news last so that it stands above the prompt."""
     lines = [Text(implementation.sentence) for implementation in summary.implementations]
     if summary.overhead:
@@ -186,7 +187,8 @@ def closing_lines(summary: Summary, *, planned: int, report: Path | None = None)
     if len(news) > _LISTED:
         lines.append(Text(f"... and {cells(len(news) - _LISTED)} more in the report"))
     if missing := planned - summary.counts.total:
-        lines.append(Text(f"{cells(missing)} did not run.", style="bold yellow"))
+        ended = f" The run was ended: {stopped}." if stopped else ""
+        lines.append(Text(f"{cells(missing)} did not run.{ended}", style="bold yellow"))
     lines.append(Text(summary.headline, style="bold"))
     if report:
         lines.append(Text(f"Report: {report}"))

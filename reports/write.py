@@ -1,12 +1,15 @@
 """All reports of a run into one folder.
 
 Belongs here: the names of the files and what happens when they cannot be written.
-Does not belong here: what stands in them.
+Does not belong here: what stands in them, who may write there (`claim`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from reports.coverage import StatementLine, write_coverage
@@ -20,10 +23,14 @@ RESULTS, COVERAGE, PAGE, JUNIT, MARKDOWN = "results.jsonl", "coverage.json", "re
 
 
 class CannotWrite(OSError):
-    """A report that cannot be written; the message is one line and names the path."""
+    """A report that cannot be written; the message is one line and names the path.
 
-    def __init__(self, path: Path, why: str) -> None:
-        super().__init__(f"cannot write the report to {path}: {why}")
+    `results`: the file that has the results all the same, if there is one.
+    """
+
+    def __init__(self, path: Path, why: str, what_then: str = "", results: Path | None = None) -> None:
+        super().__init__(f"cannot write the report to {path}: {why}{f'; {what_then}' if what_then else ''}")
+        self.results = results
 
 
 def write_all(
@@ -31,21 +38,68 @@ def write_all(
 ) -> Path:
     """Write results, coverage, page, JUnit and Markdown into `out`, made if need be; gives the page's path.
 
-    `statements` is the evidence that is in `records`; without any there is no coverage to write. Raises CannotWrite.
-    The results come first, because everything else can be made from them again.
+    `statements` is the evidence that is in `records`; without any there is no coverage to write. Raises CannotWrite,
+    once it has written what can be: each file is whole, or what it was before. Results that have no room in `out` are
+    kept elsewhere, and the message says where: everything else can be made from them again.
     """
     summary = Summary.of(records)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_records(out / RESULTS, summary.records)
-        if statements:
-            write_coverage(statements, out / COVERAGE)
-        (out / PAGE).write_text(render(summary, run=run, statements=statements), encoding="utf-8")
-        write_junit(summary.records, out / JUNIT, run=run)
-        write_markdown(summary, out / MARKDOWN, run=run)
-    except OSError as error:
-        raise CannotWrite(out, error.strerror or str(error)) from error
+    writers: dict[str, Callable[[Path], object]] = {
+        RESULTS: lambda path: write_records(path, summary.records),
+        COVERAGE: lambda path: write_coverage(statements, path),
+        PAGE: lambda path: path.write_text(render(summary, run=run, statements=statements), encoding="utf-8"),
+        JUNIT: lambda path: write_junit(summary.records, path, run=run),
+        MARKDOWN: lambda path: write_markdown(summary, path, run=run),
+    }
+    failed: dict[str, str] = {}
+    for name, write in writers.items():
+        if name != COVERAGE or statements:
+            try:
+                out.mkdir(parents=True, exist_ok=True)
+                write_whole(out / name, write)
+            except OSError as error:
+                failed[name] = error.strerror or str(error)
+    if failed:
+        results = out / RESULTS if RESULTS not in failed else _rescued(summary.records)
+        then = "the results could not be kept elsewhere either" if summary.records else ""
+        if results is not None:
+            then = f"the results are in {results}: make room, then `mqtt-interop report {results} --out {out}`"
+        only = "" if RESULTS in failed else f" ({', '.join(failed)})"
+        raise CannotWrite(out, next(iter(failed.values())) + only, then, results)
     return out / PAGE
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Have a file written beside its place and put there when it is whole; raises OSError and leaves nothing then.
+
+    What is no ordinary file (`/dev/stdout`) is written to as it is.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        write(path)
+        return
+    beside = path.with_name(f".{path.name}.new")
+    try:
+        write(beside)
+        beside.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
+
+
+def _rescued(records: Sequence[Record]) -> Path | None:
+    """Keep the results where there is room, if there is; gives the file."""
+    if not records:
+        return None
+    with contextlib.suppress(OSError):
+        handle, name = tempfile.mkstemp(prefix="mqtt-interop-results-", suffix=".jsonl")
+        os.close(handle)
+        try:
+            write_records(Path(name), records)
+        except OSError:
+            Path(name).unlink()
+        else:
+            return Path(name)
+    return None
 
 
 def check_writable(out: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from interop.bench import stream
@@ -21,9 +22,12 @@ from interop.bench.proc import raise_file_limit
 from interop.bench.suite import SUITES, quick
 from interop.bench.table import as_text, detail_lines, in_short, table
 from interop.bench.targets import REFERENCE, check
+from interop.brokers.registry import shown_command
 from interop.exit_codes import FELL_SHORT, OK, CommandError
 from reference_broker.net.address import Transport
 from reference_broker.wire.types import QoS, Version
+from reports.claim import Claim
+from reports.write import CannotWrite, write_whole
 
 _GROWTH = "growth"
 _DEFAULT_PUBLISHERS = {Mode.FAN_IN: 20, Mode.MESH: 20}
@@ -82,22 +86,33 @@ def run(options: argparse.Namespace) -> int:
     """Measure; gives the exit code: 1 when messages were lost, clients dropped, or the protocol broken."""
     for name in filter(None, (options.broker, options.against)):
         check(name)
+    for file in filter(None, (options.json, options.html)):
+        if not file.parent.is_dir():
+            raise CommandError(f"cannot write {file}: there is no folder {file.parent}")
     raise_file_limit()
+    if options.out is None or options.quick:  # what means nothing is not kept
+        return _run(options)
+    try:
+        with Claim(options.out, _command(options)):
+            return _run(options)
+    except CannotWrite as error:
+        raise CommandError(str(error)) from None
+
+
+def _run(options: argparse.Namespace) -> int:
     if options.suite == _GROWTH:
         return _run_growth(options)
     entries = _run_suite(options) if options.suite else [_run_cell(options)]
-    made = document(entries, f"mqtt-interop bench {' '.join(sys.argv[2:])}".strip())
-    _write(options.json, to_json(made))
-    _write(options.html, page(made))
-    if options.out and not options.quick:  # what means nothing is not kept
-        options.out.mkdir(parents=True, exist_ok=True)
+    made = document(entries, _command(options))
+    files: dict[Path | None, str] = {options.json: to_json(made), options.html: page(made)}
+    if options.out and not options.quick:
         notes = _notes(options.out / "README.md")
-        for file, text in (
-            ("latest.json", to_json(made)),
-            ("latest.html", page(made)),
-            ("README.md", readme(made) + notes),
-        ):
-            _write(options.out / file, text)
+        files |= {
+            options.out / "latest.json": to_json(made),
+            options.out / "latest.html": page(made),
+            options.out / "README.md": readme(made) + notes,
+        }
+    _write_all(files)
     return FELL_SHORT if any(each.result.fell_short for each in entries) else OK
 
 
@@ -138,10 +153,14 @@ def _run_growth(options: argparse.Namespace) -> int:
     figures = measure_growth(options.broker, sizes, lambda figure: _print(" ".join(growth_table([figure])[1])))
     _print(as_text(growth_table(figures)))
     if options.out and not options.quick:
-        options.out.mkdir(parents=True, exist_ok=True)
-        made = document([], f"mqtt-interop bench {' '.join(sys.argv[2:])}")
-        _write(options.out / "growth.md", growth_page(made, growth_table(figures)))
+        made = document([], _command(options))
+        _write_all({options.out / "growth.md": growth_page(made, growth_table(figures))})
     return OK
+
+
+def _command(options: argparse.Namespace) -> str:
+    """What was typed, as it may be shown."""
+    return shown_command(["mqtt-interop", "bench", *sys.argv[2:]], filter(None, (options.broker, options.against)))
 
 
 def _notes(file: Path) -> str:
@@ -196,9 +215,17 @@ def _name(cell: Cell) -> str:
     return f"QoS {cell.qos}, {cell.mode} {people}, {cell.payload_bytes} bytes, {cell.version.label}, {cell.transport}"
 
 
-def _write(file: Path | None, text: str) -> None:
-    if file is not None:
-        file.write_text(text, encoding="utf-8")
+def _write_all(files: dict[Path | None, str]) -> None:
+    """Write what can be written; raises CommandError, in a line for each file, for the rest."""
+    failed = []
+    for file, text in files.items():
+        if file is not None:
+            try:
+                write_whole(file, partial(Path.write_text, data=text, encoding="utf-8"))
+            except OSError as error:
+                failed.append(f"cannot write {file}: {error.strerror or error}")
+    if failed:
+        raise CommandError("\n".join(failed))
 
 
 def _print(text: str) -> None:

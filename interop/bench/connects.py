@@ -13,13 +13,14 @@ import time
 from interop.bench.cell import Cell, Mode
 from interop.bench.inbox import BadStream, ClientDropped
 from interop.bench.measure import Target
+from interop.bench.peer import connect_packet
 from interop.bench.proc import usage
 from interop.bench.result import Result
 from reference_broker.net.address import Address
 from reference_broker.wire.decode import Reader
 from reference_broker.wire.encode import encode
 from reference_broker.wire.errors import RemoteError
-from reference_broker.wire.packets import ConnAck, Connect, Disconnect, SubAck, Subscribe, Subscription
+from reference_broker.wire.packets import ConnAck, Disconnect, SubAck, Subscribe, Subscription
 from reference_broker.wire.types import Version
 
 _STALL_SECONDS = 10.0
@@ -70,7 +71,7 @@ class Handshaking:
         self.client_id = client_id
         self._version = version
         self._reader = Reader(version)
-        self._to_send = [encode(Connect(version=version, client_id=client_id), version)]
+        self._to_send = [encode(connect_packet(address, version, client_id), version)]
         if subscribes:
             topic = Subscription(f"bench/idle/{client_id}")
             self._to_send.append(encode(Subscribe(1, (topic,)), version))

@@ -59,11 +59,20 @@ class PeerPlan:
     subscribing: Subscribing | None = None
 
 
+def connect_packet(address: Address, version: Version, client_id: str) -> Connect:
+    """The CONNECT of a client of the load generator, with the login the broker's address has."""
+    login = address.login
+    if login is None:
+        return Connect(version=version, client_id=client_id, clean_start=True)
+    return Connect(version, client_id, clean_start=True, username=login.username, password=login.password)
+
+
 class Handshake:
     """A connection that still talks packet by packet, waiting for each answer; raises BadStream."""
 
     def __init__(self, address: Address, version: Version) -> None:
         self.carrier: Carrier = open_carrier(address)
+        self._address = address
         self._version = version
         self._reader = Reader(version)
 
@@ -74,7 +83,7 @@ class Handshake:
 
     def connect(self, client_id: str) -> None:
         """Send CONNECT and wait for a CONNACK that accepts."""
-        answer = self._ask(Connect(version=self._version, client_id=client_id, clean_start=True))
+        answer = self._ask(connect_packet(self._address, self._version, client_id))
         if not isinstance(answer, ConnAck) or answer.reason:
             raise BadStream(f"the broker did not accept {client_id}: {answer}")
 

@@ -18,6 +18,7 @@ from interop.bench.cell import Cell, Mode
 from interop.bench.inbox import acknowledgements
 from interop.bench.measure import Target
 from interop.bench.stream import READ_BYTES
+from interop.lifeline import end_with_parent
 from reference_broker.net.address import Address, Transport
 from reference_broker.wire.decode import Reader, decode
 from reference_broker.wire.encode import encode
@@ -61,6 +62,7 @@ def running_sink() -> Iterator[Target]:
 
 
 def _serve(parent: Connection) -> None:
+    end_with_parent()
     with socket.create_server((HOST, 0), backlog=1024) as listener, selectors.DefaultSelector() as selector:
         parent.send(listener.getsockname()[1])
         clients = _Clients()

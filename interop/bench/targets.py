@@ -13,7 +13,7 @@ from interop.bench.measure import Target
 from interop.brokers.broker import BrokerFault, BrokerSpec
 from interop.brokers.process import ProcessSpec
 from interop.brokers.programs import REFERENCE_PROCESS
-from interop.brokers.registry import broker_spec
+from interop.brokers.registry import broker_spec, shown_name
 from interop.exit_codes import CommandError
 from reference_broker.net.address import Transport
 
@@ -40,7 +40,7 @@ def running(name: str, transport: Transport = Transport.TCP) -> Iterator[Target]
         try:
             broker = runner.run(spec.start(_SETTINGS.get(name, {}), transport=transport))
             stack.callback(lambda: runner.run(broker.stop()))
-            yield Target(name, broker.version, broker.address(transport), broker.pid)
+            yield Target(shown_name(name), broker.version, broker.address(transport), broker.pid)
         except BrokerFault as problem:
             raise CommandError(str(problem)) from None
 

@@ -16,6 +16,7 @@ from interop.bench.cell import Cell
 from interop.bench.inbox import BadStream, ClientDropped
 from interop.bench.peer import Peer, PeerPlan
 from interop.bench.share import Share
+from interop.lifeline import end_with_parent
 from reference_broker.net.address import Address
 
 _BREATH_SECONDS = 0.0001
@@ -41,6 +42,7 @@ class Report:
 
 def work(index: int, plans: Sequence[PeerPlan], cell: Cell, address: Address, share: Share, parent: Connection) -> None:
     """Be a worker: connect, say None when ready, wait for the start time, run until told to stop, report."""
+    end_with_parent()
     peers: list[Peer] = []
     try:
         for plan in plans:

@@ -41,6 +41,12 @@ class AddressSpec(BrokerSpec):
     def __init__(self, address: Address) -> None:
         self.name = address.url if address.transport is not Transport.TCP else address.host_and_port
         self.transports = (address.transport.value,)
+        if address.login is not None:
+            secret = address.login.password
+            text = None if secret is None else secret.decode("utf-8", "surrogateescape")
+            self.login = address.login.username, text
+            self.login_is_secret = True
+            self.unsupported = ("anonymous", "any-login")  # what a user name and password are for
         self._running = BrokerElsewhere(self.name, address)
 
     def check(self) -> None:

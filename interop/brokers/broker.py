@@ -66,7 +66,8 @@ class BrokerSpec(ABC):
 
     `settings` are the fields of BrokerConfig it can be started with, `unsupported` the features it lacks by the names
     of `interop.scenario.features`, `shared` whether cells may use one instance together, `exclusive` whether a cell can
-    have one to itself, `login` the user name and password without which it lets nobody in, if it is like that.
+    have one to itself, `login` the user name and password without which it lets nobody in, if it is like that; where
+    `login_is_secret`, no output may show it.
     """
 
     name: str
@@ -76,7 +77,8 @@ class BrokerSpec(ABC):
     unsupported: tuple[str, ...] = ()
     shared: bool = True
     exclusive: bool = False
-    login: tuple[str, str] | None = None
+    login: tuple[str, str | None] | None = None
+    login_is_secret: bool = False
 
     def check(self) -> None:  # noqa: B027 - most kinds find out when they start
         """Raise BrokerFault when it is plain already that it cannot be had."""

@@ -23,6 +23,7 @@ from typing import Any
 
 from interop.brokers.broker import ALL_VERSIONS, BrokerFault, BrokerNotThere, BrokerSpec, RunningBroker
 from interop.brokers.scratch import Scratch
+from interop.lifeline import guard, kill_group
 from reference_broker.net.address import Address, Transport
 from reference_broker.net.tls import TestCertificates
 
@@ -65,7 +66,7 @@ class Program:
     versions: tuple[str, ...] = ALL_VERSIONS
     transports: tuple[str, ...] = ("tcp",)
     unsupported: tuple[str, ...] = ()
-    login: tuple[str, str] | None = None
+    login: tuple[str, str | None] | None = None
 
 
 class ProcessBroker(RunningBroker):
@@ -251,13 +252,16 @@ class ProcessSpec(BrokerSpec):
     def _spawn(self, folder: Path) -> subprocess.Popen[bytes]:
         arguments = [argument.replace("{folder}", str(folder)) for argument in self._program.arguments]
         with (folder / "log").open("ab") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [str(_find(self._program.executable)), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
+                start_new_session=True,  # what a program starts itself ends with it
             )
+        guard(process.pid)
+        return process
 
     def _find_version(self) -> str:
         if not self._version:
@@ -275,6 +279,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    kill_group(process.pid)
 
 
 def _find(executable: str) -> str | None:

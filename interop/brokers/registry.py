@@ -7,7 +7,7 @@ Does not belong here: how one is started.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from interop.brokers.address import AddressSpec
@@ -16,7 +16,7 @@ from interop.brokers.container import ContainerSpec
 from interop.brokers.process import ProcessSpec
 from interop.brokers.programs import EJABBERD, MOSQUITTO, NATS, RUMQTTD, RUMQTTD_311
 from interop.brokers.reference import ReferenceSpec
-from reference_broker.net.address import Address
+from reference_broker.net.address import Address, without_login
 
 CONTAINER_PREFIX = "docker:"
 
@@ -40,9 +40,39 @@ def broker_spec(name: str) -> BrokerSpec:
         spec = AddressSpec(_address(name))
     else:
         choices = ", ".join((*BROKERS, f"{CONTAINER_PREFIX}IMAGE", "HOST:PORT", "mqtt://HOST:PORT"))
-        raise UnknownBroker(f"unknown broker {name!r}; expected one of {choices}")
+        raise UnknownBroker(f"unknown broker {without_login(name)!r}; expected one of {choices}")
     spec.check()
     return spec
+
+
+def shown_name(name: str) -> str:
+    """A name as it may be shown anywhere: an address without the user name and password it may have."""
+    if name in BROKERS or name.startswith(CONTAINER_PREFIX):
+        return name
+    try:
+        return name if Address.parse(name).login is None else without_login(name)
+    except ValueError:
+        return without_login(name)
+
+
+def broker_names(given: Iterable[str]) -> tuple[str, ...]:
+    """The names in what `--broker` was given, which may be lists with commas; a comma in a password divides nothing."""
+    names: list[str] = []
+    for text in given:
+        for part in text.split(","):
+            if names and "@" in part.partition("://")[0] and "://" in names[-1] and "@" not in names[-1]:
+                names[-1] += f",{part}"
+            elif part:
+                names.append(part)
+    return tuple(names)
+
+
+def shown_command(arguments: Iterable[str], names: Iterable[str]) -> str:
+    """A command line as it may be shown, of which these names are brokers'."""
+    text = " ".join(arguments)
+    for name in names:
+        text = text.replace(name, shown_name(name))
+    return text
 
 
 def _address(text: str) -> Address:

@@ -33,7 +33,7 @@ _PINGREQ = b"\xc0\x00"
 _ALIVE = "corpus/alive"
 
 
-Login = tuple[str, str] | None
+Login = tuple[str, str | None] | None
 """The user name and password a broker asks of everybody, or none."""
 
 
@@ -95,7 +95,8 @@ _numbers = itertools.count(1)
 async def _introduce(connection: RawConnection, version: Version, login: Login) -> None:
     connect = Connect(version, f"corpus-c{next(_numbers)}", keep_alive=60)
     if login is not None:
-        connect = replace(connect, username=login[0], password=login[1].encode())
+        password = None if login[1] is None else login[1].encode("utf-8", "surrogateescape")
+        connect = replace(connect, username=login[0], password=password)
     connection.write(encode(connect, version))
     await connection.until(lambda: bool(connection.packets), ANSWER_SECONDS)
     first = connection.packets[0] if connection.packets else None

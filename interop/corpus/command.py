@@ -12,16 +12,17 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
 from interop.brokers.broker import BrokerFault
-from interop.brokers.registry import broker_spec
+from interop.brokers.registry import broker_names, broker_spec, shown_command, shown_name
 from interop.corpus.broker_run import play_all_on_broker, version_of_watch
 from interop.corpus.cases import corpus
 from interop.corpus.client_run import AT_ONCE, play_all_on_client
-from interop.corpus.model import Case, NoStart, UnderTest
+from interop.corpus.model import Case, NoStart, Played, UnderTest
 from interop.corpus.results import Run, record, watch_record, with_known
 from interop.coverage.coverage import coverage, ran
 from interop.drivers.driver import DriverFault
@@ -33,9 +34,10 @@ from interop.runner.known_failures import BadKnownFailures, load_known_failures
 from interop.runner.verdict import REFERENCE_BROKER, REFERENCE_CLIENT
 from interop.scenario.features import missing
 from interop.scenario.values import MqttLabel
+from reports.claim import Claim
 from reports.record import Record, Verdict
 from reports.summary import RunInfo
-from reports.write import CannotWrite, check_writable, write_all
+from reports.write import CannotWrite, write_all
 
 DEFAULT_OUT = Path("compat/corpus")
 _VERSIONS = get_args(MqttLabel)
@@ -62,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     versions, patterns = _names(options.mqtt), tuple(options.case)
     if unknown := [name for name in versions if name not in _VERSIONS]:
         raise CommandError(f"--mqtt {unknown[0]}: expected one of {', '.join(_VERSIONS)}")
-    plan = [(UnderTest.BROKER, name) for name in _names(options.broker)]
+    plan = [(UnderTest.BROKER, name) for name in broker_names(options.broker)]
     plan += [(UnderTest.CLIENT, name) for name in _names(options.client)]
     plan = plan or [(UnderTest.BROKER, REFERENCE_BROKER), (UnderTest.CLIENT, REFERENCE_CLIENT)]
     cases = {tested: corpus(tested, versions, patterns) for tested in dict.fromkeys(tested for tested, _ in plan)}
@@ -71,15 +73,30 @@ def run(options: argparse.Namespace) -> int:
     if options.list:
         _list(cases)
         return OK
+    command = shown_command(["mqtt-interop", *sys.argv[1:]], broker_names(options.broker))
     try:
-        check_writable(options.out)
+        with Claim(options.out, command):
+            return _played(plan, cases, options.out, command, whole=not (versions or patterns))
     except CannotWrite as error:
         raise CommandError(str(error)) from None
-    return _played(plan, cases, options.out, whole=not (versions or patterns))
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What there is of one broker or client: the cases it is put to, and the records so far."""
+
+    wanted: list[Case] = field(default_factory=list)
+    played: set[str] = field(default_factory=set)
+    records: list[Record] = field(default_factory=list)
+
+    def add(self, run: Run, played: Played) -> None:
+        """Take one more case."""
+        self.played.add(played.case.id)
+        self.records.append(record(run, played))
 
 
 def _played(
-    plan: Sequence[tuple[UnderTest, str]], cases: dict[UnderTest, list[Case]], out: Path, *, whole: bool
+    plan: Sequence[tuple[UnderTest, str]], cases: dict[UnderTest, list[Case]], out: Path, command: str, *, whole: bool
 ) -> int:
     began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     try:
@@ -87,46 +104,61 @@ def _played(
     except BadKnownFailures as problem:
         raise CommandError(str(problem)) from None
     records: list[Record] = []
+    not_run: list[str] = []
+    stopped = ""
     for tested, name in plan:
-        clock = time.monotonic()
-        played = _on_broker if tested is UnderTest.BROKER else _on_client
-        try:
-            some = with_known(asyncio.run(played(name, cases[tested], started_at)), known, whole=whole)
-        except (BrokerFault, NoStart, DriverFault, UnknownDriver) as problem:
-            raise CommandError(str(problem)) from None
-        _say(f"{name}: {_counts(some)} in {time.monotonic() - clock:.1f} s")
-        records += some
-    info = RunInfo(
-        started_at=started_at, wall_seconds=time.monotonic() - began, harness_version=own_version(),
-        command=" ".join(["mqtt-interop", *sys.argv[1:]]),
-    )  # fmt: skip
-    _say(f"report: {write_all(records, out, info, coverage(ran(records)))}")
+        clock, shown = time.monotonic(), shown_name(name)
+        progress = _Progress(list(cases[tested]))
+        if not stopped:
+            stopped = _stopped_by(tested, name, started_at, progress)
+            some = with_known(progress.records, known, whole=whole and not stopped)
+            _say(f"{shown}: {_counts(some)} in {time.monotonic() - clock:.1f} s")
+            records += some
+        not_run += [f"{case.id} to {shown}" for case in progress.wanted if case.id not in progress.played]
+    if records:  # also of a run that was cut short
+        info = RunInfo(
+            started_at, time.monotonic() - began, own_version(), command, not_run=tuple(not_run), stopped=stopped
+        )
+        _say(f"report: {write_all(records, out, info, coverage(ran(records)))}")
+    if stopped:
+        raise CommandError(f"the run was ended: {stopped}" if records else stopped)
     return _exit_code(records)
 
 
-async def _on_broker(name: str, cases: Sequence[Case], started_at: str) -> list[Record]:
+def _stopped_by(tested: UnderTest, name: str, started_at: str, progress: _Progress) -> str:
+    """Play what is wanted of one broker or client; gives why that was cut short, if it was."""
+    play = _on_broker if tested is UnderTest.BROKER else _on_client
+    try:
+        asyncio.run(play(name, started_at, progress))
+    except (BrokerFault, NoStart, DriverFault, UnknownDriver) as problem:
+        return str(problem)
+    except KeyboardInterrupt:
+        return "it was interrupted"
+    return ""
+
+
+async def _on_broker(name: str, started_at: str, progress: _Progress) -> None:
     spec = broker_spec(name)
-    wanted = [
+    progress.wanted = wanted = [
         case
-        for case in cases
+        for case in progress.wanted
         if case.version.label in spec.versions and not missing(case.needs, spec.unsupported, case.version.label)
     ]
     broker = await spec.start({})
     try:
         versions = {"broker": f"{broker.name} {broker.version}"} | environment()
         run = Run(UnderTest.BROKER, spec.name, versions, started_at)
-        records: list[Record] = []
         numbers = itertools.count(1)
         async for batch, lost in play_all_on_broker(wanted, broker.address(), spec.login):
-            records += [record(run, played) for played in batch]
-            records.append(watch_record(run, version_of_watch(wanted), next(numbers), batch, lost))
-        return records
+            for played in batch:
+                progress.add(run, played)
+            progress.records.append(watch_record(run, version_of_watch(wanted), next(numbers), batch, lost))
     finally:
         await broker.stop()
         await spec.close()
 
 
-async def _on_client(name: str, cases: Sequence[Case], started_at: str) -> list[Record]:
+async def _on_client(name: str, started_at: str, progress: _Progress) -> None:
     check_driver_name(name)
     pool = DriverPool(limit=AT_ONCE)
     try:
@@ -135,8 +167,9 @@ async def _on_client(name: str, cases: Sequence[Case], started_at: str) -> list[
         await pool.release(driver)
         versions = {"client": f"{said.client} {said.version}"} | environment()
         run = Run(UnderTest.CLIENT, name, versions, started_at)
-        wanted = [case for case in cases if case.version.label in said.mqtt]
-        return [record(run, played) async for played in play_all_on_client(wanted, name, pool)]
+        progress.wanted = [case for case in progress.wanted if case.version.label in said.mqtt]
+        async for played in play_all_on_client(progress.wanted, name, pool):
+            progress.add(run, played)
     finally:
         await pool.close()
 

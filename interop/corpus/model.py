@@ -124,6 +124,8 @@ class Case:
         needs = ["qos2"] if self.packet in _OF_QOS_2 else []
         if self.packet == "connect" and self.stage is Stage.FIRST and USER_NAME not in self.data:
             needs.append("anonymous")
+        elif self.packet == "connect" and self.stage is Stage.FIRST and not self.malformed:
+            needs.append("any-login")
         return tuple(needs)
 
     @property

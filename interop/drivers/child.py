@@ -7,19 +7,17 @@ Does not belong here: what is said through the pipes (`process`), having many al
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import signal
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import IO
 
 from interop.drivers.driver import DriverCrashed
+from interop.lifeline import guard, kill_group
 
 
 class Child(ABC):
-    """A running process that leads a process group of its own."""
+    """A running process that leads a process group of its own, which ends with us at the latest."""
 
     def __init__(self, pid: int, stdin: IO[bytes], stdout: IO[bytes], stderr: IO[bytes]) -> None:
         self.pid = pid
@@ -27,6 +25,7 @@ class Child(ABC):
         self.stdout = stdout
         self.stderr = stderr
         self._killed = False
+        guard(pid)
 
     @property
     @abstractmethod
@@ -41,8 +40,7 @@ class Child(ABC):
         """End it and all of its group, which may outlive it; once, because later its id may be another's."""
         if not self._killed:
             self._killed = True
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
+            kill_group(self.pid)
 
 
 class StartedChild(Child):

@@ -29,6 +29,7 @@ from typing import IO
 from interop.drivers.adapter import main
 from interop.drivers.child import Child
 from interop.drivers.driver import START_SECONDS, DriverCrashed
+from interop.lifeline import guard, kill_group
 
 CAN_FORK = hasattr(os, "fork") and hasattr(socket, "send_fds")
 
@@ -73,6 +74,7 @@ class Nursery:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
+        guard(self._process.pid)
         ours.setblocking(False)
         self._control = ours
         self._births: deque[asyncio.Future[int]] = deque()
@@ -124,6 +126,7 @@ class Nursery:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        kill_group(self._process.pid)
         assert self._process.stderr is not None
         self._process.stderr.close()
 

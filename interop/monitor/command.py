@@ -14,6 +14,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from interop.brokers.registry import shown_command, shown_name
 from interop.exit_codes import FELL_SHORT, OK, CommandError
 from interop.installed import environment, own_version
 from interop.monitor.copier import Route
@@ -21,11 +22,12 @@ from interop.monitor.recorder import Limits
 from interop.monitor.telling import Book
 from interop.monitor.watch import Watch
 from reference_broker.command.tuning import fastest_loop
-from reference_broker.net.address import Address
+from reference_broker.net.address import Address, without_login
 from reference_broker.net.errors import ListenFailed
 from reference_broker.net.listening import client_wrapping
+from reports.claim import Claim
 from reports.summary import RunInfo
-from reports.write import CannotWrite, check_writable, write_all
+from reports.write import CannotWrite, write_all
 
 _TURN_SECONDS = 0.0005
 """How long the thread that judges keeps the interpreter while bytes wait; Python's own turn is ten times that."""
@@ -58,26 +60,24 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError("--packets and --for must be above 0")
     route = _route(options)
     began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
+    if shown_name(options.upstream) != options.upstream:
+        _say("clients bring their own user name and password: those of --upstream are not used")
     book = Book(route.upstream.host_and_port, str(route.upstream.transport), environment())
     limits = dataclasses.replace(Limits(), packets=options.packets)
+    command = shown_command(["mqtt-interop", *sys.argv[1:]], [options.upstream])
     try:
         client_wrapping(route.upstream)  # a CA file nobody can read is told now, not at the first client
-        check_writable(options.out)
-        sys.setswitchinterval(_TURN_SECONDS)
-        with asyncio.Runner(loop_factory=fastest_loop()) as runner:
-            runner.run(Watch(route, limits, book, _say, is_quiet=options.quiet).run(options.seconds))
+        with Claim(options.out, command):
+            sys.setswitchinterval(_TURN_SECONDS)
+            with asyncio.Runner(loop_factory=fastest_loop()) as runner:
+                runner.run(Watch(route, limits, book, _say, is_quiet=options.quiet).run(options.seconds))
+            for text in book.summary():
+                _say(text)
+            if book.records:
+                info = RunInfo(started_at, time.monotonic() - began, own_version(), command)
+                _say(f"report: {write_all(book.records, options.out, info)}")
     except (CannotWrite, ListenFailed) as error:
         raise CommandError(str(error)) from None
-    for text in book.summary():
-        _say(text)
-    if book.records:
-        info = RunInfo(
-            started_at=started_at,
-            wall_seconds=time.monotonic() - began,
-            harness_version=own_version(),
-            command=" ".join(["mqtt-interop", *sys.argv[1:]]),
-        )
-        _say(f"report: {write_all(book.records, options.out, info)}")
     return FELL_SHORT if any(level == "must" for level, _, _ in book.totals.broken) else OK
 
 
@@ -86,6 +86,7 @@ def _route(options: argparse.Namespace) -> Route:
     listening = _address("--listen", where)
     upstream = dataclasses.replace(
         _address("--upstream", options.upstream),
+        login=None,
         ca_file=options.ca_file,
         check_host_name=not options.insecure,
     )
@@ -100,7 +101,7 @@ def _address(option: str, text: str) -> Address:
     try:
         return Address.parse(text)
     except ValueError as error:
-        raise CommandError(f"{option} {text}: {error}") from None
+        raise CommandError(f"{option} {without_login(text)}: {error}") from None
 
 
 def _say(text: str) -> None:

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from interop.judge import Finding
 from interop.monitor.copier import Connection
 from interop.monitor.recorder import WhyNot
+from interop.runner.secrets import without_password
 from interop.runner.tracing import trace_records
 from interop.runner.verdict import judge_finding
 from reference_broker.wire.describe import summary
@@ -169,7 +170,7 @@ class Book:
             seconds=round(time.time() - connection.began, 3),
             started_at=datetime.fromtimestamp(connection.began, UTC).isoformat(timespec="milliseconds"),
             findings=tuple(judge_finding(each) for each in findings),
-            trace=trace_records([recorder.trace.entries[index] for index in shown]),
+            trace=trace_records([recorder.trace.entries[index] for index in shown], without_password),
             implementations=self._implementations,
             log="".join(f"withdrawn: {_finding(connection, each)}\n" for each in recorder.withdrawn),
         )

@@ -24,6 +24,8 @@ from interop.mutants.run import Played, Settled, play_trials
 from interop.mutants.table import KillTable
 from interop.mutants.tables import MUTANTS
 from interop.scenario.load import LoadedScenario, load_scenarios
+from reports.claim import Claim
+from reports.write import CannotWrite
 
 _EPILOG = """\
 Without patterns every mutant must be caught, every scenario and every rule of the judge broken. With --mutant these
@@ -91,6 +93,16 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(f"-n {options.n}: at least one process is needed")
     if options.remember and not aim.is_complete:
         raise CommandError("--remember needs a complete run, without --mutant and --scenario")
+    if options.out is None:
+        return _run(aim, options)
+    try:
+        with Claim(options.out, " ".join(["mqtt-interop", *sys.argv[1:]])):
+            return _run(aim, options)
+    except CannotWrite as error:
+        raise CommandError(str(error)) from None
+
+
+def _run(aim: _Aim, options: argparse.Namespace) -> int:
     began = time.monotonic()
     played = _play(aim, options, math.inf if options.limit is None else began + options.limit)
     table = aim.table(played)
@@ -103,6 +115,8 @@ def run(options: argparse.Namespace) -> int:
     _print([table.summary(), f"{played.cells} cells in {time.monotonic() - began:.0f} s{late}"])
     if options.out is not None:
         _print(str(path) for path in table.write(options.out))
+    if played.interrupted:
+        raise CommandError("interrupted: what was not played by then is counted as missing")
     if options.remember:
         write_known(worth_knowing(played.kills))
     return OK if table.is_complete else FELL_SHORT
@@ -124,8 +138,12 @@ def _play(aim: _Aim, options: argparse.Namespace, until: float) -> Played:
         return play_trials(trials, processes=options.n, until=until)
     known = known_trials({each.name for each in aim.mutants}, {each.name: each for each in aim.scenarios})
     played = play_trials(known, processes=options.n, until=until)
+    if played.interrupted:
+        return played
     search = in_turns(aim.mutants, aim.scenarios, everything=False)
     found = play_trials(search, processes=options.n, settled=aim.settled(played), until=until)
+    if found.interrupted:
+        return played + found
     again = play_trials((kill.trial for kill in found.kills), processes=options.n)
     return played + replace(found, kills=()) + again  # a search is a crowd: who was red in it only came too late
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from interop.mutants.mutant import Mutant
 from interop.mutants.trial import Kill, Trial
 from interop.scenario.load import LoadedScenario
+from reports.write import write_whole
 
 KNOWN = Path(__file__).with_name("known.csv")
 """Trials that turned red before."""
@@ -84,7 +85,10 @@ def worth_knowing(kills: Sequence[Kill]) -> list[Trial]:
 
 def write_known(trials: Iterable[Trial], file: Path = KNOWN) -> None:
     """Make these the known trials."""
-    with file.open("w", encoding="utf-8", newline="") as lines:
-        writer = csv.writer(lines, lineterminator="\n")
-        writer.writerow(("mutant", "mqtt", "scenario"))
-        writer.writerows((each.mutant, each.mqtt, each.scenario) for each in trials)
+    rows = [("mutant", "mqtt", "scenario"), *((each.mutant, each.mqtt, each.scenario) for each in trials)]
+
+    def write(path: Path) -> None:
+        with path.open("w", encoding="utf-8", newline="") as lines:
+            csv.writer(lines, lineterminator="\n").writerows(rows)
+
+    write_whole(file, write)

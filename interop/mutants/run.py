@@ -10,11 +10,14 @@ import asyncio
 import logging
 import math
 import multiprocessing
+import signal
 import tempfile
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +27,7 @@ from interop.drivers.driver import Driver
 from interop.drivers.in_process import InProcessDriver
 from interop.drivers.pool import DriverPool
 from interop.drivers.registry import DriverStarter
+from interop.lifeline import end_with_parent
 from interop.mutants.mutant import take_crashes
 from interop.mutants.tables import MUTANTS
 from interop.mutants.trial import Kill, Trial, kill_of
@@ -42,6 +46,8 @@ _UNDER_WAY = 192
 
 _AT_WORK = 16
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 _LOOKS = 2
 """How often the right pair is played before it is called red: once may be the crowd."""
 
@@ -59,7 +65,8 @@ class Played:
     """What was seen: the trials that turned red, and how many cells were played.
 
     `left_out` counts trials that came too late, `red_anyway` names cells that are red for the right pair too, though
-    nothing there is left open; `crashes` the mutants that fell over instead of being wrong.
+    nothing there is left open; `crashes` the mutants that fell over instead of being wrong. `interrupted`: a signal
+    came, and what was under way or not begun then is left out.
     """
 
     kills: tuple[Kill, ...] = ()
@@ -67,6 +74,7 @@ class Played:
     left_out: int = 0
     red_anyway: tuple[str, ...] = ()
     crashes: tuple[str, ...] = ()
+    interrupted: bool = False
 
     def __add__(self, other: Played) -> Played:
         """Both together."""
@@ -76,6 +84,7 @@ class Played:
             self.left_out + other.left_out,
             tuple(sorted({*self.red_anyway, *other.red_anyway})),
             tuple(sorted({*self.crashes, *other.crashes})),
+            self.interrupted or other.interrupted,
         )
 
 
@@ -85,6 +94,7 @@ def play_trials(
     """Play trials, spread over processes by scenario; after `until` (monotonic clock) none is begun any more.
 
     With `settled`, which grows by what turns red, a trial that would tell nothing new is spared; without it none is.
+    SIGINT or SIGTERM ends it with what was seen so far.
     """
     shares: list[list[Trial]] = [[] for _ in range(processes)]
     for trial in trials:
@@ -92,8 +102,49 @@ def play_trials(
     jobs = [(share, settled, until) for share in shares if share]
     if len(jobs) < 2:
         return _share(jobs[0]) if jobs else Played()
-    with ProcessPoolExecutor(len(jobs), multiprocessing.get_context("spawn")) as pool:
-        return sum(pool.map(_share, jobs), Played())
+    with ProcessPoolExecutor(len(jobs), multiprocessing.get_context("spawn"), _begin_process) as pool:
+        results = [pool.submit(_share, job) for job in jobs]
+        try:
+            wait(results)
+        except KeyboardInterrupt:  # a terminal told them too, who told only us did not
+            for process in multiprocessing.active_children():
+                process.terminate()
+            with suppress(BrokenProcessPool):  # one was only about to begin
+                return sum((result.result() for result in results), Played())
+            return Played(interrupted=True)
+        return sum((result.result() for result in results), Played())
+
+
+def _begin_process() -> None:
+    """A process that plays nothing yet, or nothing any more, has nothing to end: it waits for the others' results."""
+    end_with_parent()
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def _cancelled_by_signals(work: asyncio.Future[list[None]]) -> Iterator[asyncio.Event]:
+    """Let the first SIGINT or SIGTERM cancel `work`; gives what says whether one came."""
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+
+    def cancel(_number: int, _frame: object) -> None:
+        if not told.is_set():
+            told.set()
+            loop.call_soon_threadsafe(work.cancel)
+
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        for number in _SIGNALS:
+            signal.signal(number, cancel)
+    except ValueError:  # not the main thread: whoever started us there sees to signals
+        yield told
+        return
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _share(job: tuple[Sequence[Trial], Settled | None, float]) -> Played:
@@ -130,14 +181,20 @@ class _Run:
                 certificates=lambda: make_test_certificates(Path(folder) / "certificates"),
                 slots=Slots(_AT_WORK, _UNDER_WAY),
             )
+            at_work = asyncio.gather(*(self._work(workshop) for _ in range(_UNDER_WAY)))
             try:
-                await asyncio.gather(*(self._work(workshop) for _ in range(_UNDER_WAY)))
+                with _cancelled_by_signals(at_work) as told:
+                    await asyncio.wait({at_work})
             finally:
                 await workshop.drivers.close()
                 for broker in brokers.values():
                     await broker.close()
-        red_anyway = tuple(" ".join(key) for key, check in self._right_pair.items() if self._is_wrong(key, check))
-        return Played(tuple(self._kills), self._cells, self._left_out, red_anyway, take_crashes())
+        if not told.is_set():
+            at_work.result()  # raises what went wrong
+        left_out = self._left_out + sum(1 for _ in self._queue)
+        checks = ((key, check) for key, check in self._right_pair.items() if check.done() and not check.cancelled())
+        red_anyway = tuple(" ".join(key) for key, check in checks if self._is_wrong(key, check))
+        return Played(tuple(self._kills), self._cells, left_out, red_anyway, take_crashes(), told.is_set())
 
     async def _start_driver(self, name: str) -> Driver:
         mutant = self._mutants.get(name)

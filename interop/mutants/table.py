@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from interop.mutants.trial import Kill
+from reports.write import write_whole
 
 _REASON_CHARACTERS = 160
 
@@ -83,7 +84,8 @@ class KillTable:
         """Write `kills.txt`, to be read, and `kills.json`; gives their paths."""
         folder.mkdir(parents=True, exist_ok=True)
         text, data = folder / "kills.txt", folder / "kills.json"
-        text.write_text("".join(f"{line}\n" for line in (*self.lines(), *self.missing(), self.summary())), "utf-8")
+        lines = "".join(f"{line}\n" for line in (*self.lines(), *self.missing(), self.summary()))
+        write_whole(text, lambda path: path.write_text(lines, "utf-8"))
         kills = [
             kill.trial._asdict() | {"reason": kill.reason, "by_step": kill.by_step, "rules": kill.rules}
             for kill in self.kills
@@ -93,7 +95,8 @@ class KillTable:
             "unbroken_scenarios": self.unbroken_scenarios,
             "unbroken_rules": self.unbroken_rules,
         }
-        data.write_text(json.dumps({"kills": kills} | missing, indent=2) + "\n", "utf-8")
+        document = json.dumps({"kills": kills} | missing, indent=2) + "\n"
+        write_whole(data, lambda path: path.write_text(document, "utf-8"))
         return text, data
 
 

@@ -176,7 +176,7 @@ async def _connect_command(stage: Stage, player: Player, step: steps.Connect) ->
         clean_start=session == "clean",
         keep_alive=actor.keep_alive if step.keep_alive is None else step.keep_alive,
         username=username,
-        password=None if password is None else password.encode(),
+        password=None if password is None else password.encode("utf-8", "surrogateescape"),
         will=None if step.without_will else _will(stage, actor),
         properties=_connect_properties(stage, actor if step.properties is None else step.properties, session),
         manual_ack=actor.manual_ack,

@@ -17,6 +17,7 @@ from interop.scenario.steps import (
     AnyStep,
     Closed,
     Completed,
+    Connect,
     Delay,
     Elapse,
     Frame,
@@ -72,7 +73,7 @@ class Cell:
         """Features it cannot be played without: those it declares, and those that follow from its steps.
 
         These are the QoS its messages have or have to be granted (with `actor`, of that one only), and to be let in
-        by a CONNECT written as bytes, which has no login of the broker's.
+        by a CONNECT written as bytes, which has no login of the broker's, or with a login the broker was not told of.
         """
         scenario = self.loaded.scenario
         used = {qos for _, step in self.steps() for who, qos in _qos_used(step) if actor in (None, who)}
@@ -80,6 +81,10 @@ class Cell:
         implied = [f"qos{qos}" for qos in sorted(used) if qos]
         if any(isinstance(step, Rewrite) and step.hex and step.at == "CONNECT" for _, step in self.steps()):
             implied.append("anonymous")
+        names = [each.username for each in scenario.actors.values()]
+        names += [step.username for _, step in self.steps() if isinstance(step, Connect)]
+        if "users" not in scenario.broker and any(name is not None for name in names):
+            implied.append("any-login")
         return tuple(dict.fromkeys((*scenario.needs, *implied)))
 
     @property

@@ -1,7 +1,8 @@
 """Plays many cells at once in a thread of its own, so that those that wait overlap.
 
-Belongs here: the worker's thread and loop, the order cells begin in, keeping each record the moment it is there.
-Does not belong here: one cell's play (`play`), which cells (`cell`), pytest (`plugin`).
+Belongs here: the worker's thread and loop, the order cells begin in, keeping each record the moment it is there, and
+an answer to whoever waits for one, also when something goes wrong.
+Does not belong here: one cell's play (`play`), which cells (`cell`), files (`parts`), pytest (`plugin`).
 """
 
 from __future__ import annotations
@@ -9,17 +10,17 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TextIO
 
-from interop.brokers.registry import broker_spec
+from interop.brokers.broker import BrokerSpec
 from interop.drivers.pool import DriverPool
 from interop.runner.cell import Cell
 from interop.runner.known_failures import KnownFailures
 from interop.runner.loops import DEFAULT_LOOP, loop_factory
 from interop.runner.pace import Slots
+from interop.runner.parts import CannotKeep, Keeper
 from interop.runner.play import Workshop, play
 from reference_broker.net.tls import make_test_certificates
 from reports.record import Record
@@ -37,19 +38,23 @@ _STOP_SECONDS = 10.0
 
 
 class Engine:
-    """The cells of one worker; `begin` them all, then ask for each `record`. Raises LoopNotThere for the `loop`."""
+    """The cells of one worker; `begin` them all, then ask for each `record`.
+
+    `brokers` are those its cells name. Raises CannotKeep when nothing can be kept in the file `keep`, and LoopNotThere
+    for the `loop`.
+    """
 
     def __init__(
-        self, known_failures: KnownFailures, brokers: Iterable[str], keep: Path, *, loop: str = DEFAULT_LOOP
+        self, known_failures: KnownFailures, brokers: Mapping[str, BrokerSpec], keep: Path, *, loop: str = DEFAULT_LOOP
     ) -> None:
         self._known_failures = known_failures
-        self._brokers = {name: broker_spec(name) for name in brokers}
-        self._keep = keep
+        self._brokers = dict(brokers)
+        self._keeper = Keeper(keep)
         self._records: dict[str, Future[Record]] = {}
         self._loop_name = loop
         self._loop = loop_factory(loop)()
         self._stopping = asyncio.Event()
-        self._kept: TextIO | None = None
+        self._failure: Exception | None = None
         self._began = threading.Event()
         self._workshop: Workshop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -62,17 +67,28 @@ class Engine:
         for cell in sorted(cells, key=lambda each: -each.expected_wait_seconds):
             if cell.id not in self._records:
                 self._records[cell.id] = Future()
-                self._loop.call_soon_threadsafe(self._begin, cell)
+                self._call(self._begin, cell)
 
     def record(self, cell: Cell) -> Record:
-        """The cell's record, once it is there."""
+        """The cell's record, once it is there; raises CannotKeep when it, or one before it, could not be kept."""
         self.begin([cell])
         return self._records[cell.id].result()
 
     def stop(self) -> None:
         """End what is under way; records that are there are kept."""
-        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._call(self._stopping.set)
         self._thread.join(_STOP_SECONDS)
+
+    def unkept(self) -> list[Record]:
+        """Once it is stopped: the records that are there but not on disk."""
+        return self._keeper.unkept()
+
+    def _call(self, function: Callable[..., object], *arguments: object) -> None:
+        """Call something in the engine's own thread; where that has ended, nobody is left waiting."""
+        try:
+            self._loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:  # the loop is closed
+            self._answer_all(self._failure or RuntimeError("the engine has ended"))
 
     # --- in the engine's own thread -----------------------------------------------------------------------------------
 
@@ -80,11 +96,16 @@ class Engine:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_until_complete(self._serve())
+        except Exception as error:  # no temporary folder, say: whoever waits has to know
+            self._fail(error)
         finally:
             self._loop.close()
+            self._answer_all(self._failure or RuntimeError("the engine has ended"))
+            self._keeper.close()
+            self._began.set()
 
     async def _serve(self) -> None:
-        with tempfile.TemporaryDirectory(prefix="mqtt-interop-") as folder, self._keep.open("a") as self._kept:
+        with tempfile.TemporaryDirectory(prefix="mqtt-interop-") as folder:
             self._workshop = Workshop(
                 drivers=DriverPool(limit=DRIVERS_OF_A_KIND),
                 brokers=self._brokers,
@@ -97,14 +118,16 @@ class Engine:
             try:
                 await self._stopping.wait()
             finally:
-                for task in self._tasks:
-                    task.cancel()
+                self._cancel_all()
+                await self._workshop.drivers.close()  # cells would first ask theirs, which may hang, to be reset
                 await asyncio.gather(*self._tasks, return_exceptions=True)
-                await self._workshop.drivers.close()
                 for broker in self._brokers.values():
                     await broker.close()
 
     def _begin(self, cell: Cell) -> None:
+        if self._failure is not None:
+            self._answer_all(self._failure)
+            return
         task = self._loop.create_task(self._play(cell))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -113,11 +136,31 @@ class Engine:
         assert self._workshop is not None
         waiting = self._records[cell.id]
         try:
-            record = await play(cell, self._workshop)
+            record = await play(cell, self._workshop, self._keeper.begin)
+            self._keeper.keep(record)
+        except CannotKeep as problem:  # nor will others be kept: they need not be played
+            self._fail(problem)
+        except Exception as error:  # a bug of ours must cost one cell, not the run
+            waiting.set_exception(error)
         except asyncio.CancelledError:
             waiting.cancel()
             raise
-        assert self._kept is not None
-        self._kept.write(record.model_dump_json() + "\n")
-        self._kept.flush()
-        waiting.set_result(record)
+        else:
+            waiting.set_result(record)
+
+    def _fail(self, error: Exception) -> None:
+        """End everything; who waits for a record, or will, gets `error`."""
+        if self._failure is None:
+            self._failure = error
+            self._answer_all(error)
+            self._cancel_all()
+
+    def _answer_all(self, error: Exception) -> None:
+        for waiting in list(self._records.values()):
+            if not waiting.done():
+                waiting.set_exception(error)
+
+    def _cancel_all(self) -> None:
+        for task in self._tasks:
+            if task is not asyncio.current_task(self._loop):
+                task.cancel()

@@ -31,6 +31,7 @@ from interop.runner.names import Names
 from interop.runner.observe import OBSERVATIONS
 from interop.runner.pace import Pace, Slots
 from interop.runner.player import Player
+from interop.runner.secrets import Secret
 from interop.runner.stage import GRACE_SECONDS, Stage
 from interop.runner.tracing import trace_records
 from interop.runner.verdict import REFERENCE_CLIENT, Outcome, judge_finding, step_finding, weigh
@@ -76,13 +77,15 @@ class Notes:
         return {step.number - 1 for step in self.steps if step.status in ("passed", "failed")}
 
 
-async def play(cell: Cell, workshop: Workshop) -> Record:
-    """Play a cell and give its record; whatever happens, there is one."""
+async def play(cell: Cell, workshop: Workshop, begin: Callable[[Cell], None] | None = None) -> Record:
+    """Play a cell and give its record; whatever happens, there is one. `begin` is told when its turn comes."""
     pace = Pace(workshop.slots, cell.expected_wait_seconds)
     trace = Trace(pace.now)
     notes = Notes()
     started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     async with pace.working():
+        if begin is not None:
+            begin(cell)
         try:
             async with asyncio.timeout(CELL_LIMIT_SECONDS):
                 await _play_on_stage(cell, workshop, Stage(cell, Names(), pace, trace), notes)
@@ -267,8 +270,10 @@ def _record(cell: Cell, workshop: Workshop, pace: Pace, trace: Trace, notes: Not
         workshop.known_failures.entry_that_explains(cell, (finding.rule for finding in notes.findings)) if bad else None
     )
     loaded = cell.loaded
+    spec = workshop.brokers[cell.broker]
+    secret = Secret(spec.login) if spec.login_is_secret and spec.login is not None else None
     seconds = pace.now()
-    return Record(
+    record = Record(
         scenario=loaded.name,
         title=loaded.scenario.title,
         about=loaded.scenario.about,
@@ -290,13 +295,26 @@ def _record(cell: Cell, workshop: Workshop, pace: Pace, trace: Trace, notes: Not
         started_at=started_at,
         findings=tuple(notes.findings),
         steps=tuple(notes.steps),
-        trace=trace_records(trace),
+        trace=trace_records(trace) if secret is None else trace_records(trace, secret.entry),
         known_failure=explanation(explained) if explained else None,
         unexpected_pass=known is not None and not known.intermittent and outcome.verdict is Verdict.PASS,
         implementations=notes.implementations | _HARNESS,
         log="\n".join(notes.log),
         rerun=cell.rerun if workshop.loop == DEFAULT_LOOP else f"{cell.rerun} --loop {workshop.loop}",
     )
+    return record if secret is None else _without(secret, record)
+
+
+def _without(secret: Secret, record: Record) -> Record:
+    """The record with nothing in it that others said of a secret."""
+    hide = secret.text
+    findings = tuple(
+        each.model_copy(update={name: hide(getattr(each, name)) for name in ("message", "expected", "observed")})
+        for each in record.findings
+    )
+    said = {"reason": hide(record.reason), "log": hide(record.log), "findings": findings}
+    told = {name: hide(version) for name, version in record.implementations.items()}
+    return record.model_copy(update=said | {"implementations": told})
 
 
 _HARNESS = environment()

@@ -41,7 +41,7 @@ class Stage:
         self.links: dict[str, Link] = {}
         self.marks: dict[str, int] = {}
         self.broker: RunningBroker | None = None
-        self.login: tuple[str, str] | None = None  # what the broker asks of everybody
+        self.login: tuple[str, str | None] | None = None  # what the broker asks of everybody
         self.changed = asyncio.Event()
         self._action_index = 0
         self._action_began = 0.0

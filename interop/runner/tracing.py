@@ -6,7 +6,7 @@ Does not belong here: recording (`interop.tap`), showing (`reports`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from interop.tap.trace import Kind
 from interop.tap.trace import TraceEntry as Seen
@@ -17,9 +17,9 @@ SHOWN_BYTES = 512
 """How many bytes of a packet a result keeps; its size is always kept."""
 
 
-def trace_records(entries: Iterable[Seen]) -> tuple[TraceEntry, ...]:
-    """The entries of a trace, in order."""
-    return tuple(_record(entry) for entry in entries)
+def trace_records(entries: Iterable[Seen], hide: Callable[[Seen], Seen] = lambda seen: seen) -> tuple[TraceEntry, ...]:
+    """The entries of a trace, in order, each as `hide` leaves it."""
+    return tuple(_record(hide(entry)) for entry in entries)
 
 
 def _record(entry: Seen) -> TraceEntry:

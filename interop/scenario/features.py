@@ -59,6 +59,7 @@ _FEATURES = (
     Feature("empty-client-id", "sends a zero-length client id as it is, without making one up", Role.CLIENT),
     Feature("assigned-client-id", "the broker assigns a client id to a client without one", Role.BROKER),
     Feature("anonymous", "the broker lets clients in without user name and password", Role.BROKER),
+    Feature("any-login", "the broker does not mind which user name and password a client gives", Role.BROKER),
     Feature("username-password", "user name and password in CONNECT", Role.CLIENT),
     Feature(
         "keep-alive", "the client keeps the connection alive with PINGREQ, and the interval can be chosen", Role.CLIENT

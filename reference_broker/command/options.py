@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from reference_broker.client import ClientOptions, Session
 from reference_broker.net.address import DEFAULT_PORTS, Address, Transport
@@ -219,7 +219,7 @@ def _where(arguments: argparse.Namespace) -> tuple[Address, str | None, str | No
     path = parts.path if transport.is_websocket and parts.path not in ("", "/") else arguments.ws_path
     topic = "" if transport.is_websocket else unquote(parts.path.removeprefix("/"))
     try:
-        port = arguments.port if arguments.port is not None else parts.port
+        port = arguments.port if arguments.port is not None else _port_of(parts)
         if port is None:
             port = DEFAULT_PORTS[transport]
         host = parts.hostname or arguments.host or "localhost"
@@ -238,6 +238,13 @@ def _where(arguments: argparse.Namespace) -> tuple[Address, str | None, str | No
     username = arguments.username if parts.username is None else unquote(parts.username)
     password = arguments.pw if parts.password is None else unquote(parts.password)
     return address, username, password, topic
+
+
+def _port_of(parts: SplitResult) -> int | None:
+    try:
+        return parts.port
+    except ValueError:  # its text may be of a password
+        raise ValueError("no usable port in the URL; in a password, / ? # are percent-encoded") from None
 
 
 def _check_tls(arguments: argparse.Namespace, transport: Transport) -> None:

@@ -1,16 +1,16 @@
 """Where a broker is found: host, port and what is wrapped around MQTT's bytes.
 
-Belongs here: the address as a value, and its URL form.
+Belongs here: the address as a value, its URL form, the user name and password a URL may have.
 Does not belong here: sockets, name look-ups and certificates' contents.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, unquote_to_bytes, urlsplit
 
 
 class Transport(StrEnum):
@@ -44,13 +44,25 @@ DEFAULT_PORTS = {Transport.TCP: 1883, Transport.TLS: 8883, Transport.WS: 80, Tra
 """The ports IANA lists for MQTT, and those of HTTP. [5.0 4.2]"""
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Login:
+    """User name and password of a CONNECT; its text shows neither. [5.0 3.1.3.5, 3.1.3.6]"""
+
+    username: str
+    password: bytes | None = None
+
+    def __repr__(self) -> str:
+        return "Login(...)"
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """One place to connect to or to listen on; port 0 lets the system pick one.
 
     `path` matters to a WebSocket client only, the rest to a TLS client: `ca_file` is what it trusts (None: what the
     system trusts), `cert_file` and `key_file` are its own certificate for servers that ask for one, and without
-    `check_host_name` it takes the certificate of another host as well.
+    `check_host_name` it takes the certificate of another host as well. `login` is for clients that have none of their
+    own; no text of the address shows it.
     Raises ValueError for a port outside 0 to 65,535.
     """
 
@@ -62,6 +74,7 @@ class Address:
     cert_file: Path | None = None
     key_file: Path | None = None
     check_host_name: bool = True
+    login: Login | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65_535:
@@ -88,22 +101,50 @@ class Address:
 
     @classmethod
     def parse(cls, text: str, *, ca_file: Path | None = None) -> Address:
-        """Read `host`, `host:port`, `[::1]:port` or a URL; raises ValueError that says what is expected."""
-        parts = urlsplit(text if "://" in text else f"mqtt://{text}")
+        """Read `host`, `host:port`, `[::1]:port` or a URL; raises ValueError that says what is expected.
+
+        All of them may begin with `user:password@`, percent-encoded as in any URL.
+        """
+        shown = without_login(text)
+        try:
+            parts = urlsplit(text if "://" in text else f"mqtt://{text}")
+            host = parts.hostname
+        except ValueError:  # unbalanced brackets
+            raise ValueError(f"{shown!r} is no address; expected host:port") from None
         transport = _TRANSPORTS.get(parts.scheme)
-        if transport is None or not parts.hostname:
-            raise ValueError(f"{text!r} is no address; expected host:port or a mqtt, mqtts, ws or wss URL")
+        if transport is None or not host:
+            raise ValueError(f"{shown!r} is no address; expected host:port or a mqtt, mqtts, ws or wss URL")
         try:
             port = parts.port
-        except ValueError as error:
-            raise ValueError(f"{text!r} has no usable port: {error}") from None
+        except ValueError:  # its text may be of a password
+            encode = "; in a password, / ? # are percent-encoded" if "@" in text else ""
+            raise ValueError(f"{shown!r} has no usable port, which is a number up to 65535{encode}") from None
         return cls(
-            parts.hostname,
+            host,
             DEFAULT_PORTS[transport] if port is None else port,
             transport,
             path=parts.path or "/mqtt",
             ca_file=ca_file,
+            login=_login(parts, shown),
         )
+
+
+def _login(parts: SplitResult, shown: str) -> Login | None:
+    if parts.username is None:
+        return None
+    try:
+        username = unquote(parts.username, errors="strict")
+    except UnicodeDecodeError:
+        raise ValueError(f"{shown!r} has a user name that is no UTF-8") from None
+    return Login(username, None if parts.password is None else unquote_to_bytes(parts.password))
+
+
+def without_login(text: str) -> str:
+    """An address, right or wrong, without what may be a user name and password: all before its last `@`."""
+    scheme, separator, rest = text.partition("://")
+    if not separator or "@" in scheme:
+        scheme, separator, rest = "", "", text
+    return scheme + separator + rest.rpartition("@")[2]
 
 
 def join_host_and_port(host: str, port: int) -> str:

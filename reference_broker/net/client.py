@@ -84,6 +84,8 @@ class AsyncClient:
     ) -> None:
         """`address` may be `host`, `host:port` or a URL; `options` default to 5.0 with a clean start.
 
+        A user name and password of the URL are sent where `options` have none.
+
         `reconnection`: come back by itself after an established connection was lost; commands wait meanwhile, and
         messages in flight go on where the session was kept. `connect_timeout_seconds` bounds the network's part of
         connecting. `on_message` takes the messages instead of `receive` and `messages`; `on_event` is told everything,
@@ -91,6 +93,8 @@ class AsyncClient:
         """
         self.address = Address.parse(address) if isinstance(address, str) else address
         self.options = ClientOptions() if options is None else options
+        if (login := self.address.login) and self.options.username is None and self.options.password is None:
+            self.options = replace(self.options, username=login.username, password=login.password)
         self.session = Session() if session is None else session
         self._reconnection = reconnection
         self._connect_timeout = connect_timeout_seconds

@@ -1,0 +1,291 @@
+"""The controller of the matrix: shows the live table, merges what workers kept, writes the reports, sets the exit code.
+
+Belongs here: the hooks of the process a user started, and how a run ends, in order or not.
+Does not belong here: playing cells (`worker`, `engine`), drawing reports (`reports`).
+
+A run ends early for many reasons: Ctrl-C, SIGTERM, records that cannot be kept, workers that end by themselves. All of
+them lead here: workers are told to end, what they have is gathered, and the reports say what did not run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Generator, Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from interop.brokers.registry import shown_command
+from interop.coverage.coverage import coverage, ran
+from interop.exit_codes import HARNESS_FELL_SHORT, NOTHING_RAN
+from interop.installed import environment, own_version
+from interop.lifeline import interrupt_on
+from interop.runner.cell import Cell
+from interop.runner.parts import Parts, id_of
+from interop.runner.schedule import LIVES, ShardScheduling, cell_id
+from interop.runner.worker import FELL_SHORT, NO_VERDICT, RECORD, STOPPED, UNKEPT, Worker
+from reports.claim import Claim
+from reports.record import Record, Verdict, resting_collector
+from reports.summary import RunInfo
+from reports.terminal import LiveTable
+from reports.write import CannotWrite, write_all
+
+_END_SECONDS = 10.0
+"""How long workers may take to end in order, once told to."""
+
+
+class Controller:
+    """One run, from the claim on its folder to its exit code."""
+
+    def __init__(self, config: pytest.Config, cells: Iterable[Cell], folder: Path, brokers: Mapping[str, str]) -> None:
+        """Make the folder ours; raises CannotWrite. `brokers`: what they were named on the command line."""
+        self._config = config
+        self._cells = {cell.id: cell for cell in cells}
+        self._folder = folder
+        self._command = shown_command(["pytest", *config.invocation_params.args], brokers.values())
+        self._parts = Parts(folder)
+        self._claim = None if config.option.collectonly else Claim(folder, self._command)
+        if self._claim is not None:
+            self._prepare()
+        self._began = time.monotonic()
+        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self._table: LiveTable | None = None
+        self._chosen: list[Cell] = []
+        self._scheduler: ShardScheduling | None = None
+        self._workers: list[Any] = []
+        """pytest-xdist's nodes, ended ones too."""
+        self._shown: dict[str, Record] = {}
+        """By cell: what tests and the scheduler brought, in brief."""
+        self._stopped = ""
+        self._terminate: Any = None
+        """What SIGTERM did before."""
+
+    def _prepare(self) -> None:
+        try:
+            self._parts.prepare()
+        except OSError as error:
+            raise CannotWrite(self._folder, error.strerror or str(error), "choose another with --out") from error
+
+    def pytest_sessionstart(self) -> None:
+        """From here on SIGTERM, as a CI job's end sends it, is what Ctrl-C is: a reason to stop and report."""
+        before = signal.getsignal(signal.SIGTERM)
+        with contextlib.suppress(ValueError):
+            interrupt_on(signal.SIGTERM)
+            self._terminate = before
+
+    # --- with pytest-xdist: workers -----------------------------------------------------------------------------------
+
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> ShardScheduling:
+        """Every worker gets its whole share at once."""
+        self._scheduler = ShardScheduling(config, log, self._parts, self._give_up)
+        return self._scheduler
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """A worker is about to start; one that starts later takes the place of one that ended by itself."""
+        self._workers.append(node)
+        if self._scheduler is not None:
+            node.workerinput |= self._scheduler.heir(node.gateway.id)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """A worker has ended; one that was told to, or cannot go on, ends the run."""
+        output: dict[str, Any] = getattr(node, "workeroutput", {})
+        if error is None and output.get("exitstatus") == pytest.ExitCode.INTERRUPTED:
+            why = output.get(STOPPED) or f"worker {node.gateway.id} was interrupted"
+            pytest.exit(why, returncode=HARNESS_FELL_SHORT)
+
+    def _give_up(self, lost: str) -> None:
+        """Give a cell up that was under way whenever its worker ended."""
+        cell = self._cells[lost]
+        record = Record(
+            scenario=cell.loaded.name,
+            title=cell.loaded.scenario.title,
+            about=cell.loaded.scenario.about,
+            area=cell.loaded.area,
+            client=cell.client,
+            broker=cell.broker,
+            mqtt=cell.mqtt,
+            transport=cell.transport,
+            verdict=Verdict.HARNESS_ERROR,
+            reason=f"{LIVES} workers ended by themselves while they played this cell",
+            level=cell.clause.level.value,
+            seconds=0.0,
+            implementations=environment(),
+            rerun=cell.rerun,
+        )
+        self._show(record)
+
+    def _end_workers(self) -> None:
+        """Tell workers that are still at work to end in order, and wait for what they have to say."""
+        at_work = [node for node in self._workers if hasattr(node, "channel") and not node.channel.isclosed()]
+        for node in at_work:
+            if node.gateway.spec.popen and not hasattr(node, "workeroutput"):  # else it runs elsewhere, or has ended
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(node.gateway._rinfo().pid, signal.SIGTERM)  # noqa: SLF001 - pytest-xdist asked for it before
+        deadline = time.monotonic() + _END_SECONDS
+        for node in at_work:
+            with contextlib.suppress(Exception):  # pytest-xdist's own errors of a worker that has gone, or a timeout
+                node.channel.waitclose(max(0.0, deadline - time.monotonic()))
+
+    def _unkept(self) -> Iterable[Record]:
+        """The records that are on no disk."""
+        for node in self._workers:
+            yield from map(Record.model_validate_json, getattr(node, "workeroutput", {}).get(UNKEPT, ()))
+        worker = self._config.pluginmanager.get_plugin("mqtt-interop-worker")
+        if isinstance(worker, Worker):
+            yield from worker.unkept
+
+    # --- what is seen meanwhile ---------------------------------------------------------------------------------------
+
+    @property
+    def _shows_table(self) -> bool:
+        option = self._config.option
+        return not (option.collectonly or option.verbose > 0 or option.verbose < -1)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """With pytest-xdist: what is selected is known."""
+        self._choose(ids)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Without pytest-xdist: what is selected is known."""
+        self._choose([item.nodeid for item in session.items])
+
+    def _choose(self, node_ids: list[str]) -> None:
+        if self._chosen or not node_ids:
+            return
+        self._chosen = [self._cells[cell_id(node_id)] for node_id in node_ids]
+        if self._shows_table:
+            self._table = LiveTable(Console(file=sys.__stdout__))
+            self._table.start(Counter((cell.loaded.area, cell.client) for cell in self._chosen))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """The table stands for pytest's dots."""
+        if self._table is None or report.when != "call" or hasattr(report, "wasxfail"):
+            return None
+        return report.outcome, "", ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """One cell is over."""
+        for name, value in report.user_properties if report.when == "call" else ():
+            if name == RECORD:
+                self._show(Record.model_validate_json(str(value)))
+
+    def _show(self, record: Record) -> None:
+        if id_of(record) not in self._shown and self._table is not None:
+            self._table.add(record)
+        self._shown[id_of(record)] = record
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """The run ends early, and this is why."""
+        self._stopped = str(excinfo.value) or "it was interrupted"
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
+        """Write the reports of what ran, also after an interrupt, and set the exit code."""
+        if not session.config.option.collectonly:
+            self._end_workers()
+        yield  # workers and the engine have stopped after this
+        if self._terminate is not None and signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
+            signal.signal(signal.SIGTERM, self._terminate)
+        if session.config.option.collectonly:
+            return
+        with resting_collector():
+            records = self._records()
+            not_run = self._not_run(records)
+            is_written = bool(records or not_run) and self._write(records, not_run)
+        self._close_table(records, self._folder / "report.html" if is_written else None, bool(not_run))
+        session.exitstatus = _exit_status(session, records, not_run)
+        if not is_written and (records or not_run):
+            session.exitstatus = HARNESS_FELL_SHORT
+
+    def pytest_unconfigure(self) -> None:
+        """Let others have the folder."""
+        if self._claim is not None:
+            self._claim.release()
+
+    def _records(self) -> list[Record]:
+        """All there are: as kept on disk, as handed over by a worker, and of the rest what its test told."""
+        records = {id_of(record): record for record in self._parts.records()}
+        records |= {id_of(record): record for record in self._unkept()}
+        return list((self._shown | records).values())
+
+    def _not_run(self, records: Iterable[Record]) -> list[Cell]:
+        have = {id_of(record) for record in records}
+        return [cell for cell in self._chosen if cell.id not in have]
+
+    def _write(self, records: list[Record], not_run: list[Cell]) -> bool:
+        """Write all reports, or say what cannot be written; what workers kept stays until the results are safe."""
+        info, statements = self._run_info(not_run), coverage(ran(records))
+        elsewhere = None
+        try:
+            try:
+                write_all(records, self._folder, info, statements)
+            except CannotWrite as error:
+                elsewhere = error.results
+                if elsewhere is None:
+                    raise
+                self._parts.remove()  # that may be all the room it takes
+                write_all(records, self._folder, info, statements)
+        except CannotWrite as error:
+            self._say(f"mqtt-interop: {error}")
+            return False
+        finally:
+            if elsewhere is not None and elsewhere.parent != self._folder:
+                elsewhere.unlink(missing_ok=True)  # the second attempt has brought them home, or to a place of its own
+        self._parts.remove()
+        return True
+
+    def _close_table(self, records: list[Record], page: Path | None, is_short: bool) -> None:
+        if self._table is None:
+            if is_short:
+                self._say(self._run_info(self._not_run(records)).not_run_sentence)
+            return
+        for record in records:  # over, but with an interrupt before its test was
+            self._show(record)
+        self._table.finish(page, self._stopped)
+        self._table = None
+
+    def _say(self, text: str) -> None:
+        Console(file=sys.__stdout__).print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _run_info(self, not_run: Iterable[Cell]) -> RunInfo:
+        return RunInfo(
+            started_at=self._started_at,
+            wall_seconds=time.monotonic() - self._began,
+            harness_version=own_version(),
+            command=self._command,
+            workers=len(self._config.getoption("tx", None) or [None]),
+            not_run=tuple(
+                f"{cell.loaded.name}, {cell.client} with {cell.broker}, MQTT {cell.mqtt} over {cell.transport}"
+                for cell in not_run
+            ),
+            stopped=self._stopped,
+        )
+
+
+def _exit_status(session: pytest.Session, records: list[Record], not_run: list[Cell]) -> int:
+    """0 all as expected, 1 an implementation fell short, 2 the harness did (or was interrupted), 3 nothing ran."""
+    status = session.exitstatus
+    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
+        return HARNESS_FELL_SHORT
+    if not_run and not session.shouldfail:  # with -x the first failure is meant to end it
+        return HARNESS_FELL_SHORT
+    if not records:
+        return NOTHING_RAN
+    if any(record.verdict in NO_VERDICT for record in records):
+        return HARNESS_FELL_SHORT
+    unexpected = any(record.verdict in FELL_SHORT and record.known_failure is None for record in records)
+    return int(unexpected or status == pytest.ExitCode.TESTS_FAILED)

@@ -1,0 +1,176 @@
+"""A worker of the matrix: turns cells into tests, plays its share of them, and says how each came out.
+
+Belongs here: the hooks of the process that plays cells, a pytest-xdist worker or the only one.
+Does not belong here: playing (`engine`), who plays what (`schedule`), showing and reporting (`controller`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from interop.brokers.registry import broker_spec
+from interop.exit_codes import HARNESS_FELL_SHORT
+from interop.lifeline import end_with_parent, interrupt_on
+from interop.runner.cell import Cell
+from interop.runner.engine import Engine
+from interop.runner.known_failures import KnownFailures
+from interop.runner.parts import CannotKeep, Parts, id_of
+from interop.runner.schedule import shard, worker_number
+from reports.record import Record, Verdict
+
+RECORD = "record"
+"""The property of a test's report that has its record, in brief."""
+UNKEPT, STOPPED = "unkept", "stopped"
+"""What a worker says in the end: records that are not on disk, and why the run has to end."""
+
+FELL_SHORT = frozenset({Verdict.FAIL, Verdict.FLAKY})
+NO_VERDICT = frozenset({Verdict.SETUP_FAILED, Verdict.HARNESS_ERROR})
+
+
+def marks_of(cell: Cell) -> list[str]:
+    """The markers of a cell's test: what it has to do with."""
+    names = [cell.loaded.area, cell.client, cell.broker, f"mqtt{cell.mqtt.replace('.', '')}", cell.transport]
+    return [name for name in names if name.isidentifier()]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a worker is to do: a place among the others, or what another left that ended by itself.
+
+    `share` names an heir's cells, `suspects` those to be played by themselves, `kept_by` whose records are there.
+    """
+
+    worker: str = "gw0"
+    count: int = 1
+    place: int = 0
+    share: Sequence[str] | None = None
+    suspects: Sequence[str] = ()
+    kept_by: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, config: pytest.Config) -> Task:
+        """The task of this process."""
+        given: dict[str, Any] | None = getattr(config, "workerinput", None)
+        if given is None:
+            return cls()
+        place = given.get("place", worker_number(given["workerid"]))
+        inherited = [given.get(name) or () for name in ("suspects", "kept_by")]
+        return cls(given["workerid"], given["workercount"], place, given.get("share"), *inherited)
+
+    def cells(self, all_cells: Sequence[Cell]) -> list[Cell]:
+        """Its own of all."""
+        if self.share is None:
+            return list(shard(all_cells, self.place, self.count))
+        share = set(self.share)
+        return [cell for cell in all_cells if cell.id in share]
+
+
+class Worker:
+    """Turns cells into tests, plays its share of them, and says how each came out."""
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        cells: Iterable[Cell],
+        known_failures: KnownFailures,
+        folder: Path,
+        brokers: Mapping[str, str],
+    ) -> None:
+        """`brokers`: what the brokers of the cells were named on the command line, which may be more than they show."""
+        self._config = config
+        self._brokers = brokers
+        self._task = Task.of(config)
+        self._cells = list(cells)
+        self._known_failures = known_failures
+        self._parts = Parts(folder)
+        self._engine: Engine | None = None
+        self._kept: dict[str, Record] = {}
+        """What is there already: by whom this worker inherits from."""
+        self.unkept: list[Record] = []
+        """Once it has ended: what could not be kept on disk."""
+        if hasattr(config, "workerinput"):
+            with contextlib.suppress(ValueError):
+                interrupt_on(signal.SIGINT, signal.SIGTERM)  # a terminal sends the one, the controller then the other
+            end_with_parent(self._stop)
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """One test per cell."""
+        if "cell" in metafunc.fixturenames:
+            marked = [
+                pytest.param(cell, id=cell.id, marks=[getattr(pytest.mark, m) for m in marks_of(cell)])
+                for cell in self._cells
+            ]
+            metafunc.parametrize("cell", marked)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """All that is selected is known: begin this worker's whole share."""
+        if session.config.option.collectonly or not session.items:
+            return
+        specs = {name: broker_spec(self._brokers[name]) for name in {cell.broker for cell in self._cells}}
+        try:
+            loop = session.config.getoption("--loop")
+            self._engine = Engine(self._known_failures, specs, self._parts.of(self._task.worker), loop=loop)
+        except CannotKeep as problem:
+            self._end(str(problem))
+        values = [item.callspec.params["cell"] for item in session.items if isinstance(item, pytest.Function)]
+        mine = self._task.cells([value for value in values if isinstance(value, Cell)])
+        self._kept = {id_of(record): record for record in self._parts.records(self._task.kept_by)}
+        self._engine.begin(cell for cell in mine if cell.id not in self._kept and cell.id not in self._task.suspects)
+
+    @pytest.fixture
+    def play(self, record_property: Callable[[str, object], None]) -> Callable[[Cell], None]:
+        """Play a cell and let the test come out as its verdict says."""
+
+        def played(cell: Cell) -> None:
+            assert self._engine is not None
+            try:
+                record = self._kept.get(cell.id) or self._engine.record(cell)
+            except CannotKeep as problem:
+                self._end(str(problem))
+            brief = record.model_copy(update={"trace": (), "steps": (), "log": ""})
+            record_property(RECORD, brief.model_dump_json())
+            _come_out(record)
+
+        return played
+
+    def pytest_sessionfinish(self) -> None:
+        """End what is still under way."""
+        self._stop()
+        output = getattr(self._config, "workeroutput", None)
+        if output is not None:
+            output[UNKEPT] = [record.model_dump_json() for record in self.unkept]
+
+    def pytest_unconfigure(self) -> None:
+        """From here on nothing has to end in order."""
+        if hasattr(self._config, "workerinput"):
+            with contextlib.suppress(ValueError):
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def _stop(self) -> None:
+        if self._engine is not None:
+            self._engine.stop()
+            self.unkept = self._engine.unkept()
+
+    def _end(self, why: str) -> NoReturn:
+        """End the whole run; the controller is told why."""
+        output = getattr(self._config, "workeroutput", None)
+        if output is not None:
+            output[STOPPED] = why
+        pytest.exit(why, returncode=HARNESS_FELL_SHORT)
+
+
+def _come_out(record: Record) -> None:
+    text = f"{record.verdict}: {record.reason}" + (f" [{', '.join(record.cites)}]" if record.cites else "")
+    if record.known_failure is not None:
+        pytest.xfail(f"{text} (known: {record.known_failure.reason})")
+    if record.verdict is Verdict.UNSUPPORTED:
+        pytest.skip(text)
+    if record.verdict in FELL_SHORT | NO_VERDICT:
+        pytest.fail(f"{text}\n{record.log[-2000:] if record.verdict in NO_VERDICT else record.rerun}", pytrace=False)

@@ -1,0 +1,150 @@
+"""The matrix as a process that tests can hurt, with an adapter that does as a scenario's topic says."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).parents[2]
+PATIENCE_SECONDS = 60.0
+
+_SCENARIO = """\
+title: Message {name} arrives
+versions:
+  "5.0": {{level: must, cites: [MQTT-3.8.4-8]}}
+actors: {{sub: {{}}}}
+steps:
+  - {{do: subscribe, as: sub, topic: {topic}, qos: 1}}
+  - {{do: publish, as: sub, topic: {topic}, qos: 1, payload: hello}}
+  - {{do: receive, as: sub, topic: {topic}, payload: hello}}
+"""
+_WAIT = "  - {{do: elapse, seconds: {seconds}, because: the test needs the time}}\n"
+
+# Kills its parent, or hangs, where it is asked to subscribe to such a topic; deaf to what would end it politely.
+_ADAPTER = """\
+import os, signal
+from interop.drivers.adapter import main
+from interop.drivers.builtin import ADAPTER
+
+class Adapter(ADAPTER):
+    async def subscribe(self, command):
+        word = command.subscriptions[0].topic_filter.rpartition("/")[2]
+        if word == "kill":
+            os.kill(os.getppid(), signal.SIGKILL)
+        if word == "hang":
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+            while True:
+                signal.pause()
+        return await super().subscribe(command)
+
+main(Adapter)
+"""
+
+
+def scenarios(folder: Path, **topics: tuple[str, float]) -> Path:
+    """A collection: each scenario's topic, which may be an order to the adapter, and the seconds it waits."""
+    area = folder / "scenarios" / "delivery"
+    area.mkdir(parents=True)
+    for name, (topic, seconds) in topics.items():
+        wait = _WAIT.format(seconds=seconds) if seconds else ""
+        (area / f"{name}.yaml").write_text(_SCENARIO.format(name=name, topic=topic) + wait)
+    return folder
+
+
+def adapter(folder: Path) -> list[str]:
+    """The options that play with the adapter."""
+    script = folder / "adapter.py"
+    script.write_text(_ADAPTER)
+    return ["--client", f"command:{sys.executable} {script}"]
+
+
+@contextmanager
+def started(folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """A run of the matrix under way, in a session of its own; it is gone afterwards."""
+    client = [] if "--client" in options else ["--client", "builtin"]
+    command = [
+        *(sys.executable, "-m", "pytest", "interop", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"),
+        *("--scenarios", str(folder / "scenarios"), "--out", str(folder / "out"), *client, *options),
+    ]
+    run = subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+    )
+    try:
+        yield run
+    finally:
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+        run.communicate()
+
+
+def ended(run: subprocess.Popen[str]) -> tuple[int, str]:
+    """The exit code of a run and what it said, once it is over."""
+    said, _ = run.communicate(timeout=PATIENCE_SECONDS)
+    return run.returncode, said
+
+
+def until(happened: Callable[[], Any]) -> Any:
+    """Wait for another process; gives what `happened` gives."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (found := happened()):
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+    return found
+
+
+def begun(folder: Path, worker: str = "gw0") -> list[str]:
+    """The cells that a worker has begun, by their ids."""
+    file = folder / "out" / ".parts" / f"{worker}.begun"
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def kept(folder: Path) -> int:
+    """How many records all workers have kept."""
+    return sum(file.read_text().count("\n") for file in (folder / "out" / ".parts").glob("*.jsonl"))
+
+
+def verdicts(folder: Path) -> dict[str, str]:
+    """What the scenarios came to, by the name of the file."""
+    with (folder / "out" / "results.jsonl").open() as lines:
+        records = [json.loads(line) for line in lines]
+    return {record["scenario"].rpartition("/")[2]: record["verdict"] for record in records}
+
+
+def children(pid: int) -> list[int]:
+    """The processes a process has started and not yet buried, dead ones left out."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+        except OSError:  # it has just gone
+            continue
+        if int(parent) == pid and state != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def family(pid: int) -> list[int]:
+    """All that came of a process."""
+    return [each for child in children(pid) for each in (child, *family(child))]
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
