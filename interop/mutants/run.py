@@ -12,6 +12,7 @@ import math
 import multiprocessing
 import signal
 import tempfile
+import threading
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -115,11 +116,15 @@ def play_trials(
         return sum((result.result() for result in results), Played())
 
 
+_told_early = threading.Event()
+"""Set when a signal came before there was anything to be cancelled."""
+
+
 def _begin_process() -> None:
-    """A process that plays nothing yet, or nothing any more, has nothing to end: it waits for the others' results."""
+    """Have a process that plays nothing yet, or nothing any more, only note that it was told to end."""
     end_with_parent()
     for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, lambda *_: _told_early.set())
 
 
 @contextmanager
@@ -137,6 +142,8 @@ def _cancelled_by_signals(work: asyncio.Future[list[None]]) -> Iterator[asyncio.
     try:
         for number in _SIGNALS:
             signal.signal(number, cancel)
+        if _told_early.is_set():
+            cancel(0, None)
     except ValueError:  # not the main thread: whoever started us there sees to signals
         yield told
         return

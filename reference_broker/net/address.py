@@ -142,7 +142,7 @@ def _login(parts: SplitResult, shown: str) -> Login | None:
 def without_login(text: str) -> str:
     """An address, right or wrong, without what may be a user name and password: all before its last `@`."""
     scheme, separator, rest = text.partition("://")
-    if not separator or "@" in scheme:
+    if not scheme.isalnum():  # what looks like one is in the login
         scheme, separator, rest = "", "", text
     return scheme + separator + rest.rpartition("@")[2]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reference_broker.net.address import Address, Transport
+from reference_broker.net.address import Address, Login, Transport, without_login
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,47 @@ def test_a_url_survives_parsing_and_writing(url: str) -> None:
 def test_a_port_outside_sixteen_bits_is_refused(port: int) -> None:
     with pytest.raises(ValueError, match=f"port {port}"):
         Address("host", port)
+
+
+@pytest.mark.parametrize(
+    ("text", "login"),
+    [
+        ("mqtt://ann:sesame@host", Login("ann", b"sesame")),
+        ("ann:sesame@host:1", Login("ann", b"sesame")),
+        ("wss://ann@host/mqtt", Login("ann")),
+        ("mqtt://ann:@host", Login("ann", b"")),
+        ("mqtt://gr%C3%B6%C3%9Fe:%00%FF%2F%40%3A@host", Login("größe", b"\x00\xff/@:")),
+        ("mqtt://ann:a@b@host", Login("ann", b"a@b")),
+        ("mqtt://host", None),
+        ("ws://host/p@th", None),
+    ],
+)
+def test_a_url_may_bring_a_login(text: str, login: Login | None) -> None:
+    address = Address.parse(text)
+    assert (address.login, address.host) == (login, "host")
+
+
+def test_no_text_of_an_address_shows_its_login() -> None:
+    address = Address.parse("mqtts://ann:sesame@host:1")
+    for text in (str(address), repr(address), address.url, address.host_and_port, repr(address.login)):
+        assert "sesame" not in text
+        assert "ann" not in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["http://ann:sesame@host", "mqtt://ann:se/same@host", "mqtt://ann:sesame#@host", "ann:sesame@host:x",
+     "mqtt://ann:sesame@[host", "mqtt://%FF:sesame@host", "mqtt://ann:sesame@"],
+)  # fmt: skip
+def test_no_error_about_an_address_shows_its_login(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is no address|no usable port|no UTF-8") as caught:
+        Address.parse(text)
+    assert "same" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("mqtt://a:b@h:1", "mqtt://h:1"), ("a:b@h:1", "h:1"), ("a:x://y@h", "h"), ("h:1", "h:1"), ("a:p@q://w@h", "h")],
+)
+def test_a_text_loses_what_may_be_a_login(text: str, shown: str) -> None:
+    assert without_login(text) == shown

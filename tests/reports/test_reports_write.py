@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from reports_samples import record, showcase
 
 from reports.record import read_records
 from reports.summary import RunInfo
-from reports.write import CannotWrite, check_writable, write_all
+from reports.write import CannotWrite, check_writable, write_all, write_whole
 
 RUN = RunInfo("2026-03-01T10:00:00Z", 83.2, "0.1.0")
 
@@ -46,3 +48,64 @@ def test_a_folder_that_cannot_be_written_to_is_one_clear_line(tmp_path: Path, wr
 def test_looking_whether_a_folder_can_be_written_to_leaves_nothing_in_it(tmp_path: Path) -> None:
     check_writable(tmp_path / "compat")
     assert list((tmp_path / "compat").iterdir()) == []
+
+
+def test_what_can_be_written_is_and_what_cannot_is_named(tmp_path: Path) -> None:
+    (tmp_path / "report.html").mkdir()
+    (tmp_path / "report.html" / "in-the-way").touch()
+    with pytest.raises(CannotWrite) as caught:
+        write_all(showcase(), tmp_path, RUN)
+    assert "(report.html)" in str(caught.value)
+    assert caught.value.results == tmp_path / "results.jsonl"
+    assert len(list(read_records(tmp_path / "results.jsonl"))) == 20
+    assert {"junit.xml", "summary.md"} <= {path.name for path in tmp_path.iterdir()}
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_results_that_have_no_room_are_kept_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "file").touch()
+    with pytest.raises(CannotWrite) as caught:
+        write_all(showcase(), tmp_path / "file" / "out", RUN)
+    rescued = caught.value.results
+    assert rescued is not None
+    assert f"`mqtt-interop report {rescued} --out {tmp_path}/file/out`" in str(caught.value)
+    assert len(list(read_records(rescued))) == 20
+
+
+def test_a_file_that_breaks_off_leaves_the_old_one(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+
+    def write(path: Path) -> None:
+        path.write_text("ne")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        write_whole(tmp_path / "a", write)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a", "old")]
+
+
+def test_what_is_no_ordinary_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "real").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    write_whole(tmp_path / "link", lambda path: path.write_text("new"))
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "new"
+
+
+def test_cells_that_did_not_run_are_said_everywhere(tmp_path: Path) -> None:
+    run = replace(RUN, not_run=("will/kept, paho with <b>, MQTT 5.0 over tcp",), stopped="it was interrupted")
+    write_all(showcase(), tmp_path, run)
+    for name in ("summary.md", "report.html"):
+        text = (tmp_path / name).read_text()
+        assert "1 cell did not run. The run was ended: it was interrupted." in text, name
+        assert "will/kept, paho with" in text, name
+    suite = ET.parse(tmp_path / "junit.xml").getroot().find("testsuite[@name='cells that did not run']")
+    assert suite is not None
+    assert (suite.get("tests"), suite.get("errors")) == ("1", "1")
+    assert [case.get("name") for case in suite] == list(run.not_run)
+
+
+def test_a_whole_run_says_nothing_of_the_kind(tmp_path: Path) -> None:
+    write_all(showcase(), tmp_path, RUN)
+    assert all("did not run" not in path.read_text() for path in tmp_path.iterdir())
