@@ -15,6 +15,7 @@ import paho.mqtt.client as paho
 import pytest
 
 import reference_broker
+from reference_broker import BlockingClient, ClientOptions
 from reference_broker.broker import BrokerConfig
 from reference_broker.net.address import Address, Transport
 from reference_broker.net.config import ServerConfig
@@ -170,3 +171,13 @@ def test_the_background_broker_survives_an_exception_in_the_block() -> None:
         raise LookupError
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((broker.address.host, broker.address.port))
+
+
+def test_a_client_uses_the_login_of_its_url_unless_it_has_its_own() -> None:
+    config = ServerConfig(port=0, broker=BrokerConfig(users={"ann": "se same"}, allow_anonymous=False))
+    with running_broker(config) as broker:
+        url = f"mqtt://ann:se%20same@{broker.address.host_and_port}"
+        with BlockingClient(url):
+            pass
+        with pytest.raises(ConnectionError), BlockingClient(url, ClientOptions(username="bob", password=b"x")):
+            pass
