@@ -51,7 +51,11 @@ def accept(link: Link, now: float, authentication_data: bytes | None) -> None:
     link.client_id = client_id
     existing = broker.sessions.get(client_id)
     if existing is not None and existing.link is not None:  # [5.0 MQTT-3.1.4-3, 3.1.1 MQTT-3.1.4-2]
+        if not broker.access.may_take_over(connect.username, existing.username):
+            refuse(link, ReasonCode.NOT_AUTHORIZED, "another user is connected with this client id", now)
+            return
         existing.link.disconnect(ReasonCode.SESSION_TAKEN_OVER, "another connection uses this client id", now)
+    _discard_of_another_user(link, connect, now)
     session, present = broker.sessions.open(client_id, connect.version, connect.clean_start, now)
     requested = _requested_expiry(connect)
     session.expiry_interval = min(requested, broker.config.session_expiry_maximum)
@@ -59,8 +63,8 @@ def accept(link: Link, now: float, authentication_data: bytes | None) -> None:
     session.will = connect.will
     if session.username != connect.username:
         session.username = connect.username
-        if present and broker.access.limits_receivers:
-            broker.router.cut()  # rights have changed with the user
+        if present:
+            broker.sessions.ask_rules_again(session, now)
     link.session = session
     broker.link_count += 1
     properties = NO_PROPERTIES
@@ -85,6 +89,20 @@ def accept(link: Link, now: float, authentication_data: bytes | None) -> None:
     link.requested_expiry = requested
     link.connected(now, keep_alive)
     sender.begin(session, now, resumed=present)
+
+
+def _discard_of_another_user(link: Link, connect: Connect, now: float) -> None:
+    """Where user names are proved, a session belongs to one: who has no right to its client id begins with none.
+
+    Whether another user may have a client id is left open [5.0 5.4.2, 3.1.1 5.4.2]. To refuse it would lock a device
+    out for good that was given another user name; to resume would hand over what is somebody else's.
+    """
+    broker = link.broker
+    existing = broker.sessions.get(link.client_id or "")
+    if existing is None or not broker.access.proves_users or existing.username == connect.username:
+        return
+    link.log("the session of another user with this client id is discarded")
+    broker.sessions.end(existing, now)
 
 
 def refuse(link: Link, reason: int, text: str, now: float) -> None:

@@ -25,6 +25,8 @@ class AccessControl:
         self._dollar_topics = config.dollar_topics_between_clients
         self._methods = {method.method: method for method in config.authentication_methods}
         self.limits_receivers = any(rule.action is not Action.PUBLISH for rule in self._rules)
+        self.proves_users = self._users is not None and bool(self._rules)
+        """Whether user names are proved and make a difference, so that a session belongs to one. [5.0 5.4.2]"""
 
     def may_connect(self, username: str | None, password: bytes | None) -> bool:
         """Whether user name and password are accepted."""
@@ -32,6 +34,17 @@ class AccessControl:
             return True
         expected = self._users.get(username) if username is not None else None
         return expected is not None and hmac.compare_digest(expected.encode(), password or b"")
+
+    def proved_username(self, username: str | None, password: bytes | None, method: ChallengeMethod) -> str | None:
+        """Whom a client is taken for that will answer a method rightly; call when `may_connect` or without password.
+
+        Its answer proves what the method says. The user name of CONNECT counts with its password only. [5.0 4.12]
+        """
+        return method.username if username is None or password is None else username
+
+    def may_take_over(self, username: str | None, owner: str | None) -> bool:
+        """Whether the connection of one user may end for another one's that has its client id. [5.0 5.4.2]"""
+        return not self.proves_users or owner in (None, username)
 
     def may_publish(self, username: str | None, topic: str) -> bool:
         """Whether this user may publish to a topic. [3.1.1 MQTT311-U-7, 5.0 MQTT5-U-67]"""
@@ -46,6 +59,12 @@ class AccessControl:
     def may_receive(self, username: str | None, topic: str) -> bool:
         """Whether this user may be sent a message, however wide the filter it came by."""
         return self._decide(Action.SUBSCRIBE, username, topic, matches)
+
+    def may_receive_shared(self, username: str | None, topic: str, topic_filter: str) -> bool:
+        """Whether this user may be sent a message by a shared subscription, `$share/...` included."""
+        if not self.limits_receivers:
+            return True
+        return self.may_receive(username, topic) and self.may_subscribe(username, topic_filter.split("/", 2)[2])
 
     def _decide(self, action: Action, username: str | None, subject: str, fits: Callable[[str, str], bool]) -> bool:
         for rule in self._rules:

@@ -164,7 +164,8 @@ class Broker:
 
     def deliver_shared(self, shared: SharedSubscription, message: Message, now: float) -> bool:
         """Deliver to the one member whose turn it is; False when there is none. [5.0 4.8.2]"""
-        chosen = shared.choose(lambda session: self.access.may_receive(session.username, message.topic))
+        access, topic, topic_filter = self.access, message.topic, shared.topic_filter
+        chosen = shared.choose(lambda session: access.may_receive_shared(session.username, topic, topic_filter))
         if chosen is None:
             return False
         retain = message.retain and chosen.retain_as_published

@@ -58,12 +58,14 @@ class ChallengeMethod:
     """A demonstration of enhanced authentication: the server sends `challenge`, the client must answer `response`.
 
     With `final_data` set, the success (CONNACK or AUTH 0x00) carries it as Authentication Data. [5.0 4.12]
+    `username` is whom a right answer proves; None for nobody in particular.
     """
 
     method: str
     challenge: bytes
     response: bytes
     final_data: bytes | None = None
+    username: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Does not belong here: the exchange of AUTH packets (`authenticating`), or the an
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reference_broker.broker import authenticating
@@ -40,15 +41,9 @@ def on_connect(link: Link, packet: Connect, now: float) -> None:
     link.sender = Sender(link, packet.version, config, packet.properties)
     try:
         _check(link, packet)
-        method_name = packet.properties.authentication_method
-        if method_name is None:
-            if not link.broker.access.may_connect(packet.username, packet.password):
-                raise Refused(ReasonCode.BAD_USER_NAME_OR_PASSWORD, "bad user name or password")
-        else:
-            method = link.broker.access.method(method_name)
-            if method is None:  # [5.0 MQTT-4.12.0-1]
-                raise Refused(ReasonCode.BAD_AUTHENTICATION_METHOD, f"no authentication method {method_name!r}")
-            link.authentication = Authentication(method)
+        link.connect = packet = _identified(link, packet)
+        if packet.will is not None:
+            _check_will(link, packet.will, packet)
     except Refused as refusal:
         refuse(link, refusal.reason, str(refusal), now)
         return
@@ -56,6 +51,22 @@ def on_connect(link: Link, packet: Connect, now: float) -> None:
         accept(link, now, None)
     else:
         authenticating.begin(link, now)
+
+
+def _identified(link: Link, packet: Connect) -> Connect:
+    """The CONNECT with the user name its client is taken for, once it has answered the method it names, if any."""
+    access, method_name = link.broker.access, packet.properties.authentication_method
+    method = None
+    if method_name is not None:
+        method = access.method(method_name)
+        if method is None:  # [5.0 MQTT-4.12.0-1]
+            raise Refused(ReasonCode.BAD_AUTHENTICATION_METHOD, f"no authentication method {method_name!r}")
+    if (method is None or packet.password is not None) and not access.may_connect(packet.username, packet.password):
+        raise Refused(ReasonCode.BAD_USER_NAME_OR_PASSWORD, "bad user name or password")
+    if method is None:
+        return packet
+    link.authentication = Authentication(method)
+    return replace(packet, username=access.proved_username(packet.username, packet.password, method))
 
 
 # --- checks ----------------------------------------------------------------------------------------------------------
@@ -67,8 +78,6 @@ def _check(link: Link, connect: Connect) -> None:
         reason = REASON_CODES.get(ConnectReturnCode(config.refuse_connect)) if config.refuse_connect <= 5 else None
         raise Refused(reason or config.refuse_connect, "this broker is told to refuse every client")
     _check_client_id(connect, config)
-    if connect.will is not None:
-        _check_will(link, connect.will, connect)
     if config.maximum_connections is not None and link.broker.link_count >= config.maximum_connections:
         existing = link.broker.sessions.get(connect.client_id) if connect.client_id else None
         if existing is None or existing.link is None:

@@ -141,6 +141,7 @@ def restore_snapshot(broker: Broker, snapshot: Snapshot, now: float, down_second
                 session.outbound.restore(replace(sent.publish(session.version, now), packet_id=entry.packet_id))
         for waiting in stored.waiting:
             session.enqueue(delivery(waiting), broker.config, now)
+        broker.sessions.ask_rules_again(session, now)  # they may be others since
         broker.sessions.wait_for_return(session, stored.expires_seconds, now)
         if stored.will is not None:
             session.will = stored.will.will

@@ -152,6 +152,17 @@ class Router:
         self.cut(bare)
         return is_new
 
+    def ask_rules_again(self, session: Session) -> None:
+        """Silence the subscriptions that a session's user may not make, and let the others be heard."""
+        for topic_filter, subscribed in list(session.subscriptions.items()):
+            if subscribed.shared is not None:
+                continue  # its members are asked for each message
+            if self._access.may_subscribe(session.username, topic_filter):
+                self._tree.set(topic_filter, session, subscribed)
+            else:
+                self._tree.remove(topic_filter, session)
+        self.cut()
+
     def unsubscribe(self, session: Session, topic_filter: str) -> bool:
         """Remove the subscription with exactly this filter; whether there was one. [5.0 MQTT-3.10.4-1]"""
         subscribed = session.subscriptions.pop(topic_filter, None)

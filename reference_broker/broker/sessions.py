@@ -6,7 +6,7 @@ Does not belong here: sending (`sending`), will messages (`wills`), or the packe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from reference_broker.broker.bursts import Burst
@@ -14,8 +14,8 @@ from reference_broker.broker.config import NO_LIMIT, BrokerConfig, DropPolicy
 from reference_broker.broker.flight import Flight, ManyInbound, ManyPacketIds, unpack
 from reference_broker.broker.message import Delivery
 from reference_broker.broker.waiting import Waiting, WaitingRun
-from reference_broker.session.delivery import Outbound
-from reference_broker.wire.packets import Will
+from reference_broker.session.delivery import Outbound, Sending
+from reference_broker.wire.packets import PubAck, PubRec, Will
 from reference_broker.wire.types import QoS, Version
 
 if TYPE_CHECKING:
@@ -106,6 +106,28 @@ class Session:
         undelivered += self.queue or ()
         self.queue = None
         return undelivered
+
+    def withhold(self, may_receive: Callable[[str], bool]) -> list[Delivery]:
+        """Take out what waits or is in flight on topics that may not be received; what others may still get of it.
+
+        A QoS 2 message in flight stays as its PUBREL: the client may have it, and its identifier must come free.
+        """
+        withheld: list[Delivery] = []
+        if self._outbound is not None:
+            outbound, _, inflight = self._outbound
+            for packet_id, delivery in list(inflight.items()):
+                if may_receive(delivery.message.topic) or outbound.state(packet_id) is Sending.PUBCOMP:
+                    continue
+                del inflight[packet_id]
+                if delivery.qos == QoS.AT_LEAST_ONCE:
+                    outbound.acknowledge(PubAck(packet_id))
+                    withheld.append(delivery)
+                else:
+                    outbound.acknowledge(PubRec(packet_id))
+        if self.queue:
+            withheld += [delivery for delivery in self.queue if not may_receive(delivery.message.topic)]
+            self.queue = Waiting(delivery for delivery in self.queue if may_receive(delivery.message.topic))
+        return withheld
 
     def set_version(self, version: Version) -> None:
         """The client may return with another version of the protocol."""
@@ -218,17 +240,29 @@ class Sessions:
         _cancel(session)
         self._by_client_id.pop(session.client_id, None)
         self._broker.router.remove_session(session)
-        self._hand_over_shared(session, now)
+        self._hand_over_shared(session.take_undelivered(), now)
         self._broker.wills.session_ended(session, now)
 
-    def _hand_over_shared(self, session: Session, now: float) -> None:
-        """Offer other members what the session leaves undelivered of shared subscriptions. [5.0 4.8.2]
+    def ask_rules_again(self, session: Session, now: float) -> None:
+        """The session has another user, or the broker other rules: what its user may not get does not reach it.
+
+        Its subscriptions stay, and bring nothing while its user may not make them.
+        """
+        access, username = self._broker.access, session.username
+        if not access.limits_receivers:
+            return
+        self._broker.router.ask_rules_again(session)
+        withheld = session.withhold(lambda topic: access.may_receive(username, topic))
+        self._hand_over_shared(withheld, now)
+
+    def _hand_over_shared(self, undelivered: list[Delivery], now: float) -> None:
+        """Offer other members what a session leaves undelivered of shared subscriptions. [5.0 4.8.2]
 
         QoS 1 messages in flight and all that had not been sent yet; a QoS 2 message in flight goes to nobody else.
         [5.0 MQTT-4.8.2-5] What one member had begun to get is for the next a delivery not yet begun: an expired message
         goes to nobody. [5.0 MQTT-3.3.2-5]
         """
-        for delivery in session.take_undelivered():
+        for delivery in undelivered:
             if delivery.shared is not None and not delivery.message.is_expired(now):
                 self._broker.deliver_shared(delivery.shared, delivery.message, now)
                 delivery.message.forget_encoded()  # who inherits it next gets what is left of its lifetime then
