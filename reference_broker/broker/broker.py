@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 
 from reference_broker.broker.access import AccessControl
+from reference_broker.broker.admission import Admission
 from reference_broker.broker.backpressure import Backpressure
 from reference_broker.broker.config import BrokerConfig
 from reference_broker.broker.heads import Heads
@@ -57,6 +58,7 @@ class Broker:
         """The latest time the broker was told."""
         self.timers = Timers()
         self.access = AccessControl(self.config)
+        self.admission = Admission(self.config, self.access)
         self.router = Router(self.access)
         self.heads = Heads(self.config)
         self.fast_path = fast_path

@@ -131,6 +131,8 @@ class BrokerConfig:
     authentication_methods: tuple[ChallengeMethod, ...] = ()
 
     # What keeps memory bounded.
+    maximum_topic_levels: int = 200
+    """Levels of a topic or filter, share name aside; more is refused with 0x90 or 0x8F. [5.0 3.4.2.1, 3.9.3]"""
     connect_timeout_seconds: float = 10.0
     """How long a connection may take to a successful CONNACK. [5.0 3.1.4]"""
     maximum_connections: int | None = None
@@ -180,6 +182,7 @@ _RANGES: Final = (
     ("session_expiry_maximum", 0, _UINT32),
     ("granted_qos_maximum", 0, 2),
     ("outgoing_topic_alias_maximum", 0, _UINT16),
+    ("maximum_topic_levels", 1, 65_536),
     ("connect_timeout_seconds", 0.001, float("inf")),
     ("maximum_connections", 1, float("inf")),
     ("maximum_inflight", 1, _UINT16),

@@ -105,8 +105,9 @@ def _check_will(link: Link, will: Will, connect: Connect) -> None:
         raise Refused(ReasonCode.RETAIN_NOT_SUPPORTED, "retained will")
     if config.validate_payload_format and not is_payload_well_formed(will.payload, will.properties):
         raise Refused(ReasonCode.PAYLOAD_FORMAT_INVALID, "will payload is not the UTF-8 it is said to be")
-    if not link.broker.access.may_publish(connect.username, will.topic):
-        raise Refused(ReasonCode.NOT_AUTHORIZED, f"will topic {will.topic!r} is not allowed")
+    refusal = link.broker.admission.topic_refusal(connect.username, will.topic)
+    if refusal is not None:
+        raise Refused(refusal, f"will topic {will.topic!r} is not allowed")
 
 
 def is_payload_well_formed(payload: bytes, properties: Properties) -> bool:

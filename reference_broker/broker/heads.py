@@ -7,6 +7,7 @@ Does not belong here: forwarding them (`fastpath`).
 from __future__ import annotations
 
 from dataclasses import replace
+from sys import getsizeof
 from typing import TYPE_CHECKING
 
 from reference_broker.broker.config import BrokerConfig
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
     from reference_broker.broker.link import Link
 
 _REMEMBERED_HEADS = 65_536
+"""Heads of `_HEAD_BYTES` that may be remembered, 48 MiB; what takes more counts as several."""
+
+_HEAD_BYTES = 768
+"""What a head takes, its topic and properties in some 32 bytes included."""
+
+_KEY_FACTOR, _PROPERTY_BYTES, _RECEIVER_BYTES = 6, 200, 100
+"""What more of a key takes, as bytes and as a string; each User Property; each receiver of a new set of them."""
 
 _LARGE = 1 << 20
 """Packets above this size gain nothing, and their copies in another version might not fit the protocol."""
@@ -115,12 +123,18 @@ class Heads:
             self._count = 0
         # The same topic may be open to one user and closed to another.
         username = link.parts()[0].username if link.broker.config.access_rules else None
-        return self._by_user.setdefault(username, {})
+        heads = self._by_user.get(username)
+        if heads is None:
+            heads = self._by_user[username] = {}
+            self._count += getsizeof(username) // _HEAD_BYTES  # a user who publishes has heads that count
+        return heads
 
     def learn(self, link: Link, key: bytes, packet: Publish, data: bytes) -> Head | None:
         """Remember what to do with packets that begin like this one: `packet` is what the wire decoded from `data`."""
         head = self.of(link)[key] = self._examine(link, packet, data)
-        self._count += 1
+        self._count += (
+            1 + (_KEY_FACTOR * len(key) + _PROPERTY_BYTES * len(packet.properties.user_property)) // _HEAD_BYTES
+        )
         return head
 
     def _examine(self, link: Link, packet: Publish, data: bytes) -> Head | None:
@@ -129,7 +143,7 @@ class Heads:
             return None
         if broker.config.validate_payload_format and properties.payload_format_indicator:
             return None
-        if not broker.access.may_publish(link.parts()[0].username, packet.topic):
+        if broker.admission.topic_refusal(link.parts()[0].username, packet.topic) is not None:
             return None
         route = broker.router.route(packet.topic)
         if any(target.no_local for target in route.targets):
@@ -143,6 +157,7 @@ class Heads:
         receivers = self._receivers.get(identity)
         if receivers is None:
             receivers = self._receivers[identity] = Receivers(route.targets, shared)
+            self._count += _RECEIVER_BYTES * len(route.targets) // _HEAD_BYTES
         return Head(packet.topic, properties, receivers)
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _REASON_TEXTS: dict[int, str] = {
     ReasonCode.NOT_AUTHORIZED: "publishing to this topic is not allowed",
+    ReasonCode.TOPIC_NAME_INVALID: "the topic has too many levels",
     ReasonCode.PACKET_IDENTIFIER_IN_USE: "the packet identifier belongs to an unfinished QoS 2 message",
     ReasonCode.QUOTA_EXCEEDED: "no room for another retained message",
     ReasonCode.PAYLOAD_FORMAT_INVALID: "the payload is not the UTF-8 it is said to be",
@@ -110,9 +111,10 @@ def _accept(link: Link, packet: Publish, now: float) -> ReasonCode:
     """Hand the message to the broker; the reason a 5.0 acknowledgement carries."""
     broker, session = link.broker, link.session
     assert session is not None
-    if not broker.access.may_publish(session.username, packet.topic):
-        link.log(f"not allowed to publish to {packet.topic!r}")
-        return ReasonCode.NOT_AUTHORIZED
+    refusal = broker.admission.topic_refusal(session.username, packet.topic)
+    if refusal is not None:
+        link.log(f"refused to publish to {packet.topic!r}: {_REASON_TEXTS[refusal]}")
+        return refusal
     if broker.config.validate_payload_format and not is_payload_well_formed(packet.payload, packet.properties):
         link.log(f"payload to {packet.topic!r} is not the UTF-8 it is said to be")
         return ReasonCode.PAYLOAD_FORMAT_INVALID

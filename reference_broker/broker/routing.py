@@ -7,6 +7,7 @@ Does not belong here: delivering, retained messages, or the packets that subscri
 from __future__ import annotations
 
 from itertools import chain
+from sys import getsizeof
 
 from reference_broker.broker.access import AccessControl
 from reference_broker.broker.sessions import Session
@@ -15,7 +16,11 @@ from reference_broker.broker.topic_tree import TopicTree, has_wildcard
 from reference_broker.wire.packets import Subscription
 from reference_broker.wire.types import QoS
 
-_CACHE_SIZE = 65_536
+_REMEMBERED_BYTES = 32 * 1024 * 1024
+"""What remembered routes may take; past it all are forgotten. So many that only one topic in 500 bytes is too long."""
+
+_ROUTE_BYTES, _TARGET_BYTES, _MERGED_BYTES = 300, 8, 150
+"""What a route takes with its place in a dict, each of its targets, and each that was made for it."""
 
 
 class Target:
@@ -92,6 +97,12 @@ class Route:
         self.targets = targets
         self.shared = shared
 
+    def size_bytes(self) -> int:
+        """About how much memory it takes, its topic aside."""
+        merged = [target for target in self.targets if isinstance(target, Merged)]
+        made = len(merged) * _MERGED_BYTES + 8 * sum(len(target.subscription_ids) for target in merged)
+        return _ROUTE_BYTES + (len(self.targets) + len(self.shared)) * _TARGET_BYTES + made
+
 
 class Router:
     """The subscriptions of all sessions, and the routes that follow from them."""
@@ -102,6 +113,7 @@ class Router:
         self._shared_tree: TopicTree[SharedSubscription, SharedSubscription] = TopicTree()
         self._shared: dict[str, SharedSubscription] = {}
         self.routes: dict[str, Route] = {}
+        self._remembered_bytes = 0
         self.generation = 0
         """Counts changes, so that whoever remembers a route elsewhere can tell that it is stale."""
 
@@ -109,9 +121,12 @@ class Router:
         """Who gets the messages of a topic, from the cache if nothing changed since it was asked last."""
         route = self.routes.get(topic)
         if route is None:
-            if len(self.routes) >= _CACHE_SIZE:
+            route = self._find(topic)
+            size_bytes = route.size_bytes() + getsizeof(topic)
+            if self._remembered_bytes + size_bytes > _REMEMBERED_BYTES:
                 self.cut()
-            route = self.routes[topic] = self._find(topic)
+            self.routes[topic] = route
+            self._remembered_bytes += size_bytes
         return route
 
     def cut(self, topic_filter: str | None = None) -> None:
@@ -119,8 +134,9 @@ class Router:
         self.generation += 1
         if topic_filter is None or has_wildcard(topic_filter):
             self.routes.clear()
-        else:
-            self.routes.pop(topic_filter, None)
+            self._remembered_bytes = 0
+        elif (route := self.routes.pop(topic_filter, None)) is not None:
+            self._remembered_bytes -= route.size_bytes() + getsizeof(topic_filter)
 
     def subscribe(
         self,

@@ -116,9 +116,10 @@ def _check_available(link: Link, requests: list[_Request]) -> None:
 def _refusal(link: Link, request: _Request) -> ReasonCode | None:
     """Why one filter is not granted, or None."""
     session, _ = link.parts()
-    if not link.broker.access.may_subscribe(session.username, request.bare):
+    refusal = link.broker.admission.filter_refusal(session.username, request.bare)
+    if refusal is not None:
         link.log(f"not allowed to subscribe to {request.options.topic_filter!r}")
-        return ReasonCode.NOT_AUTHORIZED
+        return refusal
     if has_wildcard(request.bare) and not link.broker.config.wildcard_subscription_available:
         return ReasonCode.WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED  # [3.1.1 MQTT-3.8.3-2]
     return None

@@ -44,6 +44,7 @@ _LIMITS: list[tuple[str, type, str]] = [
     ("maximum_connections", int, "connected clients"),
     ("maximum_packet_size", int, "bytes of a packet from a client"),
     ("receive_maximum", int, "QoS 1 and 2 messages a client may have unfinished"),
+    ("maximum_topic_levels", int, "levels of a topic or filter (200)"),
     ("maximum_qos", int, "highest QoS a client may publish with"),
     ("maximum_inflight", int, "QoS 1 and 2 messages to a client without its acknowledgement"),
     ("topic_alias_maximum", int, "highest topic alias a client may use"),

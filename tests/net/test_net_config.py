@@ -45,6 +45,7 @@ refuse_connect = 0x88
 server_reference = "other:1883"
 allow_anonymous = true
 dollar_topics_between_clients = false
+maximum_topic_levels = 12
 connect_timeout_seconds = 3
 store_interval_seconds = 4.0
 maximum_connections = 5
