@@ -14,6 +14,7 @@ from reference_broker.broker.admission import Admission
 from reference_broker.broker.backpressure import Backpressure
 from reference_broker.broker.config import BrokerConfig
 from reference_broker.broker.heads import Heads
+from reference_broker.broker.incoming import Incoming
 from reference_broker.broker.link import Buffer, Link
 from reference_broker.broker.message import Delivery, Message
 from reference_broker.broker.persistence import restore_snapshot, take_snapshot
@@ -66,8 +67,9 @@ class Broker:
         self.wills = Wills(self)
         self.sessions = Sessions(self)
         self.backpressure = Backpressure(self)
-        self.opening: set[Link] = set()
-        """Accepted connections without a session yet; the others are found through their sessions."""
+        self.opening: dict[Link, None] = {}
+        """Accepted connections without a session yet, the oldest first; the others are found through their sessions."""
+        self.incoming = Incoming(self.config)
         self.link_count = 0
         """Connected clients."""
         self.active_link: Link | None = None
@@ -114,8 +116,12 @@ class Broker:
     def connect(self, now: float, peer: str = "") -> Link:
         """A network connection was accepted; `peer` names it in the log."""
         self.now = now
+        if len(self.opening) >= self.config.maximum_half_open:
+            oldest = next(iter(self.opening))
+            oldest.log(f"closed, because {len(self.opening)} connections have not been let in yet")
+            oldest.end(now, publish_will=False)
         link = self.link_type(self, now, peer)
-        self.opening.add(link)
+        self.opening[link] = None
         return link
 
     @property

@@ -135,6 +135,14 @@ class BrokerConfig:
     """Levels of a topic or filter, share name aside; more is refused with 0x90 or 0x8F. [5.0 3.4.2.1, 3.9.3]"""
     connect_timeout_seconds: float = 10.0
     """How long a connection may take to a successful CONNACK. [5.0 3.1.4]"""
+    maximum_half_open: int = 16_384
+    """Connections without CONNACK; one more ends the oldest of them."""
+    maximum_connect_size: int = 512 * 1024
+    """Largest packet before CONNACK, which has room for every field of a CONNECT at its longest; else 0x95."""
+    opening_maximum_bytes: int = 64 * 1024 * 1024
+    """Bytes of incomplete packets before CONNACK, of all connections; past it the one that holds most ends."""
+    incoming_maximum_bytes: int = 512 * 1024 * 1024
+    """Bytes of incomplete packets of all clients; past it the one that holds most is disconnected with 0x97."""
     maximum_connections: int | None = None
     """Connected clients; one more is refused with 0x97 or 0x03."""
     maximum_inflight: int = 1024
@@ -182,6 +190,10 @@ _RANGES: Final = (
     ("session_expiry_maximum", 0, _UINT32),
     ("granted_qos_maximum", 0, 2),
     ("outgoing_topic_alias_maximum", 0, _UINT16),
+    ("maximum_half_open", 1, float("inf")),
+    ("maximum_connect_size", 64, _UINT32),
+    ("opening_maximum_bytes", 0, float("inf")),
+    ("incoming_maximum_bytes", 0, float("inf")),
     ("maximum_topic_levels", 1, 65_536),
     ("connect_timeout_seconds", 0.001, float("inf")),
     ("maximum_connections", 1, float("inf")),

@@ -132,9 +132,8 @@ class Heads:
     def learn(self, link: Link, key: bytes, packet: Publish, data: bytes) -> Head | None:
         """Remember what to do with packets that begin like this one: `packet` is what the wire decoded from `data`."""
         head = self.of(link)[key] = self._examine(link, packet, data)
-        self._count += (
-            1 + (_KEY_FACTOR * len(key) + _PROPERTY_BYTES * len(packet.properties.user_property)) // _HEAD_BYTES
-        )
+        more_bytes = _KEY_FACTOR * len(key) + _PROPERTY_BYTES * len(packet.properties.user_property)
+        self._count += 1 + more_bytes // _HEAD_BYTES
         return head
 
     def _examine(self, link: Link, packet: Publish, data: bytes) -> Head | None:

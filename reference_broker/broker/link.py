@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from reference_broker.broker import accepting, authenticating, connecting, fastpath, publishing, subscribing
 from reference_broker.broker.access import Authentication
+from reference_broker.broker.config import NO_LIMIT
 from reference_broker.broker.phase import Phase
 from reference_broker.broker.sending import Sender
 from reference_broker.broker.sessions import Session
@@ -111,8 +112,8 @@ class Link:
             return
         self.broker.now = now
         self.broker.active_link = self
+        begun_bytes = 0 if self._reader is None else len(self._reader)
         try:
-            begun_bytes = 0 if self._reader is None else len(self._reader)
             if self.broker.fast_path and self.phase is Phase.CONNECTED and begun_bytes < _LARGE_PACKET:
                 self._receive_stream(data, now)
             else:
@@ -120,10 +121,21 @@ class Link:
         except RemoteError as error:
             self.fail(error, now)
         finally:
-            if self._reader is not None and not len(self._reader):
+            left_bytes = 0 if self._reader is None else len(self._reader)
+            if not left_bytes:
                 self._reader = None  # thousands of idle connections have nothing to read
             self.broker.backpressure.read_done(self)
             self.broker.active_link = None
+            if (left_bytes or begun_bytes) and not self.is_closed():
+                self._begun(left_bytes, now)
+
+    def _begun(self, size_bytes: int, now: float) -> None:
+        """So many bytes of an incomplete packet are there: some link may have to go for that."""
+        largest = self.broker.incoming.changed(self, size_bytes, is_opening=self.phase is not Phase.CONNECTED)
+        if largest is not None:
+            text = "too many bytes of incomplete packets, most of them from here"
+            largest.log(text)
+            largest.disconnect(ReasonCode.QUOTA_EXCEEDED, text, now)
 
     def _receive_packets(self, data: bytes, now: float) -> None:
         """The slow path: one packet after the other."""
@@ -198,6 +210,8 @@ class Link:
         """What cuts this peer's bytes into packets; it is there only while it has something to do."""
         if self._reader is None:
             maximum = self.broker.config.maximum_packet_size
+            if self.phase is not Phase.CONNECTED:
+                maximum = min(maximum or NO_LIMIT, self.broker.config.maximum_connect_size)
             self._reader = Reader(self.version, maximum_packet_size=maximum, sender=Side.CLIENT)
         return self._reader
 
@@ -309,7 +323,8 @@ class Link:
             self._timer.cancel()
             self._timer = None
         self.broker.backpressure.forget(self)
-        self.broker.opening.discard(self)
+        self.broker.opening.pop(self, None)
+        self.broker.incoming.forget(self)
         if not self._dirty:
             self._mark_dirty()
         session, self.session = self.session, None
@@ -328,7 +343,9 @@ class Link:
     def connected(self, now: float, keep_alive: int) -> None:
         """CONNACK was sent: stop waiting for CONNECT, begin to watch the keep alive. [5.0 3.1.4]"""
         self.phase = Phase.CONNECTED
-        self.broker.opening.discard(self)
+        self.broker.opening.pop(self, None)
+        self.broker.incoming.opened(self)
+        self.reader.maximum_packet_size = self.broker.config.maximum_packet_size
         assert self._timer is not None
         self._timer.cancel()
         self._timer = None

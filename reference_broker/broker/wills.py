@@ -48,9 +48,7 @@ class Wills:
         will, session.will = session.will, None
         if will is None:
             return
-        if (
-            self._broker.admission.topic_refusal(session.username, will.topic) is not None
-        ):  # the rules are not those of CONNECT
+        if self._broker.admission.topic_refusal(session.username, will.topic) is not None:  # since a restart, say
             self._broker.log(f"client id {session.client_id!r}: not allowed to publish its will to {will.topic!r}")
             return
         # Its lifetime begins with its publication; the delay is not for subscribers. [5.0 3.1.3.2.4, table 2-4]

@@ -42,7 +42,11 @@ _KEEPING: list[tuple[str, type, str]] = [
 
 _LIMITS: list[tuple[str, type, str]] = [
     ("maximum_connections", int, "connected clients"),
+    ("maximum_half_open", int, "connections not let in yet (16384)"),
     ("maximum_packet_size", int, "bytes of a packet from a client"),
+    ("maximum_connect_size", int, "bytes of a packet before CONNACK (524288)"),
+    ("opening_maximum_bytes", int, "bytes of all incomplete packets before CONNACK (67108864)"),
+    ("incoming_maximum_bytes", int, "bytes of all incomplete packets after it (536870912)"),
     ("receive_maximum", int, "QoS 1 and 2 messages a client may have unfinished"),
     ("maximum_topic_levels", int, "levels of a topic or filter (200)"),
     ("maximum_qos", int, "highest QoS a client may publish with"),

@@ -36,6 +36,7 @@ class Connection(asyncio.Protocol):
         "_fin_received",
         "_linger",
         "_open",
+        "_owes_replies",
         "_transport",
         "_wrapping",
         "is_write_paused",
@@ -51,6 +52,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._linger: asyncio.Handle | None = None
         self._open = False
+        self._owes_replies = False
         self._closing = False
         self._fin_received = False
 
@@ -73,6 +75,10 @@ class Connection(asyncio.Protocol):
 
     def on_write_resumed(self) -> None:
         """The peer caught up."""
+
+    def on_read_resumed(self) -> None:
+        """The peer has read what it was not read for; the two users may have other reasons not to read it."""
+        self.resume_reading()
 
     def on_lost(self, error: Exception | None) -> None:
         """The connection is gone; `error` says why if neither side closed it in order."""
@@ -143,7 +149,9 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Take bytes again."""
+        """Take bytes again, unless the peer has to read the wrapping's replies first."""
+        if self._owes_replies:
+            return
         if self._transport is not None and not (self._closing or self._fin_received or self._transport.is_closing()):
             self._transport.resume_reading()
 
@@ -196,7 +204,10 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Pass the end of back-pressure on."""
         self.is_write_paused = False
+        owed, self._owes_replies = self._owes_replies, False
         self.on_write_resumed()
+        if owed:
+            self.on_read_resumed()
 
     def _unwrap(self, wrapping: Wrapping, data: bytes) -> None:
         inside = wrapping.receive(data)
@@ -216,6 +227,9 @@ class Connection(asyncio.Protocol):
         reply = wrapping.take_reply()
         if reply and self._transport is not None and not self._closing:
             self._transport.write(reply)
+            if self.is_write_paused:  # who asks for more of them, pings say, has to read them
+                self._owes_replies = True
+                Connection.pause_reading(self)
 
     def _end(self) -> None:
         if not self.peer_has_ended and not self._closing:

@@ -269,6 +269,10 @@ class BrokerConnection(Connection):
         self.link.resume_writing()
         self._server.flush()
 
+    def on_read_resumed(self) -> None:
+        """The client read its pongs: go on, unless it has to wait for others."""
+        self._read_on()
+
     def on_lost(self, error: Exception | None) -> None:
         """Tell the broker, if it does not know yet."""
         LOGGER.debug("%s disconnected%s", self.peer, f": {error}" if error else "")

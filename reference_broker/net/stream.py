@@ -151,6 +151,11 @@ class Stream(Connection):
         """Wake `drain`."""
         self._notify()
 
+    def on_read_resumed(self) -> None:
+        """Take bytes again if nobody wanted none."""
+        if not self._reading_paused:
+            self.resume_reading()
+
     def on_lost(self, error: Exception | None) -> None:
         """Wake everyone; a broken pipe is the same news as a reset."""
         self._lost = True

@@ -3,8 +3,9 @@
 Belongs here: the wrapping, built on the sans-IO protocol of the `websockets` package.
 Does not belong here: sockets; HTTP beyond the one upgrade; the short cut for streams of frames (`masked_frames`).
 
-A server gives the library whole frames only, so that it knows where the next one begins, and takes those that hold one
-binary message each apart itself: that is what clients send, thousands in a read.
+A server takes binary messages apart itself: runs of whole ones at once, for clients send thousands in a read, and the
+others as they come, so that no frame is kept until it is whole. The library gets whole control frames, and the headers
+of frames it refuses.
 """
 
 from __future__ import annotations
@@ -22,12 +23,27 @@ from websockets.uri import WebSocketURI
 
 from reference_broker.net.address import Address
 from reference_broker.net.errors import BadPeer
-from reference_broker.net.masked_frames import binary_header, frame_size, is_simple, unmask_run
+from reference_broker.net.masked_frames import (
+    MASK_SIZE,
+    binary_header,
+    frame_size,
+    frame_violation,
+    is_control,
+    is_final,
+    is_refused_at_once,
+    is_simple,
+    unmask_part,
+    unmask_run,
+)
 
 SUBPROTOCOL = Subprotocol("mqtt")
 """What a client has to offer and a server to choose. [5.0 MQTT-6.0.0-3, MQTT-6.0.0-4]"""
 
 _END_OF_REQUEST = b"\r\n\r\n"
+
+_LONGEST_REQUEST = 16_384
+"""Bytes of an upgrade; the library alone would take 128 headers of 8 KiB."""
+
 
 _OLD_SUBPROTOCOL = Subprotocol("mqttv3.1")  # what 3.1 clients offer, from before it was registered
 
@@ -54,8 +70,11 @@ class WebSocketWrapping:
         self._maximum_frame_size = maximum_frame_size
         self._begun = b""
         """The last bytes that came where they do not make a whole header yet."""
+        self._request_size = 0
+        """Bytes of the upgrade that have come."""
         self._rest_of_frame = 0
-        """Bytes to come of a frame whose beginning the library has."""
+        """Bytes to come of the frame that `_mask` is for."""
+        self._mask = b""
         if isinstance(protocol, ClientProtocol):
             protocol.send_request(protocol.connect())
 
@@ -116,44 +135,71 @@ class WebSocketWrapping:
         """Give the library the upgrade to its end; what follows are frames already."""
         seen = self._begun + data
         end = seen.find(_END_OF_REQUEST)
+        request = len(data) if end < 0 else end + len(_END_OF_REQUEST) - len(self._begun)
+        self._request_size += request
+        if self._request_size > _LONGEST_REQUEST:
+            self.error = BadPeer(f"WebSocket handshake failed: a request of more than {_LONGEST_REQUEST} bytes")
+            return
         if end < 0:
             self._begun = seen[1 - len(_END_OF_REQUEST) :]
             self._give_library(data, payloads)
             return
-        request = end + len(_END_OF_REQUEST) - len(self._begun)
         self._begun = b""
         self._give_library(data[:request], payloads)
         if request < len(data):
             self._take_frames(data[request:], payloads)
 
     def _take_frames(self, data: bytes, payloads: list[bytes]) -> None:
-        """Unmask runs of simple frames here and leave all others to the library, one at a time."""
-        position = self._rest_of_frame
-        if position:
-            self._rest_of_frame = max(0, position - len(data))
-            self._give_library(data[:position], payloads)
+        """Unmask runs of simple frames and parts of others here, and leave control frames to the library."""
+        position = 0
+        if self._rest_of_frame:
+            position = self._take_part(data, 0, payloads)
         elif self._begun:
             data, self._begun = self._begun + data, b""
         protocol = self._protocol
-        while position < len(data):
+        while position < len(data) and not (self.error or self.has_ended):
             header, size = frame_size(data, position)
+            if protocol.state is not State.OPEN or protocol.parser_exc is not None:
+                self._give_library(data[position:], payloads)  # which throws it away
+                return
             if not size:
                 self._begun = data[position:]
                 return
+            length = size - header
+            is_whole = position + size <= len(data)
             if (
                 is_simple(data, position)
-                and position + size <= len(data)
-                and size - header <= self._maximum_frame_size
-                and protocol.state is State.OPEN
+                and is_whole
+                and length <= self._maximum_frame_size
                 and protocol.current_size is None  # not between the fragments of a message
-                and protocol.parser_exc is None
             ):
                 payload, position = unmask_run(data, position, header, size)
                 payloads.append(payload)
-                continue
-            self._rest_of_frame = max(0, position + size - len(data))
-            self._give_library(data[position : position + size], payloads)
-            position += size
+            elif is_refused_at_once(data, position) or length > self._maximum_frame_size - (protocol.current_size or 0):
+                self._give_library(data[position : position + header], payloads)
+                return
+            elif violation := frame_violation(data[position], length, protocol.current_size is not None):
+                self._fail(*violation)
+            elif is_control(data, position):
+                if not is_whole:
+                    self._begun = data[position:]
+                    return
+                self._give_library(data[position : position + size], payloads)
+                position += size
+            else:
+                begun = protocol.current_size or 0
+                protocol.current_size = None if is_final(data, position) else begun + length
+                self._mask = data[position + header - MASK_SIZE : position + header]
+                self._rest_of_frame = length
+                position = self._take_part(data, position + header, payloads)
+
+    def _take_part(self, data: bytes, position: int, payloads: list[bytes]) -> int:
+        """Unmask what has come of a frame that need not be whole; where that ends."""
+        part = data[position : position + self._rest_of_frame]
+        payload, self._mask = unmask_part(part, self._mask)
+        payloads.append(payload)
+        self._rest_of_frame -= len(part)
+        return position + len(part)
 
     def _give_library(self, data: bytes, payloads: list[bytes]) -> None:
         self._protocol.receive_data(data)

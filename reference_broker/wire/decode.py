@@ -22,6 +22,8 @@ from reference_broker.wire.types import PacketType, Version
 from reference_broker.wire.varint import read_remaining_length, varint_size
 
 _CONNECT = int(PacketType.CONNECT)
+_SMALL_PIECE = 1024
+"""Pieces of fewer bytes are joined at once: each would take more memory than it holds."""
 _V5 = Version.V5
 
 
@@ -125,7 +127,7 @@ class Reader:
         self._buffer = b""
         self._position = 0
         # Bytes behind the buffer wait unjoined until a packet is complete, so a large one is copied once.
-        self._pending: list[bytes] = []
+        self._pending: list[bytes | bytearray] = []
         self._pending_size = 0
         self._needed = 2
 
@@ -137,7 +139,13 @@ class Reader:
             self._buffer = bytes(data)
             self._position = 0
         else:
-            self._pending.append(bytes(data))
+            last = self._pending[-1] if self._pending else None
+            if len(data) >= _SMALL_PIECE:
+                self._pending.append(bytes(data))
+            elif isinstance(last, bytearray):
+                last += data
+            else:
+                self._pending.append(bytearray(data))
             self._pending_size += len(data)
 
     def __len__(self) -> int:

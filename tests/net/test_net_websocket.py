@@ -184,6 +184,10 @@ FRAMES = st.one_of(
             frame(Opcode.BINARY, bytes(1001)),  # above the limit
             frame(Opcode.CLOSE, b"\x03\xe8"),
             Frame(Opcode.BINARY, b"bare").serialize(mask=False),
+            frame(Opcode.BINARY, bytes(range(250)) * 3),
+            frame(Opcode.CONT, bytes(range(250)) * 3, fin=False),
+            frame(Opcode.PONG, b"p" * 125),
+            frame(Opcode.PING, b"two"),
         ]
     ),
 )
@@ -209,6 +213,49 @@ def test_streams_of_frames_give_what_the_library_gives(frames: list[bytes], piec
     assert inside == expected
     assert undated(replies) == undated(b"".join(plain.data_to_send()))
     assert (server.error is not None) == (plain.parser_exc is not None)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"\x89\xfe\x00\x7e",  # a ping of 126 bytes
+        b"\x09\x81",  # a ping that is not the end of its message
+        b"\xc2\x81",  # a reserved bit
+        b"\x83\x81",  # an opcode nobody has
+        b"\x80\xff" + bytes(5) + b"\x01\x00\x00",  # a continuation of nothing
+        b"\x81\xff" + bytes(5) + b"\x01\x00\x00",  # text
+    ],
+)
+def test_a_bad_frame_is_refused_for_its_header(bad: bytes) -> None:
+    """Nobody waits for a payload that will not be taken, or keeps it. [RFC 6455 5.2, 5.5]"""
+    server = open_server(100_000)
+    assert server.receive(frame(Opcode.BINARY, b"x") + bad + bytes(4)) == b"x"
+    assert server.error is not None
+    assert server.take_reply().startswith(b"\x88")
+
+
+def test_a_frame_is_passed_on_as_it_comes() -> None:
+    """Whatever its size: it is the MQTT packets in it that are bounded."""
+    server, payload = open_server(10_000_000), bytes(range(256)) * 4096
+    for first, fin in ((Opcode.BINARY, True), (Opcode.BINARY, False), (Opcode.CONT, True)):
+        wire = frame(first, payload, fin=fin)
+        got = [server.receive(wire[start : start + 999]) for start in range(0, len(wire), 999)]
+        assert all(985 <= len(part) <= 999 for part in got[:-1])
+        assert b"".join(got) == payload
+    assert server.error is None
+
+
+def test_an_endless_upgrade_is_refused() -> None:
+    server = WebSocketWrapping.server()
+    assert server.receive(b"GET / HTTP/1.1\r\n") == b""
+    for number in range(20):
+        server.receive(b"X-%d: " % number + b"x" * 1000 + b"\r\n")
+    assert "more than 16384 bytes" in str(server.error)
+    assert len(server.take_reply()) < 1000
+    long_at_once = WebSocketWrapping.server()
+    long_at_once.receive(REQUEST[:-2] + b"X-0: xxxxxxxx\r\n" * 1200 + b"\r\n")
+    assert long_at_once.error is not None
+    assert not long_at_once.is_open
 
 
 def undated(reply: bytes) -> bytes:
