@@ -65,6 +65,7 @@ def accept(link: Link, now: float, authentication_data: bytes | None) -> None:
         session.username = connect.username
         if present:
             broker.sessions.ask_rules_again(session, now)
+    broker.sessions.weigh(session)
     link.session = session
     broker.link_count += 1
     properties = NO_PROPERTIES

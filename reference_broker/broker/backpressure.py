@@ -110,7 +110,7 @@ class Backpressure:
         if not reads_on:
             publisher.reading_paused = True
         elif publisher.held_answers is None:
-            publisher.held_answers = []
+            publisher.held_answers = bytearray()
 
     def _has_queued(self, link: Link, part: float) -> bool:
         """Whether more waits in a link's session than this part of the bounds."""

@@ -22,7 +22,8 @@ from reference_broker.broker.retained import RetainedMessages
 from reference_broker.broker.routing import Router
 from reference_broker.broker.sessions import Session, Sessions
 from reference_broker.broker.shared import SharedSubscription
-from reference_broker.broker.timers import Timers
+from reference_broker.broker.sizes import retained_bytes
+from reference_broker.broker.timers import Timer, Timers
 from reference_broker.broker.wills import Wills
 from reference_broker.store import Store, StoreError
 from reference_broker.wire.types import QoS, ReasonCode
@@ -64,6 +65,9 @@ class Broker:
         self.heads = Heads(self.config)
         self.fast_path = fast_path
         self.retained = RetainedMessages()
+        self._retained_bytes = 0
+        self._expiring: dict[str, Timer] = {}
+        """By topic, what ends a retained message that expires."""
         self.wills = Wills(self)
         self.sessions = Sessions(self)
         self.backpressure = Backpressure(self)
@@ -223,19 +227,37 @@ class Broker:
         """Keep or clear the topic's retained message; False when there is no room. [5.0 MQTT-3.3.1-5 to -8]"""
         if not self.config.retain_available:
             return True
+        topic = message.topic
+        last = self.retained.get(topic)
         if not message.payload:
-            self.retained.clear(message.topic)
+            self._account_for(last, None)
+            self.retained.clear(topic)
             return True
         limit = self.config.retained_maximum_messages
-        if limit is not None and len(self.retained) >= limit and self.retained.get(message.topic) is None:
+        if limit is not None and len(self.retained) >= limit and last is None:
             return False
+        more_bytes = retained_bytes(message) - (retained_bytes(last) if last is not None else 0)
+        if more_bytes > 0 and self._retained_bytes + more_bytes > self.config.retained_maximum_bytes:
+            return False
+        self._account_for(last, message)
         self.retained.set(message)
         if message.expires_at is not None:
-            self.timers.at(message.expires_at, lambda _now: self._expire_retained(message))
+            self._expiring[topic] = self.timers.at(message.expires_at, lambda _now: self._expire_retained(message))
         return True
+
+    def _account_for(self, last: Message | None, message: Message | None) -> None:
+        """One retained message takes another one's place; a timer would keep the old one until it expires."""
+        if last is not None:
+            self._retained_bytes -= retained_bytes(last)
+            timer = self._expiring.pop(last.topic, None)
+            if timer is not None:
+                timer.cancel()
+        if message is not None:
+            self._retained_bytes += retained_bytes(message)
 
     def _expire_retained(self, message: Message) -> None:
         if self.retained.get(message.topic) is message:
+            self._account_for(message, None)
             self.retained.clear(message.topic)
 
     def _save_regularly(self, now: float) -> None:

@@ -150,12 +150,20 @@ class BrokerConfig:
     queue_maximum_messages: int = 10_000
     """Messages waiting in one session, for an absent client or a slow one."""
     queue_maximum_bytes: int = 16 * 1024 * 1024
-    """Payload bytes waiting in one session."""
+    """Payload bytes waiting in one session; topic and properties count where they are longer than 256 bytes."""
     queue_drop_policy: DropPolicy = DropPolicy.NEWEST
     queue_qos0_offline: bool = False
     """Whether QoS 0 messages are queued for absent clients, which the specification leaves open. [5.0 4.1]"""
     retained_maximum_messages: int | None = None
     """Retained messages held; one more is delivered but not kept, and PUBACK or PUBREC say 0x97."""
+    retained_maximum_bytes: int = 2048 * 1024 * 1024
+    """What retained messages may take with their topics' levels; past it as for their number."""
+    subscriptions_maximum_bytes: int = 2048 * 1024 * 1024
+    """What all subscriptions may take with their filters' levels; past it SUBACK refuses new ones with 0x97 or 0x80."""
+    sessions_maximum_bytes: int = 1024 * 1024 * 1024
+    """What sessions and wills may take, without subscriptions and messages; past it CONNECT is refused (0x97, 0x03)."""
+    inflight_maximum_bytes: int = 64 * 1024 * 1024
+    """Payloads of more than 64 KiB that one client may have to acknowledge; others wait in its queue behind one."""
     outgoing_maximum_bytes: int = 32 * 1024 * 1024
     """Bytes held for a client that does not read; past it QoS 0 messages are dropped, QoS 1 and 2 wait in the queue."""
     backpressure_seconds: float = 1.0
@@ -201,6 +209,10 @@ _RANGES: Final = (
     ("queue_maximum_messages", 0, float("inf")),
     ("queue_maximum_bytes", 0, float("inf")),
     ("retained_maximum_messages", 0, float("inf")),
+    ("retained_maximum_bytes", 0, float("inf")),
+    ("subscriptions_maximum_bytes", 0, float("inf")),
+    ("sessions_maximum_bytes", 0, float("inf")),
+    ("inflight_maximum_bytes", 0, float("inf")),
     ("outgoing_maximum_bytes", 0, float("inf")),
     ("backpressure_seconds", 0, float("inf")),
     ("store_interval_seconds", 0, float("inf")),

@@ -14,6 +14,7 @@ from reference_broker.broker.accepting import REASON_CODES, accept, refuse
 from reference_broker.broker.access import Authentication
 from reference_broker.broker.config import BrokerConfig
 from reference_broker.broker.sending import Sender
+from reference_broker.broker.sizes import will_bytes
 from reference_broker.wire.packets import Connect, Will
 from reference_broker.wire.properties import Properties
 from reference_broker.wire.types import ConnectReturnCode, ReasonCode, Version
@@ -78,6 +79,10 @@ def _check(link: Link, connect: Connect) -> None:
         reason = REASON_CODES.get(ConnectReturnCode(config.refuse_connect)) if config.refuse_connect <= 5 else None
         raise Refused(reason or config.refuse_connect, "this broker is told to refuse every client")
     _check_client_id(connect, config)
+    sessions = link.broker.sessions
+    is_more = connect.client_id not in sessions or connect.will is not None
+    if is_more and sessions.size_bytes + will_bytes(connect.will) >= config.sessions_maximum_bytes:
+        raise Refused(ReasonCode.QUOTA_EXCEEDED, "no room for another session")
     if config.maximum_connections is not None and link.broker.link_count >= config.maximum_connections:
         existing = link.broker.sessions.get(connect.client_id) if connect.client_id else None
         if existing is None or existing.link is None:

@@ -13,7 +13,7 @@ from reference_broker.broker import accepting, authenticating, connecting, fastp
 from reference_broker.broker.access import Authentication
 from reference_broker.broker.config import NO_LIMIT
 from reference_broker.broker.phase import Phase
-from reference_broker.broker.sending import Sender
+from reference_broker.broker.sending import Sender, shortened
 from reference_broker.broker.sessions import Session
 from reference_broker.session.flow_control import ReceiveQuota
 from reference_broker.session.keep_alive import ServerKeepAlive
@@ -37,7 +37,14 @@ _LARGE_READ = 65_536
 _PINGRESP = b"\xd0\x00"
 
 
-Buffer = bytes | memoryview
+_LARGE_PIECE = 4096
+"""Output of a peer that does not read is kept in pieces of at least so many bytes."""
+_MOST_HELD_ANSWERS = 4 * 65_535
+"""Bytes of acknowledgements for all identifiers there are."""
+_MOST_LINES = 100
+"""So much is logged of one connection."""
+
+Buffer = bytes | bytearray | memoryview
 
 
 class Link:
@@ -49,6 +56,7 @@ class Link:
 
     __slots__ = (
         "_dirty",
+        "_lines",
         "_output",
         "_reader",
         "_timer",
@@ -93,13 +101,14 @@ class Link:
         self.writing_paused = False
         self.held_bytes = 0
         """Output waiting because writing is paused."""
-        self.held_answers: list[bytes] | None = None
+        self.held_answers: bytearray | None = None
         """PUBACK and PUBREC packets waiting for a subscriber; None while they leave at once."""
         self.dropped_messages = 0
         """QoS 0 messages this client did not get because it did not read."""
         self.close_requested = False
         self._output: list[Buffer] | None = None
         self._dirty = False
+        self._lines = 0
         self._reader: Reader | None = None
         deadline = now + broker.config.connect_timeout_seconds
         self._timer: Timer | None = broker.timers.at(deadline, self._connect_overdue)
@@ -243,28 +252,42 @@ class Link:
 
     def write(self, data: Buffer) -> None:
         """Append whole packets to the output."""
-        if self._output is None:
+        if self.writing_paused:
+            self._hold(data)
+        elif self._output is None:
             self._output = [data]
         else:
             self._output.append(data)
         if not self._dirty:
             self._mark_dirty()
-        if self.writing_paused:
-            self.held_bytes += len(data)
-            self.broker.backpressure.held(self)
+
+    def _hold(self, data: Buffer) -> None:
+        """Append to the output of a peer that does not read: small pieces in one, or each would take 50 bytes more."""
+        output = self._output = self._output or []
+        last = output[-1] if output else None
+        if len(data) >= _LARGE_PIECE:
+            output.append(data)
+        elif isinstance(last, bytearray) and len(last) < _LARGE_PIECE:
+            last += data
+        else:
+            output.append(bytearray(data))
+        self.held_bytes += len(data)
+        self.broker.backpressure.held(self)
 
     def answer(self, data: bytes) -> None:
         """Append PUBACK or PUBREC packets to the output, or keep them until `release_answers`."""
         if self.held_answers is None:
             self.write(data)
-        else:
-            self.held_answers.append(data)
+            return
+        self.held_answers += data
+        if len(self.held_answers) > _MOST_HELD_ANSWERS:  # more than a client can wait for: it does not wait
+            self.release_answers()
 
     def release_answers(self) -> None:
         """Let answers leave, those held back first. [5.0 MQTT-4.6.0-2, MQTT-4.6.0-3]"""
         answers, self.held_answers = self.held_answers, None
         if answers and not self.is_closed():
-            self.write(b"".join(answers))
+            self.write(bytes(answers))
 
     def is_overfull(self) -> bool:
         """Whether the peer is so far behind that messages are dropped (QoS 0) or wait in the session."""
@@ -334,9 +357,14 @@ class Link:
             self.broker.sessions.leave(session, now, publish_will=publish_will)
 
     def log(self, what: str) -> None:
-        """One line about this peer."""
-        who = "before CONNECT" if self.client_id is None else f"client id {self.client_id!r}"
-        self.broker.log(f"{self.peer or 'peer'}, {who}: {what}")
+        """One line about this peer, not too long and not too often: who writes it chooses topics and how many."""
+        self._lines += 1
+        if self._lines > _MOST_LINES:
+            return
+        who = "before CONNECT" if self.client_id is None else f"client id {shortened(repr(self.client_id), 100)}"
+        if self._lines == _MOST_LINES:
+            what = "one of many lines about this connection, the last that is logged"
+        self.broker.log(f"{self.peer or 'peer'}, {who}: {shortened(what)}")
 
     # --- time --------------------------------------------------------------------------------------------------------
 

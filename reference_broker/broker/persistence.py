@@ -146,6 +146,7 @@ def restore_snapshot(broker: Broker, snapshot: Snapshot, now: float, down_second
         if stored.will is not None:
             session.will = stored.will.will
             broker.wills.publish_later(session, stored.will.due_seconds, now)
+        broker.sessions.weigh(session)
 
 
 def _restore_session(broker: Broker, stored: StoredSession) -> Session:

@@ -12,6 +12,7 @@ from sys import getsizeof
 from reference_broker.broker.access import AccessControl
 from reference_broker.broker.sessions import Session
 from reference_broker.broker.shared import SharedSubscription
+from reference_broker.broker.sizes import NODE_BYTES, SUBSCRIPTION_BYTES
 from reference_broker.broker.topic_tree import TopicTree, has_wildcard
 from reference_broker.wire.packets import Subscription
 from reference_broker.wire.types import QoS
@@ -114,8 +115,14 @@ class Router:
         self._shared: dict[str, SharedSubscription] = {}
         self.routes: dict[str, Route] = {}
         self._remembered_bytes = 0
+        self._subscription_bytes = 0
         self.generation = 0
         """Counts changes, so that whoever remembers a route elsewhere can tell that it is stale."""
+
+    def size_bytes(self) -> int:
+        """About how much memory all subscriptions take."""
+        nodes = self._tree.node_count + self._shared_tree.node_count
+        return self._subscription_bytes + NODE_BYTES * nodes
 
     def route(self, topic: str) -> Route:
         """Who gets the messages of a topic, from the cache if nothing changed since it was asked last."""
@@ -161,6 +168,8 @@ class Router:
                 self._shared_tree.set(bare, shared, shared)
         subscribed = Subscribed(session, options, granted, subscription_ids, shared)
         session.subscriptions[topic_filter] = subscribed
+        if is_new:
+            self._subscription_bytes += SUBSCRIPTION_BYTES + getsizeof(topic_filter)
         if shared is None:
             self._tree.set(bare, session, subscribed)
         else:
@@ -184,6 +193,7 @@ class Router:
         subscribed = session.subscriptions.pop(topic_filter, None)
         if subscribed is None:
             return False
+        self._subscription_bytes -= SUBSCRIPTION_BYTES + getsizeof(topic_filter)
         shared = subscribed.shared
         bare = topic_filter
         if shared is None:

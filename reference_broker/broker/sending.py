@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from reference_broker.broker.routing import Target
 
 _AT_MOST_ONCE = QoS.AT_MOST_ONCE
+_LONGEST_TEXT = 500
+LARGE_PAYLOAD = 65_536
+"""Larger ones in flight are counted in bytes."""
 _PUBLISH = 0x30  # no DUP, no RETAIN
 _TO_BE_SENT_AGAIN = (Sending.PUBACK, Sending.PUBREC)
 
@@ -107,7 +110,7 @@ class Sender:
             return NO_PROPERTIES
         if not self._wants_problem_information and packet_type not in (PacketType.CONNACK, PacketType.DISCONNECT):
             return NO_PROPERTIES
-        return Properties(reason_string=text)
+        return Properties(reason_string=shortened(text))
 
     # --- messages ----------------------------------------------------------------------------------------------------
 
@@ -147,7 +150,7 @@ class Sender:
 
     def deliver(self, delivery: Delivery, now: float) -> None:
         """Send a message now if nothing waits before it and the quota allows, else let it wait in the session."""
-        if self.has_to_wait():
+        if self.has_to_wait() or self._is_too_much(delivery):
             self._the_session().enqueue(delivery, self._config, now)
             self._link.broker.backpressure.queue_changed(self._link)
         else:
@@ -165,7 +168,7 @@ class Sender:
         How many left; 0 where they have to be sent one by one. Behind each leave the next four bytes of `answers`, if
         there are any.
         """
-        if not self.is_plain or not burst.suits(self.is_v5, target):
+        if not self.is_plain or burst.payload_size > LARGE_PAYLOAD or not burst.suits(self.is_v5, target):
             return 0
         count = min(count, self.quota.available)
         if count <= 0:
@@ -206,11 +209,26 @@ class Sender:
         while session.queue and self._may_send():
             if self._launch_waiting(session.queue):
                 continue
+            if self._is_too_much(session.queue.first()):
+                break
             delivery = session.dequeue()
             delivery.retain = delivery.retain and self.is_v5  # it was asked for in 5.0 [3.1.1 MQTT-3.3.1-9]
             if not delivery.message.is_expired(now):  # [5.0 MQTT-3.3.2-5]
                 self._start(delivery, now)
         self._link.broker.backpressure.queue_changed(self._link)
+
+    def _is_too_much(self, delivery: Delivery) -> bool:
+        """Whether a large message has to wait until others are acknowledged, whose number is bounded, not their size.
+
+        One at a time is never too much. A receiver need not get all at once that its Receive Maximum allows. [5.0 4.9]
+        """
+        size = len(delivery.message.payload)
+        if size <= LARGE_PAYLOAD or delivery.qos == _AT_MOST_ONCE:
+            return False
+        inflight = self._the_session().inflight.values()  # nothing large is kept in the other form, see `launch`
+        sizes = [len(each.message.payload) for each in inflight]
+        large = sum([each for each in sizes if each > LARGE_PAYLOAD])
+        return large > 0 and large + size > self._config.inflight_maximum_bytes
 
     def is_waiting(self) -> bool:
         """Whether messages wait, so that new ones have to queue up behind them."""
@@ -348,3 +366,8 @@ def without_diagnostics(packet: Packet) -> Packet:
     if isinstance(packet, PingReq | PingResp):
         return packet
     return replace(packet, properties=replace(packet.properties, reason_string=None, user_property=()))
+
+
+def shortened(text: str, longest: int = _LONGEST_TEXT) -> str:
+    """A text for people with what a peer chose in it, such as a topic of 65,535 bytes."""
+    return text if len(text) <= longest else f"{text[:longest]}..."

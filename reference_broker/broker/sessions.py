@@ -13,6 +13,7 @@ from reference_broker.broker.bursts import Burst
 from reference_broker.broker.config import NO_LIMIT, BrokerConfig, DropPolicy
 from reference_broker.broker.flight import Flight, ManyInbound, ManyPacketIds, unpack
 from reference_broker.broker.message import Delivery
+from reference_broker.broker.sizes import ORDINARY_BEGINNING, SESSION_BYTES, waiting_bytes, will_bytes
 from reference_broker.broker.waiting import Waiting, WaitingRun
 from reference_broker.session.delivery import Outbound, Sending
 from reference_broker.wire.packets import PubAck, PubRec, Will
@@ -139,7 +140,7 @@ class Session:
 
     def enqueue(self, delivery: Delivery, config: BrokerConfig, now: float) -> None:
         """Let a message wait, within the bounds: past them the configured policy says which one is dropped."""
-        size = len(delivery.message.payload)
+        size = waiting_bytes(delivery.message)
         if self._is_full(size, config) and self.queue is not None:
             self.queue.drop_expired(now)
         while self._is_full(size, config):
@@ -183,6 +184,10 @@ class Sessions:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._by_client_id: dict[str, Session] = {}
+        self.size_bytes = 0
+        """About how much memory they take, without subscriptions and messages."""
+        self._more_bytes: dict[Session, int] = {}
+        """What a long user name or will adds to that."""
 
     def __contains__(self, client_id: object) -> bool:
         return client_id in self._by_client_id
@@ -217,7 +222,16 @@ class Sessions:
     def add(self, client_id: str, version: Version) -> Session:
         """A new session under a client id that has none."""
         session = self._by_client_id[client_id] = Session(client_id, version)
+        self.size_bytes += SESSION_BYTES + len(client_id)
         return session
+
+    def weigh(self, session: Session) -> None:
+        """Take note of the session's user name and will."""
+        more_bytes = will_bytes(session.will) + len(session.username or "")
+        self.size_bytes -= self._more_bytes.pop(session, 0)
+        if more_bytes > ORDINARY_BEGINNING:
+            self._more_bytes[session] = more_bytes
+            self.size_bytes += more_bytes
 
     def leave(self, session: Session, now: float, *, publish_will: bool) -> None:
         """The connection is over: the session ends now, later, or never. [5.0 3.1.2.11.2]"""
@@ -238,7 +252,8 @@ class Sessions:
     def end(self, session: Session, now: float) -> None:
         """Discard the session's state; its will, if still waiting, is published. [5.0 MQTT-4.1.0-2, MQTT-3.1.2-8]"""
         _cancel(session)
-        self._by_client_id.pop(session.client_id, None)
+        if self._by_client_id.pop(session.client_id, None) is not None:
+            self.size_bytes -= SESSION_BYTES + len(session.client_id) + self._more_bytes.pop(session, 0)
         self._broker.router.remove_session(session)
         self._hand_over_shared(session.take_undelivered(), now)
         self._broker.wills.session_ended(session, now)

@@ -120,6 +120,10 @@ def _refusal(link: Link, request: _Request) -> ReasonCode | None:
     if refusal is not None:
         link.log(f"not allowed to subscribe to {request.options.topic_filter!r}")
         return refusal
+    is_new = request.options.topic_filter not in session.subscriptions
+    if is_new and link.broker.router.size_bytes() >= link.broker.config.subscriptions_maximum_bytes:
+        link.log("no room for another subscription")
+        return ReasonCode.QUOTA_EXCEEDED
     if has_wildcard(request.bare) and not link.broker.config.wildcard_subscription_available:
         return ReasonCode.WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED  # [3.1.1 MQTT-3.8.3-2]
     return None

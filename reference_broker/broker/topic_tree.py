@@ -47,6 +47,8 @@ class TopicTree(Generic[K, V]):
     def __init__(self) -> None:
         self._exact: dict[str, _Only[K, V] | dict[K, V]] = {}
         self._root: _Node[K, V] = _Node()
+        self.node_count = 0
+        """Levels of wildcard filters, each counted once where several filters begin alike."""
 
     def set(self, topic_filter: str, key: K, value: V) -> None:
         """Store a value, in place of the one the filter and key had."""
@@ -87,6 +89,7 @@ class TopicTree(Generic[K, V]):
             if not parent.children[level].is_empty():
                 break
             del parent.children[level]
+            self.node_count -= 1
 
     def match(self, topic: str) -> list[V]:
         """The values of all filters that match a topic name, in no particular order."""
@@ -105,6 +108,7 @@ class TopicTree(Generic[K, V]):
             child = node.children.get(level)
             if child is None:
                 child = node.children[level] = _Node()
+                self.node_count += 1
             node = child
         return node.values
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from reference_broker.broker.bursts import Burst
 from reference_broker.broker.message import Delivery
+from reference_broker.broker.sizes import waiting_bytes
 from reference_broker.wire.types import QoS
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class WaitingRun:
 
 
 class Waiting:
-    """A queue of deliveries; its length is in messages, `size_bytes` that of their payloads."""
+    """A queue of deliveries; its length is in messages, `size_bytes` that of their payloads and what is long beside."""
 
     __slots__ = ("_count", "_entries", "_expiring", "size_bytes")
 
@@ -65,7 +66,7 @@ class Waiting:
         self._entries.append(delivery)
         self._count += 1
         self._expiring += delivery.message.expires_at is not None
-        self.size_bytes += len(delivery.message.payload)
+        self.size_bytes += waiting_bytes(delivery.message)
 
     def append_run(self, waiting: WaitingRun) -> None:
         """A run of messages more."""
@@ -84,8 +85,13 @@ class Waiting:
         self._entries.popleft()
         self._count -= 1
         self._expiring -= entry.message.expires_at is not None
-        self.size_bytes -= len(entry.message.payload)
+        self.size_bytes -= waiting_bytes(entry.message)
         return entry
+
+    def first(self) -> Delivery:
+        """The message that waited longest; there is one."""
+        entry = self._entries[0]
+        return entry.delivery(entry.first) if isinstance(entry, WaitingRun) else entry
 
     def first_run(self) -> WaitingRun | None:
         """The run whose messages waited longest, if it is one."""

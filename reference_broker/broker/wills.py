@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reference_broker.broker.message import Message
+from reference_broker.broker.sending import shortened
 
 if TYPE_CHECKING:
     from reference_broker.broker.broker import Broker
@@ -49,7 +50,8 @@ class Wills:
         if will is None:
             return
         if self._broker.admission.topic_refusal(session.username, will.topic) is not None:  # since a restart, say
-            self._broker.log(f"client id {session.client_id!r}: not allowed to publish its will to {will.topic!r}")
+            line = f"client id {session.client_id!r}: not allowed to publish its will to {will.topic!r}"
+            self._broker.log(shortened(line))
             return
         # Its lifetime begins with its publication; the delay is not for subscribers. [5.0 3.1.3.2.4, table 2-4]
         properties = replace(will.properties, will_delay_interval=None)

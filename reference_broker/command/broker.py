@@ -58,6 +58,10 @@ _LIMITS: list[tuple[str, type, str]] = [
     ("queue_maximum_messages", int, "messages waiting in a session"),
     ("queue_maximum_bytes", int, "payload bytes waiting in a session"),
     ("retained_maximum_messages", int, "retained messages"),
+    ("retained_maximum_bytes", int, "bytes of retained messages and their topics (2147483648)"),
+    ("subscriptions_maximum_bytes", int, "bytes of all subscriptions (2147483648)"),
+    ("sessions_maximum_bytes", int, "bytes of all sessions and wills (1073741824)"),
+    ("inflight_maximum_bytes", int, "payload bytes to a client without its acknowledgement (67108864)"),
     ("outgoing_maximum_bytes", int, "bytes held for a client that does not read"),
 ]
 

@@ -85,14 +85,14 @@ class Connection(asyncio.Protocol):
 
     # What they call.
 
-    def write(self, data: bytes | memoryview) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes, after everything written before; does nothing once closed."""
         transport = self._transport
         if transport is None or self._closing or transport.is_closing():  # the last: lost, and about to be told
             return
         transport.write(data if self._wrapping is None else self._wrapping.send(bytes(data)))
 
-    def write_pieces(self, pieces: list[bytes | memoryview]) -> None:
+    def write_pieces(self, pieces: list[bytes | bytearray | memoryview]) -> None:
         """As `write` of all of them, without copying what is large where the transport can do without."""
         if len(pieces) == 1 and self._wrapping is None:
             self.write(pieces[0])

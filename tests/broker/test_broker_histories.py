@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+from dataclasses import fields
+from typing import Any
 
+import pytest
 from broker_harness import ALL_VERSIONS, V5, Client
 from broker_twins import Twins
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reference_broker.broker import AccessRule, DropPolicy
+from reference_broker.broker import AccessRule, Action, BrokerConfig, ChallengeMethod, DropPolicy
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import (
     Disconnect,
@@ -143,13 +146,78 @@ CONFIGS: list[dict] = [
     {"maximum_packet_size": 250, "validate_payload_format": True, "maximum_inflight": 5},
 ]
 
+UNUSUAL: dict[str, Any] = {
+    "receive_maximum": 12,
+    "maximum_qos": 1,
+    "retain_available": False,
+    "maximum_packet_size": 200,
+    "topic_alias_maximum": 0,
+    "wildcard_subscription_available": False,
+    "subscription_identifier_available": False,
+    "shared_subscription_available": False,
+    "server_keep_alive": 30,
+    "session_expiry_maximum": 20,
+    "response_information": "answers/",
+    "connack_user_property": (("a", "1"),),
+    "granted_qos_maximum": 1,
+    "outgoing_topic_alias_maximum": 0,
+    "assigned_client_id_prefix": "made-",
+    "allow_empty_client_id": False,
+    "enforce_client_id_length_31": True,
+    "no_matching_subscribers_reason": False,
+    "reason_strings": False,
+    "validate_payload_format": True,
+    "refuse_connect": 0x88,
+    "server_reference": "other:1883",
+    "users": {"u": "secret"},
+    "allow_anonymous": True,
+    "access_rules": (AccessRule("a/#", username="u"), AccessRule("x/#", Action.SUBSCRIBE, username="v")),
+    "dollar_topics_between_clients": False,
+    "authentication_methods": (ChallengeMethod("m", b"?", b"!"),),
+    "connect_timeout_seconds": 1.0,
+    "maximum_half_open": 1,
+    "maximum_connect_size": 64,
+    "opening_maximum_bytes": 10,
+    "incoming_maximum_bytes": 100,
+    "maximum_topic_levels": 1,
+    "maximum_connections": 2,
+    "maximum_inflight": 4,
+    "queue_maximum_messages": 5,
+    "queue_maximum_bytes": 400,
+    "queue_drop_policy": DropPolicy.OLDEST,
+    "queue_qos0_offline": True,
+    "retained_maximum_messages": 1,
+    "retained_maximum_bytes": 1500,
+    "subscriptions_maximum_bytes": 1500,
+    "sessions_maximum_bytes": 3000,
+    "inflight_maximum_bytes": 200_000,
+    "outgoing_maximum_bytes": 2000,
+    "backpressure_seconds": 2.0,
+    "store_interval_seconds": 1.0,
+}
+"""For every setting a value with which something happens; each history has some of them."""
+
+
+def settings_of(rng: random.Random) -> dict[str, Any]:
+    """One of the settings above, often with one or two unusual ones."""
+    unusual = rng.sample(sorted(UNUSUAL), rng.choice([0, 1, 1, 2]))
+    return rng.choice(CONFIGS) | {name: UNUSUAL[name] for name in unusual}
+
+
+def test_there_is_an_unusual_value_for_every_setting():
+    """A limit that the fast path does not know is seen only where a history has it."""
+    default = BrokerConfig()
+    assert UNUSUAL.keys() == {field.name for field in fields(BrokerConfig)}
+    for name, value in UNUSUAL.items():
+        assert value != getattr(default, name), name
+
 
 class History:
     """One random history of some clients; raises when the twins part."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, config: dict[str, Any] | None = None) -> None:
         self.rng = rng = random.Random(seed)
-        self.twins = Twins(**rng.choice(CONFIGS))
+        self.twins = Twins(**(settings_of(rng) if config is None else config))
         self.names = [f"c{number}" for number in range(rng.choice([2, 3, 5]))]
         self.ids = {name: [rng.randrange(400)] for name in self.names}
         for name in self.names:
@@ -227,3 +295,9 @@ class History:
 @given(seed=st.integers(0, 2**32))
 def test_both_paths_give_every_client_the_same_bytes(seed):
     History(seed).run(40)
+
+
+@pytest.mark.parametrize("name", sorted(UNUSUAL))
+def test_both_paths_know_every_setting(name):
+    for seed in range(2):
+        History(seed, {name: UNUSUAL[name]}).run(25)

@@ -60,6 +60,10 @@ queue_drop_policy = "oldest"
 queue_qos0_offline = true
 retained_maximum_messages = 9
 outgoing_maximum_bytes = 11
+retained_maximum_bytes = 16
+subscriptions_maximum_bytes = 17
+sessions_maximum_bytes = 18
+inflight_maximum_bytes = 19
 backpressure_seconds = 0.5
 
 [users]
