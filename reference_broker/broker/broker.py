@@ -80,6 +80,8 @@ class Broker:
         """Whose bytes are being read."""
         self.dirty: list[Link] = []
         """Links that may have output, in the order they got it."""
+        self.swollen: list[Link] = []
+        """Links whose output is held until it is taken, see `Link.has_swollen`."""
         self._store = store
         self._unix_time_at_zero: float | None = None
         self._random = random.Random(seed)
@@ -134,8 +136,14 @@ class Broker:
         return [*self.opening, *(session.link for session in self.sessions if session.link is not None)]
 
     def take_output(self) -> list[tuple[Link, list[Buffer], bool]]:
-        """What to write since the last call: for each link pieces of bytes, and whether to close it after them."""
+        """What to write since the last call: for each link pieces of bytes, and whether to close it after them.
+
+        Where `dirty` is not empty behind it, there is more to take, once this is written.
+        """
         output = []
+        swollen, self.swollen = self.swollen, []
+        for link in swollen:
+            link.shrink()
         dirty, self.dirty = self.dirty, []
         for link in dirty:
             taken = link.take_output()
@@ -143,6 +151,8 @@ class Broker:
                 pieces, close = taken
                 if pieces or close:
                     output.append((link, pieces, close))
+        for link in swollen:
+            link.resume_writing()
         return output
 
     def next_deadline(self) -> float | None:

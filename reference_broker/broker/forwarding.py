@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from reference_broker.broker.bursts import Burst
 from reference_broker.broker.heads import Head, Receivers
 from reference_broker.broker.runs import behind, every
+from reference_broker.broker.sending import swells
 from reference_broker.wire.types import QoS, Version
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Forwarder:
                 if link.is_overfull():
                     link.dropped_messages += sum(run[2] for run in runs)  # as one by one
                     continue
-                if sender.is_plain:
+                if sender.is_plain and not (target.subscription_ids and swells(target)):
                     data: bytes | memoryview = chunk
                     if sender.is_v5 is not self._is_v5 or target.subscription_ids:
                         data = self._in_form(forms, runs, sender.is_v5, target)
@@ -181,7 +182,7 @@ class Forwarder:
 
 def _send_at_qos0(link: Link, sender: Sender, target: Target, burst: Burst) -> int:
     """Send a burst at QoS 0, all of it or nothing; how many messages."""
-    if not sender.is_plain:
+    if not sender.is_plain or (target.subscription_ids and swells(target)):
         return 0
     data, _, _, _ = burst.packets(0, burst.count, sender.is_v5, target.subscription_ids, _AT_MOST_ONCE)
     if not link.has_room(len(data)):

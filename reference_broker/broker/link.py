@@ -13,7 +13,7 @@ from reference_broker.broker import accepting, authenticating, connecting, fastp
 from reference_broker.broker.access import Authentication
 from reference_broker.broker.config import NO_LIMIT
 from reference_broker.broker.phase import Phase
-from reference_broker.broker.sending import Sender, shortened
+from reference_broker.broker.sending import MUCH_BYTES, Sender, shortened
 from reference_broker.broker.sessions import Session
 from reference_broker.session.flow_control import ReceiveQuota
 from reference_broker.session.keep_alive import ServerKeepAlive
@@ -77,6 +77,7 @@ class Link:
         "requested_expiry",
         "sender",
         "session",
+        "swollen_bytes",
         "version",
         "writing_paused",
     )
@@ -101,6 +102,8 @@ class Link:
         self.writing_paused = False
         self.held_bytes = 0
         """Output waiting because writing is paused."""
+        self.swollen_bytes = 0
+        """Output since the last `take_output` that is far more than what was read for it."""
         self.held_answers: bytearray | None = None
         """PUBACK and PUBREC packets waiting for a subscriber; None while they leave at once."""
         self.dropped_messages = 0
@@ -183,8 +186,7 @@ class Link:
 
     def resume_writing(self) -> None:
         """The adapter's buffer has drained: `Broker.take_output` has what was held back."""
-        self.writing_paused = False
-        self.held_bytes = 0
+        self.shrink()
         self.broker.backpressure.drained(self)
         if self._output:
             self._mark_dirty()
@@ -274,6 +276,21 @@ class Link:
         self.held_bytes += len(data)
         self.broker.backpressure.held(self)
 
+    def has_swollen(self, size_bytes: int) -> None:
+        """So much was written for little that was read: past a bound it counts as if the peer did not read.
+
+        Until the output is taken, because only then it is known whether the peer reads.
+        """
+        self.swollen_bytes += size_bytes
+        if self.swollen_bytes > MUCH_BYTES and not self.writing_paused:
+            self.writing_paused = True
+            self.broker.swollen.append(self)
+
+    def shrink(self) -> None:
+        """The output is about to be taken."""
+        self.writing_paused = False
+        self.held_bytes = 0
+
     def answer(self, data: bytes) -> None:
         """Append PUBACK or PUBREC packets to the output, or keep them until `release_answers`."""
         if self.held_answers is None:
@@ -300,6 +317,7 @@ class Link:
     def take_output(self) -> tuple[list[Buffer], bool] | None:
         """What to write, piece by piece, and whether to close afterwards; None while writing is paused."""
         self._dirty = False
+        self.swollen_bytes = 0
         if self.writing_paused and not self.close_requested:
             return None
         pieces, self._output = self._output, None

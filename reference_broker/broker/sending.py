@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 _AT_MOST_ONCE = QoS.AT_MOST_ONCE
 _LONGEST_TEXT = 500
+MANY_IDENTIFIERS = 64
+"""A PUBLISH with more subscription identifiers may be a thousand times as large as what came in. [5.0 3.3.4]"""
+MUCH_BYTES = 1024 * 1024
+"""So many bytes of such packets may a link have before they are taken."""
 LARGE_PAYLOAD = 65_536
 """Larger ones in flight are counted in bytes."""
 _PUBLISH = 0x30  # no DUP, no RETAIN
@@ -147,6 +151,8 @@ class Sender:
             publish = Publish(message.topic, message.payload, _AT_MOST_ONCE, retain, properties=properties)
             data = self._encode_with_alias(publish, data)
         self._link.write(data)
+        if subscription_ids and len(subscription_ids) > MANY_IDENTIFIERS:
+            self._link.has_swollen(len(data))
 
     def deliver(self, delivery: Delivery, now: float) -> None:
         """Send a message now if nothing waits before it and the quota allows, else let it wait in the session."""
@@ -169,6 +175,8 @@ class Sender:
         there are any.
         """
         if not self.is_plain or burst.payload_size > LARGE_PAYLOAD or not burst.suits(self.is_v5, target):
+            return 0
+        if target.subscription_ids and swells(target):
             return 0
         count = min(count, self.quota.available)
         if count <= 0:
@@ -308,6 +316,9 @@ class Sender:
         if self._aliases is not None:
             data = self._encode_with_alias(publish, data)
         self._link.write(data)
+        identifiers = publish.properties.subscription_identifier
+        if identifiers and len(identifiers) > MANY_IDENTIFIERS:
+            self._link.has_swollen(len(data))
 
     def _encode_with_alias(self, publish: Publish, plain: bytes) -> bytes:
         """The packet with a topic alias, or as it is where setting the alias would make it too large."""
@@ -366,6 +377,11 @@ def without_diagnostics(packet: Packet) -> Packet:
     if isinstance(packet, PingReq | PingResp):
         return packet
     return replace(packet, properties=replace(packet.properties, reason_string=None, user_property=()))
+
+
+def swells(target: Target) -> bool:
+    """Whether messages have to go one by one, because of what a receiver's identifiers add to each."""
+    return len(target.subscription_ids) > MANY_IDENTIFIERS
 
 
 def shortened(text: str, longest: int = _LONGEST_TEXT) -> str:

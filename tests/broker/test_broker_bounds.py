@@ -352,6 +352,49 @@ def assert_served_by_denial(client: Client) -> None:
     assert client.publish("t", b"", 1).reason == ReasonCode.NOT_AUTHORIZED
 
 
+def overlapping(client: Client, levels: int, qos: int) -> str:
+    """Subscriptions that all match one topic, each with an identifier of four bytes; the topic."""
+    for number in range(2**levels):
+        topic_filter = "/".join("+" if number >> level & 1 else "l" for level in range(levels))
+        client.subscribe(topic_filter, qos=qos, identifier=2_500_000 + number)
+    return "/".join("l" * levels)
+
+
+def test_identifiers_of_many_subscriptions_do_not_make_a_read_swell():
+    """A message carries all of them, so that one read of 10 KB became 20 MB. [5.0 MQTT-3.3.4-4]"""
+    world = World(outgoing_maximum_bytes=MEBI)
+    client, bystander = world.client("c", V5), world.client("b", V5)
+    topic = overlapping(client, 10, 0)
+    read = encode(Publish(topic, b""), V5) * 4000
+    tracemalloc.start()
+    client.link.receive_data(read, world.now)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5 * MEBI
+    assert not client.closed
+    world.collect()
+    assert len(client.take()) > 200
+    assert_served(bystander)
+    client.take()
+    client.publish(topic, b"")
+    assert len(client.expect(Publish).properties.subscription_identifier) == 1024
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+@pytest.mark.parametrize("fast_path", [True, False])
+def test_messages_with_many_identifiers_wait_and_all_arrive(qos, fast_path):
+    world = World(Broker(BrokerConfig(outgoing_maximum_bytes=MEBI // 2, backpressure_seconds=0), fast_path=fast_path))
+    client, publisher = world.client("c", V5), world.client("p", V311)
+    topic = overlapping(client, 9, qos)
+    client.automatic = True
+    packets = [Publish(topic, b"%d" % number, QoS(qos), packet_id=number + 1) for number in range(1500)]
+    publisher.send(*packets)
+    received = [packet for packet in client.take() if isinstance(packet, Publish)]
+    assert [packet.payload for packet in received] == [b"%d" % number for number in range(1500)]
+    assert not client.link.writing_paused
+    assert not publisher.link.reading_paused
+
+
 # --- retained messages and timers ------------------------------------------------------------------------------------
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import re
 from pathlib import Path
 
 import pytest
 
+import reference_broker
 from reference_broker.broker import AccessRule, Action, BrokerConfig, ChallengeMethod, DropPolicy
 from reference_broker.net.address import Address, Transport
 from reference_broker.net.config import ConfigError, ServerConfig, load_settings, make_config, setting_types
@@ -186,3 +189,23 @@ def test_a_broker_that_would_listen_nowhere_is_refused() -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"cannot read {tmp_path}/none.toml: No such file or directory"):
         load_settings(tmp_path / "none.toml")
+
+
+def test_every_setting_that_bounds_memory_is_in_the_table_with_its_default() -> None:
+    """And the table names no setting that there is not."""
+    text = (Path(reference_broker.__file__).parent / "LIMITS.md").read_text()
+    named = set(re.findall(r"`([a-z0-9_]+)`", text))
+    default = BrokerConfig()
+    assert named <= {field.name for field in dataclasses.fields(BrokerConfig)}
+    source = inspect.getsource(BrokerConfig)
+    bounding = re.findall(r"^    (\w+): ", source[source.index("# What keeps memory bounded") :], re.MULTILINE)
+    assert set(bounding) - {"queue_qos0_offline", "store_interval_seconds", "self"} <= named
+    for name in bounding:
+        value = getattr(default, name, None)
+        if name.endswith(("_bytes", "_size")) and value is not None:
+            assert any(f"`{name}`" in line and _in_words(value) in line for line in text.splitlines()), name
+
+
+def _in_words(size: int) -> str:
+    units = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+    return next(f"{size // unit} {name}" for unit, name in units if size >= unit)
