@@ -126,8 +126,7 @@ class Session:
                 else:
                     outbound.acknowledge(PubRec(packet_id))
         if self.queue:
-            withheld += [delivery for delivery in self.queue if not may_receive(delivery.message.topic)]
-            self.queue = Waiting(delivery for delivery in self.queue if may_receive(delivery.message.topic))
+            withheld += self.queue.take_out(lambda delivery: not may_receive(delivery.message.topic))
         return withheld
 
     def set_version(self, version: Version) -> None:

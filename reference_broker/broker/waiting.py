@@ -7,7 +7,7 @@ Does not belong here: the queue's bounds (`sessions`), sending (`sending`).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from reference_broker.broker.bursts import Burst
@@ -112,12 +112,22 @@ class Waiting:
 
     def drop_expired(self, now: float) -> None:
         """Forget the messages whose time is over. [5.0 MQTT-3.3.2-5]"""
-        if not self.may_expire():
-            return
+        if self.may_expire():
+            self.take_out(lambda delivery: delivery.message.is_expired(now))
+
+    def take_out(self, is_unwanted: Callable[[Delivery], bool]) -> list[Delivery]:
+        """Take out some messages, wherever they wait; those of a run are all alike."""
+        taken: list[Delivery] = []
         entries, self._entries = self._entries, deque()
         self._count = self._expiring = self.size_bytes = 0
         for entry in entries:
             if isinstance(entry, WaitingRun):
-                self.append_run(entry)
-            elif not entry.message.is_expired(now):
+                if is_unwanted(entry.delivery(entry.first)):
+                    taken += map(entry.delivery, range(entry.first, entry.behind))
+                else:
+                    self.append_run(entry)
+            elif is_unwanted(entry):
+                taken.append(entry)
+            else:
                 self.append(entry)
+        return taken

@@ -117,6 +117,25 @@ def test_what_waited_of_a_shared_subscription_goes_to_a_member_who_may_have_it()
     assert member.payloads() == [b"secret"]
 
 
+@pytest.mark.parametrize("settings", [CLAIMED, {"access_rules": (AccessRule("other"),)}], ids=["secret", "open"])
+def test_what_waits_as_it_came_is_withheld_as_well_and_leaves_the_rest_in_order(settings):
+    """A burst waits as one piece."""
+    world = World(maximum_inflight=1, **settings)
+    client = come_back(world, "alice")
+    client.subscribe("secret/#", "open", qos=1)
+    publisher = world.client("p", V5, **login("alice"))
+    for topic in ("open", "secret/x", "open"):
+        publisher.send(*[Publish(topic, b"%d" % n, QoS(1), packet_id=n + 1) for n in range(20)])
+    client.drop()
+    expected = [b"%d" % n for n in range(20)]
+    may = settings is not CLAIMED
+    bob = come_back(world, "bob")
+    bob.automatic = True
+    bob.acknowledge(bob.inbox[0])
+    world.collect()
+    assert received(bob) == expected * (3 if may else 2)
+
+
 # --- taking over -----------------------------------------------------------------------------------------------------
 
 
