@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from interop.judge.registry import INSPECTIONS, RULES, citations
 from interop.judge.rule import Breach, Inspection, Rule
@@ -35,15 +36,18 @@ def judge(
     inspections: Sequence[Inspection] = INSPECTIONS,
     *,
     until: float = 0.0,
+    asked: Mapping[str, Version] = MappingProxyType({}),
 ) -> list[Finding]:
     """Everything that was broken in a trace, in its order; `version` is the one the cell is about.
 
     The trace tells all there was up to `until`, on its clock: what is missing then was waited for. By default it ends
     with its last entry.
 
-    A connection whose CONNECT speaks another version is judged by that one, without citing statements of either.
+    A connection whose CONNECT speaks another version is judged by that one: its statements are named in the message,
+    because what is cited are statements of the cell's. `asked` has, by link, the version a client was asked to speak,
+    where that is not the cell's.
     """
-    case = Case(list(trace), version, until)
+    case = Case(list(trace), version, until, asked)
     spoken = {(talk.link, talk.number): talk.version for talk in case.talks}
     findings = [
         finding
@@ -62,6 +66,8 @@ def _finding(breach: Breach, spoken: Version, version: Version) -> Finding | Non
     ids = clause.ids if breach.ids is None else tuple(each for each in breach.ids if known(spoken.label, each))
     binding = {statement(spoken.label, each).level for each in ids}
     where = f" [{spoken.label} {clause.section}]" if clause.section and not ids else ""
+    if ids and spoken is not version:
+        where = f" [{spoken.label} {', '.join(ids)}]"
     return Finding(
         rule=breach.rule.name,
         blame=breach.blame,

@@ -63,9 +63,9 @@ def inspect(case: Case) -> Iterator[Breach]:
                 else:
                     yield from _misdirected(talk, side, entry)
         connect = talk.connect(CLIENT)
-        if connect is not None and connect[1].version is not case.version:
+        if connect is not None and connect[1].version is not talk.cell_version:
             spoken = connect[1].version.label
-            yield VERSION.broken(CLIENT, connect[0], f"CONNECT speaks {spoken} instead of {case.version.label}")
+            yield VERSION.broken(CLIENT, connect[0], f"CONNECT speaks {spoken} instead of {talk.cell_version.label}")
 
 
 def _malformed(talk: Talk, side: Sender, entry: TraceEntry) -> Iterator[Breach]:

@@ -14,9 +14,10 @@ that side itself ended in order tells all it sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 
 from interop.tap.trace import Fate, Kind, Sender, TraceEntry
 from reference_broker.wire.packets import Auth, ConnAck, Connect, Disconnect, Packet
@@ -51,13 +52,13 @@ class Talk:
 
     link: str
     number: int
-    cell_version: Version
+    cell_version: Version  # the one its client was asked to speak
     end: float  # when the whole trace ends
     entries: list[TraceEntry] = field(default_factory=list)
 
     @cached_property
     def version(self) -> Version:
-        """The version of the CONNECT, whoever sent it, else the one of the cell."""
+        """The version of the CONNECT, whoever sent it, else the one its client was asked to speak."""
         connects = (entry.packet for entry in self.entries if isinstance(entry.packet, Connect))
         return next((connect.version for connect in connects), self.cell_version)
 
@@ -207,11 +208,21 @@ class Chain:
 
 
 class Case:
-    """A whole trace, ready to be inspected; `version` is the one the cell is about, `until` when the tap stopped."""
+    """A whole trace, ready to be inspected; `version` is the one the cell is about, `until` when the tap stopped.
 
-    def __init__(self, entries: Sequence[TraceEntry], version: Version, until: float = 0.0) -> None:
+    `asked` has, by link, the version a client was asked to speak, where it is not the cell's.
+    """
+
+    def __init__(
+        self,
+        entries: Sequence[TraceEntry],
+        version: Version,
+        until: float = 0.0,
+        asked: Mapping[str, Version] = MappingProxyType({}),
+    ) -> None:
         self.entries = entries
         self.version = version
+        self._asked = asked
         self.end = max([until, *(entry.at for entry in entries)])
         self.talks: list[Talk] = self._find_talks()
 
@@ -222,7 +233,8 @@ class Case:
                 continue
             key = (entry.link, entry.connection)
             if key not in talks:
-                talks[key] = Talk(entry.link, entry.connection, self.version, self.end)
+                asked = self._asked.get(entry.link, self.version)
+                talks[key] = Talk(entry.link, entry.connection, asked, self.end)
             talks[key].entries.append(entry)
         return list(talks.values())
 

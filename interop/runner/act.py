@@ -61,7 +61,7 @@ async def _is_about_connecting(stage: Stage, player: Player) -> bool:
     name, actor = player.name, player.actor
     if any(entry.kind is Kind.FAULT for entry in stage.entries(name)):
         return True
-    if actor == Actor(username=actor.username, password=actor.password, manual_ack=actor.manual_ack):
+    if actor == Actor(mqtt=actor.mqtt, username=actor.username, password=actor.password, manual_ack=actor.manual_ack):
         return False
     plain = {"session": "clean", "keep_alive": 60, "client_id": f"{name}-plain", "properties": {}, "without_will": True}
     try:
@@ -98,7 +98,7 @@ async def _connect(stage: Stage, player: Player, step: steps.Connect) -> None:
         wanted = " or ".join(step.outcomes())
         raise StepFailed(f"the connection of {player.name} to be {wanted}", f"it was {outcome}{detail}")
     if connack is not None and isinstance(connack[1], ConnAck):
-        _check_connack(stage, step, connack[0].index, connack[1])
+        _check_connack(stage, step, connack[0].index, connack[1], stage.version_of(player.name))
 
 
 def _connect_outcome(answer: AnyEvent, wire_reason: int | None) -> str:
@@ -111,7 +111,7 @@ def _connect_outcome(answer: AnyEvent, wire_reason: int | None) -> str:
     return "cut-off"
 
 
-def _check_connack(stage: Stage, step: steps.Connect, index: int, connack: ConnAck) -> None:
+def _check_connack(stage: Stage, step: steps.Connect, index: int, connack: ConnAck, version: Version) -> None:
     if not reason_fits(step.reason, connack.reason):
         raise StepFailed(
             f"CONNACK with code {shown_reasons(step.reason)}",
@@ -119,7 +119,7 @@ def _check_connack(stage: Stage, step: steps.Connect, index: int, connack: ConnA
             trace_index=index,
         )
     # 3.1 has no such flag: the byte is reserved. [3.1 3.2]
-    has_flag = stage.version is not Version.V31
+    has_flag = version is not Version.V31
     if has_flag and step.session_present not in (None, connack.session_present):
         raise StepFailed(
             f"Session Present {int(step.session_present)}",
@@ -127,16 +127,17 @@ def _check_connack(stage: Stage, step: steps.Connect, index: int, connack: ConnA
             trace_index=index,
         )
     wrong = property_mismatch(step.answer, (), connack.properties, stage.names)
-    if wrong and stage.version is Version.V5:
+    if wrong and version is Version.V5:
         raise StepFailed(f"CONNACK with {step.answer}", wrong, trace_index=index)
 
 
 def _check_version(stage: Stage, link: str, since: int) -> None:
     """Clients change the protocol version without a word: what counts is on the wire."""
     seen = stage.last_packet(link, PacketType.CONNECT, Sender.CLIENT, since)
-    if seen and isinstance(seen[1], ConnectPacket) and seen[1].version is not stage.version:
+    asked = stage.version_of(link)
+    if seen and isinstance(seen[1], ConnectPacket) and seen[1].version is not asked:
         raise StepFailed(
-            f"a CONNECT of MQTT {stage.version.label}",
+            f"a CONNECT of MQTT {asked.label}",
             f"{link}'s client sent one of {seen[1].version.label}",
             trace_index=seen[0].index,
         )
@@ -166,7 +167,7 @@ async def _connect_command(stage: Stage, player: Player, step: steps.Connect) ->
         username, password = stage.login
     return contract.Connect(
         id=player.driver.next_id(),
-        mqtt=stage.cell.mqtt,
+        mqtt=stage.cell.mqtt_of(player.name),
         transport=stage.cell.transport,
         host=address.host,
         port=address.port,
@@ -177,23 +178,21 @@ async def _connect_command(stage: Stage, player: Player, step: steps.Connect) ->
         keep_alive=actor.keep_alive if step.keep_alive is None else step.keep_alive,
         username=username,
         password=None if password is None else password.encode("utf-8", "surrogateescape"),
-        will=None if step.without_will else _will(stage, actor),
-        properties=_connect_properties(stage, actor if step.properties is None else step.properties, session),
+        will=None if step.without_will else _will(stage, player),
+        properties=_connect_properties(stage, player, step.properties, session),
         manual_ack=actor.manual_ack,
     )
 
 
-def _connect_properties(stage: Stage, source: Actor | dict[str, Any], session: str) -> PropertyValues:
-    if stage.version is not Version.V5:
-        return contract.NONE
-    written = dict(source.properties if isinstance(source, Actor) else source)
+def _connect_properties(stage: Stage, player: Player, instead: dict[str, Any] | None, session: str) -> PropertyValues:
+    written = dict(player.actor.properties if instead is None else instead)
     if session == "kept":
         written.setdefault("session_expiry_interval", KEPT_SESSION_EXPIRY_SECONDS)
-    return property_values(written, stage.names)
+    return _only_v5(stage, player, written)
 
 
-def _will(stage: Stage, actor: Actor) -> contract.WillMessage | None:
-    will = actor.will
+def _will(stage: Stage, player: Player) -> contract.WillMessage | None:
+    will = player.actor.will
     if will is None:
         return None
     return contract.WillMessage(
@@ -201,19 +200,19 @@ def _will(stage: Stage, actor: Actor) -> contract.WillMessage | None:
         payload=payload_bytes(will.payload),
         qos=will.qos,
         retain=will.retain,
-        properties=_only_v5(stage, will.properties),
+        properties=_only_v5(stage, player, will.properties),
     )
 
 
-def _only_v5(stage: Stage, written: dict[str, Any]) -> PropertyValues:
-    return property_values(written, stage.names) if stage.version is Version.V5 else contract.NONE
+def _only_v5(stage: Stage, player: Player, written: dict[str, Any]) -> PropertyValues:
+    return property_values(written, stage.names) if stage.version_of(player.name) is Version.V5 else contract.NONE
 
 
 async def disconnect(stage: Stage, step: steps.Disconnect) -> None:
     """DISCONNECT, then the end of the network connection."""
     player = await ready(stage, step.actor)
     command = contract.Disconnect(
-        id=player.driver.next_id(), reason=step.reason, properties=_only_v5(stage, step.properties)
+        id=player.driver.next_id(), reason=step.reason, properties=_only_v5(stage, player, step.properties)
     )
     answer = await player.ask(command)
     player.connected = False
@@ -247,7 +246,7 @@ async def subscribe(stage: Stage, step: steps.Subscribe) -> None:
         for request in step.requests()
     )
     command = contract.Subscribe(
-        id=player.driver.next_id(), subscriptions=requests, properties=_only_v5(stage, step.properties)
+        id=player.driver.next_id(), subscriptions=requests, properties=_only_v5(stage, player, step.properties)
     )
     outcome = await _carry_out(stage, player, command, step.outcome)
     seen = stage.last_packet(player.name, PacketType.SUBACK, Sender.BROKER, since)
@@ -282,12 +281,14 @@ async def unsubscribe(stage: Stage, step: steps.Unsubscribe) -> None:
     command = contract.Unsubscribe(
         id=player.driver.next_id(),
         topic_filters=tuple(stage.names.topic(each) for each in step.filters()),
-        properties=_only_v5(stage, step.properties),
+        properties=_only_v5(stage, player, step.properties),
     )
     outcome = await _carry_out(stage, player, command, step.outcome)
     seen = stage.last_packet(player.name, PacketType.UNSUBACK, Sender.BROKER, since)
     _check_outcome("unsubscription", player, step.outcome, outcome, seen[0].index if seen else None)
-    if seen is None or not isinstance(seen[1], UnsubAck) or step.reasons is None or stage.version is not Version.V5:
+    if seen is None or not isinstance(seen[1], UnsubAck) or step.reasons is None:
+        return
+    if stage.version_of(player.name) is not Version.V5:
         return
     if seen[1].reasons != step.reasons:
         raise StepFailed(
@@ -343,7 +344,7 @@ def _hand_over(stage: Stage, player: Player, step: steps.Publish, payload: bytes
         payload=payload,
         qos=step.qos,
         retain=step.retain,
-        properties=_only_v5(stage, step.properties),
+        properties=_only_v5(stage, player, step.properties),
     )
     return Delivery(command.topic, payload, player.hand_over(command))
 

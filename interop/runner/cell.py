@@ -63,6 +63,15 @@ class Cell:
         """What the specification of the cell's version says about the scenario."""
         return self.loaded.scenario.versions[self.mqtt]
 
+    def mqtt_of(self, actor: str) -> MqttLabel:
+        """The version an actor speaks: its own, else the cell's."""
+        return self.loaded.scenario.actors[actor].mqtt or self.mqtt
+
+    @property
+    def spoken(self) -> tuple[MqttLabel, ...]:
+        """Every version its actors speak, the cell's first."""
+        return tuple(dict.fromkeys((self.mqtt, *map(self.mqtt_of, self.loaded.scenario.actors))))
+
     def steps(self) -> Iterator[tuple[int, AnyStep]]:
         """The steps of this version with their 0-based place in the file."""
         for place, step in enumerate(self.loaded.scenario.steps):

@@ -23,7 +23,7 @@ from interop.tap.link import How, When
 from interop.tap.trace import Kind, Sender
 from reference_broker.wire import packets
 from reference_broker.wire.packets import Packet, Subscription, Will
-from reference_broker.wire.types import PacketType, QoS, RetainHandling
+from reference_broker.wire.types import PacketType, QoS, RetainHandling, Version
 
 _SIDES = {"client": Sender.CLIENT, "broker": Sender.BROKER}
 _OPPOSITE = {"client": Sender.BROKER, "broker": Sender.CLIENT}
@@ -137,7 +137,7 @@ def _injected(stage: Stage, step: steps.Inject) -> Packet | bytes:
         if seen is None:
             raise StepFailed(f"a {step.repeat} to repeat", f"none was seen on the link of {step.link}")
         return changed(seen[1], step.set, stage)
-    return build_packet(_with_packet_id(stage, step), stage)
+    return build_packet(_with_packet_id(stage, step), stage, stage.version_of(step.link))
 
 
 def _with_packet_id(stage: Stage, step: steps.Inject) -> dict[str, Any]:
@@ -160,13 +160,16 @@ def changed(packet: Packet, fields: Mapping[str, Any], stage: Stage) -> Packet:
     return dataclasses.replace(packet, **values)
 
 
-def build_packet(written: Mapping[str, Any], stage: Stage) -> Packet:
-    """A packet from a scenario's description: `type` and the fields of its class in `reference_broker.wire.packets`."""
+def build_packet(written: Mapping[str, Any], stage: Stage, version: Version) -> Packet:
+    """A packet from a scenario's description: `type` and the fields of its class in `reference_broker.wire.packets`.
+
+    A CONNECT that names no `version` has this one.
+    """
     fields = dict(written)
     kind = _PACKET_CLASSES[fields.pop("type")]
     values = {name: _field_value(name, value, stage) for name, value in fields.items()}
     if kind is packets.Connect:
-        values.setdefault("version", stage.version)
+        values.setdefault("version", version)
     packet: Packet = kind(**values)
     return packet
 

@@ -145,15 +145,13 @@ def _check_message(stage: Stage, player: Player, step: steps.Receive, message: R
         # What the application cannot observe is looked at on the wire.
         if (told is not None and told != wanted) or (told is None and wanted not in on_wire):
             raise StepFailed(f"{name} {wanted}", f"it is {told if told is not None else on_wire}", trace_index=index)
-    if step.properties or step.without:
+    if (step.properties or step.without) and stage.version_of(player.name) is Version.V5:
         _check_message_properties(stage, step, event, delivered, index)
 
 
 def _check_message_properties(
     stage: Stage, step: steps.Receive, event: MessageEvent, delivered: list[TraceEntry], index: int | None
 ) -> None:
-    if stage.version is not Version.V5:
-        return
     if event.properties is not None:
         wrong = property_mismatch(step.properties, step.without, event.properties, stage.names)
     else:
@@ -402,7 +400,7 @@ async def closed(stage: Stage, step: steps.Closed) -> Observed:
             trace_index=ending.index,
         )
     _check_not_early("the end of the connection", ending.at, step.after, moment, ending.index)
-    if step.reason is not None and stage.version is Version.V5:
+    if step.reason is not None and stage.version_of(step.link) is Version.V5:
         _check_closing_reason(stage, step, ending)
     return Observed(step.after, step.within, ending.at - moment)
 

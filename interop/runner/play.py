@@ -124,7 +124,7 @@ async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: No
             link = Link(
                 name,
                 upstream=broker.address(Transport(cell.transport)),
-                version=stage.version,
+                version=stage.version_of(name),
                 trace=stage.trace,
                 server_tls=workshop.certificates() if Transport(cell.transport).is_encrypted else None,
             )
@@ -143,7 +143,8 @@ async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: No
 def _judge(cell: Cell, stage: Stage, notes: Notes) -> None:
     """Hold the whole trace against all rules, and note what it is evidence for: of the client, only its own packets."""
     until = stage.pace.now()
-    notes.findings += [judge_finding(broken) for broken in judge(stage.trace, stage.version, until=until)]
+    asked = {name: stage.version_of(name) for name in stage.players}
+    notes.findings += [judge_finding(each) for each in judge(stage.trace, stage.version, until=until, asked=asked)]
     own = () if cell.loaded.scenario.any_client else (next(iter(stage.players)),)
     case = Case(list(stage.trace), stage.version)
     notes.judged = {"client": statements_shown(case, CLIENT, own), "broker": statements_shown(case, BROKER)}
@@ -172,27 +173,30 @@ def _check_broker_can(cell: Cell, spec: BrokerSpec) -> None:
         raise Unsupported(f"{spec.name} cannot be configured with {', '.join(unknown)}")
     if scenario.own_broker and not spec.exclusive:
         raise Unsupported(f"{spec.name} is shared with others, who would disturb the scenario")
-    _check_can(spec.name, cell, cell.needs(), spec.versions, spec.transports, spec.unsupported)
+    _check_can(spec.name, cell, cell.needs(), cell.spoken, spec.versions, spec.transports, spec.unsupported)
 
 
 def _check_client_can(cell: Cell, player: Player) -> None:
     hello = player.driver.hello
-    _check_can(hello.client, cell, cell.needs(player.name), hello.mqtt, hello.transports, hello.unsupported)
+    _check_can(
+        hello.client, cell, cell.needs(player.name), (cell.mqtt,), hello.mqtt, hello.transports, hello.unsupported
+    )
 
 
 def _check_can(
     who: str,
     cell: Cell,
     needs: Sequence[str],
+    spoken: Sequence[str],
     versions: Sequence[str],
     transports: Sequence[str],
     unsupported: Sequence[str],
 ) -> None:
-    if cell.mqtt not in versions:
-        raise Unsupported(f"{who} does not speak MQTT {cell.mqtt}")
+    if foreign := [mqtt for mqtt in spoken if mqtt not in versions]:
+        raise Unsupported(f"{who} does not speak MQTT {', '.join(foreign)}")
     if cell.transport not in transports:
         raise Unsupported(f"{who} has no {cell.transport}")
-    if lacking := missing(needs, unsupported, cell.mqtt):
+    if lacking := missing(needs, unsupported, max(spoken)):  # what only 5.0 has is needed where anybody speaks 5.0
         raise Unsupported(f"{who} has no {', '.join(lacking)}")
 
 

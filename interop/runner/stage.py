@@ -52,6 +52,10 @@ class Stage:
         """The protocol version of the cell."""
         return Version.from_label(self.cell.mqtt)
 
+    def version_of(self, actor: str) -> Version:
+        """The protocol version an actor was asked to speak."""
+        return Version.from_label(self.cell.mqtt_of(actor))
+
     async def close(self) -> None:
         """Stop watching; links and players are closed by who made them."""
         self._watch.cancel()

@@ -1,6 +1,6 @@
 """Checks of what a step may say in the versions it runs in.
 
-Belongs here: `only`, and the fields that exist in 5.0 alone.
+Belongs here: `only`, the versions of actors, and the fields that exist in 5.0 alone.
 Does not belong here: citations, which are keyed by version too (`lint`).
 """
 
@@ -42,7 +42,10 @@ _PACKETS_WITH_CODE_IN_3 = ("CONNACK",)
 
 
 def version_problems(one: LoadedScenario) -> Iterator[tuple[Where, str]]:
-    """`only` names versions of the scenario, and what runs in 3.x says nothing of 5.0."""
+    """`only` names versions of the scenario, and what an actor says in 3.x says nothing of 5.0."""
+    first, actor = next(iter(one.scenario.actors.items()))
+    if actor.mqtt is not None:
+        yield ("actors", first, "mqtt"), "the first actor speaks the version of the cell; give another one a version"
     # A row of a table may leave out versions that its steps speak of.
     of_file = list(map(str, one.document.data["versions"]))
     for index, step in enumerate(one.scenario.steps):
@@ -50,40 +53,44 @@ def version_problems(one: LoadedScenario) -> Iterator[tuple[Where, str]]:
         for place, label in enumerate(step.only or ()):
             if label not in of_file:
                 yield (*where, "only", place), f"{label!r} is none of the scenario's versions ({', '.join(of_file)})"
-        if any(label != "5.0" and (step.only is None or label in step.only) for label in one.scenario.versions):
-            yield from _in_3(step, where)
+        said_by = one.scenario.actors.get(str(getattr(step, "actor", None) or getattr(step, "link", "")))
+        if said_by is not None and said_by.mqtt is not None:
+            spoken, hint = [said_by.mqtt], f"its actor always speaks {said_by.mqtt}"
+        else:
+            spoken = [label for label in one.scenario.versions if step.only is None or label in step.only]
+            hint = 'the step runs in 3.x as well; say only: ["5.0"]'
+        if any(label != "5.0" for label in spoken):
+            for place_of_it, what in _in_3(step, where):
+                yield place_of_it, f"{what} exists in 5.0 only, but {hint}"
 
 
 def _in_3(step: AnyStep, where: Where) -> Iterator[tuple[Where, str]]:
+    """What a step says that only 5.0 has, and where."""
     if isinstance(step, Auth):
-        yield where, _said("AUTH")
+        yield where, "AUTH"
     for name in _ONLY_IN_5.get(type(step), ()):
         if getattr(step, name) != type(step).model_fields[name].get_default(call_default_factory=True):
-            yield (*where, name), _said(f"`{name}`")
+            yield (*where, name), f"`{name}`"
     if isinstance(step, Subscribe):
         for place, request in enumerate(step.topics):
             for name in _SUBSCRIPTION_OPTIONS:
                 if getattr(request, name):
-                    yield (*where, "topics", place, name), _said(f"`{name}`")
+                    yield (*where, "topics", place, name), f"`{name}`"
     if isinstance(step, Wire):
         for key in ("exactly", "contains"):
             for place, pattern in enumerate(getattr(step, key) or ()):
                 yield from _pattern_in_3(pattern, (*where, key, place))
     if isinstance(step, Inject) and step.packet is not None and "properties" in step.packet:
-        yield (*where, "packet", "properties"), _said("`properties`")
+        yield (*where, "packet", "properties"), "`properties`"
 
 
 def _pattern_in_3(pattern: Pattern, where: Where) -> Iterator[tuple[Where, str]]:
     packet = pattern if isinstance(pattern, str) else pattern.packet
     if packet == "AUTH":
-        yield where, _said("AUTH")
+        yield where, "AUTH"
     if isinstance(pattern, PacketPattern):
         for name in ("properties", "present"):
             if getattr(pattern, name):
-                yield (*where, name), _said(f"`{name}`")
+                yield (*where, name), f"`{name}`"
         if pattern.reason is not None and packet not in _PACKETS_WITH_CODE_IN_3:
-            yield (*where, "reason"), _said(f"a reason code in {packet}")
-
-
-def _said(what: str) -> str:
-    return f'{what} exists in 5.0 only, but the step runs in 3.x as well; say only: ["5.0"]'
+            yield (*where, "reason"), f"a reason code in {packet}"

@@ -41,8 +41,10 @@ class Actor(Strict):
     `kept` is Clean Session 0 in 3.x, Clean Start 0 with Session Expiry Interval 300 in 5.0 unless `properties` says
     otherwise.
     An actor connects by itself when a step first uses it; a `connect` step does it explicitly.
+    `mqtt` lets versions meet: the first actor always speaks the cell's. Statements are those of the cell's version.
     """
 
+    mqtt: MqttLabel | None = Field(None, description="the version it speaks, where it need not be the cell's")
     session: Literal["clean", "kept"] = "clean"
     keep_alive: Annotated[int, Field(ge=0, le=65535)] = 60
     client_id: str | None = Field(None, description="none: the runner makes one; '' asks the broker to assign one")

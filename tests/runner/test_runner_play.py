@@ -17,6 +17,7 @@ from interop.runner.known_failures import Entry, KnownFailures
 from interop.runner.pace import Slots
 from interop.runner.play import Workshop, play
 from interop.scenario.load import LoadedScenario
+from interop.scenario.values import MqttLabel
 from reference_broker.net.address import Address
 from reports.record import Record, Verdict
 
@@ -262,12 +263,12 @@ def test_a_known_failure_that_shows_now_and_then_is_no_news_when_it_does_not(tmp
 # --- what a broker has to have ----------------------------------------------------------------------------------------
 
 
-def played_with(loaded: LoadedScenario, spec: BrokerSpec) -> Record:
+def played_with(loaded: LoadedScenario, spec: BrokerSpec, mqtt: MqttLabel = "5.0") -> Record:
     async def main() -> Record:
         drivers = DriverPool(limit=8)
         workshop = Workshop(drivers, {spec.name: spec}, KnownFailures(), lambda: pytest.fail("no TLS"), Slots(2, 2))
         try:
-            return await play(Cell(loaded, "builtin", spec.name, "5.0", "tcp"), workshop)
+            return await play(Cell(loaded, "builtin", spec.name, mqtt, "tcp"), workshop)
         finally:
             await drivers.close()
 
@@ -335,3 +336,39 @@ def test_a_connect_written_as_bytes_needs_a_broker_that_asks_for_no_login(tmp_pa
     spec = AddressSpec(Address("127.0.0.1", 1))
     spec.unsupported = ("anonymous",)
     assert played_with(scenario(tmp_path, text), spec).reason == "127.0.0.1:1 has no anonymous"
+
+
+TWO_VERSIONS = """\
+    actors:
+      client: {}
+      other: {mqtt: "5.0"}
+    steps:
+      - {do: subscribe, as: client, topic: t, qos: 1}
+      - {do: publish, as: other, topic: t, qos: 1, payload: hello, properties: {content_type: a}}
+      - {do: receive, as: client, topic: t, payload: hello, without: [content_type], only: ["5.0"]}
+      - {do: receive, as: client, topic: t, payload: hello, only: ["3.1", "3.1.1"]}
+    """
+
+
+def test_an_actor_speaks_the_version_it_is_given_and_is_judged_by_it(tmp_path: Path) -> None:
+    record = played(scenario(tmp_path, TWO_VERSIONS), "3.1.1")
+    assert (record.verdict, record.findings) == (Verdict.PASS, ())
+    said = {entry.link: entry.summary for entry in record.trace if entry.packet == "CONNECT"}
+    assert "3.1.1" in said["client"]
+    assert "5.0" in said["other"]
+
+
+def test_a_cell_is_unsupported_where_the_broker_does_not_speak_a_version_of_an_actor(tmp_path: Path) -> None:
+    spec = AddressSpec(Address("127.0.0.1", 1))
+    spec.versions = ("3.1.1",)
+    record = played_with(scenario(tmp_path, TWO_VERSIONS), spec, "3.1.1")
+    assert (record.verdict, record.reason) == (Verdict.UNSUPPORTED, "127.0.0.1:1 does not speak MQTT 5.0")
+
+
+def test_a_broker_needs_what_only_5_0_has_where_any_actor_speaks_5_0(tmp_path: Path) -> None:
+    spec = AddressSpec(Address("127.0.0.1", 1))
+    spec.unsupported = ("message-expiry",)
+    needing = TWO_VERSIONS.replace("actors:", "needs: [message-expiry]\n    actors:")
+    assert played_with(scenario(tmp_path, needing), spec, "3.1.1").reason == "127.0.0.1:1 has no message-expiry"
+    alone = needing.replace('mqtt: "5.0", ', "").replace(", properties: {content_type: a}", "")
+    assert played_with(scenario(tmp_path, alone), spec, "3.1.1").verdict is not Verdict.UNSUPPORTED

@@ -401,3 +401,22 @@ def test_frames_of_no_size_and_together_with_nothing_between_are_refused() -> No
         with pytest.raises(ValueError, match="give `frame_bytes`"):
             Reframe.model_validate({"do": "reframe", "link": "a", "from": "client", **wrong})
     Reframe.model_validate({"do": "reframe", "link": "a", "from": "client", "together": True})
+
+
+MEETING = with_steps("""
+    {do: subscribe, as: sub, topic: t}
+    {do: publish, as: pub, topic: t, payload: hello, properties: {content_type: a}}
+    {do: receive, as: sub, topic: t, payload: hello}
+""")
+
+
+def test_what_only_5_0_has_is_said_by_an_actor_that_speaks_it_whatever_the_cell_speaks(tmp_path: Path) -> None:
+    assert complaints(tmp_path, MEETING.replace("pub: {}", 'pub: {mqtt: "5.0"}')) == []
+    said = "`properties` exists in 5.0 only, but its actor always speaks 3.1"
+    assert any(said in each for each in complaints(tmp_path, MEETING.replace("pub: {}", 'pub: {mqtt: "3.1"}')))
+
+
+def test_the_first_actor_speaks_the_version_of_the_cell(tmp_path: Path) -> None:
+    said = "the first actor speaks the version of the cell; give another one a version"
+    (complaint,) = complaints(tmp_path, RIGHT.replace("sub: {}", 'sub: {mqtt: "3.1"}'))
+    assert complaint.endswith(f"actors.sub.mqtt: {said}")
