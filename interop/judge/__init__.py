@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from interop.judge.registry import INSPECTIONS, RULES, citations
 from interop.judge.rule import Breach, Inspection, Rule
-from interop.judge.view import Case
+from interop.judge.view import Asked, Case
 from interop.requirements.requirements import known, statement
 from interop.scenario.values import Level
 from interop.tap.trace import Sender, TraceEntry
@@ -36,7 +35,7 @@ def judge(
     inspections: Sequence[Inspection] = INSPECTIONS,
     *,
     until: float = 0.0,
-    asked: Mapping[str, Version] = MappingProxyType({}),
+    asked: Asked | None = None,
 ) -> list[Finding]:
     """Everything that was broken in a trace, in its order; `version` is the one the cell is about.
 
@@ -44,8 +43,8 @@ def judge(
     with its last entry.
 
     A connection whose CONNECT speaks another version is judged by that one: its statements are named in the message,
-    because what is cited are statements of the cell's. `asked` has, by link, the version a client was asked to speak,
-    where that is not the cell's.
+    because what is cited are statements of the cell's. `asked` tells, by link and connection, which version a client
+    was asked to speak, where that need not be the cell's.
     """
     case = Case(list(trace), version, until, asked)
     spoken = {(talk.link, talk.number): talk.version for talk in case.talks}

@@ -14,10 +14,9 @@ that side itself ended in order tells all it sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 
 from interop.tap.trace import Fate, Kind, Sender, TraceEntry
 from reference_broker.wire.packets import Auth, ConnAck, Connect, Disconnect, Packet
@@ -25,6 +24,9 @@ from reference_broker.wire.types import Version
 
 CLIENT, BROKER = Sender.CLIENT, Sender.BROKER
 _DATA = (Kind.PACKET, Kind.MALFORMED)
+
+Asked = Callable[[str, int], Version]
+"""The version a client was asked to speak on a link's connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +212,7 @@ class Chain:
 class Case:
     """A whole trace, ready to be inspected; `version` is the one the cell is about, `until` when the tap stopped.
 
-    `asked` has, by link, the version a client was asked to speak, where it is not the cell's.
+    `asked` tells, by link and connection, which version a client was asked to speak, where that need not be the cell's.
     """
 
     def __init__(
@@ -218,7 +220,7 @@ class Case:
         entries: Sequence[TraceEntry],
         version: Version,
         until: float = 0.0,
-        asked: Mapping[str, Version] = MappingProxyType({}),
+        asked: Asked | None = None,
     ) -> None:
         self.entries = entries
         self.version = version
@@ -233,7 +235,7 @@ class Case:
                 continue
             key = (entry.link, entry.connection)
             if key not in talks:
-                asked = self._asked.get(entry.link, self.version)
+                asked = self.version if self._asked is None else self._asked(*key)
                 talks[key] = Talk(entry.link, entry.connection, asked, self.end)
             talks[key].entries.append(entry)
         return list(talks.values())

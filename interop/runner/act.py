@@ -158,6 +158,8 @@ async def _leave_old_connection(stage: Stage, player: Player) -> None:
 
 async def _connect_command(stage: Stage, player: Player, step: steps.Connect) -> contract.Connect:
     actor = player.actor
+    mqtt = step.mqtt or stage.cell.mqtt_of(player.name)
+    stage.links[player.name].speak(Version.from_label(mqtt))
     address = await stage.links[player.name].open()
     session = step.session or actor.session
     client_id = next((given for given in (step.client_id, actor.client_id) if given is not None), player.name)
@@ -167,7 +169,7 @@ async def _connect_command(stage: Stage, player: Player, step: steps.Connect) ->
         username, password = stage.login
     return contract.Connect(
         id=player.driver.next_id(),
-        mqtt=stage.cell.mqtt_of(player.name),
+        mqtt=mqtt,
         transport=stage.cell.transport,
         host=address.host,
         port=address.port,

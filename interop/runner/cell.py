@@ -64,13 +64,14 @@ class Cell:
         return self.loaded.scenario.versions[self.mqtt]
 
     def mqtt_of(self, actor: str) -> MqttLabel:
-        """The version an actor speaks: its own, else the cell's."""
+        """The version an actor speaks unless a step says otherwise: its own, else the cell's."""
         return self.loaded.scenario.actors[actor].mqtt or self.mqtt
 
     @property
     def spoken(self) -> tuple[MqttLabel, ...]:
-        """Every version its actors speak, the cell's first."""
-        return tuple(dict.fromkeys((self.mqtt, *map(self.mqtt_of, self.loaded.scenario.actors))))
+        """Every version its actors ever speak, the cell's first."""
+        changes = [step.mqtt for _, step in self.steps() if isinstance(step, Connect) and step.mqtt]
+        return tuple(dict.fromkeys((self.mqtt, *map(self.mqtt_of, self.loaded.scenario.actors), *changes)))
 
     def steps(self) -> Iterator[tuple[int, AnyStep]]:
         """The steps of this version with their 0-based place in the file."""

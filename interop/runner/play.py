@@ -42,6 +42,7 @@ from interop.tap.link import Link
 from interop.tap.trace import Trace
 from reference_broker.net.address import Transport
 from reference_broker.net.tls import TestCertificates
+from reference_broker.wire.types import Version
 from reports.record import Finding, Record, StepResult, Verdict
 
 CELL_LIMIT_SECONDS = 60.0
@@ -124,7 +125,7 @@ async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: No
             link = Link(
                 name,
                 upstream=broker.address(Transport(cell.transport)),
-                version=stage.version_of(name),
+                version=Version.from_label(cell.mqtt_of(name)),
                 trace=stage.trace,
                 server_tls=workshop.certificates() if Transport(cell.transport).is_encrypted else None,
             )
@@ -143,8 +144,8 @@ async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: No
 def _judge(cell: Cell, stage: Stage, notes: Notes) -> None:
     """Hold the whole trace against all rules, and note what it is evidence for: of the client, only its own packets."""
     until = stage.pace.now()
-    asked = {name: stage.version_of(name) for name in stage.players}
-    notes.findings += [judge_finding(each) for each in judge(stage.trace, stage.version, until=until, asked=asked)]
+    broken = judge(stage.trace, stage.version, until=until, asked=stage.version_asked)
+    notes.findings += map(judge_finding, broken)
     own = () if cell.loaded.scenario.any_client else (next(iter(stage.players)),)
     case = Case(list(stage.trace), stage.version)
     notes.judged = {"client": statements_shown(case, CLIENT, own), "broker": statements_shown(case, BROKER)}

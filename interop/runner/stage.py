@@ -53,8 +53,12 @@ class Stage:
         return Version.from_label(self.cell.mqtt)
 
     def version_of(self, actor: str) -> Version:
-        """The protocol version an actor was asked to speak."""
-        return Version.from_label(self.cell.mqtt_of(actor))
+        """The protocol version an actor was last asked to speak."""
+        return self.links[actor].version
+
+    def version_asked(self, link: str, connection: int) -> Version:
+        """The one that was asked for when a link's connection began."""
+        return self.links[link].version_asked(connection)
 
     async def close(self) -> None:
         """Stop watching; links and players are closed by who made them."""

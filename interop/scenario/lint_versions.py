@@ -38,6 +38,7 @@ _ONLY_IN_5: dict[type[AnyStep], tuple[str, ...]] = {
 """Fields that mean something in 5.0 only. By definition an actor's CONNECT and will properties are left out in 3.x, and
 the codes that `closed`, `reported` and `unsubscribe` may ask for are not looked at."""
 
+_FIRST = "the first actor speaks the version of the cell; give another one a version"
 _PACKETS_WITH_CODE_IN_3 = ("CONNACK",)
 
 
@@ -45,17 +46,22 @@ def version_problems(one: LoadedScenario) -> Iterator[tuple[Where, str]]:
     """`only` names versions of the scenario, and what an actor says in 3.x says nothing of 5.0."""
     first, actor = next(iter(one.scenario.actors.items()))
     if actor.mqtt is not None:
-        yield ("actors", first, "mqtt"), "the first actor speaks the version of the cell; give another one a version"
+        yield ("actors", first, "mqtt"), _FIRST
     # A row of a table may leave out versions that its steps speak of.
     of_file = list(map(str, one.document.data["versions"]))
+    fixed = {name: each.mqtt for name, each in one.scenario.actors.items()}
     for index, step in enumerate(one.scenario.steps):
         where: Where = ("steps", index)
         for place, label in enumerate(step.only or ()):
             if label not in of_file:
                 yield (*where, "only", place), f"{label!r} is none of the scenario's versions ({', '.join(of_file)})"
-        said_by = one.scenario.actors.get(str(getattr(step, "actor", None) or getattr(step, "link", "")))
-        if said_by is not None and said_by.mqtt is not None:
-            spoken, hint = [said_by.mqtt], f"its actor always speaks {said_by.mqtt}"
+        name = str(getattr(step, "actor", None) or getattr(step, "link", ""))
+        if isinstance(step, Connect) and name in fixed:
+            fixed[name] = step.mqtt or one.scenario.actors[name].mqtt
+            if step.mqtt is not None and name == first:
+                yield (*where, "mqtt"), _FIRST
+        if (given := fixed.get(name)) is not None:
+            spoken, hint = [given], f"its actor speaks {given}"
         else:
             spoken = [label for label in one.scenario.versions if step.only is None or label in step.only]
             hint = 'the step runs in 3.x as well; say only: ["5.0"]'

@@ -41,7 +41,8 @@ class Actor(Strict):
     `kept` is Clean Session 0 in 3.x, Clean Start 0 with Session Expiry Interval 300 in 5.0 unless `properties` says
     otherwise.
     An actor connects by itself when a step first uses it; a `connect` step does it explicitly.
-    `mqtt` lets versions meet: the first actor always speaks the cell's. Statements are those of the cell's version.
+    `mqtt` lets versions meet, and `connect` with `mqtt` lets a session go on in another one: the first actor always
+    speaks the cell's. Statements are those of the cell's version.
     """
 
     mqtt: MqttLabel | None = Field(None, description="the version it speaks, where it need not be the cell's")

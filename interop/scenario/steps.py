@@ -62,6 +62,7 @@ class Connect(AnyStep):
 
     do: Literal["connect"]
     actor: str = Field(alias="as")
+    mqtt: MqttLabel | None = Field(None, description="the version of this connection, where the actor changes it")
     session: Literal["clean", "kept"] | None = None
     keep_alive: Annotated[int, Field(ge=0, le=65535)] | None = None
     client_id: str | None = None

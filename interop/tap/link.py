@@ -55,8 +55,8 @@ class Link:
     ) -> None:
         self.name = name
         self.upstream = upstream
-        self.version = version
         self.trace = trace
+        self._versions = [version]  # by connection, from 0 on, as far as any was asked for
         self._server_tls = server_tls
         self._plan = Plan()
         self._split: set[Sender] = set()
@@ -85,6 +85,21 @@ class Link:
         if self._listener is not None:
             await self._listener.close()
         await asyncio.gather(*(passage.wait_closed() for passage in self._passages))
+
+    @property
+    def version(self) -> Version:
+        """The one a new connection is asked to speak."""
+        return self._versions[-1]
+
+    def version_asked(self, connection: int) -> Version:
+        """The one that a connection, by number, was asked to speak when it began."""
+        return self._versions[min(connection, len(self._versions) - 1)]
+
+    def speak(self, version: Version) -> None:
+        """New connections are to speak this version; those there are were asked for what they were."""
+        asked = self._versions
+        asked += [asked[-1]] * (self.connections + 1 - len(asked))
+        asked[self.connections + 1 :] = [version]
 
     @property
     def connections(self) -> int:
