@@ -81,9 +81,10 @@ def _in_its_own_form(packet: Publish, end: Any) -> bytes:
 
 
 def _without_packet_id(packet: Publish, end: Any) -> bytes:
-    return bytes([encode(packet, end.version)[0]]) + encode(
-        replace(packet, qos=QoS.AT_MOST_ONCE, packet_id=None, dup=False), end.version
-    )[1:]
+    return (
+        bytes([encode(packet, end.version)[0]])
+        + encode(replace(packet, qos=QoS.AT_MOST_ONCE, packet_id=None, dup=False), end.version)[1:]
+    )
 
 
 def _waited(packet: Publish, end: Any) -> bool:
@@ -98,13 +99,14 @@ def _live(packet: Publish, end: Any) -> bool:
     return not (packet.retain or packet.dup or _waited(packet, end) or _of_a_will(packet, end))
 
 
-_STATES: dict[str, Change] = {
+STATES: dict[str, Change] = {
     "live": _live,
     "waiting": _waited,
     "retained": lambda packet, end: packet.retain and not _of_a_will(packet, end),
     "repeated": lambda packet, _end: packet.dup,
     "will": _of_a_will,
 }
+"""Conditions: how a message comes to be sent; with `NOTED` beside them."""
 _WAYS: dict[str, Change] = {"of 5.0 to older clients": to_older, "of older clients to 5.0": to_newer}
 
 
@@ -223,7 +225,7 @@ def _keeps_foreign(*, cleared: bool) -> Any:
 MEETING = table("broker", "versions", {
     **{
         f"sends what is {state} {way} in the form it came in": _says(_both(which, when_so), _in_its_own_form)
-        for state, when_so in _STATES.items() for way, which in _WAYS.items()
+        for state, when_so in STATES.items() for way, which in _WAYS.items()
     },
     "sends what is of 5.0 to older clients without a packet id": _says(
         _both(to_older, lambda p, _: p.qos > 0), _without_packet_id),
