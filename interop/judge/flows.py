@@ -41,7 +41,7 @@ NEW_SESSION_IS_NEW = Rule(
     "new-session-is-new",
     "nothing that was unfinished in an earlier session is sent again in a new one",
     client={V311: must("MQTT-3.1.2-6"), V5: must("MQTT-3.1.2-4", "MQTT-3.2.2-5")},
-    broker={V311: must("MQTT-3.1.2-6"), V5: must("MQTT-3.1.2-4")},
+    broker={V31: must("MQTT31-30"), V311: must("MQTT-3.1.2-6"), V5: must("MQTT-3.1.2-4")},
 )
 AGAIN_HAS_DUP = Rule(
     "redelivery-with-dup",
@@ -106,6 +106,14 @@ RULES = (
     PUBREC_GETS_PUBREL,
     PUBREL_ORDER,
 )
+
+_OF_THE_OTHER_QOS = {
+    (V311, QoS.AT_LEAST_ONCE): "MQTT-4.3.3-1",
+    (V311, QoS.EXACTLY_ONCE): "MQTT-4.3.2-1",
+    (V5, QoS.AT_LEAST_ONCE): "MQTT-4.3.3-2",
+    (V5, QoS.EXACTLY_ONCE): "MQTT-4.3.2-2",
+}
+"""Which statement about a first DUP a message of one QoS cannot break."""
 
 _RESEND_WINDOW = 10
 """So many unfinished messages a sender may have to send again at once before limits of its own may hold some back."""
@@ -206,13 +214,18 @@ class _Publisher:
             message = f"PUBLISH {packet_id} was unfinished in an earlier session and is sent again in a new one"
             yield NEW_SESSION_IS_NEW.broken(self._side, event.entry, message, self._no_session_ids(talk))
         elif publish.dup and knows_all and packet_id not in self._uncertain:
-            yield self._broken(
-                FIRST_HAS_NO_DUP, event, f"PUBLISH {packet_id} has DUP 1 and was never sent before in its session"
-            )
+            message = f"PUBLISH {packet_id} has DUP 1 and was never sent before in its session"
+            yield FIRST_HAS_NO_DUP.broken(self._side, event.entry, message, self._first_delivery_ids(talk, publish))
         self._numbers += 1
         self._flows[packet_id] = _Flow(publish, self._numbers, len(event.entry.data), talk)
         self._ever.add(packet_id)
         self._uncertain.discard(packet_id)
+
+    def _first_delivery_ids(self, talk: Talk, publish: Publish) -> tuple[str, ...]:
+        """QoS 1 and QoS 2 have a statement each."""
+        clause = FIRST_HAS_NO_DUP.clauses(self._side).get(talk.version)
+        other = _OF_THE_OTHER_QOS.get((talk.version, publish.qos))
+        return () if clause is None else tuple(each for each in clause.ids if each != other)
 
     def _no_session_ids(self, talk: Talk) -> tuple[str, ...] | None:
         """5.0 has one statement for a clean start and another for a client whose session the server lost."""
@@ -247,7 +260,7 @@ class _Publisher:
             return
         elif flow is None:
             if self._chain.is_complete and packet_id not in self._ever:
-                yield self._broken(PUBREL_NEEDS_PUBREC, event, f"PUBREL {packet_id} belongs to no PUBLISH")
+                yield self._releases_nothing(talk, event, packet_id)
         elif flow.received is None:
             yield self._broken(PUBREL_NEEDS_PUBREC, event, f"PUBREL {packet_id} is sent before its PUBREC came")
         elif flow.released and flow.talk is talk:
@@ -255,6 +268,14 @@ class _Publisher:
         if flow is not None:
             flow.released = True
             flow.talk = talk
+
+    def _releases_nothing(self, talk: Talk, event: Event, packet_id: int) -> Breach:
+        """A PUBREL without a PUBLISH in its session: it may be owed to an earlier one, which is over."""
+        is_left_over = any(each.packet_id == packet_id and each.qos is QoS.EXACTLY_ONCE for each in self._left_over)
+        if is_left_over and talk.version in NEW_SESSION_IS_NEW.clauses(self._side):
+            message = f"PUBREL {packet_id} was owed in an earlier session and is sent in a new one"
+            return NEW_SESSION_IS_NEW.broken(self._side, event.entry, message, self._no_session_ids(talk))
+        return self._broken(PUBREL_NEEDS_PUBREC, event, f"PUBREL {packet_id} belongs to no PUBLISH")
 
     # --- what the side gets -------------------------------------------------------------------------------------------
 

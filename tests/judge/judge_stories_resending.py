@@ -115,7 +115,8 @@ def after_an_answer_that_makes_no_sense_nobody_can_say(story: Story) -> None:
 # --- DUP and sending again --------------------------------------------------------------------------------------------
 
 
-@breaks("first-delivery-without-dup", CLIENT)
+@breaks("first-delivery-without-dup", CLIENT, V311, cites=("MQTT-4.3.2-1",))
+@breaks("first-delivery-without-dup", CLIENT, V5, cites=("MQTT-4.3.2-2",))
 def a_client_sends_dup_at_once(story: Story) -> TraceEntry:
     one = story.actor()
     one.connect()
@@ -124,7 +125,16 @@ def a_client_sends_dup_at_once(story: Story) -> TraceEntry:
     return entry
 
 
-@breaks("first-delivery-without-dup", BROKER)
+@breaks("first-delivery-without-dup", CLIENT, V311, cites=("MQTT-4.3.3-1",))
+@breaks("first-delivery-without-dup", CLIENT, V5, cites=("MQTT-4.3.3-2",))
+def a_client_sends_dup_at_once_at_qos_2(story: Story) -> TraceEntry:
+    one = story.actor()
+    one.connect()
+    return one.publish(q2(1, dup=True))
+
+
+@breaks("first-delivery-without-dup", BROKER, V311, cites=("MQTT-3.3.1-3", "MQTT-4.3.3-1"))
+@breaks("first-delivery-without-dup", BROKER, V5, cites=("MQTT-3.3.1-3", "MQTT-4.3.3-2"))
 def a_server_passes_dup_on(story: Story) -> TraceEntry:
     one = story.actor()
     one.connect()
@@ -174,7 +184,38 @@ def a_client_resends_though_its_session_was_lost(story: Story) -> TraceEntry:
     return entry
 
 
-@breaks("new-session-is-new", BROKER, V311)
+@breaks("new-session-is-new", CLIENT, V311)
+@breaks("new-session-is-new", CLIENT, V5, cites=("MQTT-3.2.2-5",))
+def a_client_releases_what_it_owed_a_session_that_was_lost(story: Story) -> TraceEntry:
+    one = story.actor()
+    one.connect()
+    one.client(q2(1))
+    one.broker(PubRec(1))
+    one.client(PubRel(1), Fate.LOST)
+    one.cut()
+    one.connect_kept(present=False)
+    entry = one.client(PubRel(1))
+    one.broker(PubComp(1, 0x92 if story.version is V5 else 0))
+    return entry
+
+
+@breaks("new-session-is-new", BROKER, V31, V311)
+@breaks("new-session-is-new", BROKER, V5, cites=("MQTT-3.1.2-4",))
+def a_server_releases_what_it_owed_a_session_that_is_over(story: Story) -> TraceEntry:
+    one = story.actor()
+    one.connect()
+    one.subscribe(to("t"))
+    one.broker(q2(1))
+    one.client(PubRec(1))
+    one.broker(PubRel(1), Fate.LOST)
+    one.cut()
+    one.connect()
+    entry = one.broker(PubRel(1))
+    one.client(PubComp(1, 0x92 if story.version is V5 else 0))
+    return entry
+
+
+@breaks("new-session-is-new", BROKER, V31, V311)
 @breaks("new-session-is-new", BROKER, V5, cites=("MQTT-3.1.2-4",))
 def a_server_resends_into_a_clean_session(story: Story) -> TraceEntry:
     one = story.actor()
