@@ -16,6 +16,7 @@ from interop.mutants import (
     carried,
     client_connections,
     client_messages,
+    limits_and_aliases,
     overlooks,
     resumption,
 )
@@ -32,6 +33,7 @@ _TABLES = (
     carried,
     client_connections,
     client_messages,
+    limits_and_aliases,
     overlooks,
     resumption,
 )

@@ -20,7 +20,7 @@ from reference_broker.broker.sessions import Session
 from reference_broker.broker.waiting import Waiting
 from reference_broker.session.delivery import Sending
 from reference_broker.session.flow_control import DEFAULT_RECEIVE_MAXIMUM, SendQuota
-from reference_broker.session.topic_aliases import OutboundAliases
+from reference_broker.session.topic_aliases import ALIAS_SIZE, OutboundAliases
 from reference_broker.wire.encode import encode
 from reference_broker.wire.errors import LocalError
 from reference_broker.wire.packets import Packet, PingReq, PingResp, PubAck, PubComp, Publish, PubRec
@@ -323,7 +323,7 @@ class Sender:
     def _encode_with_alias(self, publish: Publish, plain: bytes) -> bytes:
         """The packet with a topic alias, or as it is where setting the alias would make it too large."""
         assert self._aliases is not None
-        if self.maximum_packet_size is not None and len(plain) + _ALIAS_SIZE > self.maximum_packet_size:
+        if self.maximum_packet_size is not None and len(plain) + ALIAS_SIZE > self.maximum_packet_size:
             return plain
         return encode(self._aliases.apply(publish), self.version)
 
@@ -360,10 +360,6 @@ class Sender:
     def _the_session(self) -> Session:
         assert self._session is not None, "messages flow only after begin()"
         return self._session
-
-
-_ALIAS_SIZE = 8
-"""Most bytes a topic alias adds: three of its own, and two more for each length that grows by them."""
 
 
 def _interleaved(packets: bytes, size: int, answers: bytes) -> bytes:

@@ -15,7 +15,8 @@ from reference_broker.client.limits import ServerLimits
 from reference_broker.client.session import Session, Waiting
 from reference_broker.session.flow_control import SendQuota
 from reference_broker.session.packet_ids import PacketIdsExhausted
-from reference_broker.session.topic_aliases import OutboundAliases
+from reference_broker.session.topic_aliases import ALIAS_SIZE, OutboundAliases
+from reference_broker.wire.encode import encode
 from reference_broker.wire.errors import LocalError
 from reference_broker.wire.packets import PubAck, PubComp, Publish, PubRec, PubRel
 from reference_broker.wire.types import QoS, ReasonCode, Version
@@ -110,7 +111,7 @@ class Publisher:
     def flush(self) -> None:
         """Send what has waited, as far as the quota goes; repeats first, in the original order. [5.0 MQTT-4.6.0-1]"""
         while self._resuming and self._quota.take():
-            self._send(self._aliases.apply(self._resuming.pop(next(iter(self._resuming)))))
+            self._send(self._with_own_alias(self._resuming.pop(next(iter(self._resuming)))))
         waiting = self._session.waiting
         while waiting and self._quota.available > 0:
             ticket, publish = waiting[0].ticket, waiting[0].publish
@@ -154,13 +155,21 @@ class Publisher:
     def _on_the_wire(self, publish: Publish, ticket: int) -> Publish:
         asked = self._alias_of.pop(ticket, None)
         if asked is None:
-            return self._aliases.apply(publish)
+            return self._with_own_alias(publish)
         alias, without_topic = asked
         aliased = _with_alias(publish, alias)
         if without_topic and self._set.get(alias) == publish.topic:
             return replace(aliased, topic="")
         self._set[alias] = publish.topic
         return aliased
+
+    def _with_own_alias(self, publish: Publish) -> Publish:
+        """With an automatic alias, where setting it cannot make the packet too large. [5.0 MQTT-3.2.2-15]"""
+        limit = self._limits.maximum_packet_size
+        has_aliases = self._aliases.maximum > 0
+        if has_aliases and limit is not None and len(encode(publish, self._version)) + ALIAS_SIZE > limit:
+            return publish
+        return self._aliases.apply(publish)
 
 
 def _with_alias(publish: Publish, alias: int) -> Publish:

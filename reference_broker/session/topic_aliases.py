@@ -12,6 +12,9 @@ from reference_broker.wire.errors import ProtocolError
 from reference_broker.wire.packets import Publish
 from reference_broker.wire.types import ReasonCode
 
+ALIAS_SIZE = 8
+"""Most bytes a topic alias adds: three of its own, and two more for each length that grows by them."""
+
 
 class InboundAliases:
     """The aliases the peer has set, up to the Topic Alias Maximum we announced."""

@@ -285,6 +285,26 @@ class TestTopicAliases:
         with pytest.raises(LocalError):
             client.publish(topic_alias=1)
 
+    @pytest.mark.parametrize("qos", [0, 1, 2])
+    def test_an_automatic_alias_is_left_out_where_it_would_make_the_packet_too_large(self, qos):  # 5.0 MQTT-3.2.2-15
+        # Maximum Packet Size 20, Topic Alias Maximum 1: the PUBLISH has 20 bytes without an alias, 23 with one.
+        client = Client(automatic_topic_aliases=True).connected("20 0b 00 00 08 27 00 00 00 14 22 00 01")
+        client.publish(b"x" * (12 if qos == 0 else 10), qos, "abc")
+        packet_id = "" if qos == 0 else " 00 01"
+        payload = " 78" * (12 if qos == 0 else 10)
+        assert client.sent() == f"{0x30 | qos << 1:02x} 12 00 03 61 62 63{packet_id} 00{payload}"
+        client.publish(b"", 0, "abc")  # there is no alias yet that the server could know
+        assert client.sent() == "30 09 00 03 61 62 63 03 23 00 01"
+
+    def test_a_message_that_is_repeated_gets_no_automatic_alias_it_has_no_room_for(self):  # 5.0 MQTT-3.2.2-15
+        client = Client(kept=True, automatic_topic_aliases=True).connected(ALIAS_MAXIMUM_2)
+        client.publish(b"x" * 10, 1, "abc")
+        client.cut()
+        again = Client(client.session, kept=True, automatic_topic_aliases=True)
+        again.sent()
+        sent = again.receive("20 0b 01 00 08 27 00 00 00 14 22 00 01")
+        assert sent == "3a 12 00 03 61 62 63 00 01 00" + " 78" * 10
+
     @pytest.mark.parametrize("automatic", [False, True])
     def test_a_repeated_message_has_its_topic_because_aliases_ended_with_the_connection(self, automatic):
         client = Client(kept=True, automatic_topic_aliases=automatic).connected(ALIAS_MAXIMUM_2)

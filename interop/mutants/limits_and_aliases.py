@@ -1,0 +1,54 @@
+"""Brokers and clients that are wrong where two announced limits come together, or one and an exchange.
+
+Belongs here: Maximum Packet Size with topic aliases, and clients that are asked for what they cannot do.
+Does not belong here: one limit alone (`broker_messages`, `client_connections`, `client_messages`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from interop.mutants.mutant import Hears, Says, around, table
+from interop.mutants.words import nothing
+from reference_broker.broker.sending import Sender
+from reference_broker.client.limits import ServerLimits
+from reference_broker.wire.encode import encode
+from reference_broker.wire.packets import Auth, Publish
+
+
+def _aliased_in_any_case(_real: Any, self: Any, publish: Any, _plain: bytes) -> bytes:
+    return encode(self._aliases.apply(publish), self.version)
+
+
+def _dropped_with_its_alias(real: Any, self: Any, publish: Any, plain: bytes) -> bytes:
+    aliased = encode(replace(publish, properties=replace(publish.properties, topic_alias=1)), self.version)
+    limit = self.maximum_packet_size
+    return b"" if limit is not None and len(aliased) > limit else bytes(real(self, publish, plain))
+
+
+def _alias_without_a_name(packet: Publish, end: Any) -> Publish:
+    takes_aliases = end.connect is not None and end.connect.properties.topic_alias_maximum
+    if packet.properties.topic_alias is None and len(packet.payload) > 80 and takes_aliases:
+        return replace(packet, topic="", properties=replace(packet.properties, topic_alias=1))
+    return packet
+
+
+def _measured_without_alias(real: Any, self: Any, packet: Any, version: Any) -> Any:
+    if not isinstance(packet, Publish) or packet.properties.topic_alias is None or not packet.topic:
+        return real(self, packet, version)
+    real(self, replace(packet, properties=replace(packet.properties, topic_alias=None)), version)
+    return encode(packet, version)
+
+
+MUTANTS = [
+    *table("broker", "topic_alias", {
+        "sets aliases whatever the size": around(Sender, "_encode_with_alias", _aliased_in_any_case),
+        "drops what has no room for its alias": around(Sender, "_encode_with_alias", _dropped_with_its_alias),
+        "sends large messages by an alias it never set": Says(Publish, _alias_without_a_name),
+    }),
+    *table("client", "topic_alias auth", {
+        "measures a PUBLISH without its alias": around(ServerLimits, "encode", _measured_without_alias),
+        "takes no notice of AUTH": Hears(Auth, nothing),
+    }),
+]  # fmt: skip
