@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from interop.judge.rule import V5, V311
 from interop.judge.view import BROKER, CLIENT, Case, Talk
-from interop.tap.trace import Sender
+from interop.tap.trace import Kind, Sender
 from reference_broker.wire.packets import (
     ConnAck,
     Connect,
@@ -48,7 +48,7 @@ def statements_shown(case: Case, side: Sender, links: Sequence[str] | None = Non
     for talk in case.talks:
         if talk.version is case.version and (links is None or talk.link in links):
             for entry in talk.sent(side):
-                if entry.packet is not None:
+                if entry.packet is not None and entry.kind is Kind.PACKET:
                     found |= dict.fromkeys(_of_packet(talk, side, entry.packet))
     return tuple(sorted(found))
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from interop.judge.rule import V5, V31, V311, Breach, Rule, must
 from interop.judge.view import BROKER, CLIENT, Case, Talk
 from interop.tap.lane import NOT_BINARY
+from interop.tap.reading import read_on
 from interop.tap.trace import Kind, Sender, TraceEntry
 from reference_broker.wire import rules, sender
 from reference_broker.wire.decode import decode
@@ -77,7 +78,8 @@ def _malformed(talk: Talk, side: Sender, entry: TraceEntry) -> Iterator[Breach]:
     try:
         decode(entry.data, talk.version)
     except RemoteError as error:
-        yield WELL_FORMED.broken(side, entry, str(error), _ids(error.statement))
+        fault = read_on(entry.data, talk.version, error).fault
+        yield WELL_FORMED.broken(side, entry, str(fault), _ids(fault.statement))
 
 
 def _misdirected(talk: Talk, side: Sender, entry: TraceEntry) -> Iterator[Breach]:

@@ -7,7 +7,8 @@ A side is judged by what it sent and what was delivered to it. Two facts about t
 recorded as sent by a side before it recorded a delivery to that side was sent without knowing of it; and the order of
 a side's own packets is the order in which it sent them. The reverse, "sent after", may only mean "sent meanwhile".
 
-Knowledge ends where bytes could not be decoded: a side's story stops at the first malformed packet it sent or got.
+Knowledge ends where bytes could not be decoded: a side's story stops at the first malformed packet it got, whatever
+it made of it, and at the first it sent that nobody can read on.
 Bytes a side had sent but the tap had not read when the connection was cut are unknown, so that only a connection which
 that side itself ended in order tells all it sent.
 """
@@ -88,7 +89,9 @@ class Talk:
 
     def is_understood(self, side: Sender) -> bool:
         """Whether the story goes to the end."""
-        return all(entry.kind is Kind.PACKET for entry in (*self.sent(side), *self.got(side)))
+        return all(entry.packet is not None for entry in self.sent(side)) and all(
+            entry.kind is Kind.PACKET for entry in self.got(side)
+        )
 
     @cached_property
     def _stories(self) -> dict[Sender, list[Event]]:
@@ -101,7 +104,7 @@ class Talk:
             mine = entry.sent and entry.sender is side
             if not mine and not (entry.delivered and entry.receiver is side):
                 continue
-            if entry.packet is None:
+            if entry.packet is None or (entry.kind is Kind.MALFORMED and not mine):
                 return
             yield Event(entry, entry.packet, mine)
 

@@ -28,7 +28,7 @@ def _dropped_with_its_alias(real: Any, self: Any, publish: Any, plain: bytes) ->
 
 
 def _alias_without_a_name(packet: Publish, end: Any) -> Publish:
-    takes_aliases = end.connect is not None and end.connect.properties.topic_alias_maximum
+    takes_aliases = end.sender is not None and end.sender.maximum_packet_size is not None
     if packet.properties.topic_alias is None and len(packet.payload) > 80 and takes_aliases:
         return replace(packet, topic="", properties=replace(packet.properties, topic_alias=1))
     return packet

@@ -93,7 +93,7 @@ async def play(cell: Cell, workshop: Workshop, begin: Callable[[Cell], None] | N
         except Unsupported as reason:
             notes.early_end = Outcome(Verdict.UNSUPPORTED, str(reason), cell.clause.cites, "none")
         except (SetupFailed, BrokerFault) as failure:
-            notes.early_end = Outcome(Verdict.SETUP_FAILED, str(failure), cell.clause.cites, "unknown")
+            notes.early_end = _failed_setup(cell, notes, str(failure))
         except DriverFault as fault:
             notes.log.append(fault.log)
             notes.early_end = Outcome(Verdict.HARNESS_ERROR, f"adapter of {cell.client}: {fault}", (), "none")
@@ -104,6 +104,14 @@ async def play(cell: Cell, workshop: Workshop, begin: Callable[[Cell], None] | N
             notes.log.append(traceback.format_exc())
             notes.early_end = Outcome(Verdict.HARNESS_ERROR, f"{type(error).__name__}: {error}", (), "none")
         return _record(cell, workshop, pace, trace, notes, started_at)
+
+
+def _failed_setup(cell: Cell, notes: Notes, why: str) -> Outcome:
+    """What a cell comes to that never began: where a MUST was broken on the way, that is said, and who broke it."""
+    if all(finding.level != "must" for finding in notes.findings):
+        return Outcome(Verdict.SETUP_FAILED, why, cell.clause.cites, "unknown")
+    notes.log.append(f"not brought to its start: {why}")
+    return weigh(cell, notes.findings)
 
 
 async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: Notes) -> None:
@@ -134,6 +142,9 @@ async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: No
         try:
             await _run_steps(cell, stage, notes)
             _judge(cell, stage, notes)
+        except SetupFailed:
+            _judge(cell, stage, notes)  # what kept it from its start may be named
+            raise
         finally:
             notes.log += [
                 f"[{name}]\n{player.driver.log}" for name, player in stage.players.items() if player.driver.log

@@ -4,8 +4,9 @@ Belongs here: cutting the stream into packets, decoding them for the trace, the 
 the queue of what waits.
 Does not belong here: what concerns both directions (`crossing`), sockets (`link`).
 
-Bytes that cannot be decoded travel on as they are. Once the stream cannot be cut into packets any more, every read is
-passed on whole. A packet that stalls half-way is passed on as far as it came, unless a fault waits for its kind.
+Bytes that cannot be decoded travel on as they are, but for a CONNACK that would end every cell before it begins. Once
+the stream cannot be cut into packets any more, every read is passed on whole. A packet that stalls half-way is passed
+on as far as it came, unless a fault waits for its kind.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from interop.tap.faults import Action, Cut, Delay, Drop, Duplicate, Freeze, Hold, How, Plan, Rewrite
+from interop.tap.reading import read_on
 from interop.tap.trace import Fate, Kind, Sender, TraceEntry
 from reference_broker.wire.decode import Reader, decode
 from reference_broker.wire.encode import encode
 from reference_broker.wire.errors import RemoteError
-from reference_broker.wire.packets import Connect, Packet
+from reference_broker.wire.packets import ConnAck, Connect, Packet
 from reference_broker.wire.types import PacketType, Version
 
 STALL_SECONDS = 0.05
@@ -202,7 +204,8 @@ class Lane:
         try:
             packet = decode(frame, self.version)
         except RemoteError as error:
-            return replace(self._malformed(frame, str(error)), already_passed=passed)
+            reading = read_on(frame, self.version, error)
+            return replace(self._malformed(frame, str(reading.fault)), packet=reading.packet, already_passed=passed)
         if isinstance(packet, Connect):
             self.version = packet.version
         return _Parcel(Kind.PACKET, self.sender, packet, frame, already_passed=passed, began_at=self._began_at)
@@ -219,7 +222,7 @@ class Lane:
         # What went ahead cannot be called back, so nothing befalls the rest of such a packet.
         actions = [] if parcel.already_passed or self._silent else self._plan.due(kind, self.sender)
         if not actions:
-            yield from self._ship(parcel, now)
+            yield from self._ship(self._mended(parcel, now), now)
             return
         where = f"at {PacketType(kind).name} from {self.sender}"
         cut = _find(actions, Cut)
@@ -246,8 +249,8 @@ class Lane:
             yield cut
 
     def _ship_changed(self, parcel: _Parcel, actions: list[Action], now: float) -> Iterator[Effect | Fired]:
-        if rewrite := _find(actions, Rewrite):
-            parcel = self._rewritten(parcel, rewrite, now)
+        rewrite = _find(actions, Rewrite)
+        parcel = self._mended(parcel, now) if rewrite is None else self._rewritten(parcel, rewrite, now)
         if delay := _find(actions, Delay):
             parcel = replace(parcel, due=now + delay.seconds)
         yield from self._ship(parcel, now)
@@ -268,6 +271,19 @@ class Lane:
             return parcel
         self._log(parcel, now, Fate.REWRITTEN)
         return replace(self._foreign(data), note="rewritten")
+
+    def _mended(self, parcel: _Parcel, now: float) -> _Parcel:
+        """A CONNACK of 5.0 that is wrong in itself, put right, so that the cell goes on to what it is about.
+
+        It stands in the trace as it was sent, for the judge. Any other packet goes on as it is.
+        """
+        is_wrong = parcel.kind is Kind.MALFORMED and isinstance(parcel.packet, ConnAck)
+        is_new = not (parcel.already_passed or self._silent)
+        if not (is_wrong and is_new and self.version is Version.V5 and self.sender is Sender.BROKER):
+            return parcel
+        assert parcel.packet is not None
+        self._log(parcel, now, Fate.REWRITTEN)
+        return replace(self._foreign(encode(parcel.packet, self.version)), note="mended")
 
     def _copy(self, parcel: _Parcel, dup: bool | None) -> _Parcel:
         data = parcel.data

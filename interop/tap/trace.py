@@ -69,6 +69,8 @@ class TraceEntry:
     `delayed`) when it was sent, `released` when it was delivered. A rewritten one is `rewritten` as it was sent and
     `injected` as it was delivered; the copy of a duplicated one is `injected` with the note `duplicate`.
 
+    A `malformed` one has a packet where it can be read on all the same (`reading`), with what was wrong as its note.
+
     A `close` entry is one side's end of the connection, its note says how (`FIN`, `RST`, or what broke); its fate is
     `forwarded` when the other side is told at once, `held` and later `released` when the link is frozen, `lost` when
     it is silent. A `fault` entry stands behind the packets it befell; its fate is `released` for a thaw.

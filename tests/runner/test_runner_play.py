@@ -12,6 +12,9 @@ from interop.brokers.address import AddressSpec
 from interop.brokers.broker import BrokerSpec
 from interop.brokers.reference import ReferenceSpec
 from interop.drivers.pool import DriverPool
+from interop.mutants.mutant import Mutant, Says
+from interop.mutants.words import having_properties
+from interop.mutants.wrong_ends import WrongBrokerSpec
 from interop.runner.cell import Cell
 from interop.runner.known_failures import Entry, KnownFailures
 from interop.runner.pace import Slots
@@ -19,6 +22,9 @@ from interop.runner.play import Workshop, play
 from interop.scenario.load import LoadedScenario
 from interop.scenario.values import MqttLabel
 from reference_broker.net.address import Address
+from reference_broker.wire.encode import encode
+from reference_broker.wire.packets import ConnAck, Publish
+from reference_broker.wire.types import Version
 from reports.record import Record, Verdict
 
 PUBLISH_AND_RECEIVE = """\
@@ -370,5 +376,44 @@ def test_a_broker_needs_what_only_5_0_has_where_any_actor_speaks_5_0(tmp_path: P
     spec.unsupported = ("message-expiry",)
     needing = TWO_VERSIONS.replace("actors:", "needs: [message-expiry]\n    actors:")
     assert played_with(scenario(tmp_path, needing), spec, "3.1.1").reason == "127.0.0.1:1 has no message-expiry"
-    alone = needing.replace('mqtt: "5.0", ', "").replace(", properties: {content_type: a}", "")
+    alone = needing.replace('mqtt: "5.0"', "").replace(", properties: {content_type: a}", "")
     assert played_with(scenario(tmp_path, alone), spec, "3.1.1").verdict is not Verdict.UNSUPPORTED
+
+
+def test_a_connack_with_a_wrong_property_is_named_and_hides_no_other_fault(tmp_path: Path) -> None:
+    def with_receive_maximum_0(packet: ConnAck, _end: object) -> bytes:
+        return encode(packet, Version.V5).replace(b"\x22\x00\x0a", b"\x21\x00\x00")
+
+    faults = Says(ConnAck, with_receive_maximum_0), Says(Publish, having_properties(content_type=None))
+    text = """\
+        broker: {topic_alias_maximum: 10}
+        actors:
+          client: {}
+          talker: {}
+        steps:
+          - {do: subscribe, as: client, topic: t}
+          - {do: publish, as: talker, topic: t, payload: hello, properties: {content_type: a}, only: ["5.0"]}
+          - {do: receive, as: client, topic: t, payload: hello}
+        """
+    spec = WrongBrokerSpec(Mutant("two faults", "broker", (), faults))
+    record = played_with(scenario(tmp_path, text), spec)
+    assert record.verdict is Verdict.FAIL
+    assert [each.status for each in record.steps] == ["passed"] * 3
+    assert {each.rule for each in record.findings} == {"well-formed", "message-properties-unchanged"}
+    assert {each.blame for each in record.findings} == {"broker"}
+
+
+def test_a_set_up_that_fails_because_a_must_was_broken_names_it(tmp_path: Path) -> None:
+    no_connack = Says(ConnAck, lambda _packet, _end: bytes.fromhex("20 02 00 07"))  # of no table
+    text = """\
+        actors:
+          client: {}
+        steps:
+          - {do: subscribe, as: client, topic: t}
+          - {do: nothing, as: client}
+        """
+    spec = WrongBrokerSpec(Mutant("answers in no version", "broker", (), (no_connack,)))
+    record = played_with(scenario(tmp_path, text), spec, "3.1.1")
+    assert (record.verdict, record.blame, record.covered) == (Verdict.FAIL, "broker", {})
+    assert [each.rule for each in record.findings] == ["well-formed"]
+    assert record.cites == ("MQTT-3.2.2-6",)

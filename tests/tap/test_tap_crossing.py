@@ -102,6 +102,38 @@ def test_a_packet_that_cannot_be_decoded_is_passed_on_and_recorded_as_malformed(
     assert good.kind is Kind.PACKET
 
 
+BAD_CONNACK = b"\x20\x09\x00\x00\x06\x21\x00\x00\x22\x00\x05"  # Receive Maximum 0, Topic Alias Maximum 5
+
+
+def test_a_connack_with_a_wrong_property_is_recorded_as_it_was_sent_and_goes_on_without_it() -> None:
+    rig = Rig(V5)
+    rig.send(BAD_CONNACK, BROKER)
+    right = ConnAck(properties=Properties(topic_alias_maximum=5))
+    assert rig.arrived[CLIENT] == encode(right, V5)
+    sent, arrived = rig.trace.entries
+    assert (sent.kind, sent.data, sent.packet, sent.sent, sent.delivered) == (
+        Kind.MALFORMED, BAD_CONNACK, right, True, False
+    )  # fmt: skip
+    assert "receive_maximum" in sent.note
+    assert (arrived.kind, arrived.packet, arrived.sender, arrived.delivered) == (Kind.PACKET, right, HARNESS, True)
+
+
+def test_a_connack_that_a_scenario_made_wrong_arrives_as_it_is() -> None:
+    rig = Rig(V5)
+    rig.plan.arm(When(PacketType.CONNACK, BROKER), Rewrite(BAD_CONNACK))
+    rig.send(encode(ConnAck(), V5), BROKER)
+    assert rig.arrived[CLIENT] == BAD_CONNACK
+
+
+def test_any_other_packet_that_can_be_read_on_goes_on_as_it_is() -> None:
+    rig = Rig(V5)
+    without_property_length = b"\x30\x08\x00\x01thello"
+    rig.send(without_property_length, BROKER)
+    assert rig.arrived[CLIENT] == without_property_length
+    assert rig.trace.entries[0].packet == Publish("t", b"hello", QoS.AT_MOST_ONCE)
+    assert rig.trace.entries[0].kind is Kind.MALFORMED
+
+
 def test_after_a_length_without_end_bytes_go_on_as_they_come() -> None:
     rig = Rig()
     rig.send(publish(1) + b"\x30\xff\xff\xff\xff\x01abc")
