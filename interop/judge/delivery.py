@@ -12,10 +12,13 @@ from collections.abc import Iterator
 
 from interop.judge.messages import Audience, Delivery, Grant, Messages, Origin, messages_of, new_deliveries
 from interop.judge.rule import V5, V31, V311, Breach, Rule, must
-from interop.judge.view import BROKER, Case
-from reference_broker.wire.packets import UnsubAck, Unsubscribe
+from interop.judge.view import BROKER, Case, Talk
+from reference_broker.wire.decode import decode
+from reference_broker.wire.errors import RemoteError
+from reference_broker.wire.header import DUP
+from reference_broker.wire.packets import Publish, UnsubAck, Unsubscribe
 from reference_broker.wire.topics import matches
-from reference_broker.wire.types import QoS, Version
+from reference_broker.wire.types import PacketType, QoS, Version
 
 SUBSCRIBED = Rule(
     "delivers-what-is-subscribed",
@@ -62,7 +65,13 @@ CARRIES_IDENTIFIER = Rule(
     "a message sent for a subscription with an identifier carries it",
     broker={V5: must("MQTT-3.3.4-3")},
 )
+HAS_PACKET_ID = Rule(
+    "publish-has-packet-id",
+    "a PUBLISH of QoS 1 or 2 has a packet identifier between its topic and what follows",
+    broker={V31: must("MQTT31-42"), V311: must("MQTT-2.3.1-1"), V5: must("MQTT-2.2.1-4")},
+)
 RULES = (
+    HAS_PACKET_ID,
     SUBSCRIBED,
     DOLLAR_TOPICS,
     STOPS_AFTER_UNSUBSCRIBE,
@@ -75,9 +84,14 @@ RULES = (
 )
 
 
+_QOS_BITS = 0b0110
+
+
 def inspect(case: Case) -> Iterator[Breach]:
     """Compare what every session was sent with what it subscribed to and where it came from."""
     messages = messages_of(case)
+    for talk in case.talks:
+        yield from _packet_ids(messages, talk)
     for audience in messages.audiences:
         if not audience.chain.is_complete:
             continue
@@ -93,6 +107,22 @@ def inspect(case: Case) -> Iterator[Breach]:
             yield from _identifiers(delivery, matching)
         yield from _twice(messages, audience)
         yield from _order(messages, audience)
+
+
+def _packet_ids(messages: Messages, talk: Talk) -> Iterator[Breach]:
+    """Without a packet identifier the message's first two bytes stand in its place, and what is left is unknown."""
+    for entry in talk.sent(BROKER):
+        if not entry.data or entry.data[0] >> 4 != PacketType.PUBLISH or not entry.data[0] & _QOS_BITS:
+            continue
+        if isinstance(entry.packet, Publish) and messages.knows(entry.packet.topic, entry.packet.payload):
+            continue
+        try:
+            read = decode(bytes([entry.data[0] & ~(_QOS_BITS | DUP)]) + entry.data[1:], talk.version)
+        except RemoteError:
+            continue
+        if isinstance(read, Publish) and messages.knows(read.topic, read.payload):
+            qos = (entry.data[0] & _QOS_BITS) >> 1
+            yield HAS_PACKET_ID.broken(BROKER, entry, f"PUBLISH of QoS {qos} on {read.topic!r} without an identifier")
 
 
 def _unasked(audience: Audience, delivery: Delivery, topic: str) -> Iterator[Breach]:

@@ -145,6 +145,10 @@ class Messages:
             self._read_will(talk)
         self.audiences = [_audience(chain) for chain in case.chains(BROKER)]
 
+    def knows(self, topic: str, payload: bytes) -> bool:
+        """Whether anybody published that, or left it as a will."""
+        return (topic, payload) in self.origins or (topic, payload) in self.wills
+
     def origin(self, topic: str | None, payload: bytes) -> Origin | None:
         """The only PUBLISH a message can come from; None when there are several, or a will, or none."""
         if topic is None or (topic, payload) in self.wills:

@@ -16,9 +16,9 @@ from interop.mutants import (
     carried,
     client_connections,
     client_messages,
-    limits_and_aliases,
     overlooks,
     resumption,
+    told_by_the_peer,
 )
 from interop.mutants.mutant import Mutant
 
@@ -33,9 +33,9 @@ _TABLES = (
     carried,
     client_connections,
     client_messages,
-    limits_and_aliases,
     overlooks,
     resumption,
+    told_by_the_peer,
 )
 
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for table in _TABLES for mutant in table.MUTANTS}

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from interop.judge import Finding as Broken
+from interop.judge.delivery import HAS_PACKET_ID
+from interop.judge.form import WELL_FORMED
 from interop.runner.cell import Cell
 from interop.runner.failures import StepFailed
 from interop.scenario.steps import AnyStep
@@ -21,6 +23,8 @@ Blame = Literal["client", "broker", "both", "unknown", "none"]
 
 _VERDICT_BY_LEVEL = {"must": Verdict.FAIL, "should": Verdict.WARN, "may": Verdict.OBSERVED}
 _GRAVITY = {"must": 0, "should": 1, "may": 2}
+_EXPLAINING = frozenset({WELL_FORMED.name, HAS_PACKET_ID.name})
+"""Rules of the judge that say why a step saw something else: they are told before it."""
 
 REFERENCE_CLIENT = "builtin"
 REFERENCE_BROKER = "reference"
@@ -87,7 +91,7 @@ def weigh(cell: Cell, findings: Sequence[Finding]) -> Outcome:
                 Verdict.OBSERVED, "did as described, which the specification leaves open", clause.cites, "none"
             )
         return Outcome(Verdict.PASS, "", clause.cites, "none")
-    ordered = sorted(findings, key=lambda finding: _GRAVITY[finding.level])
+    ordered = sorted(findings, key=lambda finding: (_GRAVITY[finding.level], finding.rule not in _EXPLAINING))
     gravest = ordered[0]
     cites = tuple(dict.fromkeys(cite for each in ordered if each.level == gravest.level for cite in each.cites))
     blamed = {each.blame for each in ordered if each.level == gravest.level}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from judge_story import ALL, BROKER, CLIENT, V5, V311, Actor, Story, breaks, keeps, q0, q1, q2, to
+from judge_story import ALL, BROKER, CLIENT, V5, V31, V311, Actor, Story, breaks, keeps, q0, q1, q2, to
 
 from interop.tap.trace import Fate, TraceEntry
+from reference_broker.wire.decode import decode
+from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import (
     Disconnect,
+    Packet,
     PubAck,
     PubComp,
     PubRec,
@@ -28,6 +31,44 @@ def publisher_and_subscriber(story: Story, *topics: object, **rest: object) -> t
     sub.connect()
     sub.subscribe(*(topics or (to("t"),)), **rest)  # type: ignore[arg-type]
     return pub, sub
+
+
+# --- in which form ----------------------------------------------------------------------------------------------------
+
+
+def without_packet_id(story: Story, qos: int) -> Packet | bytes:
+    """`hello` on `t` with this QoS and no packet identifier, as its receiver reads it."""
+    plain = encode(q0("hello"), story.version)
+    data = bytes([plain[0] | qos << 1]) + plain[1:]
+    return data if story.version is V5 else decode(data, story.version)
+
+
+@breaks("publish-has-packet-id", BROKER, V31, V311)
+@breaks("publish-has-packet-id", BROKER, V5, also=("well-formed",))
+def a_server_leaves_the_packet_identifier_out(story: Story) -> TraceEntry:
+    pub, sub = publisher_and_subscriber(story)
+    pub.publish(q1(1, "hello"))
+    return sub.broker(without_packet_id(story, 1))
+
+
+@breaks("publish-has-packet-id", BROKER, V31, V311)
+@breaks("publish-has-packet-id", BROKER, V5, also=("well-formed",))
+def a_server_leaves_the_packet_identifier_of_a_will_out(story: Story) -> TraceEntry:
+    pub, sub = story.actor("pub"), story.actor("sub")
+    sub.connect()
+    sub.subscribe(to("t"))
+    pub.connect(will=Will("t", b"hello", QoS.EXACTLY_ONCE))
+    pub.cut()
+    return sub.broker(without_packet_id(story, 2))
+
+
+@keeps("publish-has-packet-id")
+def what_begins_like_another_message_has_an_identifier_all_the_same(story: Story) -> None:
+    pub, sub = publisher_and_subscriber(story)
+    pub.publish(q1(1, "hello"))
+    pub.publish(q1(2, "llo"))
+    sub.deliver(q1(1, "hello"))
+    sub.deliver(q1(0x6865, "llo"))
 
 
 # --- to whom ----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from interop.scenario.values import MqttLabel
 from reference_broker.net.address import Address
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import ConnAck, Publish
-from reference_broker.wire.types import Version
+from reference_broker.wire.types import QoS, Version
 from reports.record import Record, Verdict
 
 PUBLISH_AND_RECEIVE = """\
@@ -417,3 +418,16 @@ def test_a_set_up_that_fails_because_a_must_was_broken_names_it(tmp_path: Path) 
     assert (record.verdict, record.blame, record.covered) == (Verdict.FAIL, "broker", {})
     assert [each.rule for each in record.findings] == ["well-formed"]
     assert record.cites == ("MQTT-3.2.2-6",)
+
+
+def test_a_missing_packet_identifier_is_named_before_what_a_step_saw_of_it(tmp_path: Path) -> None:
+    def without_packet_id(packet: Publish, _end: object) -> bytes:
+        plain = encode(replace(packet, qos=QoS.AT_MOST_ONCE, packet_id=None), Version.V311)
+        return bytes([plain[0] | packet.qos << 1]) + plain[1:]
+
+    spec = WrongBrokerSpec(Mutant("no packet id", "broker", (), (Says(Publish, without_packet_id),)))
+    record = played_with(scenario(tmp_path, PUBLISH_AND_RECEIVE % "hello"), spec, "3.1.1")
+    assert record.reason.startswith("sub: PUBLISH of QoS 1 on ")
+    assert "without an identifier" in record.reason
+    assert "MQTT-2.3.1-1" in record.cites
+    assert "client" not in {each.blame for each in record.findings if each.source == "judge"}

@@ -1,6 +1,7 @@
-"""Brokers and clients that are wrong where two announced limits come together, or one and an exchange.
+"""Brokers and clients that are wrong, or go another way, where a CONNACK or an AUTH tells them something.
 
-Belongs here: Maximum Packet Size with topic aliases, and clients that are asked for what they cannot do.
+Belongs here: Maximum Packet Size with topic aliases, properties CONNACK cannot have, clients that are asked for what
+they cannot do, and what they make of an assigned client id and of a session that is lost.
 Does not belong here: one limit alone (`broker_messages`, `client_connections`, `client_messages`).
 """
 
@@ -10,11 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 from interop.mutants.mutant import Hears, Says, around, table
-from interop.mutants.words import nothing
+from interop.mutants.words import having, nothing
 from reference_broker.broker.sending import Sender
 from reference_broker.client.limits import ServerLimits
 from reference_broker.wire.encode import encode
-from reference_broker.wire.packets import Auth, Publish
+from reference_broker.wire.packets import Auth, ConnAck, Connect, Publish, Subscribe
+from reference_broker.wire.types import Version
+from reference_broker.wire.varint import decode_varint, encode_varint
 
 
 def _aliased_in_any_case(_real: Any, self: Any, publish: Any, _plain: bytes) -> bytes:
@@ -41,6 +44,30 @@ def _measured_without_alias(real: Any, self: Any, packet: Any, version: Any) -> 
     return encode(packet, version)
 
 
+def _with_property(data: bytes) -> Any:
+    """Change of a CONNACK: these bytes are one more property."""
+
+    def change(packet: ConnAck, end: Any) -> Any:
+        if end.version is not Version.V5:
+            return packet
+        encoded = encode(packet, end.version)
+        length, properties = decode_varint(encoded, 4, len(encoded))  # its own length takes one byte
+        body = encoded[2:4] + encode_varint(length + len(data)) + encoded[properties:] + data
+        return encoded[:1] + encode_varint(len(body)) + body
+
+    return change
+
+
+def _asked(packet: Subscribe, end: Any) -> Subscribe:
+    end.session.asked = packet
+    return packet
+
+
+def _asked_again(packet: Connect, end: Any) -> Any:
+    asked = getattr(end.session, "asked", None)
+    return packet if asked is None else (packet, asked)
+
+
 MUTANTS = [
     *table("broker", "topic_alias", {
         "sets aliases whatever the size": around(Sender, "_encode_with_alias", _aliased_in_any_case),
@@ -50,5 +77,13 @@ MUTANTS = [
     *table("client", "topic_alias auth", {
         "measures a PUBLISH without its alias": around(ServerLimits, "encode", _measured_without_alias),
         "takes no notice of AUTH": Hears(Auth, nothing),
+    }),
+    *table("broker", "connect", {
+        "says a property in CONNACK that has no place there": Says(ConnAck, _with_property(b"\x23\x00\x01")),
+        "says a property in CONNACK that does not exist": Says(ConnAck, _with_property(b"\x7e\x00")),
+    }),
+    *table("client", "connect/assigned* subscription/again*", {
+        "forgets the client id it was assigned": Says(Connect, having(client_id="")),
+        "subscribes again by itself": (Says(Subscribe, _asked), Says(Connect, _asked_again)),
     }),
 ]  # fmt: skip
