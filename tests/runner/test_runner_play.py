@@ -431,3 +431,23 @@ def test_a_missing_packet_identifier_is_named_before_what_a_step_saw_of_it(tmp_p
     assert "without an identifier" in record.reason
     assert "MQTT-2.3.1-1" in record.cites
     assert "client" not in {each.blame for each in record.findings if each.source == "judge"}
+
+
+def test_an_actor_may_change_its_version_and_is_judged_by_what_each_connection_was_asked_for(tmp_path: Path) -> None:
+    text = """\
+        actors:
+          client: {}
+          mover: {session: kept}
+        steps:
+          - {do: subscribe, as: mover, topic: t, qos: 1}
+          - {do: cut, link: mover}
+          - {do: connect, as: mover, mqtt: "3.1.1", session_present: true}
+          - {do: publish, as: client, topic: t, qos: 1, payload: hello}
+          - {do: receive, as: mover, topic: t, payload: hello}
+          - {do: cut, link: mover}
+          - {do: connect, as: mover, session_present: true}
+        """
+    record = played(scenario(tmp_path, text), "5.0")
+    assert (record.verdict, record.findings) == (Verdict.PASS, ())
+    said = [entry.summary for entry in record.trace if entry.packet == "CONNECT" and entry.link == "mover"]
+    assert [each.split()[1] for each in said] == ["5.0", "3.1.1", "5.0"]

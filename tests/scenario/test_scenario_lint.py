@@ -420,3 +420,20 @@ def test_the_first_actor_speaks_the_version_of_the_cell(tmp_path: Path) -> None:
     said = "the first actor speaks the version of the cell; give another one a version"
     (complaint,) = complaints(tmp_path, RIGHT.replace("sub: {}", 'sub: {mqtt: "3.1"}'))
     assert complaint.endswith(f"actors.sub.mqtt: {said}")
+
+
+def test_an_actor_speaks_the_version_of_its_latest_connect(tmp_path: Path) -> None:
+    steps = """
+        {do: connect, as: sub}
+        {do: connect, as: pub, mqtt: "3.1"}
+        {do: publish, as: pub, topic: t, properties: {content_type: a}}
+        {do: connect, as: pub%s}
+        {do: publish, as: pub, topic: t, properties: {content_type: a}}
+        {do: nothing, as: sub}
+    """
+    for again in ("", ', mqtt: "5.0"'):
+        (complaint,) = complaints(tmp_path, with_steps(steps % again, only="5.0"))
+        assert "steps[3].properties" in complaint  # the third step; the fifth is right again
+    text = with_steps('{do: connect, as: sub, mqtt: "3.1"}\n{do: connect, as: pub}\n{do: nothing, as: sub}', only="5.0")
+    said = "the first actor speaks the version of the cell"
+    assert any(said in each for each in complaints(tmp_path, text))

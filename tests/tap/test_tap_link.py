@@ -397,3 +397,11 @@ def test_certificates_are_kept_out_of_a_plain_link(tmp_path: Path) -> None:
             assert peers.address.ca_file is None
 
     run(story)
+
+
+def test_each_connection_is_known_by_the_version_that_was_asked_for_when_it_began() -> None:
+    link = Link("one", upstream=Address("127.0.0.1", 1), version=Version.V311, trace=Trace(lambda: 0.0))
+    assert (link.version, link.version_asked(0), link.version_asked(1)) == (Version.V311,) * 3
+    link.speak(Version.V5)
+    link.speak(Version.V31)  # nobody came in between
+    assert [link.version_asked(number) for number in (0, 1, 2)] == [Version.V311, Version.V31, Version.V31]
