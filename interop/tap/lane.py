@@ -273,17 +273,17 @@ class Lane:
         return replace(self._foreign(data), note="rewritten")
 
     def _mended(self, parcel: _Parcel, now: float) -> _Parcel:
-        """A CONNACK of 5.0 that is wrong in itself, put right, so that the cell goes on to what it is about.
+        """A CONNACK of 5.0 that lets the client in and is wrong in itself, put right, so that the cell goes on.
 
         It stands in the trace as it was sent, for the judge. Any other packet goes on as it is.
         """
-        is_wrong = parcel.kind is Kind.MALFORMED and isinstance(parcel.packet, ConnAck)
-        is_new = not (parcel.already_passed or self._silent)
-        if not (is_wrong and is_new and self.version is Version.V5 and self.sender is Sender.BROKER):
+        connack = parcel.packet if parcel.kind is Kind.MALFORMED else None
+        if not isinstance(connack, ConnAck) or connack.reason or self.version is not Version.V5:
             return parcel
-        assert parcel.packet is not None
+        if parcel.already_passed or self._silent or self.sender is not Sender.BROKER:
+            return parcel
         self._log(parcel, now, Fate.REWRITTEN)
-        return replace(self._foreign(encode(parcel.packet, self.version)), note="mended")
+        return replace(self._foreign(encode(connack, self.version)), note="mended")
 
     def _copy(self, parcel: _Parcel, dup: bool | None) -> _Parcel:
         data = parcel.data

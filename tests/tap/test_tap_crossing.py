@@ -118,6 +118,13 @@ def test_a_connack_with_a_wrong_property_is_recorded_as_it_was_sent_and_goes_on_
     assert (arrived.kind, arrived.packet, arrived.sender, arrived.delivered) == (Kind.PACKET, right, HARNESS, True)
 
 
+def test_a_connack_that_refuses_goes_on_as_it_is() -> None:
+    rig = Rig(V5)
+    refusal = b"\x20\x03\x01\x87\x00"  # Session Present with an error
+    rig.send(refusal, BROKER)
+    assert rig.arrived[CLIENT] == refusal
+
+
 def test_a_connack_that_a_scenario_made_wrong_arrives_as_it_is() -> None:
     rig = Rig(V5)
     rig.plan.arm(When(PacketType.CONNACK, BROKER), Rewrite(BAD_CONNACK))
