@@ -35,7 +35,7 @@ def started(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_corpus_that_is_ended_reports_what_was_played(tmp_path: Path, number: signal.Signals) -> None:
-    with started("corpus", "--client", "minimal", "--mqtt", "3.1.1", "--out", str(tmp_path)) as run:
+    with started("corpus", "--client", "minimal", "--out", str(tmp_path)) as run:
         everybody = until(lambda: len(found := family(run.pid)) > 4 and found)  # its adapters are at work
         os.kill(run.pid, number)
         said, _ = run.communicate(timeout=PATIENCE_SECONDS)
