@@ -111,14 +111,15 @@ def _fate(before: Talk, connect: TraceEntry) -> _Fate:
 
 
 def _expiry(talk: Talk) -> int:
-    """The Session Expiry Interval that counts: DISCONNECT's, else the CONNACK's, else the CONNECT's, else 0."""
+    """The Session Expiry Interval that counts: DISCONNECT's, else the CONNACK's, else the CONNECT's, else 0.
+
+    A DISCONNECT that would raise it from 0 is a Protocol Error and raises nothing. [5.0 3.14.2.2.2]
+    """
     accepted, disconnect = talk.accepted(BROKER), talk.disconnect_got(BROKER)
     assert accepted is not None  # only accepted connections come here
-    said = [
-        None if disconnect is None else disconnect[1].properties.session_expiry_interval,
-        accepted[1].properties.session_expiry_interval,
-        accepted[0].properties.session_expiry_interval,
-    ]
+    asked = accepted[0].properties.session_expiry_interval
+    at_the_end = None if disconnect is None else disconnect[1].properties.session_expiry_interval
+    said = [None if at_the_end and not asked else at_the_end, accepted[1].properties.session_expiry_interval, asked]
     return next((interval for interval in said if interval is not None), 0)
 
 

@@ -6,14 +6,20 @@ Belongs here: the list of tables. Does not belong here: a mutant.
 from __future__ import annotations
 
 from interop.mutants import (
+    broker_carried,
     broker_connect,
+    broker_counts,
     broker_ending,
     broker_messages,
+    broker_reconnected,
+    broker_resent,
     broker_restart,
     broker_sessions,
+    broker_shares,
     broker_topics,
     broker_versions,
     carried,
+    client_carried,
     client_connections,
     client_messages,
     overlooks,
@@ -23,14 +29,20 @@ from interop.mutants import (
 from interop.mutants.mutant import Mutant
 
 _TABLES = (
+    broker_carried,
     broker_connect,
+    broker_counts,
     broker_ending,
     broker_messages,
+    broker_reconnected,
+    broker_resent,
     broker_restart,
     broker_sessions,
+    broker_shares,
     broker_topics,
     broker_versions,
     carried,
+    client_carried,
     client_connections,
     client_messages,
     overlooks,

@@ -67,6 +67,8 @@ class _Story:
     def insert(self, place: int, *steps: Data) -> None:
         self.steps[place:place] = steps
         self.origins[place:place] = [None] * len(steps)
+        if any(step.get("as") == _SOMEBODY_ELSE for step in steps):
+            self.data["actors"].setdefault(_SOMEBODY_ELSE, {})
 
     def interludes(self, actor: str, acts: Callable[[Data], bool]) -> Iterator[int]:
         """Where a condition sets in for an actor, last first, so that steps may be inserted there."""
@@ -115,14 +117,15 @@ def _cut(how: str) -> Callable[[str], Data]:
 
 
 def _absent(
-    leave: Callable[[str, str], list[Data]], returns: Callable[[str, str], list[Data]]
+    leave: Callable[[str, str], list[Data]], returns: Callable[[str, str], list[Data]], **properties: Any
 ) -> Callable[[_Story], None]:
-    """The actor is away while somebody publishes, and back before the next step that needs it."""
+    """The actor, which says `properties` in CONNECT, is away while somebody publishes, and back when it is needed."""
 
     def change(story: _Story) -> None:
         away = 0
         for actor in story.subscribers():
-            story.data["actors"][actor] |= {"session": "kept"}
+            settings = story.data["actors"][actor]
+            story.data["actors"][actor] = settings | {"session": "kept"} | _announcing(settings, properties)
             for place in story.interludes(actor, _publishes):
                 if place == len(story.steps):
                     continue  # nothing is published any more
@@ -204,10 +207,47 @@ def _with(**properties: Any) -> Callable[[_Story], None]:
 
     def change(story: _Story) -> None:
         for actor in story.subscribers():
-            settings = story.data["actors"][actor]
-            settings["properties"] = settings.get("properties", {}) | properties
+            story.data["actors"][actor] |= _announcing(story.data["actors"][actor], properties)
 
     return change
+
+
+def _announcing(settings: Data, properties: Data) -> Data:
+    return {"properties": settings.get("properties", {}) | properties} if properties else {}
+
+
+def _dies_under_it(actor: str) -> Data:
+    return {"do": "cut", "link": actor, "at": "PUBLISH", "from": "broker"}
+
+
+def _was_under_way(actor: str, moment: str) -> Data:
+    return {"do": "wire", "link": actor, "from": "broker", "since": moment, "contains": ["PUBLISH"]}
+
+
+def _in_the_way(actor: str, moment: str) -> list[Data]:
+    """A message fills the window of 1, because it is not acknowledged."""
+    return [
+        {"do": "subscribe", "as": actor, "topic": moment, "qos": 1},
+        {"do": "drop", "link": actor, "at": "PUBACK", "from": "client"},
+        {"do": "publish", "as": _SOMEBODY_ELSE, "topic": moment, "qos": 1, "payload": "in the way"},
+        _gets_it(actor, moment),
+    ]
+
+
+def _over_two_losses(actor: str, moment: str) -> list[Data]:
+    return [
+        {"do": "drop", "link": actor, "at": "PUBACK", "from": "client"},
+        _cut("silence")(actor),
+        _back(actor),
+        _gets_it(actor, moment),
+        _cut("fin")(actor),
+        _back(actor),
+        _gets_it(actor, moment),
+    ]
+
+
+def _gets_it(actor: str, moment: str) -> Data:
+    return {"do": "receive", "as": actor, "topic": moment, "payload": "in the way"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,12 +311,22 @@ VARIANTS: dict[str, Variant] = {
     "resent": Variant(
         "the link died under the message",
         _absent(
+            lambda actor, moment: [{"do": "mark", "name": moment}, _dies_under_it(actor)],
+            lambda actor, moment: [_was_under_way(actor, moment), _back(actor)],
+        ),
+        _RESENT,
+        _WAITS,
+        drops=("dup",),
+    ),
+    "resent-twice": Variant(
+        "the link died under the message twice",
+        _absent(
+            lambda actor, moment: [{"do": "mark", "name": moment}, _dies_under_it(actor)],
             lambda actor, moment: [
-                {"do": "mark", "name": moment},
-                {"do": "cut", "link": actor, "at": "PUBLISH", "from": "broker"},
-            ],
-            lambda actor, moment: [
-                {"do": "wire", "link": actor, "from": "broker", "since": moment, "contains": ["PUBLISH"]},
+                _was_under_way(actor, moment),
+                _dies_under_it(actor),
+                _back(actor),
+                _was_under_way(actor, "connect"),
                 _back(actor),
             ],
         ),
@@ -311,6 +361,12 @@ VARIANTS: dict[str, Variant] = {
         _OUTLASTED,
         (*_WAITS, "crash-persistence"),
         own_broker=True,
+    ),
+    "held-up": Variant(
+        "it waited for its turn over two losses of the connection",
+        _absent(_in_the_way, _over_two_losses, receive_maximum=1),
+        {"5.0": ("must", ("MQTT-3.3.4-9", "MQTT-4.4.0-1", "MQTT-4.5.0-1"))},
+        (*_WAITS, "announce-receive-maximum"),
     ),
     "shared": Variant(
         "by a shared subscription", _by_a_share, {"5.0": ("must", ("MQTT-4.8.2-3",))}, ("shared-subscription",)

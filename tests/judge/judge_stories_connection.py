@@ -518,6 +518,17 @@ def a_client_leaves_a_session_it_did_not_ask_for(story: Story) -> TraceEntry:
     return entry
 
 
+@breaks("no-session-expiry-out-of-nothing", CLIENT)
+def a_client_does_not_find_the_session_it_did_not_ask_for(story: Story) -> TraceEntry:
+    one = story.actor()
+    one.connect(clean=False)
+    entry = one.client(Disconnect(0, Properties(session_expiry_interval=60)))
+    one.broker(Disconnect(0x82))
+    one.close(BROKER)
+    one.connect(clean=False, present=False)
+    return entry
+
+
 @keeps("no-session-expiry-out-of-nothing")
 def a_client_changes_the_expiry_of_its_session(story: Story) -> None:
     one = story.actor()

@@ -73,6 +73,40 @@ BACK = "{do: connect, as: sub, session_present: true}"
                 RECEIVE,
             ],
         ),
+        (
+            "resent-twice",
+            [
+                SUBSCRIBE,
+                "{do: mark, name: away-1}",
+                "{do: cut, link: sub, at: PUBLISH, from: broker}",
+                PUBLISH,
+                "{do: wire, link: sub, from: broker, since: away-1, contains: [PUBLISH]}",
+                "{do: cut, link: sub, at: PUBLISH, from: broker}",
+                BACK,
+                "{do: wire, link: sub, from: broker, since: connect, contains: [PUBLISH]}",
+                BACK,
+                RECEIVE,
+            ],
+        ),
+        (
+            "held-up",
+            [
+                SUBSCRIBE,
+                "{do: subscribe, as: sub, topic: away-1, qos: 1}",
+                "{do: drop, link: sub, at: PUBACK, from: client}",
+                "{do: publish, as: somebody_else, topic: away-1, qos: 1, payload: in the way}",
+                "{do: receive, as: sub, topic: away-1, payload: in the way}",
+                PUBLISH,
+                "{do: drop, link: sub, at: PUBACK, from: client}",
+                "{do: cut, link: sub, how: silence}",
+                BACK,
+                "{do: receive, as: sub, topic: away-1, payload: in the way}",
+                "{do: cut, link: sub, how: fin}",
+                BACK,
+                "{do: receive, as: sub, topic: away-1, payload: in the way}",
+                RECEIVE,
+            ],
+        ),
         ("shared", ["{do: subscribe, as: sub, topic: $share/sub/t, qos: 1}", PUBLISH, RECEIVE]),
         (
             "shared+queued",
@@ -89,6 +123,12 @@ BACK = "{do: connect, as: sub, session_present: true}"
 )
 def test_a_variant_puts_the_subscriber_into_its_condition(tmp_path: Path, name: str, expected: list[str]) -> None:
     assert steps(tmp_path, name) == expected
+
+
+def test_who_is_held_up_takes_one_message_at_a_time_and_somebody_else_is_in_its_way(tmp_path: Path) -> None:
+    actors = the_variant(tmp_path, "held-up").scenario.actors
+    assert actors["sub"].properties == {"receive_maximum": 1}
+    assert "somebody_else" in actors
 
 
 def test_a_condition_sets_in_after_each_subscribe_or_unsubscribe_of_an_actor(tmp_path: Path) -> None:

@@ -1,0 +1,216 @@
+"""Brokers that are wrong about shares and retained messages over time: members, their options, what stays.
+
+Belongs here: faults in shares whose members come and go, and in retained messages that are replaced, expire or wait.
+Does not belong here: the simple case (`broker_messages`), what every session carries (`broker_carried`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from interop.mutants.mutant import Hears, around, table
+from reference_broker.broker import subscribing
+from reference_broker.broker.broker import Broker
+from reference_broker.broker.link import Link
+from reference_broker.broker.message import Delivery
+from reference_broker.broker.retained import RetainedMessages
+from reference_broker.broker.routing import Router
+from reference_broker.broker.sending import Sender
+from reference_broker.broker.sessions import Sessions
+from reference_broker.broker.shared import SharedSubscription
+from reference_broker.wire.packets import Unsubscribe
+from reference_broker.wire.types import QoS
+
+# --- shares -----------------------------------------------------------------------------------------------------------
+
+
+def _connected_only(real: Any, self: Any, shared: Any, message: Any, now: float) -> bool:
+    if any(member.session.link is not None for member in shared._order):
+        return bool(real(self, shared, message, now))
+    return False
+
+
+def _as_the_last_that_joined(*names: str) -> Any:
+    def join(real: Any, self: Any, subscribed: Any) -> None:
+        real(self, subscribed)
+        for member in self._order:
+            for name in names:
+                setattr(member, name, getattr(subscribed, name))
+
+    return around(SharedSubscription, "join", join)
+
+
+def _as_the_first_that_joined(*names: str) -> Any:
+    def join(real: Any, self: Any, subscribed: Any) -> None:
+        real(self, subscribed)
+        for name in names:
+            setattr(subscribed, name, getattr(self._order[0], name))
+
+    return around(SharedSubscription, "join", join)
+
+
+def _member_twice(real: Any, self: Any, subscribed: Any) -> None:
+    real(self, subscribed)
+    self._order = [*self._order, subscribed]
+
+
+def _left_at_disconnect(real: Any, link: Any, now: float, *, publish_will: bool) -> None:
+    session = link.session
+    if session is not None:
+        for name in [name for name in session.subscriptions if name.startswith("$share/")]:
+            link.broker.router.unsubscribe(session, name)
+    real(link, now, publish_will=publish_will)
+
+
+def _all_leave(real: Any, self: Any, session: Any, name: str) -> bool:
+    shared = self.shared_subscription(name)
+    done = bool(real(self, session, name))
+    if shared is not None:
+        for member in list(shared._members):
+            real(self, member, name)
+    return done
+
+
+def _not_beside_ordinary(real: Any, self: Any, shared: Any, message: Any, now: float) -> bool:
+    """A client that has the message by an ordinary subscription gets none by its share, nor does anybody else."""
+    ordinary = {target.session for target in self.router.route(message.topic).targets}
+    return False if any(each in ordinary for each in shared._members) else bool(real(self, shared, message, now))
+
+
+def _ordinary_instead(real: Any, self: Any, session: Any, options: Any, granted: Any, ids: Any, share: Any, bare: Any
+                      ) -> bool:  # fmt: skip
+    """A share takes the place of the ordinary subscription to the same filter."""
+    if share is not None and bare in session.subscriptions:
+        self.unsubscribe(session, bare)
+    return bool(real(self, session, options, granted, ids, share, bare))
+
+
+def _with_ordinary(real: Any, self: Any, session: Any, name: str) -> bool:
+    """UNSUBSCRIBE of an ordinary filter ends the session's shares of it too."""
+    if not name.startswith("$share/"):
+        for each in [each for each in session.subscriptions if each.startswith("$share/")]:
+            if each.split("/", 2)[2] == name:
+                real(self, session, each)
+    return bool(real(self, session, name))
+
+
+def _dead_members_count(real: Any, self: Any, session: Any, now: float) -> None:
+    """When a session expires its memberships stay."""
+    if session.link is None and session.expiry_timer is not None:
+        shares = {name: each.shared for name, each in session.subscriptions.items() if each.shared is not None}
+        members = {name: session.subscriptions[name] for name in shares}
+        real(self, session, now)
+        for name, shared in shares.items():
+            if shared:
+                shared.join(members[name])
+        return
+    real(self, session, now)
+
+
+def _hand_over_at_loss(real: Any, self: Any, session: Any, now: float, *, publish_will: bool) -> None:
+    """QoS 2 messages in flight go to other members as soon as the connection is lost."""
+    real(self, session, now, publish_will=publish_will)
+    for delivery in list(session.inflight.values()):
+        others = [each for each in (delivery.shared._order if delivery.shared else ()) if each.session is not session]
+        if others and delivery.qos == QoS.EXACTLY_ONCE:
+            self._broker.deliver_to(others[0].session, delivery.message, QoS.EXACTLY_ONCE, False, (), now)
+
+
+SHARES = table("broker", "shared session takeover subscription delivery retained expiry topics", {
+    "shares among connected members only": around(Broker, "deliver_shared", _connected_only),
+    "grants all who share what the last one asked for": _as_the_last_that_joined("qos"),
+    "grants all who share what the first one asked for": _as_the_first_that_joined("qos"),
+    "sends all who share the last one's identifier": _as_the_last_that_joined("subscription_ids"),
+    "sends all who share the first one's identifier": _as_the_first_that_joined("subscription_ids"),
+    "keeps RETAIN for all who share as the last one asked": _as_the_last_that_joined("retain_as_published"),
+    "keeps RETAIN for all who share as the first one asked": _as_the_first_that_joined("retain_as_published"),
+    "leaves shares with the connection": around(Link, "end", _left_at_disconnect),
+    "ends a share when one member leaves": around(Router, "unsubscribe", _all_leave),
+    "delivers nothing by a share beside an ordinary subscription": around(
+        Broker, "deliver_shared", _not_beside_ordinary),
+    "takes a share in place of the ordinary subscription": around(Router, "subscribe", _ordinary_instead),
+    "unsubscribes shares with the ordinary subscription": around(Router, "unsubscribe", _with_ordinary),
+    "keeps members whose session expired": around(Sessions, "end", _dead_members_count),
+    "hands QoS 2 over when the connection is lost": around(Sessions, "leave", _hand_over_at_loss),
+})  # fmt: skip
+
+# --- retained messages ------------------------------------------------------------------------------------------------
+
+
+def _old_timer_clears(real: Any, self: Any, message: Any) -> None:
+    self.retained.clear(message.topic)
+
+
+def _not_when_shorter(real: Any, self: Any, message: Any) -> None:
+    old = self.get(message.topic)
+    if old is not None:
+        message.properties = replace(message.properties, user_property=old.properties.user_property)
+    real(self, message)
+
+
+def _without_own(real: Any, link: Any, request: Any, granted: Any, now: float) -> None:
+    """What a session published itself it does not get as a retained message."""
+    kept = link.broker.retained
+    own = [m for m in kept if m.publisher == link.client_id]
+    for message in own:
+        kept.clear(message.topic)
+    real(link, request, granted, now)
+    for message in own:
+        kept.set(message)
+
+
+def _changed_retained(**values: Any) -> Any:
+    """What is sent because of a SUBSCRIBE is another delivery."""
+
+    def send(real: Any, link: Any, request: Any, granted: Any, now: float) -> None:
+        link.memory["retained"] = values
+        real(link, request, granted, now)
+        del link.memory["retained"]
+
+    def deliver(real: Any, self: Any, delivery: Any, now: float) -> None:
+        if "retained" in self._link.memory:
+            names = ("message", "qos", "retain", "subscription_ids", "shared")
+            delivery = Delivery(**{name: getattr(delivery, name) for name in names} | values)
+        real(self, delivery, now)
+
+    return around(subscribing, "_send_retained", send), around(Sender, "deliver", deliver)
+
+
+def _only_if_it_may_leave(real: Any, link: Any, request: Any, granted: Any, now: float) -> None:
+    """What does not fit into the client's window is dropped."""
+    before = len(link.session.queue or ())
+    real(link, request, granted, now)
+    while link.session.queue and len(link.session.queue) > before:
+        waiting = list(link.session.queue)
+        link.session.queue = type(link.session.queue)(waiting[:-1])
+
+
+def _cleared_by_unsubscribe(packet: Unsubscribe, end: Any) -> Unsubscribe:
+    for name in packet.topic_filters:
+        message = end.broker.retained.get(name)
+        if message is not None and message.publisher != end.client_id:
+            end.broker.retained.clear(name)
+    return packet
+
+
+def _in_session_only(real: Any, self: Any, session: Any, now: float) -> None:
+    """Retained messages go with their publisher's session."""
+    for message in list(self._broker.retained):
+        if message.publisher == session.client_id and session.link is None:
+            self._broker.retained.clear(message.topic)
+    real(self, session, now)
+
+
+RETAINED = table("broker", "retained expiry subscription session shared will flow_control delivery takeover", {
+    "lets the old message's expiry clear the new one": around(Broker, "_expire_retained", _old_timer_clears),
+    "keeps user properties of the retained message before": around(RetainedMessages, "set", _not_when_shorter),
+    "sends nobody its own retained messages": around(subscribing, "_send_retained", _without_own),
+    "sends retained messages without identifiers": _changed_retained(subscription_ids=()),
+    "sends retained messages with RETAIN 0": _changed_retained(retain=False),
+    "drops retained messages beyond the window": around(subscribing, "_send_retained", _only_if_it_may_leave),
+    "clears a retained message when somebody unsubscribes": Hears(Unsubscribe, _cleared_by_unsubscribe),
+    "forgets retained messages with the publisher's session": around(Sessions, "end", _in_session_only),
+})  # fmt: skip
+
+MUTANTS = [*SHARES, *RETAINED]
