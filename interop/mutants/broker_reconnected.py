@@ -68,15 +68,12 @@ def _inbound_aliases(resumption: Resumption) -> None:
 
 def _keep_alive(resumption: Resumption) -> None:
     link, old = resumption.link, resumption.left.keep_alive
+    if link._timer is not None:
+        link._timer.cancel()
+    link.keep_alive = old
     if old is not None:
-        if link.keep_alive is None:
-            link.keep_alive = old
-            old.packet_received(resumption.now)
-            link._watch_keep_alive()
-        else:
-            link.keep_alive._patience = old._patience
-    elif link.keep_alive is not None:
-        link.keep_alive._patience = 1e9
+        old.packet_received(resumption.now)
+        link._watch_keep_alive()
 
 
 def _no_keep_alive(resumption: Resumption) -> None:
