@@ -6,10 +6,14 @@ Does not belong here: what happens on an accepted connection.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import itertools
+import random
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from reference_broker.net.address import Address
 from reference_broker.net.errors import AddressInUse, CertificateUnusable, ListenFailed, reason_of
@@ -19,6 +23,15 @@ from reference_broker.net.wrapping import Nested, Wrapping
 
 _BACKLOG = 1024  # connections the kernel holds until we accept them; a burst of clients must not be refused
 
+_FREE_PORTS = range(24_000, 32_000)
+"""Where a free port is looked for: below what systems hand out (Linux from 32,768, others from 49,152).
+
+To have the system choose one takes it a millisecond where thousands of connections have just ended.
+"""
+_TRIES = 20
+
+_ports: Iterator[int] = itertools.islice(itertools.cycle(_FREE_PORTS), random.randrange(len(_FREE_PORTS)), None)
+
 MakeWrapping = Callable[[], Wrapping | None]
 """Makes what a new connection needs around MQTT; None for bare TCP."""
 
@@ -26,13 +39,26 @@ MakeWrapping = Callable[[], Wrapping | None]
 def bind(address: Address) -> socket.socket:
     """Give a listening socket; a host name is bound at its first IPv4 address, else at its first IPv6 address.
 
-    Raises AddressInUse or ListenFailed.
+    Port 0 stands for a free one. Raises AddressInUse or ListenFailed.
     """
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
         raise ListenFailed(f"cannot listen on {address.host_and_port}: {reason_of(error)}") from None
     family, *_, where = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    host, port, *more = where
+    for free in itertools.islice(_ports, 0 if port else _TRIES):
+        with contextlib.suppress(OSError):
+            return _listening(family, (host, free, *more), address)
+    try:
+        return _listening(family, where, address)  # port 0: the system's choice
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise AddressInUse(f"cannot listen on {address.host_and_port}: the port is already in use") from None
+        raise ListenFailed(f"cannot listen on {address.host_and_port}: {reason_of(error)}") from None
+
+
+def _listening(family: int, where: tuple[Any, ...], address: Address) -> socket.socket:
     # asyncio switches Nagle's algorithm off only where the protocol is named
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
@@ -40,13 +66,11 @@ def bind(address: Address) -> socket.socket:
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if address.host in {"", "::"} else 1)
         listener.bind(where)
-        listener.listen(_BACKLOG)
+        listener.listen(_BACKLOG)  # where two bound the same port, it is here that one of them fails
         listener.setblocking(False)
-    except OSError as error:
+    except OSError:
         listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise AddressInUse(f"cannot listen on {address.host_and_port}: the port is already in use") from None
-        raise ListenFailed(f"cannot listen on {address.host_and_port}: {reason_of(error)}") from None
+        raise
     return listener
 
 
