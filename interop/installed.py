@@ -6,10 +6,12 @@ Does not belong here: versions of what is tested.
 
 from __future__ import annotations
 
+import functools
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
 
+@functools.cache  # the metadata of all that is installed are searched, which takes milliseconds
 def own_version() -> str:
     """The version of this package, `not installed` where it runs from a folder."""
     try:
