@@ -26,7 +26,7 @@ from reference_broker.broker.sizes import retained_bytes
 from reference_broker.broker.timers import Timer, Timers
 from reference_broker.broker.wills import Wills
 from reference_broker.store import Store, StoreError
-from reference_broker.wire.types import QoS, ReasonCode
+from reference_broker.wire.types import QoS, ReasonCode, Version
 
 _AT_MOST_ONCE = QoS.AT_MOST_ONCE
 
@@ -190,7 +190,7 @@ class Broker:
         chosen = shared.choose(lambda session: access.may_receive_shared(session.username, topic, topic_filter))
         if chosen is None:
             return False
-        retain = message.retain and chosen.retain_as_published
+        retain = message.retain and chosen.retain_as_published and chosen.session.version >= Version.V5
         qos = min(message.qos, chosen.qos)  # [5.0 MQTT-4.8.2-3]
         self.deliver_to(chosen.session, message, qos, retain, chosen.subscription_ids, now, shared)
         return True
@@ -226,8 +226,9 @@ class Broker:
                 continue
             receivers += 1
             qos = min(message.qos, target.qos)  # [5.0 MQTT-3.8.4-8]
-            # RETAIN goes on only to who asked for it. [3.1.1 MQTT-3.3.1-9, 5.0 MQTT-3.3.1-12, MQTT-3.3.1-13]
-            retain = message.retain and target.retain_as_published
+            # RETAIN goes on only to who asked for it, and not to 3.x if that was in 5.0.
+            # [3.1.1 MQTT-3.3.1-9, 5.0 MQTT-3.3.1-12, MQTT-3.3.1-13]
+            retain = message.retain and target.retain_as_published and session.version >= Version.V5
             self.deliver_to(session, message, qos, retain, target.subscription_ids, now)
         for shared in route.shared:
             receivers += self.deliver_shared(shared, message, now)

@@ -156,10 +156,14 @@ class Router:
     ) -> bool:
         """Make or replace a subscription; whether it is new. [5.0 MQTT-3.8.4-3]
 
-        `options.topic_filter` identifies it within the session, `bare` is that filter without `$share/{share}/`.
+        `options.topic_filter` identifies it within the session, `bare` is that filter without `$share/{share}/`. The
+        same text may have been a filter like any other in 3.x and be a shared one in 5.0: one replaces the other.
         """
         topic_filter = options.topic_filter
-        is_new = topic_filter not in session.subscriptions
+        replaced = session.subscriptions.get(topic_filter)
+        is_new = replaced is None
+        if replaced is not None and (replaced.shared is None) is not (share is None):
+            self.unsubscribe(session, topic_filter)
         shared = None
         if share is not None:
             shared = self._shared.get(topic_filter)

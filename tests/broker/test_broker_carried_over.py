@@ -7,10 +7,10 @@ from __future__ import annotations
 from itertools import permutations
 
 import pytest
-from broker_harness import V5, Client, World, in_flight, kept
+from broker_harness import ALL_VERSIONS, V5, V311, Client, World, in_flight, kept
 
 from reference_broker.broker import Broker, BrokerConfig
-from reference_broker.wire.packets import PubAck, PubComp, PubRec, PubRel
+from reference_broker.wire.packets import PubAck, PubComp, Publish, PubRec, PubRel
 from reference_broker.wire.types import ReasonCode
 
 SHARED = "$share/g/t"
@@ -206,3 +206,81 @@ def test_whatever_is_acknowledged_in_whatever_order_the_quota_is_kept_and_all_ar
         assert len(open_ids) <= 2
     assert in_flight(world, "s") == 0
     assert arrived == 10  # 3 and 5 were acknowledged before they were sent again
+
+
+# --- one session, two versions ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("versions", [(V311, V5), (V5, V311)], ids=["3.1.1-5.0", "5.0-3.1.1"])
+@pytest.mark.parametrize("last", ALL_VERSIONS)
+def test_a_filter_subscribed_in_two_versions_is_one_subscription(world, versions, last):
+    """[3.1.1 MQTT-3.8.4-3, 5.0 MQTT-3.10.4-2]"""
+    for version in versions:
+        client = world.client("s", version, **kept(version))
+        client.subscribe(SHARED, qos=1)
+        client.drop()
+    client = world.client("s", last, **kept(last))
+    publisher = world.client("p", V5)
+    publisher.publish("t", b"shared", 1)
+    publisher.publish(SHARED, b"plain", 1)
+    assert client.payloads() == ([b"shared"] if versions[1] is V5 else [b"plain"])
+    client.unsubscribe(SHARED)
+    publisher.publish("t", b"shared", 1)
+    publisher.publish(SHARED, b"plain", 1)
+    assert client.take() == []
+    assert world.broker.router.route("t").shared == ()
+
+
+@pytest.mark.parametrize("versions", [(V311, V5), (V5, V311)], ids=["3.1.1-5.0", "5.0-3.1.1"])
+def test_a_session_that_has_ended_is_no_member_any_more(world, versions):
+    """[5.0 MQTT-3.1.2-4, 4.8.2]"""
+    for version in versions:
+        client = world.client("s", version, **kept(version))
+        client.subscribe(SHARED, qos=1)
+        client.drop()
+    world.client("s", V5, clean_start=True).drop()
+    other = world.client("other", V5, **kept(V5))
+    other.subscribe(SHARED, qos=1)
+    other.drop()  # of absent members, any may be chosen
+    publisher = world.client("p", V5)
+    for number in range(4):
+        publisher.publish("t", b"%d" % number, 1)
+    other.connect(**kept(V5))
+    assert other.payloads() == [b"0", b"1", b"2", b"3"]
+    assert publisher.publish(SHARED, b"plain", 1) == PubAck(5, ReasonCode.NO_MATCHING_SUBSCRIBERS)
+
+
+def test_retain_as_published_of_5_0_does_not_reach_3_1_1(world):
+    """[3.1.1 MQTT-3.3.1-9]"""
+    client = world.client("s", V5, **kept(V5))
+    client.subscribe("t", qos=1, retain_as_published=True)
+    publisher = world.client("p", V5)
+    client.drop()
+    publisher.publish("t", b"waited", 1, retain=True)
+    client = world.client("s", V311, **kept(V311))
+    publisher.publish("t", b"live", 1, retain=True)
+    assert [(message.payload, message.retain) for message in client.messages()] == [
+        (b"waited", False),
+        (b"live", False),
+    ]
+    client.drop()
+    client = world.client("s", V5, **kept(V5))
+    client.take()
+    publisher.publish("t", b"live", 1, retain=True)
+    assert [(message.payload, message.retain) for message in client.messages()] == [(b"live", True)]
+
+
+def test_no_local_and_identifiers_survive_a_stay_in_3_1_1(world):
+    """[5.0 MQTT-3.3.4-3, MQTT-3.8.3-3]"""
+    client = world.client("s", V5, **kept(V5))
+    client.subscribe("t", qos=1, identifier=7, no_local=True)
+    client.drop()
+    client = world.client("s", V311, **kept(V311))
+    client.publish("t", b"own", 1)
+    world.client("p", V5).publish("t", b"other", 1)
+    assert client.payloads() == [b"other"]
+    client.drop()
+    client = world.client("s", V5, **kept(V5))
+    (again,) = client.messages()
+    assert isinstance(again, Publish)
+    assert again.properties.subscription_identifier == (7,)
