@@ -7,6 +7,7 @@ Does not belong here: the protocol of a connection (`link`), subscriptions (`rou
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable
 
 from reference_broker.broker.access import AccessControl
@@ -20,6 +21,7 @@ from reference_broker.broker.message import Delivery, Message
 from reference_broker.broker.persistence import restore_snapshot, take_snapshot
 from reference_broker.broker.retained import RetainedMessages
 from reference_broker.broker.routing import Router
+from reference_broker.broker.sending import Sender
 from reference_broker.broker.sessions import Session, Sessions
 from reference_broker.broker.shared import SharedSubscription
 from reference_broker.broker.sizes import retained_bytes
@@ -29,6 +31,9 @@ from reference_broker.store import Store, StoreError
 from reference_broker.wire.types import QoS, ReasonCode, Version
 
 _AT_MOST_ONCE = QoS.AT_MOST_ONCE
+
+_REST_SECONDS = 0.001
+"""How long others have the loop, when one has much more to say."""
 
 
 class Broker:
@@ -82,6 +87,8 @@ class Broker:
         """Links that may have output, in the order they got it."""
         self.swollen: list[Link] = []
         """Links whose output is held until it is taken, see `Link.has_swollen`."""
+        self._resting: deque[Sender] = deque()
+        self._wake: Timer | None = None
         self._store = store
         self._unix_time_at_zero: float | None = None
         self._random = random.Random(seed)
@@ -116,6 +123,8 @@ class Broker:
     def save(self, now: float) -> None:
         """Save what has to survive the broker; raises StoreError. Nothing without a store."""
         if self._store is not None:
+            if self._resting and self.saves_before_answering:
+                self._go_on()  # it is an answer
             saved_at = None if self._unix_time_at_zero is None else self._unix_time_at_zero + now
             self._store.save(take_snapshot(self, now, saved_at))
 
@@ -140,6 +149,8 @@ class Broker:
 
         Where `dirty` is not empty behind it, there is more to take, once this is written.
         """
+        if self._resting and not self.saves_before_answering:
+            self._go_on()
         output = []
         swollen, self.swollen = self.swollen, []
         for link in swollen:
@@ -170,6 +181,16 @@ class Broker:
         for link in self.links:
             link.disconnect(ReasonCode.SERVER_SHUTTING_DOWN, "the broker is shutting down", now)
         self.save(now)
+
+    def rest(self, sender: Sender) -> None:
+        """A sender has much more to say, and goes on when its turn comes: others have theirs first."""
+        self._resting.append(sender)
+
+    def _go_on(self) -> None:
+        """Let one sender go on, however many there are; if that is not all, have the adapter ask again soon."""
+        self._resting.popleft().go_on(self.now)
+        if self._resting and (self._wake is None or self._wake.callback is None):
+            self._wake = self.timers.at(self.now + _REST_SECONDS, lambda _now: None)
 
     # --- the way of a message ----------------------------------------------------------------------------------------
 
@@ -212,7 +233,7 @@ class Broker:
                 link.sender.send_qos0(message, retain, subscription_ids, now)
             else:
                 link.sender.deliver(Delivery(message, qos, retain, subscription_ids, shared), now)
-        elif qos != _AT_MOST_ONCE or self.config.queue_qos0_offline:
+        elif qos != _AT_MOST_ONCE or self.config.queue_qos0_offline or (message.retain and session.owes_retained()):
             session.enqueue(Delivery(message, qos, retain, subscription_ids, shared), self.config, now)
 
     def _deliver(self, message: Message, now: float) -> int:

@@ -6,7 +6,9 @@ Does not belong here: where a snapshot is kept (`store`), or when it is taken (`
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import dropwhile
 from typing import TYPE_CHECKING
 
 from reference_broker.broker.config import NO_LIMIT
@@ -14,10 +16,12 @@ from reference_broker.broker.flight import unpack
 from reference_broker.broker.message import Delivery, Message
 from reference_broker.broker.routing import Subscribed
 from reference_broker.broker.sessions import Session
+from reference_broker.broker.waiting import Waiting, WaitingRetained
 from reference_broker.store import (
     Snapshot,
     StoredInFlight,
     StoredMessage,
+    StoredRetained,
     StoredSession,
     StoredSubscription,
     StoredWaiting,
@@ -75,6 +79,7 @@ class _Taker:
             tuple(self._waiting(delivery) for delivery in session.queue or ()),
             tuple(session.inbound),
             self._will(session),
+            tuple(_retained(session.queue)),
         )
 
     def _in_flight(self, session: Session, packet: Publish | PubRel) -> StoredInFlight:
@@ -103,6 +108,15 @@ class _Taker:
             return StoredWill(session.will, session.will_timer.deadline - self._now)
         delay = session.will.properties.will_delay_interval or 0
         return StoredWill(session.will, min(delay, session.expiry_interval))
+
+
+def _retained(queue: Waiting | None) -> Iterator[StoredRetained]:
+    if queue is not None and queue.retained:
+        for waiting in queue.retained.values():
+            while waiting.upcoming is None and not waiting.is_over:
+                waiting.go_on()
+            if waiting.upcoming is not None:
+                yield StoredRetained(waiting.topic_filter, waiting.upcoming.topic, queue.ahead_of(waiting))
 
 
 def _subscription(topic_filter: str, s: Subscribed) -> StoredSubscription:
@@ -141,12 +155,30 @@ def restore_snapshot(broker: Broker, snapshot: Snapshot, now: float, down_second
                 session.outbound.restore(replace(sent.publish(session.version, now), packet_id=entry.packet_id))
         for waiting in stored.waiting:
             session.enqueue(delivery(waiting), broker.config, now)
+        for retained_to_come in stored.retained:
+            _restore_retained(broker, session, retained_to_come)
         broker.sessions.ask_rules_again(session, now)  # they may be others since
         broker.sessions.wait_for_return(session, stored.expires_seconds, now)
         if stored.will is not None:
             session.will = stored.will.will
             broker.wills.publish_later(session, stored.will.due_seconds, now)
         broker.sessions.weigh(session)
+
+
+def _restore_retained(broker: Broker, session: Session, stored: StoredRetained) -> None:
+    """Let a subscription bring the rest of its retained messages."""
+    subscribed = session.subscriptions.get(stored.topic_filter)
+    if subscribed is None:
+        return
+    # The store was filled in the order in which it was read: those that were sent come first again.
+    found = broker.retained.match(stored.topic_filter, float("-inf"))
+    rest = dropwhile(lambda message: message is None or message.topic != stored.topic, found)
+    waiting = WaitingRetained(
+        stored.topic_filter, rest, subscribed.qos, subscribed.no_local, subscribed.subscription_ids
+    )
+    if not waiting.is_over:
+        session.bring(waiting)
+        waiting.turn = stored.ahead
 
 
 def _restore_session(broker: Broker, stored: StoredSession) -> Session:

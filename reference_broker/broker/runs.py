@@ -66,3 +66,9 @@ def behind(beginning: bytes, data: bytes, start: int, size: int, count: int, pay
     first, length = start + payload_at, size - payload_at
     payloads = [data[at : at + length] for at in range(first, first + count * size, size)]
     return beginning + beginning.join(payloads)
+
+
+def interleaved(packets: bytes, size: int, answers: bytes) -> bytes:
+    """Each packet of `size` bytes, and four bytes of the answers behind it."""
+    starts = range(0, len(packets), size)
+    return b"".join([packets[at : at + size] + answers[4 * n : 4 * n + 4] for n, at in enumerate(starts)])

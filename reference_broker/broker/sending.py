@@ -16,8 +16,9 @@ from reference_broker.broker.bursts import Burst
 from reference_broker.broker.config import BrokerConfig
 from reference_broker.broker.flight import Flight, Origin, unpack
 from reference_broker.broker.message import Delivery, Message
+from reference_broker.broker.runs import interleaved
 from reference_broker.broker.sessions import Session
-from reference_broker.broker.waiting import Waiting
+from reference_broker.broker.waiting import Waiting, WaitingRetained
 from reference_broker.session.delivery import Sending
 from reference_broker.session.flow_control import DEFAULT_RECEIVE_MAXIMUM, SendQuota
 from reference_broker.session.topic_aliases import ALIAS_SIZE, OutboundAliases
@@ -40,6 +41,12 @@ MUCH_BYTES = 1024 * 1024
 LARGE_PAYLOAD = 65_536
 """Larger ones in flight are counted in bytes."""
 _PUBLISH = 0x30  # no DUP, no RETAIN
+_RETAINED_AT_ONCE_BYTES = 64 * 1024
+"""Retained messages that leave at once, before the output is taken: what is held, and how long others wait."""
+_RETAINED_COST_BYTES = 512
+"""What each counts for besides its payload."""
+_SEARCH_COST_BYTES = 8 * 1024
+"""What a search counts for that has not found the next one yet."""
 _TO_BE_SENT_AGAIN = (Sending.PUBACK, Sending.PUBREC)
 
 
@@ -51,9 +58,11 @@ class Sender:
         "_config",
         "_link",
         "_resend",
+        "_retained_budget",
         "_session",
         "_uncharged",
         "_wants_problem_information",
+        "holds_qos0",
         "is_plain",
         "is_v5",
         "maximum_packet_size",
@@ -75,6 +84,9 @@ class Sender:
         self.is_v5 = version is Version.V5
         self.is_plain = self._aliases is None and self.maximum_packet_size is None
         """Whether a PUBLISH needs nothing done to it for this client's sake."""
+        self.holds_qos0 = False
+        """Whether QoS 0 messages wait too, because retained ones are to come before them; nothing is plain then."""
+        self._retained_budget = _RETAINED_AT_ONCE_BYTES
         self._resend: deque[Publish] | None = None
         # In flight since an earlier connection, and without a place in this one's quota.
         self._uncharged: set[int] | None = None
@@ -140,6 +152,9 @@ class Sender:
         if self._link.is_overfull():
             self._link.dropped_messages += 1
             return
+        if self.holds_qos0:
+            self.deliver(Delivery(message, _AT_MOST_ONCE, retain, subscription_ids), now)
+            return
         try:
             data = message.encoded_qos0(self.version, retain, subscription_ids, now)
         except LocalError:  # this version cannot say it, or not in so few bytes
@@ -161,6 +176,11 @@ class Sender:
             self._link.broker.backpressure.queue_changed(self._link)
         else:
             self._start(delivery, now)
+
+    def bring(self, retained: WaitingRetained, now: float) -> None:
+        """Send the retained messages a subscription brings, behind what waits and before what comes from now on."""
+        self._the_session().bring(retained)
+        self.pump(now)
 
     def keep_waiting(self, burst: Burst, first: int, qos: QoS, target: Target) -> int:
         """Let a burst wait from its message `first`, when `has_to_wait` says so; how many messages are done with."""
@@ -199,7 +219,7 @@ class Sender:
         origin = None if target.shared is None else Origin(target.shared, burst.qos)
         flight.add(sent, size, packet_ids, numbers, qos, origin)
         self.quota.available -= count
-        self._link.write(_interleaved(sent, size, answers) if answers else sent)
+        self._link.write(interleaved(sent, size, answers) if answers else sent)
         return count
 
     def pump(self, now: float) -> None:
@@ -215,6 +235,10 @@ class Sender:
                     self._uncharged.discard(publish.packet_id)
                 self._put_in_flight(self._refreshed(publish, now))
         while session.queue and self._may_send():
+            if session.queue.retained and (retained := session.queue.due_retained()) is not None:
+                if not self._send_retained(session.queue, retained, now):
+                    break
+                continue
             if self._launch_waiting(session.queue):
                 continue
             if self._is_too_much(session.queue.first()):
@@ -223,6 +247,8 @@ class Sender:
             delivery.retain = delivery.retain and self.is_v5  # it was asked for in 5.0 [3.1.1 MQTT-3.3.1-9]
             if not delivery.message.is_expired(now):  # [5.0 MQTT-3.3.2-5]
                 self._start(delivery, now)
+        if self.holds_qos0 or (session.queue is not None and session.queue.retained):
+            self._hold_qos0(session)
         self._link.broker.backpressure.queue_changed(self._link)
 
     def _is_too_much(self, delivery: Delivery) -> bool:
@@ -272,6 +298,47 @@ class Sender:
                 self.quota.give_back()
             if self.is_waiting():
                 self.pump(now)
+
+    def _send_retained(self, queue: Waiting, retained: WaitingRetained, now: float) -> bool:
+        """Send the next retained message a subscription brings; False when that goes on later.
+
+        That is when the output was taken, the client reads, and others had their turn: however many there are, little
+        is held at a time.
+        """
+        broker = self._link.broker
+        message = retained.upcoming
+        if self._link.writing_paused or self._retained_budget <= 0:
+            return False
+        if message is not None and self._is_too_much(retained.delivery(message)):
+            return False
+        retained.go_on()
+        if retained.is_over:
+            queue.remove_retained(retained.topic_filter)
+        session = self._the_session()
+        if message is None:
+            self._retained_budget -= _SEARCH_COST_BYTES
+        else:
+            self._retained_budget -= _RETAINED_COST_BYTES
+            is_own = retained.no_local and message.publisher == session.client_id  # [5.0 MQTT-3.8.3-3]
+            if not (is_own or message.is_expired(now)) and broker.access.may_receive(session.username, message.topic):
+                self._retained_budget -= len(message.payload)
+                self._start(retained.delivery(message), now)
+        if self._retained_budget <= 0:
+            broker.rest(self)
+        return True
+
+    def go_on(self, now: float) -> None:
+        """The output was taken and others had their turn: more of the retained messages may follow."""
+        self._retained_budget = _RETAINED_AT_ONCE_BYTES
+        if not self._link.is_closed():
+            self.pump(now)
+
+    def _hold_qos0(self, session: Session) -> None:
+        """From when retained messages are to come until all that waits has left. [5.0 MQTT-4.6.0-6, 4.9]"""
+        self.holds_qos0 = bool(session.queue)
+        if not self.holds_qos0:
+            session.queue = None
+        self.is_plain = not self.holds_qos0 and self._aliases is None and self.maximum_packet_size is None
 
     def _launch_waiting(self, queue: Waiting) -> bool:
         """Send messages of the run at the queue's head as one; False when there is none, or they go one by one."""
@@ -360,12 +427,6 @@ class Sender:
     def _the_session(self) -> Session:
         assert self._session is not None, "messages flow only after begin()"
         return self._session
-
-
-def _interleaved(packets: bytes, size: int, answers: bytes) -> bytes:
-    """Each packet of `size` bytes, and four bytes of the answers behind it."""
-    starts = range(0, len(packets), size)
-    return b"".join([packets[at : at + size] + answers[4 * n : 4 * n + 4] for n, at in enumerate(starts)])
 
 
 def without_diagnostics(packet: Packet) -> Packet:

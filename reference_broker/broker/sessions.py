@@ -14,7 +14,7 @@ from reference_broker.broker.config import NO_LIMIT, BrokerConfig, DropPolicy
 from reference_broker.broker.flight import Flight, ManyInbound, ManyPacketIds, unpack
 from reference_broker.broker.message import Delivery
 from reference_broker.broker.sizes import ORDINARY_BEGINNING, SESSION_BYTES, waiting_bytes, will_bytes
-from reference_broker.broker.waiting import Waiting, WaitingRun
+from reference_broker.broker.waiting import Waiting, WaitingRetained, WaitingRun
 from reference_broker.session.delivery import Outbound, Sending
 from reference_broker.wire.packets import PubAck, PubRec, Will
 from reference_broker.wire.types import QoS, Version
@@ -91,6 +91,10 @@ class Session:
         """Whether an identifier belongs to a QoS 2 message that is not released."""
         return self._inbound is not None and packet_id in self._inbound
 
+    def owes_retained(self) -> bool:
+        """Whether retained messages are still to come, which those do not find that were retained since."""
+        return self.queue is not None and bool(self.queue.retained)
+
     def _outgoing(self) -> tuple[Outbound, ManyPacketIds, dict[int, Delivery]]:
         if self._outbound is None:
             packet_ids = ManyPacketIds()
@@ -143,12 +147,18 @@ class Session:
         if self._is_full(size, config) and self.queue is not None:
             self.queue.drop_expired(now)
         while self._is_full(size, config):
-            if config.queue_drop_policy is DropPolicy.NEWEST or not self.queue:
+            if config.queue_drop_policy is DropPolicy.NEWEST or self.queue is None or not len(self.queue):
                 return
             self.dequeue()
         if self.queue is None:
             self.queue = Waiting()
         self.queue.append(delivery)
+
+    def bring(self, retained: WaitingRetained) -> None:
+        """Let the retained messages of a subscription wait for their turn."""
+        if self.queue is None:
+            self.queue = Waiting()
+        self.queue.append_retained(retained)
 
     def enqueue_burst(self, burst: Burst, first: int, qos: QoS, target: Target, config: BrokerConfig) -> int:
         """Let a burst wait from its message `first`, as `enqueue` of each; how many messages are done with."""
@@ -167,7 +177,7 @@ class Session:
 
     def dequeue(self) -> Delivery:
         """Take the message that waited longest; there is one."""
-        assert self.queue
+        assert self.queue is not None
         return self.queue.popleft()
 
     def _is_full(self, size: int, config: BrokerConfig) -> bool:

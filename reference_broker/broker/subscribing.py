@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reference_broker.broker.message import Delivery
 from reference_broker.broker.topic_tree import has_wildcard
+from reference_broker.broker.waiting import WaitingRetained
 from reference_broker.wire.errors import ProtocolError
 from reference_broker.wire.packets import SubAck, Subscribe, Subscription, UnsubAck, Unsubscribe
 from reference_broker.wire.properties import NO_PROPERTIES
@@ -26,6 +26,7 @@ from reference_broker.wire.types import (
 
 if TYPE_CHECKING:
     from reference_broker.broker.link import Link
+    from reference_broker.broker.sessions import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ def on_subscribe(link: Link, packet: Subscribe, now: float) -> None:
         reasons.append(int(granted))
         if _brings_retained(request, is_new):
             retained.append((request, granted))
+        else:
+            _change_retained(session, request, granted)
     worst = max(reasons)
     properties = NO_PROPERTIES
     if worst >= SUBACK_FAILURE:
@@ -69,24 +72,28 @@ def on_subscribe(link: Link, packet: Subscribe, now: float) -> None:
         _send_retained(link, request, granted, now)
 
 
-def on_unsubscribe(link: Link, packet: Unsubscribe, _now: float) -> None:
+def on_unsubscribe(link: Link, packet: Unsubscribe, now: float) -> None:
     """Remove exactly these filters; always answered. [5.0 MQTT-3.10.4-1, MQTT-3.10.4-4, MQTT-3.10.4-5]"""
-    session, sender = link.parts()
+    _, sender = link.parts()
     if link.version is not Version.V5:
         for topic_filter in packet.topic_filters:
-            link.broker.router.unsubscribe(session, topic_filter)
+            _unsubscribe(link, topic_filter)
         sender.send(UnsubAck(packet.packet_id))
-        return
-    if session.has_received(packet.packet_id):
-        reasons = [ReasonCode.PACKET_IDENTIFIER_IN_USE] * len(packet.topic_filters)
     else:
-        reasons = [
-            ReasonCode.SUCCESS
-            if link.broker.router.unsubscribe(session, topic_filter)
-            else ReasonCode.NO_SUBSCRIPTION_EXISTED
-            for topic_filter in packet.topic_filters
-        ]
-    sender.send(UnsubAck(packet.packet_id, tuple(map(int, reasons))))
+        sender.send(UnsubAck(packet.packet_id, _unsubscribed(link, packet)))
+    if sender.is_waiting():
+        sender.pump(now)  # what waited for retained messages that do not come any more
+
+
+def _unsubscribed(link: Link, packet: Unsubscribe) -> tuple[int, ...]:
+    """A reason code for each filter of an UNSUBSCRIBE of 5.0, which are removed."""
+    session, _ = link.parts()
+    if session.has_received(packet.packet_id):
+        return (int(ReasonCode.PACKET_IDENTIFIER_IN_USE),) * len(packet.topic_filters)
+    return tuple(
+        int(ReasonCode.SUCCESS if _unsubscribe(link, topic_filter) else ReasonCode.NO_SUBSCRIPTION_EXISTED)
+        for topic_filter in packet.topic_filters
+    )
 
 
 def _request(link: Link, options: Subscription, packet: Subscribe) -> _Request:
@@ -145,12 +152,28 @@ def _brings_retained(request: _Request, is_new: bool) -> bool:
 
 
 def _send_retained(link: Link, request: _Request, granted: QoS, now: float) -> None:
-    session, sender = link.parts()
-    access = link.broker.access
-    for message in link.broker.retained.match(request.bare, now):
-        if request.options.no_local and message.publisher == session.client_id:
-            continue  # [5.0 MQTT-3.8.3-3]
-        if access.may_receive(session.username, message.topic):
-            qos = min(message.qos, granted)
-            # RETAIN is 1 whatever Retain As Published says. [5.0 3.3.1.3, 3.1.1 MQTT-3.3.1-8]
-            sender.deliver(Delivery(message, qos, True, request.subscription_ids), now)
+    """Let the retained messages follow, however many; what does not leave now waits in the store. [5.0 3.3.1.3]"""
+    _, sender = link.parts()
+    options = request.options
+    messages = link.broker.retained.match(request.bare, now)
+    waiting = WaitingRetained(options.topic_filter, messages, granted, options.no_local, request.subscription_ids)
+    if not waiting.is_over:
+        sender.bring(waiting, now)
+
+
+def _change_retained(session: Session, request: _Request, granted: QoS) -> None:
+    """What an earlier SUBSCRIBE of this filter brings goes on, as the subscription is now. [5.0 MQTT-3.8.4-4, -8]"""
+    retained = session.queue.retained if session.queue is not None else None
+    waiting = retained.get(request.options.topic_filter) if retained else None
+    if waiting is not None:
+        waiting.qos = granted
+        waiting.no_local = request.options.no_local
+        waiting.subscription_ids = request.subscription_ids
+
+
+def _unsubscribe(link: Link, topic_filter: str) -> bool:
+    """Remove one subscription and what it was still to bring; whether there was one. [5.0 MQTT-3.10.4-2]"""
+    session, _ = link.parts()
+    if session.queue is not None:
+        session.queue.remove_retained(topic_filter)
+    return link.broker.router.unsubscribe(session, topic_filter)

@@ -1,17 +1,20 @@
-"""What waits in one session, first in, first out: messages one by one, and bursts as they came.
+"""What waits in one session, first in, first out: messages one by one, bursts as they came, and retained messages.
 
-Belongs here: the two forms, and giving either out as if it were messages one by one.
+Belongs here: the three forms, and whose turn it is. The first two are given out as if they were messages one by one; of
+the retained messages that subscriptions bring, which may be very many, only the next of each filter is held here.
 Does not belong here: the queue's bounds (`sessions`), sending (`sending`).
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from reference_broker.broker.bursts import Burst
-from reference_broker.broker.message import Delivery
+from reference_broker.broker.message import Delivery, Message
 from reference_broker.broker.sizes import waiting_bytes
 from reference_broker.wire.types import QoS
 
@@ -38,13 +41,60 @@ class WaitingRun:
         return Delivery(self.burst.message(index), self.qos, False, target.subscription_ids, target.shared)
 
 
-class Waiting:
-    """A queue of deliveries; its length is in messages, `size_bytes` that of their payloads and what is long beside."""
+class WaitingRetained:
+    """The retained messages that one SUBSCRIBE brings for one filter, looked up when their turn comes. [5.0 3.3.1.3]
 
-    __slots__ = ("_count", "_entries", "_expiring", "size_bytes")
+    `upcoming` is the next one, None while it is not found yet, or when there is no more (`is_over`). Their turn is when
+    `turn` entries have left the queue.
+    """
+
+    __slots__ = ("_messages", "is_over", "no_local", "qos", "subscription_ids", "topic_filter", "turn", "upcoming")
+
+    def __init__(
+        self,
+        topic_filter: str,
+        messages: Iterator[Message | None],
+        qos: QoS,
+        no_local: bool,
+        subscription_ids: tuple[int, ...],
+    ) -> None:
+        """`topic_filter` is that of the subscription, `qos` what it was granted."""
+        self.topic_filter = topic_filter
+        self.qos = qos
+        self.no_local = no_local
+        self.subscription_ids = subscription_ids
+        self.turn = 0
+        self._messages = messages
+        self.is_over = False
+        self.upcoming: Message | None = None
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Look for the message behind `upcoming`, but not for long."""
+        try:
+            self.upcoming = next(self._messages)
+        except StopIteration:
+            self.upcoming = None
+            self.is_over = True
+
+    def delivery(self, message: Message) -> Delivery:
+        """One of its messages on its way to the session; RETAIN is 1. [5.0 3.3.1.3, 3.1.1 MQTT-3.3.1-8]"""
+        return Delivery(message, min(message.qos, self.qos), True, self.subscription_ids)
+
+
+class Waiting:
+    """A queue of deliveries; its length is in messages, `size_bytes` that of their payloads and what is long beside.
+
+    Retained messages that are still to be looked up, by filter in `retained`, are in neither figure.
+    """
+
+    __slots__ = ("_count", "_entries", "_expiring", "_left", "retained", "size_bytes")
 
     def __init__(self, deliveries: Iterable[Delivery] = ()) -> None:
         self._entries: deque[Delivery | WaitingRun] = deque()
+        self._left = 0
+        """Entries that have left."""
+        self.retained: dict[str, WaitingRetained] | None = None
         self._count = 0
         self._expiring = 0
         self.size_bytes = 0
@@ -53,6 +103,9 @@ class Waiting:
 
     def __len__(self) -> int:
         return self._count
+
+    def __bool__(self) -> bool:
+        return bool(self._entries or self.retained)
 
     def __iter__(self) -> Iterator[Delivery]:
         for entry in self._entries:
@@ -75,6 +128,29 @@ class Waiting:
         self._count += count
         self.size_bytes += count * (waiting.burst.payload_size)
 
+    def append_retained(self, waiting: WaitingRetained) -> None:
+        """Retained messages more, in place of those still to come for the same filter: these are all of them again."""
+        if self.retained is None:
+            self.retained = {}
+        self.retained.pop(waiting.topic_filter, None)
+        self.retained[waiting.topic_filter] = waiting
+        waiting.turn = self._left + len(self._entries)
+
+    def ahead_of(self, waiting: WaitingRetained) -> int:
+        """How many of the messages that wait have their turn before these retained ones."""
+        entries = islice(self._entries, max(0, waiting.turn - self._left))
+        return sum(entry.behind - entry.first if isinstance(entry, WaitingRun) else 1 for entry in entries)
+
+    def due_retained(self) -> WaitingRetained | None:
+        """The retained messages whose turn is before the messages that wait; None if it is not."""
+        waiting = next(iter(self.retained.values()), None) if self.retained else None
+        return waiting if waiting is not None and waiting.turn <= self._left else None
+
+    def remove_retained(self, topic_filter: str) -> None:
+        """No retained messages (more) for this filter."""
+        if self.retained is not None:
+            self.retained.pop(topic_filter, None)
+
     def popleft(self) -> Delivery:
         """Take the message that waited longest; there is one."""
         entry = self._entries[0]
@@ -83,6 +159,7 @@ class Waiting:
             self.drop_from_run(entry, 1)
             return delivery
         self._entries.popleft()
+        self._left += 1
         self._count -= 1
         self._expiring -= entry.message.expires_at is not None
         self.size_bytes -= waiting_bytes(entry.message)
@@ -105,6 +182,7 @@ class Waiting:
         self.size_bytes -= count * (waiting.burst.payload_size)
         if waiting.first == waiting.behind:
             self._entries.popleft()
+            self._left += 1
 
     def may_expire(self) -> bool:
         """Whether there are messages that `drop_expired` may forget some day."""
@@ -120,14 +198,19 @@ class Waiting:
         taken: list[Delivery] = []
         entries, self._entries = self._entries, deque()
         self._count = self._expiring = self.size_bytes = 0
-        for entry in entries:
+        kept: list[int] = []
+        for number, entry in enumerate(entries, self._left):
             if isinstance(entry, WaitingRun):
                 if is_unwanted(entry.delivery(entry.first)):
                     taken += map(entry.delivery, range(entry.first, entry.behind))
-                else:
-                    self.append_run(entry)
+                    continue
+                self.append_run(entry)
             elif is_unwanted(entry):
                 taken.append(entry)
+                continue
             else:
                 self.append(entry)
+            kept.append(number)
+        for waiting in (self.retained or {}).values():
+            waiting.turn = self._left + bisect_left(kept, waiting.turn)
         return taken

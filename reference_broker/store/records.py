@@ -60,6 +60,15 @@ class StoredWaiting:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredRetained:
+    """Retained messages a subscription is still to bring: from `topic` on, behind `ahead` of the messages that wait."""
+
+    topic_filter: str
+    topic: str
+    ahead: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoredInFlight:
     """A message sent and not settled; `waiting` None: only its PUBREL is left."""
 
@@ -90,6 +99,7 @@ class StoredSession:
     received: tuple[int, ...]
     """Identifiers of QoS 2 messages received and not released."""
     will: StoredWill | None
+    retained: tuple[StoredRetained, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

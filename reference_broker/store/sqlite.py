@@ -19,6 +19,7 @@ from reference_broker.store.records import (
     Snapshot,
     StoredInFlight,
     StoredMessage,
+    StoredRetained,
     StoredSession,
     StoredSubscription,
     StoredWaiting,
@@ -47,9 +48,12 @@ CREATE TABLE IF NOT EXISTS delivery (
     client_id TEXT NOT NULL, position INTEGER NOT NULL, packet_id INTEGER, message INTEGER, qos INTEGER,
     retain INTEGER, subscription_ids TEXT, shared TEXT, PRIMARY KEY (client_id, position)
 );
+CREATE TABLE IF NOT EXISTS bringing (
+    client_id TEXT NOT NULL, topic_filter BLOB NOT NULL, topic BLOB NOT NULL, ahead INTEGER NOT NULL
+);
 CREATE TABLE IF NOT EXISTS saved (at REAL NOT NULL);
 """
-_TABLES = ("message", "retained", "session", "delivery", "saved")
+_TABLES = ("message", "retained", "session", "delivery", "bringing", "saved")
 
 
 class SqliteStore:
@@ -66,6 +70,7 @@ class SqliteStore:
             with closing(sqlite3.connect(self.path)) as database:
                 if database.execute("PRAGMA user_version").fetchone() != (_FORMAT,):
                     raise StoreError(f"{self.path} does not hold the state of this broker's version")
+                database.executescript(_SCHEMA)  # a table may have been added since
                 return _read(database)
         except (sqlite3.Error, ValueError, TypeError, RemoteError) as error:
             raise StoreError(f"{self.path} cannot be read: {error}") from error
@@ -108,6 +113,8 @@ class _Writer:
             for position, (packet_id, waiting) in enumerate(deliveries):
                 row = (None,) * 5 if waiting is None else self._waiting(waiting)
                 self._insert("delivery", session.client_id, position, packet_id, *row)
+            for each in session.retained:
+                self._insert("bringing", session.client_id, each.topic_filter.encode(), each.topic.encode(), each.ahead)
 
     def _insert(self, table: str, *values: Any) -> int:
         marks = ", ".join("?" * len(values))
@@ -136,7 +143,7 @@ def _read(database: sqlite3.Connection) -> Snapshot:
         for row in database.execute("SELECT * FROM message")
     }  # fmt: skip
     sessions = tuple(
-        _to_session(row, list(_deliveries(database, row[0], messages)))
+        _to_session(row, list(_deliveries(database, row[0], messages)), tuple(_retained(database, row[0])))
         for row in database.execute("SELECT * FROM session ORDER BY rowid").fetchall()
     )
     retained = tuple(messages[row[0]] for row in database.execute("SELECT message FROM retained ORDER BY rowid"))
@@ -145,8 +152,6 @@ def _read(database: sqlite3.Connection) -> Snapshot:
 
 def _saved_at(database: sqlite3.Connection) -> float | None:
     """When it was saved; files of before that was noted do not know."""
-    if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'saved'").fetchone():
-        return None
     row = database.execute("SELECT at FROM saved").fetchone()
     return None if row is None else float(row[0])
 
@@ -166,7 +171,17 @@ def _deliveries(
             yield packet_id, waiting
 
 
-def _to_session(row: tuple[Any, ...], deliveries: list[tuple[int | None, StoredWaiting | None]]) -> StoredSession:
+def _retained(database: sqlite3.Connection, client_id: str) -> Iterator[StoredRetained]:
+    query = "SELECT topic_filter, topic, ahead FROM bringing WHERE client_id = ? ORDER BY rowid"
+    for topic_filter, topic, ahead in database.execute(query, (client_id,)):
+        yield StoredRetained(bytes(topic_filter).decode(), bytes(topic).decode(), ahead)
+
+
+def _to_session(
+    row: tuple[Any, ...],
+    deliveries: list[tuple[int | None, StoredWaiting | None]],
+    retained: tuple[StoredRetained, ...],
+) -> StoredSession:
     client_id, version, username, interval, expires, subscriptions, received, *will = row
     return StoredSession(
         client_id,
@@ -179,6 +194,7 @@ def _to_session(row: tuple[Any, ...], deliveries: list[tuple[int | None, StoredW
         tuple(waiting for packet_id, waiting in deliveries if packet_id is None and waiting is not None),
         tuple(json.loads(received)),
         None if will[0] is None else _to_will(*will),
+        retained,
     )
 
 

@@ -15,6 +15,7 @@ from reference_broker.wire.packets import (
     ConnAck,
     Connect,
     Packet,
+    PubAck,
     Publish,
     PubRec,
     PubRel,
@@ -128,6 +129,49 @@ def test_a_session_survives_with_all_it_holds(site):
     publisher, _, _ = site.connect("p")
     site.send(publisher, publish("t/y", b"new"), publish("u", b"new"))
     assert [packet.payload for packet in site.received(link)] == [b"new", b"new"]
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+def test_the_rest_of_many_retained_messages_follows_after_the_restart(site, qos):
+    """From where it stood, before what was published since the subscription, and behind what waited before it."""
+    topics = [f"{first}/{n}" for n in range(10) for first in "ab"]
+    publisher, _, _ = site.connect("p")
+    site.send(publisher, *(Publish(topic, b"retained", QoS.AT_LEAST_ONCE, True, packet_id=1) for topic in topics))
+    link = site.broker.connect(site.now)
+    site.links[link] = Reader(V5)
+    site.send(
+        link, Connect(V5, "s", False, properties=Properties(session_expiry_interval=1000, receive_maximum=3)),
+        Subscribe(1, (Subscription("live", QoS.AT_LEAST_ONCE),)),
+    )  # fmt: skip
+    site.send(publisher, *(publish("live", b"%d" % number, 1, 7) for number in range(5)))
+    site.send(link, Subscribe(2, (Subscription("#", QoS(qos)),), Properties(subscription_identifier=(9,))))
+    site.send(publisher, publish("live", b"5", 1, 7))
+    sent = []
+    for packet_id in range(1, 5 if qos else 2):
+        sent += site.send(link, PubAck(packet_id))
+    site.restart()
+    link, present, again = site.connect("s")
+    assert present
+    again = [packet for packet in again if isinstance(packet, Publish)]
+    assert [packet.payload for packet in again if packet.topic == "live"][-2:] == [b"4", b"5"]
+    retained = [packet for packet in again if packet.retain]
+    assert sorted({packet.topic for packet in (*sent, *retained) if packet.retain}) == sorted(topics)
+    assert {packet.properties.subscription_identifier for packet in retained if not packet.dup} == {(9,)}
+    assert {packet.qos for packet in retained} == {qos}
+    assert again[-1].payload == b"5"
+    new = [packet.topic for packet in retained if not packet.dup]
+    assert len(new) == len(set(new))
+
+
+def test_a_file_from_before_a_table_was_added_is_read(tmp_path):
+    path = tmp_path / "state.db"
+    site = Site(SqliteStore(path))
+    site.connect("s")
+    site.broker.shutdown(site.now)
+    with sqlite3.connect(path) as database:
+        database.execute("DROP TABLE bringing")
+    site.start()
+    assert "s" in site.broker.sessions
 
 
 def test_sessions_without_expiry_do_not(site):
