@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from operator import itemgetter
 
 from interop.judge.view import BROKER, Case, Chain, Event, Talk
 from interop.tap.trace import TraceEntry
@@ -121,7 +122,25 @@ class Audience:
 
     def matching(self, topic: str) -> list[Grant]:
         """All grants, given up or not, that select the topic and were not refused."""
-        return [grant for grant in self.grants if not grant.was_refused and grant.selects(topic)]
+        exact, others = self._by_filter
+        found = [*exact.get(topic, ()), *(numbered for numbered in others if numbered[1].selects(topic))]
+        return [grant for _, grant in sorted(found, key=itemgetter(0)) if not grant.was_refused]
+
+    @cached_property
+    def _by_filter(self) -> tuple[dict[str, list[tuple[int, Grant]]], list[tuple[int, Grant]]]:
+        """The grants with their places: by filter where that is a topic, for a session may have thousands; all others.
+
+        For when all grants are there.
+        """
+        exact: dict[str, list[tuple[int, Grant]]] = {}
+        others = []
+        for numbered in enumerate(self.grants):
+            topic_filter = numbered[1].subscription.topic_filter
+            if numbered[1].is_shared or "+" in topic_filter or "#" in topic_filter:
+                others.append(numbered)
+            else:
+                exact.setdefault(topic_filter, []).append(numbered)
+        return exact, others
 
     def only_grant(self, topic: str) -> Grant | None:
         """The one grant that ever selected the topic, if it is one, not shared, and its SUBACK is there."""

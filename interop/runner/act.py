@@ -25,6 +25,7 @@ from interop.runner.player import PATIENCE_SECONDS, Delivery, Player, Received
 from interop.runner.stage import Stage
 from interop.scenario import steps
 from interop.scenario.model import Actor
+from interop.scenario.numbered import numbered
 from interop.scenario.values import payload_bytes
 from interop.tap.trace import Fate, Kind, Sender
 from reference_broker.wire.packets import ConnAck, PubAck, PubRec, SubAck, UnsubAck
@@ -267,9 +268,15 @@ async def subscribe(stage: Stage, step: steps.Subscribe) -> None:
 def _check_granted(step: steps.Subscribe, reasons: tuple[int, ...], index: int) -> None:
     if step.granted is None:
         return
-    wanted = (step.granted,) if isinstance(step.granted, int) else step.granted
-    if tuple(wanted) != reasons:
+    wanted = _for_each(step.granted, step.count)
+    if wanted != reasons:
         raise StepFailed(f"SUBACK to grant {_codes(wanted)}", f"it says {_codes(reasons)}", trace_index=index)
+
+
+def _for_each(codes: int | tuple[int, ...], count: int) -> tuple[int, ...]:
+    """The codes expected; one is meant for all of a count."""
+    listed = (codes,) if isinstance(codes, int) else tuple(codes)
+    return listed * count if len(listed) == 1 else listed
 
 
 def _codes(codes: tuple[int, ...]) -> str:
@@ -292,9 +299,10 @@ async def unsubscribe(stage: Stage, step: steps.Unsubscribe) -> None:
         return
     if stage.version_of(player.name) is not Version.V5:
         return
-    if seen[1].reasons != step.reasons:
+    wanted = _for_each(step.reasons, step.count)
+    if wanted != seen[1].reasons:
         raise StepFailed(
-            f"UNSUBACK with {_codes(step.reasons)}", f"it says {_codes(seen[1].reasons)}", trace_index=seen[0].index
+            f"UNSUBACK with {_codes(wanted)}", f"it says {_codes(seen[1].reasons)}", trace_index=seen[0].index
         )
 
 
@@ -324,7 +332,11 @@ async def publish(stage: Stage, step: steps.Publish) -> None:
     """One PUBLISH, or several handed over before waiting for any."""
     player = await ready(stage, step.actor)
     since = len(stage.trace.entries)
-    deliveries = [_hand_over(stage, player, step, payload) for payload in payloads_of(step.payload, step.payloads)]
+    deliveries = [
+        _hand_over(stage, player, each, payload)
+        for each in numbered(step)
+        for payload in payloads_of(each.payload, each.payloads)
+    ]
     player.deliveries += deliveries
     if step.outcome == "pending":
         await asyncio.sleep(0)
@@ -336,7 +348,10 @@ async def publish(stage: Stage, step: steps.Publish) -> None:
     for delivery in deliveries:
         delivery.claimed = True
         answer = await player.answer_of(delivery.answer, "publish")
-        _check_published(stage, player, step, delivery, answer, since)
+        if step.count == 1 or isinstance(answer, ErrorEvent):
+            _check_published(stage, player, step, delivery, answer, since)
+    if step.count > 1:
+        _check_all_published(stage, player, step, since)
 
 
 def _hand_over(stage: Stage, player: Player, step: steps.Publish, payload: bytes) -> Delivery:
@@ -367,6 +382,18 @@ def _check_published(
             f"the broker said {shown_reasons(seen[1])}",
             trace_index=seen[0],
         )
+
+
+def _check_all_published(stage: Stage, player: Player, step: steps.Publish, since: int) -> None:
+    """As `_check_published` of very many that the application was told to be done, with one look at the trace."""
+    for entry in stage.entries(player.name, since):
+        packet = entry.packet
+        if isinstance(packet, PubAck | PubRec) and entry.sender is Sender.BROKER:
+            outcome = "refused" if packet.reason >= _ERROR else "done"
+            _check_outcome("publish", player, step.outcome, outcome, entry.index)
+            if step.reason is not None and not reason_fits(step.reason, packet.reason):
+                wanted, said = shown_reasons(step.reason), shown_reasons(packet.reason)
+                raise StepFailed(f"each acknowledged with {wanted}", f"the broker said {said}", trace_index=entry.index)
 
 
 def publish_answer(stage: Stage, link: str, delivery: Delivery, since: int) -> tuple[int, int] | None:

@@ -28,6 +28,7 @@ from interop.runner.matching import (
 from interop.runner.player import Delivery, Player, Received
 from interop.runner.stage import GRACE_SECONDS, Seen, Stage
 from interop.scenario import steps
+from interop.scenario.numbered import numbered
 from interop.scenario.values import Pattern, payload_bytes
 from interop.tap.trace import Fate, Kind, Sender, TraceEntry
 from reference_broker.wire.packets import ConnAck, Disconnect, Publish
@@ -64,6 +65,8 @@ def _check_not_early(what: str, at: float, after: float, moment: float, index: i
 
 async def receive(stage: Stage, step: steps.Receive) -> Observed:
     """Messages the application gets, in order."""
+    if step.count > 1:
+        return await _receive_many(stage, step)
     player = await ready(stage, step.actor)
     moment = stage.moment
     payloads = payloads_of(step.payload, step.payloads) or (None,)
@@ -82,6 +85,42 @@ async def receive(stage: Stage, step: steps.Receive) -> Observed:
         expected = _take(message, wanted, unordered=step.unordered)
         _check_message(stage, player, step, message, expected)
     return Observed(step.after, step.within, None if at is None else at - moment)
+
+
+async def _receive_many(stage: Stage, step: steps.Receive) -> Observed:
+    """The next message of each of very many topics, waited for together."""
+    player = await ready(stage, step.actor)
+    moment = stage.moment
+    wanted = {stage.names.topic(each.topic): each for each in numbered(step)}
+    found: dict[str, Received] = {}
+    looked_at = 0
+
+    def all_of_them() -> bool | None:
+        nonlocal looked_at
+        new = player.inbox.messages[looked_at:]
+        looked_at += len(new)
+        for message in new:
+            if not message.taken and message.event.topic in wanted:
+                found.setdefault(message.event.topic, message)
+        return True if len(found) == len(wanted) else None
+
+    if await _seen_in_window(stage, all_of_them, step.after, step.within, moment) is None:
+        missing = next(each for topic, each in wanted.items() if topic not in found)
+        what = f"{step.actor} to get {step.count} messages within {step.within:g} s"
+        raise StepFailed(what, f"{len(found)} came, and none on {missing.topic!r}")
+    on_the_wire: dict[bytes, list[TraceEntry]] = {}
+    for entry, packet in _delivered_publishes(stage, player):
+        on_the_wire.setdefault(packet.payload, []).append(entry)
+    at = moment
+    for topic, each in wanted.items():
+        message = found[topic]
+        message.taken = True
+        at = max(at, message.at)
+        entries = on_the_wire.get(message.event.payload, [])
+        payload = None if each.payload is None else payload_bytes(each.payload)
+        _check_message(stage, player, each, message, payload, entries)
+    _check_not_early("the last message", at, step.after, moment)
+    return Observed(step.after, step.within, at - moment)
 
 
 def _bounds(step: steps.Receive, payloads: int) -> tuple[int, int]:
@@ -130,9 +169,16 @@ def _take(message: Received, wanted: list[bytes | None], *, unordered: bool) -> 
     return wanted.pop(0)
 
 
-def _check_message(stage: Stage, player: Player, step: steps.Receive, message: Received, payload: bytes | None) -> None:
+def _check_message(
+    stage: Stage,
+    player: Player,
+    step: steps.Receive,
+    message: Received,
+    payload: bytes | None,
+    on_the_wire: list[TraceEntry] | None = None,
+) -> None:
     event = message.event
-    delivered = _on_the_wire(stage, player, event)
+    delivered = _on_the_wire(stage, player, event) if on_the_wire is None else on_the_wire
     index = delivered[-1].index if delivered else None
     if payload is not None and event.payload != payload:
         raise StepFailed(shown_payload(payload), f"{player.name} got {shown_payload(event.payload)}", trace_index=index)
@@ -167,13 +213,15 @@ def _on_the_wire(stage: Stage, player: Player, event: MessageEvent) -> list[Trac
     """The PUBLISH packets that may have brought a message: same payload, same topic (or a topic alias)."""
     return [
         entry
-        for entry in stage.entries(player.name)
-        if isinstance(entry.packet, Publish)
-        and entry.sender is not Sender.CLIENT
-        and entry.delivered
-        and entry.packet.payload == event.payload
-        and entry.packet.topic in ("", event.topic)
+        for entry, packet in _delivered_publishes(stage, player)
+        if packet.payload == event.payload and packet.topic in ("", event.topic)
     ]
+
+
+def _delivered_publishes(stage: Stage, player: Player) -> Iterator[tuple[TraceEntry, Publish]]:
+    for entry in stage.entries(player.name):
+        if isinstance(entry.packet, Publish) and entry.sender is not Sender.CLIENT and entry.delivered:
+            yield entry, entry.packet
 
 
 def _message_time(stage: Stage, player: Player, message: Received) -> float:

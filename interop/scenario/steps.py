@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from interop.scenario import numbered
 from interop.scenario.values import (
     HexBytes,
     Level,
@@ -93,6 +94,12 @@ class Disconnect(AnyStep):
     properties: PropertyMap = Field(default_factory=dict)
 
 
+Count = Annotated[
+    int,
+    Field(ge=1, le=numbered.MOST, description="so many, one for each n from 0: {n} in topic and payload is the number"),
+]
+
+
 class TopicRequest(Strict):
     """One topic filter of a SUBSCRIBE; the options besides `qos` exist in 5.0 only."""
 
@@ -104,11 +111,15 @@ class TopicRequest(Strict):
 
 
 class Subscribe(AnyStep):
-    """The actor subscribes, with one filter (`topic` and its options) or several (`topics`)."""
+    """The actor subscribes in one SUBSCRIBE: one filter (`topic` and its options), `count` of it, or several, `topics`.
+
+    One code of `granted` is meant for all of a count.
+    """
 
     do: Literal["subscribe"]
     actor: str = Field(alias="as")
     topic: str | None = None
+    count: Count = 1
     qos: QoSLevel = 0
     no_local: bool = False
     retain_as_published: bool = False
@@ -129,23 +140,28 @@ class Subscribe(AnyStep):
         """The filters asked for, however they were written."""
         if self.topic is None:
             return self.topics
-        return (
+        return tuple(
             TopicRequest(
-                topic=self.topic,
+                topic=each.topic or "",
                 qos=self.qos,
                 no_local=self.no_local,
                 retain_as_published=self.retain_as_published,
                 retain_handling=self.retain_handling,
-            ),
+            )
+            for each in numbered.numbered(self)
         )
 
 
 class Unsubscribe(AnyStep):
-    """The actor unsubscribes from one filter (`topic`) or several (`topics`)."""
+    """The actor unsubscribes in one UNSUBSCRIBE: from one filter (`topic`), `count` of it, or several (`topics`).
+
+    One code of `reasons` is meant for all of a count.
+    """
 
     do: Literal["unsubscribe"]
     actor: str = Field(alias="as")
     topic: str | None = None
+    count: Count = 1
     topics: tuple[str, ...] = ()
     properties: PropertyMap = Field(default_factory=dict)
     outcome: Literal["done", "cut-off", "pending"] = "done"
@@ -159,11 +175,11 @@ class Unsubscribe(AnyStep):
 
     def filters(self) -> tuple[str, ...]:
         """The filters named, however they were written."""
-        return self.topics if self.topic is None else (self.topic,)
+        return self.topics if self.topic is None else tuple(each.topic or "" for each in numbered.numbered(self))
 
 
 class Publish(AnyStep):
-    """The actor publishes one message, or `payloads` one after another.
+    """The actor publishes one message, `payloads` one after another, or `count` of them.
 
     `done` waits until the application is told of its delivery; `pending` goes on at once (see `completed`);
     `cut-off` means that the connection ends first; `refused` that the broker answers with an error (5.0) or that the
@@ -177,6 +193,7 @@ class Publish(AnyStep):
     retain: bool = False
     payload: Payload = ""
     payloads: tuple[Payload, ...] = Field((), description="several messages, all handed over before waiting for any")
+    count: Count = 1
     properties: PropertyMap = Field(default_factory=dict)
     outcome: Literal["done", "pending", "cut-off", "refused"] = "done"
     reason: Reason | tuple[Reason, ...] | None = Field(
@@ -397,7 +414,8 @@ class AtLeastAtMost(Strict):
 class Receive(AnyStep):
     """The application gets this message: the next one on `topic` that no earlier step took.
 
-    `payloads` is a list in the order they must come; `unordered` lifts that. `times` repeats one payload.
+    `payloads` is a list in the order they must come; `unordered` lifts that. `times` repeats one payload. `count` asks
+    for that many, one for each number, which may come in any order where `{n}` is in the topic.
     Fields left out are not looked at; a field the client cannot observe is looked at on the wire instead.
     `properties` must be there with these values; `without` must not be there.
     """
@@ -414,8 +432,15 @@ class Receive(AnyStep):
     properties: PropertyMap = Field(default_factory=dict)
     without: tuple[str, ...] = ()
     times: Annotated[int, Field(ge=1)] | AtLeastAtMost = 1
+    count: Count = 1
     after: Seconds = 0.0
     within: Seconds = PATIENCE_SECONDS
+
+    @model_validator(mode="after")
+    def _each_of_a_count_is_another(self) -> Receive:
+        if self.count > 1 and (numbered.PLACEHOLDER not in self.topic or self.payloads or self.times != 1):
+            raise ValueError("`count` is for one message on each of many topics, with {n} in `topic`")
+        return self
 
 
 class Nothing(AnyStep):
