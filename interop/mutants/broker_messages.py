@@ -12,11 +12,11 @@ from typing import Any
 
 from interop.mutants.mutant import Change, Hears, Patch, Says, Set, around, table
 from interop.mutants.words import having, having_properties, nothing, swap_pairs, twice, when
-from reference_broker.broker import retained, subscribing
+from reference_broker.broker import subscribing
 from reference_broker.broker.broker import Broker
 from reference_broker.broker.link import Link
 from reference_broker.broker.message import Message
-from reference_broker.broker.retained import RetainedMessages
+from reference_broker.broker.retained import RetainedMessages, _Walk
 from reference_broker.broker.routing import Merged, Router
 from reference_broker.broker.sending import Sender
 from reference_broker.broker.shared import SharedSubscription
@@ -338,6 +338,12 @@ def _not_shared(request: Any) -> Any:
 # --- retained messages and properties ---------------------------------------------------------------------------------
 
 
+def _under_dollar_too(real: Any, self: Any, name: str, now: float) -> Any:
+    yield from real(self, name, now)
+    if name.startswith("#"):
+        yield from self._walk(_Walk(self._dollar_root, name), self._changes, now)
+
+
 def _retain_first(real: Any, self: Any, message: Any) -> None:
     if self.get(message.topic) is None:
         real(self, message)
@@ -373,7 +379,7 @@ RETAINED = table("broker", "retained expiry will properties request_response del
         list(real(self, name, now))[:1])),
     "lets # find retained messages under $": (
         Set(dollar_topics_between_clients=True),
-        around(retained, "_subtree", lambda real, node, with_dollar=True: real(node)),
+        around(RetainedMessages, "match", _under_dollar_too),
     ),
     "sends retained messages before SUBACK at any QoS": around(
         subscribing, "_send_retained", lambda real, link, r, g, now: real(link, r, QoS.EXACTLY_ONCE, now)),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from interop.mutants import (
     broker_carried,
+    broker_carrying_over,
     broker_connect,
     broker_counts,
     broker_ending,
@@ -30,6 +31,7 @@ from interop.mutants.mutant import Mutant
 
 _TABLES = (
     broker_carried,
+    broker_carrying_over,
     broker_connect,
     broker_counts,
     broker_ending,

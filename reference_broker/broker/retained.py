@@ -113,9 +113,8 @@ class RetainedMessages:
         return self._walk(_Walk(self._root_of(topic_filter), topic_filter), self._changes, now)
 
     def __iter__(self) -> Iterator[Message]:
-        roots = (self._root, self._dollar_root)
-        walks = (self._walk(_Walk(root, "#"), self._changes, float("-inf")) for root in roots)
-        return (message for message in chain.from_iterable(walks) if message is not None)
+        nodes = chain(_subtree(self._root), _subtree(self._dollar_root))
+        return (node.message for node in nodes if node.message is not None)
 
     def _root_of(self, topic: str) -> _Node:
         return self._dollar_root if topic.startswith("$") else self._root
@@ -146,6 +145,16 @@ class RetainedMessages:
             walks.remove(walk)
             if not walks:
                 del self._waiting_at[walk.node]
+
+
+def _subtree(node: _Node) -> Iterator[_Node]:
+    """A node and all below it, each level in order of arrival; nothing may change meanwhile."""
+    stack = [node]
+    while stack:
+        current = stack.pop()
+        yield current
+        if current.children:
+            stack.extend(reversed(current.children.values()))
 
 
 class _Walk:
