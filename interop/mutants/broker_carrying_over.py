@@ -25,8 +25,8 @@ from reference_broker.wire.packets import PubAck, SubAck, Subscribe, UnsubAck, U
 # --- shared subscriptions ---------------------------------------------------------------------------------------------
 
 
-def _whatever_its_age(_real: Any, sessions: Any, session: Any, now: float) -> None:
-    for delivery in session.take_undelivered():
+def _whatever_its_age(_real: Any, sessions: Any, undelivered: Any, now: float) -> None:
+    for delivery in undelivered:
         if delivery.shared is not None:
             sessions._broker.deliver_shared(delivery.shared, delivery.message, now)
 
@@ -34,16 +34,14 @@ def _whatever_its_age(_real: Any, sessions: Any, session: Any, now: float) -> No
 def _what_waited_whatever_its_age(real: Any, sessions: Any, session: Any, now: float) -> None:
     waiting = [delivery for delivery in session.queue or () if delivery.shared is not None]
     real(sessions, session, now)
-    for delivery in waiting:
-        if delivery.message.is_expired(now):
-            sessions._broker.deliver_shared(delivery.shared, delivery.message, now)
+    _whatever_its_age(None, sessions, [each for each in waiting if each.message.is_expired(now)], now)
 
 
-def _as_new(real: Any, sessions: Any, session: Any, now: float) -> None:
-    for delivery in [*session.inflight.values(), *(session.queue or ())]:
+def _as_new(real: Any, sessions: Any, undelivered: Any, now: float) -> None:
+    for delivery in undelivered:
         if not delivery.message.is_expired(now):
             delivery.message.accepted_at = now
-    real(sessions, session, now)
+    real(sessions, undelivered, now)
 
 
 def _entered_twice(real: Any, router: Any, session: Any, options: Any, *rest: Any) -> Any:
@@ -161,9 +159,7 @@ def _dropped_at(qos: int) -> tuple[Any, ...]:
 
 CARRYING_OVER = table("broker", "shared flow_control retained subscription session versions", {
     "hands expired shared messages over": around(Sessions, "_hand_over_shared", _whatever_its_age),
-    "hands over expired shared messages that waited": around(
-        Sessions, "_hand_over_shared", _what_waited_whatever_its_age
-    ),
+    "hands over expired shared messages that waited": around(Sessions, "end", _what_waited_whatever_its_age),
     "hands shared messages over as new ones": around(Sessions, "_hand_over_shared", _as_new),
     "enters a filter once for each version": around(Router, "subscribe", _entered_twice),
     "frees a place by a PUBACK of an earlier connection": _freed_by(

@@ -276,6 +276,11 @@ class Sessions:
         if not access.limits_receivers:
             return
         self._broker.router.ask_rules_again(session)
+        if session.queue is not None:
+            for topic_filter in [
+                each for each in session.queue.retained or () if not access.may_subscribe(username, each)
+            ]:
+                session.queue.remove_retained(topic_filter)
         withheld = session.withhold(lambda topic: access.may_receive(username, topic))
         self._hand_over_shared(withheld, now)
 

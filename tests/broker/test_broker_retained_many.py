@@ -582,3 +582,17 @@ def test_whatever_changes_meanwhile_each_message_that_stays_is_found_once(before
         assert wanted - touched <= set(topics) <= (wanted if begun else wanted - touched)
     del abandoned
     assert retained._waiting_at == {}
+
+
+@pytest.mark.parametrize("rule", ["r/#", "r/3/#"])
+def test_the_rest_reaches_no_other_user_who_may_not_have_it(rule):
+    """Neither by a subscription that user may not make, nor on a topic it may not receive."""
+    world = world_with(6, maximum_inflight=1, access_rules=(AccessRule(rule, username="bob"),))
+    client = world.client("s", V5, username="alice", **kept(V5))
+    client.subscribe("r/#", qos=1)
+    assert numbers(client.messages()) == [0]
+    client.drop()
+    client = reader(world, username="bob", **kept(V5))
+    world.advance(BREATHS)
+    assert set(numbers(publishes(client))) <= ({0} if rule == "r/#" else {0, 1, 2, 4, 5})
+    assert world.broker.retained._waiting_at == {}
