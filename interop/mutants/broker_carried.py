@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from interop.mutants.carrying import (
+from interop.mutants.moments import (
     Resumption,
     at_each_moment,
     mark,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from interop.mutants.carrying import second
+from interop.mutants.moments import second
 from interop.mutants.mutant import Hears, Says, around, table
 from reference_broker.broker.routing import Merged, Router
 from reference_broker.broker.sending import Sender

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from interop.mutants.carrying import Resumption, at_each_moment, resuming
+from interop.mutants.moments import Resumption, at_each_moment, resuming
 from interop.mutants.mutant import Hears, around, table
 from reference_broker.broker import sessions
 from reference_broker.broker.broker import Broker

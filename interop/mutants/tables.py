@@ -6,8 +6,8 @@ Belongs here: the list of tables. Does not belong here: a mutant.
 from __future__ import annotations
 
 from interop.mutants import (
+    broker_beyond,
     broker_carried,
-    broker_carrying_over,
     broker_connect,
     broker_counts,
     broker_ending,
@@ -19,19 +19,19 @@ from interop.mutants import (
     broker_shares,
     broker_topics,
     broker_versions,
-    carried,
     client_carried,
     client_connections,
     client_messages,
     overlooks,
     resumption,
     told_by_the_peer,
+    websocket_frames,
 )
 from interop.mutants.mutant import Mutant
 
 _TABLES = (
     broker_carried,
-    broker_carrying_over,
+    broker_beyond,
     broker_connect,
     broker_counts,
     broker_ending,
@@ -43,7 +43,7 @@ _TABLES = (
     broker_shares,
     broker_topics,
     broker_versions,
-    carried,
+    websocket_frames,
     client_carried,
     client_connections,
     client_messages,

@@ -157,7 +157,7 @@ def _dropped_at(qos: int) -> tuple[Any, ...]:
     )
 
 
-CARRYING_OVER = table("broker", "shared flow_control retained subscription session versions", {
+BEYOND = table("broker", "shared flow_control retained subscription session versions", {
     "hands expired shared messages over": around(Sessions, "_hand_over_shared", _whatever_its_age),
     "hands over expired shared messages that waited": around(Sessions, "end", _what_waited_whatever_its_age),
     "hands shared messages over as new ones": around(Sessions, "_hand_over_shared", _as_new),
@@ -190,4 +190,4 @@ CARRYING_OVER = table("broker", "shared flow_control retained subscription sessi
     "unsubscribes 999 filters at a time": _first_filters(999),
 })  # fmt: skip
 
-MUTANTS = CARRYING_OVER
+MUTANTS = BEYOND
