@@ -1,7 +1,7 @@
 """The WebSocket of either side that commits a mutant's faults.
 
 Belongs here: where faults of frames and of the handshake take hold of the right WebSocket.
-Does not belong here: the faults (`mutant`), which mutants there are (`websocket_frames`), faults of packets (`wrong_ends`).
+Does not belong here: the faults (`mutant`), the mutants (`websocket_frames`), faults of packets (`wrong_ends`).
 """
 
 from __future__ import annotations
