@@ -57,7 +57,7 @@ class RunningBroker(ABC):
         raise BrokerFault(f"{self.name} cannot be restarted")
 
     async def come_back(self) -> None:
-        """Start it again at the same address, with the state it kept; raises BrokerFault."""
+        """Start it again with the state it kept, perhaps at another address; raises BrokerFault."""
         raise BrokerFault(f"{self.name} cannot be restarted")
 
 

@@ -81,17 +81,13 @@ class ReferenceBroker(RunningBroker):
 
     async def go_down(self, *, kill: bool) -> None:
         """Say goodbye and save, or be gone at once."""
-        ports: dict[str, Any] = {
-            _PORT_FIELDS[transport]: address.port for transport, address in self._server.addresses.items()
-        }
-        self._config = dataclasses.replace(self._config, **ports)
         if kill:
             self._server.abort()
         else:
             await self._server.close()
 
     async def come_back(self) -> None:
-        """Start anew on what was kept, at the same port."""
+        """Start anew on what was kept, at another port: the old one may be somebody else's by now."""
         self._server = self._new_server()
         await self.start()
 

@@ -233,6 +233,8 @@ async def restart(stage: Stage, step: steps.Restart) -> None:
     await stage.broker.go_down(kill=step.how == "kill")
     await stage.rest_until(stage.pace.now() + step.down_seconds)
     await stage.broker.come_back()
+    for link in stage.links.values():
+        link.upstream = stage.broker.address(link.upstream.transport)
 
 
 FAULTS: dict[type[steps.AnyStep], Callable[[Stage, Any], Awaitable[None]]] = {

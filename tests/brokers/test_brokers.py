@@ -496,23 +496,20 @@ def test_an_image_that_is_not_there_is_not_fetched(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("kill", [False, True])
-def test_a_persistent_reference_broker_comes_back_at_its_port_with_what_it_had(kill: bool) -> None:
-    async def main() -> tuple[int, int, bool]:
+def test_a_persistent_reference_broker_comes_back_with_what_it_had(kill: bool) -> None:
+    async def main() -> bool:
         broker = await ReferenceSpec().start_own({}, persistent=True)
         connect = Connect(V5, "c", False, properties=Properties(session_expiry_interval=100))
         await exchange(broker.address(), connect)
-        port = broker.address().port
         await broker.go_down(kill=kill)
         await broker.come_back()
         try:
             connack = await exchange(broker.address(), connect)
-            return port, broker.address().port, connack.session_present
         finally:
             await broker.stop()
+        return connack.session_present
 
-    port, port_afterwards, session_present = run(main())
-    assert port == port_afterwards
-    assert session_present
+    assert run(main())
 
 
 def test_a_broker_that_keeps_nothing_cannot_be_restarted() -> None:
