@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).parents[2]
 _PARENT = """\
 import subprocess, sys
 from interop.lifeline import guard, unguard
-child = subprocess.Popen(["sh", "-c", "sleep 60 & wait"], start_new_session=True)
+child = subprocess.Popen(["sh", "-c", "sleep 60 & wait"], stdout=subprocess.DEVNULL, start_new_session=True)
 guard(child.pid)
 if "unguarded" in sys.argv:
     unguard(child.pid)

@@ -20,7 +20,7 @@ from interop.mutants.wrong_ends import WrongBrokerSpec, wrong_adapter
 from interop.runner.known_failures import KnownFailures
 from interop.runner.pace import Slots
 from interop.runner.play import Workshop, play
-from interop.scenario.load import LoadedScenario, load_scenarios
+from interop.scenario.load import DEFAULT_FOLDER, LoadedScenario, load_scenarios
 from reference_broker.net.tls import make_test_certificates
 from reference_broker.wire.packets import Connect
 from reports.record import Record, Verdict
@@ -53,20 +53,34 @@ async def _play(mutant: Mutant, loaded: LoadedScenario, mqtt: Any) -> Record:
 _RIGHT = Mutant("right", "broker", (), ())
 
 
-@pytest.mark.parametrize(
-    ("name", "mutant"),
-    [
-        ("connect/websocket_frames", "client reads no packet that is in several messages"),
-        ("connect/websocket_frames", "broker reads no packet that is in several messages"),
-        ("connect/websocket_fragments[to-client]", "client loses what continues a message"),
-        ("connect/websocket_fragments[to-broker]", "broker loses what continues a message"),
-        ("delivery/split_into_single_bytes[broker]", "forgets half packets of a broker"),
-        ("delivery/split_into_single_bytes[client]", "forgets half packets"),
-    ],
-)
-def test_who_breaks_what_a_scenario_is_about_while_it_connects_fails_and_is_blamed(name: str, mutant: str) -> None:
-    (loaded,) = (each for each in load_scenarios() if each.name == name)
-    record = put_to(MUTANTS[mutant], loaded)
+ABOUT_CONNECTING = [
+    ("connect/websocket_frames", "client reads no packet that is in several messages"),
+    ("connect/websocket_frames", "broker reads no packet that is in several messages"),
+    ("connect/websocket_fragments[to-client]", "client loses what continues a message"),
+    ("connect/websocket_fragments[to-broker]", "broker loses what continues a message"),
+    ("delivery/split_into_single_bytes[broker]", "forgets half packets of a broker"),
+    ("delivery/split_into_single_bytes[client]", "forgets half packets"),
+]
+
+
+@pytest.fixture(scope="module")
+def played() -> dict[tuple[str, str], Record]:
+    """All of them side by side: each waits seconds for what does not come."""
+
+    async def all_of_them() -> list[Record]:
+        cells = ((MUTANTS[mutant], loaded[name]) for name, mutant in ABOUT_CONNECTING)
+        return await asyncio.gather(*(_play(mutant, scenario, "5.0") for mutant, scenario in cells))
+
+    files = {DEFAULT_FOLDER / f"{name.partition('[')[0]}.yaml" for name, _ in ABOUT_CONNECTING}
+    loaded = {each.name: each for each in load_scenarios(sorted(files))}
+    return dict(zip(ABOUT_CONNECTING, asyncio.run(all_of_them()), strict=True))
+
+
+@pytest.mark.parametrize(("name", "mutant"), ABOUT_CONNECTING)
+def test_who_breaks_what_a_scenario_is_about_while_it_connects_fails_and_is_blamed(
+    played: dict[tuple[str, str], Record], name: str, mutant: str
+) -> None:
+    record = played[name, mutant]
     assert (record.verdict, record.blame) == (Verdict.FAIL, MUTANTS[mutant].side), record.reason
     assert record.findings[0].step is not None
 
