@@ -99,15 +99,15 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     is_worker = hasattr(config, "workerinput")
     try:
-        scenarios = load_scenarios(config.getoption("--scenarios"))
-        known_failures = load_known_failures(config.getoption("--known-failures"))
         selection = _selection(config)
-        cells = plan(scenarios, selection)
-        if not is_worker and (problems := lint(scenarios)):
-            raise ScenarioError(problems)
         if not is_worker:
             _check_names(selection, _brokers(config))
             loop_factory(config.getoption("--loop"))
+        scenarios = load_scenarios(config.getoption("--scenarios"))
+        known_failures = load_known_failures(config.getoption("--known-failures"))
+        cells = plan(scenarios, selection)
+        if not is_worker and (problems := lint(scenarios)):
+            raise ScenarioError(problems)
         if not cells:
             pytest.exit(f"nothing to play: none of {len(scenarios)} scenarios fits {_said(selection)}", NOTHING_RAN)
         folder = config.getoption("--out").absolute()
