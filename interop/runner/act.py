@@ -220,6 +220,8 @@ async def disconnect(stage: Stage, step: steps.Disconnect) -> None:
     answer = await player.ask(command)
     player.connected = False
     _require(answer, f"{player.name} to disconnect")
+    with stage.pace.resting():
+        await stage.links[player.name].broker_notices()
 
 
 async def auth(stage: Stage, step: steps.Auth) -> None:

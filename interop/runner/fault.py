@@ -62,8 +62,12 @@ def _at_once(step: steps.Fault) -> When:
 
 
 async def cut(stage: Stage, step: steps.Cut) -> None:
-    """The link is cut."""
-    stage.links[step.link].cut(How[step.how.upper()], when=when(step), deliver=step.packet == "delivered")
+    """The link is cut; what follows a cut by FIN happens once the broker knows of it."""
+    link, how, moment = stage.links[step.link], How[step.how.upper()], when(step)
+    link.cut(how, when=moment, deliver=step.packet == "delivered")
+    if moment is None and how is How.FIN:
+        with stage.pace.resting():
+            await link.broker_notices()
 
 
 async def freeze(stage: Stage, step: steps.Freeze) -> None:

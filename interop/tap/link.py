@@ -35,6 +35,10 @@ GOODBYE_SECONDS = 0.2
 """How long a closing link waits for its peers to end their side."""
 
 
+NOTICE_SECONDS = 0.3
+"""How long a broker is waited for to close a connection that has ended."""
+
+
 class Link:
     """The way of one actor to the broker at `upstream`, over the same transport; entries go to `trace` under `name`.
 
@@ -100,6 +104,15 @@ class Link:
         asked = self._versions
         asked += [asked[-1]] * (self.connections + 1 - len(asked))
         asked[self.connections + 1 :] = [version]
+
+    async def broker_notices(self) -> None:
+        """Wait until the broker has closed a connection that ended, but no longer than NOTICE_SECONDS.
+
+        It reads other connections while the end of this one is on its way: what is published next would be for a client
+        that is still there.
+        """
+        if self._passages:
+            await self._passages[-1].wait_for_broker()
 
     @property
     def connections(self) -> int:
@@ -277,6 +290,14 @@ class _Passage:
         """Wait for the sockets' end, a moment in order, then by RST."""
         await asyncio.gather(*(outlet.wait_closed() for outlet in self._outlets.values()))
 
+    async def wait_for_broker(self) -> None:
+        """Wait for the end of the broker's socket, a moment."""
+        outlet = self._outlets.get(Sender.BROKER)
+        if outlet is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(NOTICE_SECONDS):
+                    await outlet.ended()
+
     async def _read(self, side: Sender, stream: Stream, peer: Stream) -> None:
         while True:
             try:
@@ -342,6 +363,10 @@ class _Outlet:
         """Give up what is not written yet."""
         self._stop()
         self._stream.close()
+
+    async def ended(self) -> None:
+        """Wait for the socket's end."""
+        await self._stream.wait_closed()
 
     async def wait_closed(self) -> None:
         """Wait for the socket's end; after GOODBYE_SECONDS it is reset."""
