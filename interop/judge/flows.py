@@ -118,6 +118,9 @@ _OF_THE_OTHER_QOS = {
 _RESEND_WINDOW = 10
 """So many unfinished messages a sender may have to send again at once before limits of its own may hold some back."""
 
+_IN_DOUBT = -1
+"""The place of a PUBREC that came twice: PUBREL may follow the order of either."""
+
 
 def inspect(case: Case) -> Iterator[Breach]:
     """Follow what each side publishes, session by session."""
@@ -139,6 +142,7 @@ class _Flow:
     talk: Talk
     received: Event | None = None  # the PUBREC
     released: bool = False
+    place: int = 0  # among the PUBRECs of its session; 0 for none
 
 
 class _Publisher:
@@ -153,6 +157,7 @@ class _Publisher:
         self._ever: set[int] = set()
         self._uncertain: set[int] = set()
         self._numbers = 0
+        self._places = 0
         self._begin()
 
     def _begin(self) -> None:
@@ -162,6 +167,11 @@ class _Publisher:
         self._resent = 0  # the highest number sent again on this connection
         self._pubrecs: dict[int, int] = {}  # not yet answered on this connection, by identifier
         self._pubrel_order = AnswerOrder()
+        self._resumed_order = AnswerOrder()  # of PUBRELs whose PUBREC came in on an earlier connection
+        self._places_before = self._places
+        for flow in sorted(self._carried.values(), key=lambda each: each.place):
+            if flow.place > 0 and flow.publish.packet_id is not None:
+                self._resumed_order.asked(flow.publish.packet_id)
         self._touched: set[int] = set()  # identifiers a carried message was sent again or settled under
 
     def follow(self) -> Iterator[Breach]:
@@ -247,6 +257,7 @@ class _Publisher:
         self._resent = max(self._resent, flow.number)
         self._touched.add(publish.packet_id or 0)
         flow.talk = talk
+        flow.place = 0  # its PUBREC may not have been read before the connection was lost: the next one counts
 
     def _releases(self, talk: Talk, event: Event, pubrel: PubRel) -> Iterator[Breach]:
         packet_id = pubrel.packet_id
@@ -254,6 +265,11 @@ class _Publisher:
         if (early := self._pubrel_order.answered(packet_id, event)) is not None:
             yield self._broken(PUBREL_ORDER, early, f"PUBREL overtakes PUBREL {packet_id}, whose PUBREC came in before")
         flow = self._flows.get(packet_id)
+        if flow is not None and 0 < flow.place <= self._places_before:
+            early = self._resumed_order.answered(packet_id, event)
+            if early is not None:
+                message = f"PUBREL overtakes PUBREL {packet_id}, whose PUBREC came in before, on an earlier connection"
+                yield self._broken(PUBREL_ORDER, early, message)
         if self._pubrecs.get(packet_id):
             self._pubrecs[packet_id] -= 1
         elif packet_id in self._uncertain:
@@ -313,7 +329,16 @@ class _Publisher:
             self._pubrecs[packet_id] -= 1
         elif flow.received is None:
             flow.received = event
+            self._take_place(flow)
             self._pubrel_order.asked(packet_id)
+        elif flow.place == 0:
+            self._take_place(flow)
+        else:
+            flow.place = _IN_DOUBT
+
+    def _take_place(self, flow: _Flow) -> None:
+        self._places += 1
+        flow.place = self._places
 
     # --- what is missing at the end of a connection -------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from judge_story import ALL, BROKER, CLIENT, V5, Story, breaks, keeps, q1, q2, to
+from judge_story import ALL, BROKER, CLIENT, V5, Actor, Story, breaks, keeps, q1, q2, to
 
 from interop.tap.trace import Fate, TraceEntry
 from reference_broker.wire.packets import (
@@ -138,6 +138,148 @@ def the_order_of_arrival_counts_not_that_of_sending(story: Story) -> None:
     one.client(PubRel(1))
     one.broker(PubComp(2))
     one.broker(PubComp(1))
+
+
+@breaks("pubrel-order", CLIENT)
+def a_client_repeats_its_pubrels_out_of_order(story: Story) -> TraceEntry:
+    one = story.actor()
+    _release_second_before_first(one)
+    one.connect_kept(present=True)
+    entry = one.client(PubRel(1))
+    one.client(PubRel(2))
+    one.broker(PubComp(1))
+    one.broker(PubComp(2))
+    return entry
+
+
+@breaks("pubrel-order", BROKER)
+def a_server_repeats_its_pubrels_out_of_order(story: Story) -> TraceEntry:
+    one = story.actor()
+    one.connect_kept()
+    one.subscribe(to("t"))
+    one.broker(q2(1, "a"))
+    one.broker(q2(2, "b"))
+    one.client(PubRec(1))
+    one.client(PubRec(2))
+    one.broker(PubRel(1))
+    one.cut()
+    one.connect_kept(present=True)
+    entry = one.broker(PubRel(2))
+    one.broker(PubRel(1))
+    one.client(PubComp(2))
+    one.client(PubComp(1))
+    return entry
+
+
+@breaks("pubrel-order", CLIENT)
+def a_client_repeats_its_pubrels_out_of_order_the_second_time(story: Story) -> TraceEntry:
+    one = story.actor()
+    _release_second_before_first(one)
+    one.connect_kept(present=True)
+    one.client(PubRel(2))
+    one.client(PubRel(1))
+    one.cut()
+    one.connect_kept(present=True)
+    entry = one.client(PubRel(1))
+    one.client(PubRel(2))
+    one.broker(PubComp(1))
+    one.broker(PubComp(2))
+    return entry
+
+
+@keeps("pubrel-order", *ALL)
+def pubrels_are_repeated_in_the_order_of_the_pubrecs(story: Story) -> None:
+    one = story.actor()
+    _release_second_before_first(one)
+    one.connect_kept(present=True)
+    one.client(PubRel(2))
+    one.client(PubRel(1))
+    one.broker(PubComp(2))
+    one.broker(PubComp(1))
+
+
+@keeps("pubrel-order", *ALL)
+def a_pubrec_lost_with_its_connection_has_no_place_in_the_order(story: Story) -> None:
+    one = story.actor()
+    one.connect_kept()
+    one.client(q2(1, "a"))
+    one.client(q2(2, "b"))
+    one.broker(PubRec(2))
+    one.client(PubRel(2))
+    one.broker(PubRec(1))  # on its way when the connection ends, and never read
+    one.cut()
+    one.connect_kept(present=True)
+    one.client(q2(1, "a", dup=True))
+    one.broker(PubRec(1))
+    one.client(PubRel(1))
+    one.client(PubRel(2))
+    one.cut()
+    one.connect_kept(present=True)
+    one.client(PubRel(2))
+    one.client(PubRel(1))
+    one.broker(PubComp(2))
+    one.broker(PubComp(1))
+
+
+@keeps("pubrel-order", *ALL)
+def what_was_completed_has_no_place_in_the_order(story: Story) -> None:
+    one = story.actor()
+    _release_second_before_first(one)
+    one.connect_kept(present=True)
+    one.inject(CLIENT, PubComp(2))
+    one.client(PubRel(1))
+    one.client(q2(2, "anew"))
+    one.broker(PubRec(2))
+    one.client(PubRel(2))
+    one.broker(PubComp(1))
+    one.broker(PubComp(2))
+
+
+@keeps("pubrel-order", *ALL)
+def pubrels_may_follow_the_order_of_repeated_pubrecs(story: Story) -> None:
+    one = story.actor()
+    one.connect_kept()
+    one.client(q2(1, "a"))
+    one.client(q2(2, "b"))
+    one.broker(PubRec(1))
+    one.client(PubRel(1))
+    one.broker(PubRec(2))
+    one.client(PubRel(2))
+    one.inject(CLIENT, PubRec(1))
+    one.client(PubRel(1))
+    one.cut()
+    one.connect_kept(present=True)
+    one.client(PubRel(2))
+    one.client(PubRel(1))
+    one.broker(PubComp(2))
+    one.broker(PubComp(1))
+
+
+@keeps("pubrel-order", *ALL)
+def a_new_session_has_an_order_of_its_own(story: Story) -> None:
+    one = story.actor()
+    _release_second_before_first(one)
+    one.connect()
+    one.client(q2(1, "a"))
+    one.client(q2(2, "b"))
+    one.broker(PubRec(1))
+    one.broker(PubRec(2))
+    one.client(PubRel(1))
+    one.client(PubRel(2))
+    one.broker(PubComp(1))
+    one.broker(PubComp(2))
+
+
+def _release_second_before_first(one: Actor) -> None:
+    """Two messages of a client's, whose PUBRECs come the wrong way round, are released and not completed."""
+    one.connect_kept()
+    one.client(q2(1, "a"))
+    one.client(q2(2, "b"))
+    one.broker(PubRec(2))
+    one.client(PubRel(2))
+    one.broker(PubRec(1))
+    one.client(PubRel(1))
+    one.cut()
 
 
 # --- acknowledgements -------------------------------------------------------------------------------------------------
