@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from interop.mutants.moments import Resumption, resuming
 from interop.mutants.mutant import Hears, around, table
 from reference_broker.broker import connecting, persistence
 from reference_broker.broker.broker import Broker
@@ -30,9 +29,14 @@ from reference_broker.wire.types import QoS, ReasonCode
 # --- what is in flight ------------------------------------------------------------------------------------------------
 
 
-def _forget_in_flight(resumption: Resumption) -> None:
-    resumption.session.outbound.drop_all()
-    resumption.session.inflight.clear()
+def _forget_in_flight(real: Any, self: Any, client_id: str, version: Any, clean: bool, now: float) -> Any:
+    session, present = real(self, client_id, version, clean, now)
+    memory, key = self._broker.memory, ("resumed", client_id)
+    memory[key] = memory.get(key, 0) + 1 if present else 0
+    if memory[key] == 2:
+        session.outbound.drop_all()
+        session.inflight.clear()
+    return session, present
 
 
 def pubrels_backwards(real: Any, self: Any) -> Any:
@@ -51,8 +55,8 @@ def _unlimited_again(real: Any, self: Any, publish: Publish) -> None:
 
 
 IN_FLIGHT = table("broker", "qos1 qos2 ordering delivery", {
-    "reported: forgets what was in flight at the second resumption": resuming(  # moquette #423, #582
-        _forget_in_flight, lambda resumption: resumption.count == 2),
+    "reported: forgets what was in flight at the second resumption": around(  # moquette #423, #582
+        Sessions, "open", _forget_in_flight),
     "reported: resumes PUBRELs the wrong way round": around(Outbound, "resume", pubrels_backwards),  # emqx #167
     "reported: sends again what has become too large": around(Sender, "_put_in_flight", _unlimited_again),
     # mosquitto #3503
