@@ -124,7 +124,7 @@ class Worker:
         mine = self._task.cells([value for value in values if isinstance(value, Cell)])
         self._kept = {id_of(record): record for record in self._parts.records(self._task.kept_by)}
         gc.collect()
-        gc.freeze()  # scenarios and cells stay to the end: looking among them for what does not took a sixth of the time
+        gc.freeze()  # scenarios stay to the end: looking among them for what does not took a sixth of the time
         self._engine.begin(cell for cell in mine if cell.id not in self._kept and cell.id not in self._task.suspects)
 
     @pytest.fixture
