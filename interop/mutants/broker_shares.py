@@ -16,9 +16,9 @@ from reference_broker.broker.link import Link
 from reference_broker.broker.message import Delivery
 from reference_broker.broker.retained import RetainedMessages
 from reference_broker.broker.routing import Router
-from reference_broker.broker.sending import Sender
 from reference_broker.broker.sessions import Sessions
 from reference_broker.broker.shared import SharedSubscription
+from reference_broker.broker.waiting import WaitingRetained
 from reference_broker.wire.packets import Unsubscribe
 from reference_broker.wire.types import QoS
 
@@ -142,6 +142,11 @@ def _old_timer_clears(real: Any, self: Any, message: Any) -> None:
     self.retained.clear(message.topic)
 
 
+def _old_timer_goes_on(real: Any, self: Any, last: Any, message: Any) -> None:
+    self._expiring.pop(message.topic if last is None else last.topic, None)
+    real(self, last, message)
+
+
 def _not_when_shorter(real: Any, self: Any, message: Any) -> None:
     old = self.get(message.topic)
     if old is not None:
@@ -163,27 +168,19 @@ def _without_own(real: Any, link: Any, request: Any, granted: Any, now: float) -
 def _changed_retained(**values: Any) -> Any:
     """What is sent because of a SUBSCRIBE is another delivery."""
 
-    def send(real: Any, link: Any, request: Any, granted: Any, now: float) -> None:
-        link.memory["retained"] = values
-        real(link, request, granted, now)
-        del link.memory["retained"]
+    def delivery(real: Any, self: Any, message: Any) -> Any:
+        right = real(self, message)
+        names = ("message", "qos", "retain", "subscription_ids", "shared")
+        return Delivery(**{name: getattr(right, name) for name in names} | values)
 
-    def deliver(real: Any, self: Any, delivery: Any, now: float) -> None:
-        if "retained" in self._link.memory:
-            names = ("message", "qos", "retain", "subscription_ids", "shared")
-            delivery = Delivery(**{name: getattr(delivery, name) for name in names} | values)
-        real(self, delivery, now)
-
-    return around(subscribing, "_send_retained", send), around(Sender, "deliver", deliver)
+    return around(WaitingRetained, "delivery", delivery)
 
 
 def _only_if_it_may_leave(real: Any, link: Any, request: Any, granted: Any, now: float) -> None:
-    """What does not fit into the client's window is dropped."""
-    before = len(link.session.queue or ())
+    """What does not leave at once is dropped."""
     real(link, request, granted, now)
-    while link.session.queue and len(link.session.queue) > before:
-        waiting = list(link.session.queue)
-        link.session.queue = type(link.session.queue)(waiting[:-1])
+    if link.session is not None and link.session.queue is not None:
+        link.session.queue.remove_retained(request.options.topic_filter)
 
 
 def _cleared_by_unsubscribe(packet: Unsubscribe, end: Any) -> Unsubscribe:
@@ -203,7 +200,9 @@ def _in_session_only(real: Any, self: Any, session: Any, now: float) -> None:
 
 
 RETAINED = table("broker", "retained expiry subscription session shared will flow_control delivery takeover", {
-    "lets the old message's expiry clear the new one": around(Broker, "_expire_retained", _old_timer_clears),
+    "lets the old message's expiry clear the new one": (
+        around(Broker, "_expire_retained", _old_timer_clears), around(Broker, "_account_for", _old_timer_goes_on),
+    ),
     "keeps user properties of the retained message before": around(RetainedMessages, "set", _not_when_shorter),
     "sends nobody its own retained messages": around(subscribing, "_send_retained", _without_own),
     "sends retained messages without identifiers": _changed_retained(subscription_ids=()),
