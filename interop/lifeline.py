@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from multiprocessing import connection, parent_process
 from pathlib import Path
+from types import FrameType
 
 _LOOK_SECONDS = 0.2
 _PATIENCE_SECONDS = 5.0
@@ -106,13 +107,18 @@ def _outlast(parent: int, stop: Callable[[], object] | None) -> None:
 def interrupt_on(*numbers: signal.Signals) -> None:
     """Let each of these signals raise KeyboardInterrupt, once: what ends in order is not to be disturbed.
 
-    Raises ValueError where this is not the main thread: whoever started us there sees to signals.
+    What Ctrl-C does at that moment is left to do it: asyncio cancels what it runs, where an exception out of nowhere
+    would be one task's. Raises ValueError where this is not the main thread: whoever started us there sees to signals.
     """
 
-    def interrupt(_number: int, _frame: object) -> None:
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        on_ctrl_c = signal.getsignal(signal.SIGINT)
         for each in numbers:
             signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt
+        if number != signal.SIGINT and callable(on_ctrl_c) and on_ctrl_c is not interrupt:
+            on_ctrl_c(signal.SIGINT, frame)
+        else:
+            raise KeyboardInterrupt
 
     for number in numbers:
         signal.signal(number, interrupt)
