@@ -163,7 +163,6 @@ async def _connect_command(stage: Stage, player: Player, step: steps.Connect) ->
     stage.links[player.name].speak(Version.from_label(mqtt))
     address = await stage.links[player.name].open()
     session = step.session or actor.session
-    client_id = next((given for given in (step.client_id, actor.client_id) if given is not None), player.name)
     username = step.username if step.username is not None else actor.username
     password = step.password if step.password is not None else actor.password
     if stage.login is not None and username is None and password is None:
@@ -176,7 +175,7 @@ async def _connect_command(stage: Stage, player: Player, step: steps.Connect) ->
         port=address.port,
         path=address.path,
         ca_file=str(address.ca_file) if address.ca_file else None,
-        client_id=stage.names.client_id(client_id),
+        client_id=stage.names.client_id(stage.client_id_of(player.name, step.client_id)),
         clean_start=session == "clean",
         keep_alive=actor.keep_alive if step.keep_alive is None else step.keep_alive,
         username=username,

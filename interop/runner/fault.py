@@ -43,7 +43,7 @@ def when(step: steps.Fault) -> When | None:
         return None
     kind = PacketType[step.at]
     sender = _SIDES[step.sender] if step.sender else _usual_sender(kind)
-    return When(kind, sender, nth=step.nth, every=getattr(step, "every", False))
+    return When(kind, sender, nth=step.nth, every=getattr(step, "every", False), optional=step.optional)
 
 
 def _usual_sender(kind: PacketType) -> Sender:

@@ -31,6 +31,7 @@ from interop.runner.names import Names
 from interop.runner.observe import OBSERVATIONS
 from interop.runner.pace import Pace, Slots
 from interop.runner.player import Player
+from interop.runner.reliance import rely_on_faults
 from interop.runner.secrets import Secret
 from interop.runner.stage import GRACE_SECONDS, Stage
 from interop.runner.tracing import trace_records
@@ -235,6 +236,7 @@ async def _run_step(cell: Cell, stage: Stage, notes: Notes, step: AnyStep, numbe
     began = stage.pace.now()
     window, observed_at, status = None, None, "failed"
     try:
+        await rely_on_faults(stage, step)
         if isinstance(step, Observation):
             observed = await OBSERVATIONS[type(step)](stage, step)
             window, observed_at = (observed.after, observed.within), observed.at
@@ -263,6 +265,7 @@ async def _run_step(cell: Cell, stage: Stage, notes: Notes, step: AnyStep, numbe
 
 async def _check_the_end(cell: Cell, stage: Stage, notes: Notes) -> None:
     """Everything an actor receives must have been expected."""
+    await rely_on_faults(stage, None)
     await stage.rest_until(stage.pace.now() + GRACE_SECONDS)
     last = cell.loaded.scenario.steps[-1]
     for player in stage.players.values():

@@ -60,6 +60,11 @@ class Stage:
         """The one that was asked for when a link's connection began."""
         return self.links[link].version_asked(connection)
 
+    def client_id_of(self, actor: str, instead: str | None = None) -> str:
+        """The client id, as a scenario writes it, with which an actor connects."""
+        own = self.players[actor].actor.client_id
+        return next(given for given in (instead, own, actor) if given is not None)
+
     async def close(self) -> None:
         """Stop watching; links and players are closed by who made them."""
         self._watch.cancel()

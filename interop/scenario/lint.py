@@ -9,7 +9,7 @@ A table's rows are checked one by one; what is wrong with all of them is said on
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -22,16 +22,22 @@ from interop.scenario.load import LoadedScenario
 from interop.scenario.problems import Problem, unknown
 from interop.scenario.steps import (
     AnyStep,
+    AtLeastAtMost,
     Connect,
     Fault,
     Frame,
+    Freeze,
+    Hold,
     Inject,
     Mark,
     Observation,
+    Receive,
     Reframe,
     Restart,
     Split,
+    Thaw,
     Throttle,
+    Windowed,
     Wire,
 )
 from interop.scenario.values import Level, MqttLabel
@@ -193,11 +199,42 @@ def _expects(step: AnyStep) -> bool:
 
 
 def windows(one: LoadedScenario) -> Found:
-    """A window ends after it begins."""
+    """A window ends after it begins, and one that decides a verdict says what sets its times."""
     for index, step in enumerate(one.scenario.steps):
-        after, within = getattr(step, "after", 0.0), getattr(step, "within", None)
-        if within is not None and within <= after:
-            yield ("steps", index), f"the window is empty: after {after:g} s but within {within:g} s"
+        if not isinstance(step, Windowed):
+            continue
+        if step.within <= step.after:
+            yield ("steps", index), f"the window is empty: after {step.after:g} s but within {step.within:g} s"
+        if _decides_by_time(step, one) and not step.because:
+            yield ("steps", index), "say with `because` which statement or tolerance sets `after` and `within`"
+
+
+def _decides_by_time(step: Windowed, one: LoadedScenario) -> bool:
+    binds = any((step.level or clause.level) is not Level.MAY for clause in one.scenario.versions.values())
+    given = step.model_fields_set & {"after", "within"}
+    may_stay_away = isinstance(step, Receive) and isinstance(step.times, AtLeastAtMost) and step.times.at_least == 0
+    only_listens = isinstance(step, Wire) and step.never is not None
+    return bool(given) and binds and not may_stay_away and not only_listens
+
+
+def reliance(one: LoadedScenario) -> Found:
+    """What relies on an armed fault has one to rely on: not optional, and followed by something that makes it fire."""
+    steps = one.scenario.steps
+    for index, step in enumerate(steps):
+        if isinstance(step, Thaw):
+            kept = [each for each in steps[:index] if isinstance(each, Freeze | Hold) and each.link == step.link]
+            if all(each.optional for each in kept):
+                yield ("steps", index), f"no `freeze` or `hold` on the link of {step.link!r} is sure to have happened"
+        if isinstance(step, Wire) and step.since == "cut":
+            faults = [each for each in steps[:index] if isinstance(each, Fault) and each.link == step.link]
+            if faults and all(each.optional for each in faults):
+                yield ("steps", index), f"no fault on the link of {step.link!r} is sure to have happened"
+        if isinstance(step, Fault) and step.at is not None and not step.optional and not _goes_on(steps[index + 1 :]):
+            yield ("steps", index), f"nothing that follows makes a {step.at} come; the fault never fires"
+
+
+def _goes_on(steps: Sequence[AnyStep]) -> bool:
+    return any(not isinstance(each, Fault | Mark) for each in steps)
 
 
 def restarts(one: LoadedScenario) -> Found:
@@ -261,6 +298,7 @@ RULES: tuple[Callable[[LoadedScenario], Found], ...] = (
     frames,
     observations,
     windows,
+    reliance,
     restarts,
     citations,
     version_problems,

@@ -229,6 +229,9 @@ class Fault(AnyStep):
     at: PacketName | None = None
     sender: Side | None = Field(None, alias="from", description="who sends the packet; needed when both sides can")
     nth: Annotated[int, Field(ge=1)] = 1
+    optional: bool = Field(
+        False, description="the packet need not come; without this, a step that relies on the fault waits for it"
+    )
 
 
 class Cut(Fault):
@@ -404,6 +407,18 @@ class Restart(AnyStep):
 # --- observations -----------------------------------------------------------------------------------------------------
 
 
+class Windowed(AnyStep):
+    """What is waited for in a window: from `after` to `within`, in seconds since the last action.
+
+    `because` says what sets a window of a scenario's own: a statement below which it is too early, or how late is not
+    late yet.
+    """
+
+    after: Seconds = 0.0
+    within: Seconds = PATIENCE_SECONDS
+    because: str = ""
+
+
 class AtLeastAtMost(Strict):
     """A number of times with bounds."""
 
@@ -411,7 +426,7 @@ class AtLeastAtMost(Strict):
     at_most: int
 
 
-class Receive(AnyStep):
+class Receive(Windowed):
     """The application gets this message: the next one on `topic` that no earlier step took.
 
     `payloads` is a list in the order they must come; `unordered` lifts that. `times` repeats one payload. `count` asks
@@ -433,8 +448,6 @@ class Receive(AnyStep):
     without: tuple[str, ...] = ()
     times: Annotated[int, Field(ge=1)] | AtLeastAtMost = 1
     count: Count = 1
-    after: Seconds = 0.0
-    within: Seconds = PATIENCE_SECONDS
 
     @model_validator(mode="after")
     def _each_of_a_count_is_another(self) -> Receive:
@@ -452,29 +465,25 @@ class Nothing(AnyStep):
     seconds: Seconds = 0.2
 
 
-class Completed(AnyStep):
+class Completed(Windowed):
     """A publish that was left `pending` or `cut-off` is reported as delivered, the oldest first, `times` of them."""
 
     do: Literal["completed"]
     actor: str = Field(alias="as")
     times: Annotated[int, Field(ge=1)] = 1
     reason: Reason | tuple[Reason, ...] | None = None
-    after: Seconds = 0.0
-    within: Seconds = PATIENCE_SECONDS
 
 
-class Reported(AnyStep):
+class Reported(Windowed):
     """The application was told that its connection ended; `reason` is the code it was told (5.0), if it can tell."""
 
     do: Literal["reported"]
     actor: str = Field(alias="as")
     what: Literal["disconnected"] = "disconnected"
     reason: Reason | None = None
-    after: Seconds = 0.0
-    within: Seconds = PATIENCE_SECONDS
 
 
-class Wire(AnyStep):
+class Wire(Windowed):
     """Packets on a link, seen by the recording proxy, in the order they reached it.
 
     `exactly`: these and no others (PINGREQ and PINGRESP do not count unless listed); `contains`: these in this order,
@@ -490,8 +499,6 @@ class Wire(AnyStep):
     exactly: tuple[Pattern, ...] | None = None
     contains: tuple[Pattern, ...] | None = None
     never: tuple[Pattern, ...] | None = None
-    after: Seconds = 0.0
-    within: Seconds = PATIENCE_SECONDS
 
     @model_validator(mode="after")
     def _one_way_to_say_it(self) -> Wire:
@@ -500,7 +507,7 @@ class Wire(AnyStep):
         return self
 
 
-class Frame(AnyStep):
+class Frame(Windowed):
     """A WebSocket control frame that this side sent since the last action, with this `payload` if that is given."""
 
     do: Literal["frame"]
@@ -508,11 +515,9 @@ class Frame(AnyStep):
     sender: Side = Field(alias="from")
     what: Literal["ping", "pong"]
     payload: Payload | None = None
-    after: Seconds = 0.0
-    within: Seconds = PATIENCE_SECONDS
 
 
-class Closed(AnyStep):
+class Closed(Windowed):
     """The link's network connection is closed, by that side; by the other one too, once that side sent DISCONNECT.
 
     `reason` (5.0) demands a DISCONNECT or refusing CONNACK with that code before; it is not looked at in 3.x.
@@ -522,8 +527,6 @@ class Closed(AnyStep):
     link: str
     by: Side
     reason: Reason | tuple[Reason, ...] | None = None
-    after: Seconds = 0.0
-    within: Seconds = PATIENCE_SECONDS
 
 
 class StaysOpen(AnyStep):

@@ -236,8 +236,8 @@ def _in_the_way(actor: str, moment: str) -> list[Data]:
 
 def _over_two_losses(actor: str, moment: str) -> list[Data]:
     return [
-        {"do": "drop", "link": actor, "at": "PUBACK", "from": "client"},
         _cut("silence")(actor),
+        {"do": "drop", "link": actor, "at": "PUBACK", "from": "client"},
         _back(actor),
         _gets_it(actor, moment),
         _cut("fin")(actor),

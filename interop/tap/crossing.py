@@ -41,6 +41,11 @@ class Crossing:
         """Whether neither that side nor the tap has ended that side's connection."""
         return self._open[side]
 
+    @property
+    def carries(self) -> bool:
+        """Whether what a side sends now may still arrive: no side has ended, and nothing is silent."""
+        return all(self._open.values()) and not any(lane.is_silent for lane in self._lanes.values())
+
     def receive(self, side: Sender, data: bytes, now: float) -> list[Effect]:
         """Take bytes read from that side."""
         if not self._open[side]:

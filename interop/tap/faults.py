@@ -25,12 +25,16 @@ class How(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """The `nth` packet of that type from that side, counted from when the fault is armed; or `every` such packet."""
+    """The `nth` packet of that type from that side, counted from when the fault is armed; or `every` such packet.
+
+    An `optional` one need not come: nobody waits for it.
+    """
 
     packet: PacketType
     sender: Sender
     nth: int = 1
     every: bool = False
+    optional: bool = False
 
     def __str__(self) -> str:
         return f"{self.packet.name} from {self.sender}"
@@ -107,10 +111,14 @@ Action = Cut | Freeze | Hold | Drop | Duplicate | Delay | Rewrite
 
 
 @dataclass(slots=True)
-class _Armed:
+class Armed:
+    """A fault that waits for its packet on a link's connection of that number, or on a later one."""
+
     when: When
     action: Action
+    connection: int = 1
     seen: int = 0
+    fired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +143,21 @@ class Plan:
     """
 
     def __init__(self) -> None:
-        self._armed: list[_Armed] = []
+        self._armed: list[Armed] = []
         self.rates: dict[Sender, float] = {}
         self.frames: dict[Sender, Frames] = {}
 
-    def arm(self, when: When, action: Action) -> None:
-        """Wait for `when`."""
-        self._armed.append(_Armed(when, action))
+    def arm(self, when: When, action: Action, connection: int = 1) -> None:
+        """Wait for `when`, which is meant to happen on that connection of the link."""
+        self._armed.append(Armed(when, action, connection))
+
+    def outstanding(self, connection: int) -> list[Armed]:
+        """The faults that were to fire by the end of that connection, and have not; optional ones are left out."""
+        return [
+            armed
+            for armed in self._armed
+            if not armed.fired and not armed.when.optional and armed.connection <= connection
+        ]
 
     def due(self, packet_type: int, sender: Sender) -> list[Action]:
         """Count one packet and give the actions that befall it; a fired one is gone unless it is for every packet."""
@@ -153,6 +169,7 @@ class Plan:
             armed.seen += 1
             if when.every or armed.seen == when.nth:
                 actions.append(armed.action)
+                armed.fired = True
                 if not when.every:
                     self._armed.remove(armed)
         return actions

@@ -17,7 +17,21 @@ from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from interop.tap.crossing import Crossing
-from interop.tap.faults import Action, Cut, Delay, Drop, Duplicate, Frames, Freeze, Hold, How, Plan, Rewrite, When
+from interop.tap.faults import (
+    Action,
+    Armed,
+    Cut,
+    Delay,
+    Drop,
+    Duplicate,
+    Frames,
+    Freeze,
+    Hold,
+    How,
+    Plan,
+    Rewrite,
+    When,
+)
 from interop.tap.framed import FramedCrossing
 from interop.tap.lane import Effect, Write
 from interop.tap.trace import Kind, Sender, Trace
@@ -27,7 +41,7 @@ from reference_broker.net.stream import Listener, Stream, dial, listen
 from reference_broker.net.tls import TestCertificates
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import Packet
-from reference_broker.wire.types import Version
+from reference_broker.wire.types import PacketType, Version
 
 __all__ = ["How", "Link", "When"]
 
@@ -37,6 +51,9 @@ GOODBYE_SECONDS = 0.2
 
 NOTICE_SECONDS = 0.3
 """How long a broker is waited for to close a connection that has ended."""
+
+
+_BEGINNING = frozenset({PacketType.CONNECT, PacketType.CONNACK})
 
 
 class Link:
@@ -124,6 +141,11 @@ class Link:
         """Rewrites that could not be carried out: the harness's or the scenario's mistake."""
         return [failure for passage in self._passages for failure in passage.crossing.failures]
 
+    @property
+    def carries(self) -> bool:
+        """Whether what is sent on the newest connection may still arrive."""
+        return bool(self._passages) and self._passages[-1].crossing.carries
+
     def is_open(self, side: Sender) -> bool:
         """Whether that side's newest connection is open: neither it nor the tap has ended it."""
         return bool(self._passages) and self._passages[-1].crossing.is_open(side)
@@ -133,7 +155,7 @@ class Link:
     def cut(self, how: How, when: When | None = None, deliver: bool = False) -> None:
         """End the connection by FIN, RST or silence; `deliver` lets the packet through first."""
         if when is not None:
-            self._plan.arm(when, Cut(how, deliver))
+            self.arm(when, Cut(how, deliver))
         elif newest := self._newest(str(Cut(how))):
             newest.perform(newest.crossing.cut(how, self.trace.clock()))
 
@@ -141,7 +163,7 @@ class Link:
         """Stop bytes both ways, or those from one side; what is sent meanwhile waits."""
         freeze = Freeze(only_from)
         if when is not None:
-            self._plan.arm(when, freeze)
+            self.arm(when, freeze)
         elif newest := self._newest(str(freeze)):
             newest.crossing.freeze(freeze, self.trace.clock())
 
@@ -154,23 +176,23 @@ class Link:
 
     def hold(self, when: When) -> None:
         """Keep the packet back until `thaw`; others pass it."""
-        self._plan.arm(when, Hold())
+        self.arm(when, Hold())
 
     def drop(self, when: When) -> None:
         """Never deliver the packet."""
-        self._plan.arm(when, Drop())
+        self.arm(when, Drop())
 
     def duplicate(self, when: When, dup: bool | None = None) -> None:
         """Deliver the packet twice; `dup` sets or clears DUP in the copy."""
-        self._plan.arm(when, Duplicate(dup))
+        self.arm(when, Duplicate(dup))
 
     def delay(self, when: When, seconds: float) -> None:
         """Deliver the packet that much later; what follows in its direction waits behind it."""
-        self._plan.arm(when, Delay(seconds))
+        self.arm(when, Delay(seconds))
 
     def rewrite(self, when: When, change: Callable[[Packet], Packet] | bytes) -> None:
         """Deliver a changed packet, or bytes, in the packet's place."""
-        self._plan.arm(when, Rewrite(change))
+        self.arm(when, Rewrite(change))
 
     def split(self, sender: Sender) -> None:
         """From now on bytes from that side arrive one by one, each in a segment (and frame) of its own."""
@@ -203,8 +225,15 @@ class Link:
         newest.perform(newest.crossing.inject(to, raw, self.trace.clock(), beneath=beneath))
 
     def arm(self, when: When, action: Action) -> None:
-        """Let any fault wait for a packet."""
-        self._plan.arm(when, action)
+        """Let any fault wait for a packet: of the connection there is, or of the next one."""
+        begins_one = when.packet in _BEGINNING
+        here = self.carries and not begins_one
+        self._plan.arm(when, action, self.connections + (not here))
+
+    @property
+    def outstanding(self) -> list[Armed]:
+        """The armed faults that are to fire before the newest connection is left, and have not."""
+        return self._plan.outstanding(self.connections)
 
     # --- connections --------------------------------------------------------------------------------------------------
 
