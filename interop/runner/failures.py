@@ -6,15 +6,23 @@ Does not belong here: verdicts (`verdict`).
 
 from __future__ import annotations
 
+from interop.tap.trace import Sender
+
 
 class StepFailed(Exception):
-    """An expectation did not hold; `trace_index` is the 0-based entry that diverges, if one does."""
+    """An expectation did not hold; `trace_index` is the 0-based entry that diverges, if one does.
 
-    def __init__(self, expected: str, observed: str, *, trace_index: int | None = None) -> None:
+    `by` is who did what was observed, where somebody did.
+    """
+
+    def __init__(
+        self, expected: str, observed: str, *, trace_index: int | None = None, by: Sender | None = None
+    ) -> None:
         super().__init__(f"expected {expected}, but {observed}")
         self.expected = expected
         self.observed = observed
         self.trace_index = trace_index
+        self.by = by
 
 
 class Unsupported(Exception):

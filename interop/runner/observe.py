@@ -436,16 +436,20 @@ async def closed(stage: Stage, step: steps.Closed) -> Observed:
     """The network connection is closed by one side, or ended by its DISCONNECT."""
     moment = stage.moment
     since = stage.action_index
-    ending = await _seen_in_window(stage, lambda: stage.closing(step.link, since), step.after, step.within, moment)
+    side = Sender(step.by)
+    ending = await _seen_in_window(
+        stage, lambda: stage.closing(step.link, since, side), step.after, step.within, moment
+    )
     if ending is None:
         raise StepFailed(
             f"the link of {step.link} to be closed by the {step.by} within {step.within:g} s", "it stayed open"
         )
-    if ending.sender.value != step.by and not _had_ended_it(stage, step, ending):
+    if ending.sender is not side and not _had_ended_it(stage, step, ending):
         raise StepFailed(
             f"the link of {step.link} to be closed by the {step.by}",
-            f"the {ending.sender.value} closed it",
+            f"the {ending.sender} closed it",
             trace_index=ending.index,
+            by=ending.sender,
         )
     _check_not_early("the end of the connection", ending.at, step.after, moment, ending.index)
     if step.reason is not None and stage.version_of(step.link) is Version.V5:
@@ -488,8 +492,9 @@ async def stays_open(stage: Stage, step: steps.StaysOpen) -> Observed:
     if ending is not None and ending.kind is Kind.CLOSE:
         raise StepFailed(
             f"the link of {step.link} to stay open for {step.seconds:g} s",
-            f"the {ending.sender.value} closed it after {ending.at - moment:.3f} s",
+            f"the {ending.sender} closed it after {ending.at - moment:.3f} s",
             trace_index=ending.index,
+            by=ending.sender,
         )
     return Observed(0.0, step.seconds, None)
 

@@ -35,7 +35,14 @@ from interop.runner.reliance import rely_on_faults
 from interop.runner.secrets import Secret
 from interop.runner.stage import GRACE_SECONDS, Stage
 from interop.runner.tracing import trace_records
-from interop.runner.verdict import REFERENCE_CLIENT, Outcome, judge_finding, step_finding, weigh
+from interop.runner.verdict import (
+    REFERENCE_CLIENT,
+    Outcome,
+    is_about_the_other_side,
+    judge_finding,
+    step_finding,
+    weigh,
+)
 from interop.scenario.features import missing
 from interop.scenario.steps import AnyStep, Observation
 from interop.scenario.values import Side
@@ -245,6 +252,8 @@ async def _run_step(cell: Cell, stage: Stage, notes: Notes, step: AnyStep, numbe
             await (ACTS | FAULTS)[type(step)](stage, step)
         status = "passed"
     except StepFailed as failure:
+        if is_about_the_other_side(cell, failure):
+            raise SetupFailed(str(failure)) from failure
         notes.findings.append(step_finding(cell, step, number, failure))
     finally:
         loaded = cell.loaded

@@ -17,6 +17,7 @@ from interop.runner.stage import Stage
 from interop.scenario import steps
 from interop.tap.faults import Armed, Cut, Freeze, Hold
 from interop.tap.link import Link
+from interop.tap.trace import Fate
 from reference_broker.wire.types import PacketType
 
 _LASTING = (Cut, Freeze, Hold)
@@ -57,8 +58,8 @@ def _none(_stage: Stage, _step: Any) -> _Outstanding:
 
 
 def _of(link: Link) -> _Outstanding:
-    """What befalls every packet of a kind is there in case one comes; it is relied on where it keeps back (a thaw)."""
-    return ((link, armed) for armed in link.outstanding if not armed.when.every or isinstance(armed.action, Hold))
+    """What is to befall every packet of a kind is there in case one comes."""
+    return ((link, armed) for armed in link.outstanding if not armed.when.every)
 
 
 def _of_all(stage: Stage, _step: Any) -> _Outstanding:
@@ -74,7 +75,14 @@ def _lasting(stage: Stage, step: Any) -> _Outstanding:
 
 
 def _kept_back(stage: Stage, step: steps.Thaw) -> _Outstanding:
-    return (each for each in _of(stage.links[step.link]) if isinstance(each[1].action, Hold | Freeze))
+    """There is something to let go: each packet that was to be kept back, or one where every such packet was."""
+    link = stage.links[step.link]
+    nothing_yet = all(entry.fate is not Fate.HELD for entry in stage.entries(step.link))
+    return (
+        (link, armed)
+        for armed in link.outstanding
+        if isinstance(armed.action, Hold | Freeze) and (nothing_yet or not armed.when.every)
+    )
 
 
 def _of_client(stage: Stage, step: steps.Connect) -> _Outstanding:

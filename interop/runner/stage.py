@@ -134,9 +134,19 @@ class Stage:
                     return entry, entry.packet
         return None
 
-    def closing(self, link: str, since: int) -> TraceEntry | None:
-        """How a link's network connection ended, if it did since then."""
-        return next((entry for entry in self.entries(link, since) if entry.kind is Kind.CLOSE), None)
+    def closing(self, link: str, since: int, side: Sender | None = None) -> TraceEntry | None:
+        """How a link's network connection ended, if it did since then; for one side, as far as that knows.
+
+        An end that was kept back, or lost, is none for the other side.
+        """
+        return next(
+            (
+                entry
+                for entry in self.entries(link, since)
+                if entry.kind is Kind.CLOSE and (side in (None, entry.sender) or entry.delivered)
+            ),
+            None,
+        )
 
     def last_open(self, link: str) -> int:
         """The trace index at which the link's newest network connection began."""

@@ -16,6 +16,7 @@ from interop.judge.form import WELL_FORMED
 from interop.runner.cell import Cell
 from interop.runner.failures import StepFailed
 from interop.scenario.steps import AnyStep
+from interop.tap.trace import Sender
 from reports.record import Finding, Verdict
 
 Level = Literal["must", "should", "may"]
@@ -74,12 +75,20 @@ def _level(text: str) -> Level:
 
 
 def _blamed_for_steps(cell: Cell) -> Literal["client", "broker", "unknown"]:
-    """Who a failed step speaks of: the side it puts to the test, or the only one that is not our own reference."""
+    """Who a failed step speaks of: the side it puts to the test; of both, the one that is not our own reference."""
+    judged = cell.loaded.scenario.judges
+    if judged != "both":
+        return judged
     foreign_client, foreign_broker = cell.client != REFERENCE_CLIENT, cell.broker != REFERENCE_BROKER
     if foreign_client != foreign_broker:
         return "client" if foreign_client else "broker"
+    return "unknown"
+
+
+def is_about_the_other_side(cell: Cell, failure: StepFailed) -> bool:
+    """Whether what failed a step was done by the side that the scenario does not put to the test."""
     judged = cell.loaded.scenario.judges
-    return "unknown" if judged == "both" else judged
+    return judged != "both" and failure.by is not None and failure.by.value not in (judged, Sender.HARNESS.value)
 
 
 def weigh(cell: Cell, findings: Sequence[Finding]) -> Outcome:

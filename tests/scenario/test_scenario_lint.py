@@ -149,8 +149,42 @@ def test_an_expected_answer_is_an_observation(tmp_path: Path, step: str) -> None
 
 
 def test_a_window_ends_after_it_begins(tmp_path: Path) -> None:
-    [problem] = step_complaints(tmp_path, "{do: closed, link: sub, by: broker, after: 3.0}")
+    [problem] = step_complaints(tmp_path, "{do: closed, link: sub, by: broker, after: 3.0, because: x}")
     assert "the window is empty: after 3 s but within 3 s" in problem
+
+
+@pytest.mark.parametrize("window", ["after: 0.5", "within: 1.0", "within: 20"])
+def test_a_window_of_its_own_says_what_sets_it(tmp_path: Path, window: str) -> None:
+    closed = f"do: closed, link: sub, by: broker, {window}"
+    [problem] = step_complaints(tmp_path, f"{{{closed}}}")
+    assert "say with `because` which statement or tolerance sets" in problem
+    assert step_complaints(tmp_path, f"{{{closed}, because: a second is generous}}") == []
+    assert step_complaints(tmp_path, f"{{{closed}, level: may}}") == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "step"),
+    [
+        ("hold, at: PUBACK, from: client", "{do: thaw, link: sub}"),
+        ("cut, at: PUBACK, from: client", "{do: wire, link: sub, since: cut, never: [AUTH]}"),
+    ],
+)
+def test_no_step_relies_on_a_fault_that_may_not_happen(tmp_path: Path, fault: str, step: str) -> None:
+    [problem] = step_complaints(tmp_path, f"{{do: {fault}, link: sub, optional: true}}\n{step}")
+    assert "on the link of 'sub' is sure to have happened" in problem
+    assert step_complaints(tmp_path, f"{{do: {fault}, link: sub}}\n{step}") == []
+
+
+def test_nothing_is_let_go_where_nothing_was_kept_back(tmp_path: Path) -> None:
+    [problem] = step_complaints(tmp_path, "{do: thaw, link: sub}")
+    assert "no `freeze` or `hold` on the link of 'sub'" in problem
+
+
+def test_something_follows_an_armed_fault_that_makes_it_fire(tmp_path: Path) -> None:
+    drop = "{do: drop, link: sub, at: PUBACK, from: client}"
+    [problem] = step_complaints(tmp_path, drop)
+    assert "nothing that follows makes a PUBACK come" in problem
+    assert step_complaints(tmp_path, drop + "\n{do: publish, as: pub, topic: t, qos: 1}") == []
 
 
 # --- statements -------------------------------------------------------------------------------------------------------
@@ -310,7 +344,7 @@ def test_a_row_may_leave_out_versions_its_steps_speak_of(tmp_path: Path) -> None
     ],
 )
 def test_packets_are_described_as_the_wire_knows_them(tmp_path: Path, step: str, said: str) -> None:
-    [problem] = step_complaints(tmp_path, step)
+    [problem] = step_complaints(tmp_path, f"{step}\n{RECEIVE}")
     assert said in problem
 
 
@@ -372,7 +406,7 @@ def test_who_connects_under_a_fault_says_so(tmp_path: Path, fault: str) -> None:
     assert f"`{verb}` puts the connecting of 'sub' to the test; say {{do: connect, as: sub}} before this" in problem
     for right in (
         f"{fault}\n{{do: connect, as: sub}}\n{USES_BOTH}",
-        f"{USES_BOTH}{fault}\n",
+        f"{USES_BOTH}{fault}\n{RECEIVE}",
         f"{fault.replace('link: sub', 'link: pub')}\n{{do: connect, as: pub}}\n{USES_BOTH}",
     ):
         assert complaints(tmp_path, with_steps(right)) == []
