@@ -127,7 +127,10 @@ def inspect(case: Case) -> Iterator[Breach]:
     for side in (CLIENT, BROKER):
         left_over: dict[str, list[Publish]] = {}  # by client identifier
         for chain in case.chains(side):
-            publisher = _Publisher(chain, left_over.setdefault(chain.client_id, []))
+            before = left_over.setdefault(chain.client_id, [])
+            if chain.may_go_on:
+                before.clear()
+            publisher = _Publisher(chain, before)
             yield from publisher.follow()
             left_over[chain.client_id] += publisher.unfinished()
 

@@ -196,12 +196,17 @@ class Talk:
 
 @dataclass
 class Chain:
-    """The connections of one session as one side knows it; `is_complete` if it is known from its beginning."""
+    """The connections of one session as one side knows it; `is_complete` if it is known from its beginning.
+
+    `may_go_on` is what a 3.1.1 client makes of a session that the server lost: it may end it or go on with what it
+    has, and then has to send again what was not acknowledged. [3.1.1 3.2.2.2, MQTT-4.4.0-1]
+    """
 
     side: Sender
     client_id: str
     is_complete: bool
     talks: list[Talk] = field(default_factory=list)
+    may_go_on: bool = False
 
     def events(self) -> Iterator[tuple[Talk, Event]]:
         """The stories of its connections one after another, to the first that is not understood."""
@@ -252,15 +257,19 @@ class Case:
         """A client is its link: a session goes on from one of its connections to the next."""
         chains: list[Chain] = []
         current: dict[str, Chain] = {}
+        latest: dict[str, Talk] = {}
         for talk in sorted(self.talks, key=lambda each: each.entries[0].index):
             connect = talk.connect(CLIENT)
             if connect is None:
                 continue
             client_id = connect[1].client_id
-            known = current.get(talk.link)
+            known, before = current.get(talk.link), latest.get(talk.link)
             if talk.is_fresh(CLIENT) or known is None or known.client_id != client_id:
-                known = current[talk.link] = Chain(CLIENT, client_id, talk.is_fresh(CLIENT))
+                may_go_on = before is not None and _may_go_on(before, talk)
+                known = Chain(CLIENT, client_id, talk.is_fresh(CLIENT) and not may_go_on, may_go_on=may_go_on)
+                current[talk.link] = known
                 chains.append(known)
+            latest[talk.link] = talk
             known.talks.append(talk)
             # Somebody else under this name moves the session on without us.
             for link, other in list(current.items()):
@@ -285,6 +294,18 @@ class Case:
                 chains.append(known)
             known.talks.append(talk)
         return chains
+
+
+def _may_go_on(before: Talk, talk: Talk) -> bool:
+    """Whether a client asked twice for a kept session, and is told by 3.1.1 that there is none."""
+    asked = [each.connect(CLIENT) for each in (before, talk)]
+    connects = [said[1] for said in asked if said is not None]
+    return (
+        talk.version is Version.V311
+        and len(connects) == len(asked)
+        and connects[0].client_id == connects[1].client_id
+        and not any(connect.clean_start for connect in connects)
+    )
 
 
 def _connect_index(talk: Talk) -> int:

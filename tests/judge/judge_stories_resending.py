@@ -230,6 +230,61 @@ def a_server_resends_into_a_clean_session(story: Story) -> TraceEntry:
     return entry
 
 
+def somebody_ends_the_session(story: Story) -> None:
+    """A clean connection with the same client identifier, which the client does not know of."""
+    thief = story.actor("thief", "one")
+    thief.connect()
+    thief.cut()
+
+
+@keeps("new-session-is-new", V311)
+@keeps("first-delivery-without-dup", V311)
+@keeps("pubrel-needs-pubrec", V311)
+def a_client_of_a_server_that_lost_its_kept_session_may_go_on_with_what_it_has(story: Story) -> None:
+    one = story.actor()
+    one.connect_kept()
+    one.client(q1(1), Fate.LOST)
+    one.client(q2(2))
+    one.broker(PubRec(2))
+    one.client(PubRel(2), Fate.LOST)
+    one.cut()
+    somebody_ends_the_session(story)
+    one.connect_kept(present=False)
+    one.client(q1(1, dup=True))
+    one.broker(PubAck(1))
+    one.client(PubRel(2))
+    one.broker(PubComp(2))
+
+
+@keeps("new-session-is-new", V311)
+@keeps("resends-unfinished", V311)
+def a_client_of_a_server_that_lost_its_kept_session_may_begin_anew(story: Story) -> None:
+    one = story.actor()
+    one.connect_kept()
+    one.client(q1(1), Fate.LOST)
+    one.cut()
+    somebody_ends_the_session(story)
+    one.connect_kept(present=False)
+    one.publish(q1(1, "another"))
+    story.wait(5)
+
+
+@breaks("new-session-is-new", CLIENT, V311)
+def a_client_goes_on_with_a_lost_session_in_a_clean_one(story: Story) -> TraceEntry:
+    one = story.actor()
+    one.connect_kept()
+    one.client(q1(1), Fate.LOST)
+    one.cut()
+    somebody_ends_the_session(story)
+    one.connect_kept(present=False)
+    one.client(q1(1, dup=True), Fate.LOST)
+    one.cut()
+    one.connect()
+    entry = one.client(q1(1, dup=True))
+    one.broker(PubAck(1))
+    return entry
+
+
 @keeps("new-session-is-new", *ALL)
 def an_application_may_publish_the_same_again(story: Story) -> None:
     one = story.actor()
