@@ -118,6 +118,7 @@ class Finding(_Model):
     observed: Text = ""
     step: int | None = Field(None, description="1-based number of the step it came from")
     trace_index: int | None = Field(None, description="0-based index into the trace of the entry that diverges")
+    timed: bool = Field(False, description="it is a matter of time: something came too late, too early, or not in time")
 
 
 class KnownFailure(_Model):
@@ -159,6 +160,8 @@ class Record(_Model):
         0.0, description="of these, spent waiting because the scenario demands that time passes"
     )
     overhead_seconds: float = Field(0.0, description="the rest: processes, connections, proxy, judge")
+    lag_seconds: float = Field(0.0, description="how late the harness itself ran at worst")
+    cpu_pressure: float = Field(0.0, description="share of the time in which somebody on the machine waited for a CPU")
     started_at: str = Field("", description="UTC, ISO 8601")
     findings: tuple[Finding, ...] = ()
     steps: tuple[StepResult, ...] = ()

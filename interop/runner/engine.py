@@ -16,12 +16,13 @@ from pathlib import Path
 
 from interop.brokers.broker import BrokerSpec
 from interop.drivers.pool import DriverPool
+from interop.runner.again import settled
 from interop.runner.cell import Cell
 from interop.runner.known_failures import KnownFailures
 from interop.runner.loops import DEFAULT_LOOP, loop_factory
 from interop.runner.pace import Slots
 from interop.runner.parts import CannotKeep, Keeper
-from interop.runner.play import Workshop, play
+from interop.runner.play import Workshop, play_watched
 from reference_broker.net.tls import make_test_certificates
 from reports.record import Record
 
@@ -58,6 +59,9 @@ class Engine:
         self._began = threading.Event()
         self._workshop: Workshop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._in_doubt = 0  # cells that wait to be played again
+        self._quiet = asyncio.Event()
+        self._alone = asyncio.Lock()
         self._thread = threading.Thread(target=self._run, name="mqtt-interop-engine", daemon=True)
         self._thread.start()
         self._began.wait()
@@ -115,9 +119,11 @@ class Engine:
                 loop=self._loop_name,
             )
             self._began.set()
+            beats = asyncio.create_task(self._workshop.heartbeat.beat())
             try:
                 await self._stopping.wait()
             finally:
+                beats.cancel()
                 self._cancel_all()
                 await self._workshop.drivers.close()  # cells would first ask theirs, which may hang, to be reset
                 await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -130,13 +136,14 @@ class Engine:
             return
         task = self._loop.create_task(self._play(cell))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._over)
+        self._look_for_quiet()
 
     async def _play(self, cell: Cell) -> None:
         assert self._workshop is not None
         waiting = self._records[cell.id]
         try:
-            record = await play(cell, self._workshop, self._keeper.begin)
+            record = await self._settled(cell, self._workshop)
             self._keeper.keep(record)
         except CannotKeep as problem:  # nor will others be kept: they need not be played
             self._fail(problem)
@@ -147,6 +154,30 @@ class Engine:
             raise
         else:
             waiting.set_result(record)
+
+    async def _settled(self, cell: Cell, workshop: Workshop) -> Record:
+        """The record of a cell; one that is in doubt is played again when all others are over, alone."""
+        played = await play_watched(cell, workshop, self._keeper.begin)
+        if not played.is_in_doubt:
+            return played.record
+        self._in_doubt += 1
+        self._look_for_quiet()
+        async with self._alone:
+            await self._quiet.wait()
+            again = await play_watched(cell, workshop, self._keeper.begin)
+        self._in_doubt -= 1
+        return settled(played, again)
+
+    def _look_for_quiet(self) -> None:
+        """All that is under way is in doubt, or over."""
+        if len(self._tasks) <= self._in_doubt:
+            self._quiet.set()
+        else:
+            self._quiet.clear()
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._look_for_quiet()
 
     def _fail(self, error: Exception) -> None:
         """End everything; who waits for a record, or will, gets `error`."""

@@ -12,17 +12,25 @@ from interop.tap.trace import Sender
 class StepFailed(Exception):
     """An expectation did not hold; `trace_index` is the 0-based entry that diverges, if one does.
 
-    `by` is who did what was observed, where somebody did.
+    `by` is who did what was observed, where somebody did. `timed` is whether it was a matter of time: unless something
+    can be shown that ought not to be, something was missing when its time was over.
     """
 
     def __init__(
-        self, expected: str, observed: str, *, trace_index: int | None = None, by: Sender | None = None
+        self,
+        expected: str,
+        observed: str,
+        *,
+        trace_index: int | None = None,
+        by: Sender | None = None,
+        timed: bool | None = None,
     ) -> None:
         super().__init__(f"expected {expected}, but {observed}")
         self.expected = expected
         self.observed = observed
         self.trace_index = trace_index
         self.by = by
+        self.timed = trace_index is None if timed is None else timed
 
 
 class Unsupported(Exception):

@@ -57,7 +57,9 @@ async def _seen_in_window(
 
 def _check_not_early(what: str, at: float, after: float, moment: float, index: int | None = None) -> None:
     if after > 0 and at - moment < after:  # without `after`, what came during the action counts too
-        raise StepFailed(f"{what} not before {after:g} s", f"it came after {at - moment:.3f} s", trace_index=index)
+        raise StepFailed(
+            f"{what} not before {after:g} s", f"it came after {at - moment:.3f} s", trace_index=index, timed=True
+        )
 
 
 # --- what an application is told --------------------------------------------------------------------------------------
@@ -450,6 +452,7 @@ async def closed(stage: Stage, step: steps.Closed) -> Observed:
             f"the {ending.sender} closed it",
             trace_index=ending.index,
             by=ending.sender,
+            timed=True,
         )
     _check_not_early("the end of the connection", ending.at, step.after, moment, ending.index)
     if step.reason is not None and stage.version_of(step.link) is Version.V5:
@@ -495,6 +498,7 @@ async def stays_open(stage: Stage, step: steps.StaysOpen) -> Observed:
             f"the {ending.sender} closed it after {ending.at - moment:.3f} s",
             trace_index=ending.index,
             by=ending.sender,
+            timed=True,
         )
     return Observed(0.0, step.seconds, None)
 

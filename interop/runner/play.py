@@ -21,6 +21,8 @@ from interop.judge import judge
 from interop.judge.evidence import statements_shown
 from interop.judge.view import BROKER, CLIENT, Case
 from interop.runner.act import ACTS
+from interop.runner.again import Played
+from interop.runner.busy import Heartbeat, Lag
 from interop.runner.cell import Cell
 from interop.runner.failures import SetupFailed, StepFailed, Unsupported
 from interop.runner.fault import FAULTS
@@ -67,6 +69,7 @@ class Workshop:
     certificates: Callable[[], TestCertificates]
     slots: Slots
     loop: str = DEFAULT_LOOP
+    heartbeat: Heartbeat = field(default_factory=Heartbeat)
 
 
 @dataclass(slots=True)
@@ -88,6 +91,11 @@ class Notes:
 
 async def play(cell: Cell, workshop: Workshop, begin: Callable[[Cell], None] | None = None) -> Record:
     """Play a cell and give its record; whatever happens, there is one. `begin` is told when its turn comes."""
+    return (await play_watched(cell, workshop, begin)).record
+
+
+async def play_watched(cell: Cell, workshop: Workshop, begin: Callable[[Cell], None] | None = None) -> Played:
+    """As `play`, and how late the worker ran meanwhile."""
     pace = Pace(workshop.slots, cell.expected_wait_seconds)
     trace = Trace(pace.now)
     notes = Notes()
@@ -95,6 +103,7 @@ async def play(cell: Cell, workshop: Workshop, begin: Callable[[Cell], None] | N
     async with pace.working():
         if begin is not None:
             begin(cell)
+        began = workshop.heartbeat.moment()
         try:
             async with asyncio.timeout(CELL_LIMIT_SECONDS):
                 await _play_on_stage(cell, workshop, Stage(cell, Names(), pace, trace), notes)
@@ -111,7 +120,8 @@ async def play(cell: Cell, workshop: Workshop, begin: Callable[[Cell], None] | N
         except Exception as error:  # a bug of ours must cost one cell, not the run
             notes.log.append(traceback.format_exc())
             notes.early_end = Outcome(Verdict.HARNESS_ERROR, f"{type(error).__name__}: {error}", (), "none")
-        return _record(cell, workshop, pace, trace, notes, started_at)
+        lag = workshop.heartbeat.since(began)
+        return Played(_record(cell, workshop, pace, trace, notes, started_at, lag), lag)
 
 
 def _failed_setup(cell: Cell, notes: Notes, why: str) -> Outcome:
@@ -290,7 +300,9 @@ async def _check_the_end(cell: Cell, stage: Stage, notes: Notes) -> None:
 # --- the record -------------------------------------------------------------------------------------------------------
 
 
-def _record(cell: Cell, workshop: Workshop, pace: Pace, trace: Trace, notes: Notes, started_at: str) -> Record:
+def _record(
+    cell: Cell, workshop: Workshop, pace: Pace, trace: Trace, notes: Notes, started_at: str, lag: Lag
+) -> Record:
     outcome = notes.early_end or weigh(cell, notes.findings)
     bad = outcome.verdict in {Verdict.FAIL, Verdict.WARN}
     known = workshop.known_failures.entry_for(cell)
@@ -320,6 +332,8 @@ def _record(cell: Cell, workshop: Workshop, pace: Pace, trace: Trace, notes: Not
         seconds=round(seconds, 4),
         waiting_seconds=round(pace.waiting_seconds, 4),
         overhead_seconds=round(max(0.0, seconds - pace.waiting_seconds), 4),
+        lag_seconds=round(lag.worst_seconds, 4),
+        cpu_pressure=round(lag.pressed, 3),
         started_at=started_at,
         findings=tuple(notes.findings),
         steps=tuple(notes.steps),

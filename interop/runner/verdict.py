@@ -54,6 +54,7 @@ def step_finding(cell: Cell, step: AnyStep, number: int, failure: StepFailed) ->
         observed=failure.observed,
         step=number,
         trace_index=failure.trace_index,
+        timed=failure.timed,
     )
 
 

@@ -1,0 +1,107 @@
+"""How late this worker runs, so that a machine that is too busy is not taken for a slow client or broker.
+
+Belongs here: measuring the worker's own lag, and when it is too much for what was seen to be believed.
+Does not belong here: what becomes of a cell then (`again`), the scenario's waiting (`pace`).
+
+A heartbeat in the worker's loop is due at known moments; how much later it comes is what everything else in this loop
+was late, too. Programs of others wait for the processor just as we do, unseen: Linux tells for how much of the time
+somebody on the machine had to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+BEAT_SECONDS = 0.05
+"""How often the heartbeat is due."""
+
+_NOTED_SECONDS = 0.02
+_KEPT_SECONDS = 120.0
+"""Longer than a cell may take."""
+
+_PRESSURE = Path("/proc/pressure/cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment of the monotonic clock, and for how long somebody had waited for a processor by then."""
+
+    at: float
+    pressed_seconds: float
+
+
+_TOO_LATE_SECONDS = 0.25
+"""What a worker that keeps two cores at work alone does not come near."""
+
+_ALWAYS_PRESSED = 0.97
+_LONG_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How late a worker ran in a span: the worst single delay, and the share of it in which somebody was kept waiting.
+
+    `seconds` is how long the span was.
+    """
+
+    worst_seconds: float
+    pressed: float
+    seconds: float
+
+    @property
+    def is_too_much(self) -> bool:
+        """Whether what was late, or not there in time, may have been this machine's fault."""
+        return self.worst_seconds >= _TOO_LATE_SECONDS or (
+            self.pressed >= _ALWAYS_PRESSED and self.seconds >= _LONG_SECONDS
+        )
+
+    def __str__(self) -> str:
+        return f"lag {self.worst_seconds:.1f} s, and {self.pressed:.0%} of the time somebody waited for a processor"
+
+
+class Heartbeat:
+    """The lag of one loop; `beat` runs in it as long as the loop does."""
+
+    def __init__(self, pressed_seconds: Callable[[], float] | None = None) -> None:
+        self._pressed_seconds = cpu_pressed_seconds if pressed_seconds is None else pressed_seconds
+        self._late: deque[tuple[float, float]] = deque()
+
+    async def beat(self) -> None:
+        """Note how late each beat is."""
+        while True:
+            due = time.monotonic() + BEAT_SECONDS
+            await asyncio.sleep(BEAT_SECONDS)
+            self.came(time.monotonic(), due)
+
+    def came(self, now: float, due: float) -> None:
+        """A beat that was due came."""
+        if now - due >= _NOTED_SECONDS:
+            self._late.append((now, now - due))
+        while self._late and self._late[0][0] < now - _KEPT_SECONDS:
+            self._late.popleft()
+
+    def moment(self) -> Moment:
+        """This one."""
+        return Moment(time.monotonic(), self._pressed_seconds())
+
+    def since(self, begin: Moment) -> Lag:
+        """The lag from then on."""
+        now = self.moment()
+        passed = now.at - begin.at
+        worst = max((late for at, late in self._late if at >= begin.at), default=0.0)
+        pressed = now.pressed_seconds - begin.pressed_seconds
+        return Lag(worst, min(1.0, pressed / passed) if passed > 0 else 0.0, passed)
+
+
+def cpu_pressed_seconds() -> float:
+    """For how long, since the machine began, somebody waited for a processor; 0 where the system does not tell."""
+    try:
+        some = _PRESSURE.read_text(encoding="ascii").partition("\n")[0]
+        return int(some.rpartition("total=")[2]) / 1e6
+    except (OSError, ValueError):
+        return 0.0

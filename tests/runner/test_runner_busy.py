@@ -1,0 +1,188 @@
+"""A machine that was too busy to tell: how that is known, and what becomes of a cell then."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runner_stage import HEAD, scenario
+
+from interop.brokers.registry import broker_spec
+from interop.runner import engine
+from interop.runner.again import Played, settled
+from interop.runner.busy import BEAT_SECONDS, Heartbeat, Lag, Moment
+from interop.runner.cell import Cell
+from interop.runner.known_failures import KnownFailures
+from reports.record import Finding, KnownFailure, Record, Verdict
+
+QUIET, BUSY = Lag(0.02, 0.4, 2.0), Lag(1.3, 0.9, 2.0)
+LATE = Finding(source="step", rule="receive", level="must", blame="client", message="nothing came", step=3, timed=True)
+WRONG = Finding(source="step", rule="receive", level="must", blame="client", message="it is 'b'", step=3)
+
+
+def record(*findings: Finding, verdict: Verdict = Verdict.FAIL, **more: Any) -> Record:
+    """One cell's, red if not said otherwise."""
+    return Record(
+        scenario="area/case",
+        title="A case",
+        area="area",
+        client="builtin",
+        broker="reference",
+        mqtt="5.0",
+        transport="tcp",
+        verdict=verdict,
+        reason=findings[0].message if findings else "",
+        seconds=1.0,
+        findings=findings,
+        blame="client" if findings else "none",
+        **more,
+    )
+
+
+PASSED = record(verdict=Verdict.PASS)
+
+
+# --- the lag ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_lag_is_how_much_later_than_due_the_worst_beat_came() -> None:
+    heartbeat = Heartbeat(lambda: 0.0)
+    begin = heartbeat.moment()
+    heartbeat.came(begin.at + 1.0, due=begin.at + 0.9)
+    heartbeat.came(begin.at + 2.0, due=begin.at + 0.7)
+    heartbeat.came(begin.at + 3.0, due=begin.at + 3.0)
+    assert heartbeat.since(begin).worst_seconds == pytest.approx(1.3)
+
+
+def test_what_was_late_before_a_cell_began_is_none_of_its() -> None:
+    heartbeat = Heartbeat(lambda: 0.0)
+    begin = heartbeat.moment()
+    heartbeat.came(begin.at - 0.5, due=begin.at - 1.5)
+    assert heartbeat.since(begin).worst_seconds == 0.0
+
+
+def test_a_loop_that_was_kept_from_running_knows_it_afterwards() -> None:
+    async def kept_from_running() -> Lag:
+        heartbeat = Heartbeat(lambda: 0.0)
+        begin = heartbeat.moment()
+        beats = asyncio.create_task(heartbeat.beat())
+        await asyncio.sleep(0)
+        block(begin.at + 2 * BEAT_SECONDS)
+        await asyncio.sleep(BEAT_SECONDS)
+        beats.cancel()
+        return heartbeat.since(begin)
+
+    assert asyncio.run(kept_from_running()).worst_seconds >= BEAT_SECONDS
+
+
+def block(until: float) -> None:
+    """Keep the loop busy."""
+    heartbeat = Heartbeat(lambda: 0.0)
+    while heartbeat.moment().at < until:
+        pass
+
+
+def test_the_share_of_time_in_which_somebody_waited_for_a_processor_is_told() -> None:
+    heartbeat = Heartbeat(lambda: 10.0)
+    now = heartbeat.moment()
+    assert heartbeat.since(Moment(now.at - 4.0, 7.0)).pressed == pytest.approx(0.75, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("lag", "is_too_much"),
+    [
+        (QUIET, False),
+        (BUSY, True),
+        (Lag(0.05, 0.99, 3.0), True),
+        (Lag(0.05, 0.99, 0.1), False),  # of so short a time it says nothing
+        (Lag(0.05, 0.80, 9.0), False),  # two workers on two processors
+    ],
+)
+def test_too_much_is_one_long_delay_or_hardly_a_moment_without_waiting(lag: Lag, is_too_much: bool) -> None:
+    assert lag.is_too_much is is_too_much
+
+
+# --- in doubt ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("played", "is_in_doubt"),
+    [
+        (Played(record(LATE), BUSY), True),
+        (Played(record(verdict=Verdict.WARN), BUSY), True),
+        (Played(record(verdict=Verdict.SETUP_FAILED), BUSY), True),
+        (Played(record(verdict=Verdict.HARNESS_ERROR), BUSY), True),
+        (Played(record(LATE), QUIET), False),
+        (Played(PASSED, BUSY), False),
+        (Played(record(LATE, known_failure=KnownFailure(reason="it is known")), BUSY), False),
+    ],
+)
+def test_what_is_red_on_a_busy_machine_is_in_doubt_unless_it_is_known_to_be(played: Played, is_in_doubt: bool) -> None:
+    assert played.is_in_doubt is is_in_doubt
+
+
+def test_what_passes_when_it_is_played_again_passes_and_says_so() -> None:
+    came_to = settled(Played(record(LATE), BUSY), Played(PASSED, BUSY))
+    assert (came_to.verdict, came_to.attempts) == (Verdict.PASS, 2)
+    assert "played again: this machine was too busy (lag 1.3 s" in came_to.log
+
+
+def test_what_fails_again_on_a_quiet_machine_fails() -> None:
+    assert settled(Played(record(LATE), BUSY), Played(record(LATE), QUIET)).verdict is Verdict.FAIL
+
+
+def test_what_is_late_twice_on_a_busy_machine_is_nobodys_fault() -> None:
+    came_to = settled(Played(record(LATE), BUSY), Played(record(LATE), BUSY))
+    assert (came_to.verdict, came_to.blame) == (Verdict.SETUP_FAILED, "none")
+    assert came_to.reason.startswith("this machine was too busy (lag 1.3 s")
+    assert came_to.findings == (LATE,)
+
+
+def test_what_is_wrong_twice_and_no_matter_of_time_is_believed_on_any_machine() -> None:
+    assert settled(Played(record(WRONG), BUSY), Played(record(WRONG), BUSY)).verdict is Verdict.FAIL
+    assert settled(Played(record(LATE), BUSY), Played(record(WRONG), BUSY)).verdict is Verdict.SETUP_FAILED
+
+
+# --- the engine -------------------------------------------------------------------------------------------------------
+
+
+def test_cells_in_doubt_are_played_again_when_the_others_are_over_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "actors: {client: {}}\nsteps: [{do: connect, as: client}]\n"
+    loaded = scenario(tmp_path, text, HEAD)
+    cells = [Cell(loaded, "builtin", "reference", mqtt, "tcp") for mqtt in ("3.1", "3.1.1", "5.0")]  # type: ignore[arg-type]
+    attempts: dict[str, int] = {}
+    happened: list[str] = []
+    others_may_end = asyncio.Event()
+
+    async def play_watched(cell: Cell, _workshop: object, begin: Any = None) -> Played:
+        attempts[cell.mqtt] = attempts.get(cell.mqtt, 0) + 1
+        happened.append(f"{cell.mqtt} begins")
+        if cell.mqtt == "5.0":
+            others_may_end.set()
+        else:
+            await others_may_end.wait()
+        await asyncio.sleep(0)
+        happened.append(f"{cell.mqtt} ends")
+        is_first = cell.mqtt != "5.0" and attempts[cell.mqtt] == 1
+        of_it = {"mqtt": cell.mqtt, "scenario": cell.loaded.name}
+        return Played((record(LATE) if is_first else PASSED).model_copy(update=of_it), BUSY)
+
+    monkeypatch.setattr(engine, "play_watched", play_watched)
+    running = engine.Engine(KnownFailures(), {"reference": broker_spec("reference")}, tmp_path / "part.jsonl")
+    try:
+        running.begin(cells)
+        records = [running.record(cell) for cell in cells]
+    finally:
+        running.stop()
+    assert [each.verdict for each in records] == [Verdict.PASS] * 3
+    assert [each.attempts for each in records] == [2, 2, 1]
+    last = happened[-4:]
+    assert last in (
+        ["3.1 begins", "3.1 ends", "3.1.1 begins", "3.1.1 ends"],
+        ["3.1.1 begins", "3.1.1 ends", "3.1 begins", "3.1 ends"],
+    )
+    assert happened.index("5.0 ends") < len(happened) - 4
