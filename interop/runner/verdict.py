@@ -93,7 +93,11 @@ def is_about_the_other_side(cell: Cell, failure: StepFailed) -> bool:
 
 
 def weigh(cell: Cell, findings: Sequence[Finding]) -> Outcome:
-    """The verdict that findings give: the gravest decides."""
+    """The verdict that findings give: the gravest decides, and of equally grave ones the one that explains the others.
+
+    A rule names the packet and the statement that was broken; a step only tells what came of it. So a rule broken by
+    the side that the step speaks of is said first.
+    """
     clause = cell.clause
     if not findings:
         if clause.level == "may":
@@ -101,10 +105,22 @@ def weigh(cell: Cell, findings: Sequence[Finding]) -> Outcome:
                 Verdict.OBSERVED, "did as described, which the specification leaves open", clause.cites, "none"
             )
         return Outcome(Verdict.PASS, "", clause.cites, "none")
-    ordered = sorted(findings, key=lambda finding: (_GRAVITY[finding.level], finding.rule not in _EXPLAINING))
+    ordered = sorted(findings, key=lambda finding: (_GRAVITY[finding.level], _rank(finding, findings)))
     gravest = ordered[0]
-    cites = tuple(dict.fromkeys(cite for each in ordered if each.level == gravest.level for cite in each.cites))
-    blamed = {each.blame for each in ordered if each.level == gravest.level}
+    decisive = [each for each in ordered if each.level == gravest.level]
+    # What a step cites is what it set out to prove, and need not be what a rule found instead.
+    cites = tuple(dict.fromkeys(cite for each in decisive if each.source == gravest.source for cite in each.cites))
+    blamed = {each.blame for each in decisive}
     blame: Blame = next(iter(blamed)) if len(blamed) == 1 else "both"
     more = f" (and {len(ordered) - 1} more)" if len(ordered) > 1 else ""
     return Outcome(_VERDICT_BY_LEVEL[gravest.level], gravest.message + more, cites, blame)
+
+
+def _rank(finding: Finding, findings: Sequence[Finding]) -> int:
+    """How early a finding is told among those of its gravity: 0 first."""
+    if finding.rule in _EXPLAINING:
+        return 0
+    of_steps = {each.blame for each in findings if each.source == "step"}
+    if finding.source == "judge" and (finding.blame in of_steps or "unknown" in of_steps):
+        return 1
+    return 2 if finding.source == "step" else 3
