@@ -16,13 +16,14 @@ from interop.brokers.container import ContainerSpec
 from interop.brokers.process import ProcessSpec
 from interop.brokers.programs import EJABBERD, MOSQUITTO, NATS, RUMQTTD, RUMQTTD_311
 from interop.brokers.reference import ReferenceSpec
+from interop.brokers.ticking import TickingSpec
 from reference_broker.net.address import Address, without_login
 
 CONTAINER_PREFIX = "docker:"
 
 BROKERS: dict[str, Callable[[], BrokerSpec]] = {
     program.name: partial(ProcessSpec, program) for program in (EJABBERD, MOSQUITTO, NATS, RUMQTTD, RUMQTTD_311)
-} | {"reference": ReferenceSpec}
+} | {spec.name: spec for spec in (ReferenceSpec, TickingSpec)}
 
 _LOOKS_LIKE_AN_ADDRESS = re.compile(r"://|:\d+$")
 
