@@ -451,13 +451,26 @@ async def closed(stage: Stage, step: steps.Closed) -> Observed:
             f"the link of {step.link} to be closed by the {step.by}",
             f"the {ending.sender} closed it",
             trace_index=ending.index,
-            by=ending.sender,
+            by=_on_its_own(stage, ending, since),
             timed=True,
         )
     _check_not_early("the end of the connection", ending.at, step.after, moment, ending.index)
     if step.reason is not None and stage.version_of(step.link) is Version.V5:
         _check_closing_reason(stage, step, ending)
     return Observed(step.after, step.within, ending.at - moment)
+
+
+def _on_its_own(stage: Stage, ending: TraceEntry, since: int) -> Sender | None:
+    """Who closed, unless what the peer sent meanwhile may have been why: an answer to what was not asked, say."""
+    if ending.sender is Sender.HARNESS:
+        return None
+    got = stage.entries(ending.link, since)
+    provoked = any(
+        entry.delivered and entry.receiver is ending.sender and entry.sender is ending.sender.peer
+        for entry in got
+        if entry.connection == ending.connection and entry.index < ending.index
+    )
+    return None if provoked else ending.sender
 
 
 def _had_ended_it(stage: Stage, step: steps.Closed, ending: TraceEntry) -> bool:
@@ -497,7 +510,7 @@ async def stays_open(stage: Stage, step: steps.StaysOpen) -> Observed:
             f"the link of {step.link} to stay open for {step.seconds:g} s",
             f"the {ending.sender} closed it after {ending.at - moment:.3f} s",
             trace_index=ending.index,
-            by=ending.sender,
+            by=_on_its_own(stage, ending, stage.action_index),
             timed=True,
         )
     return Observed(0.0, step.seconds, None)

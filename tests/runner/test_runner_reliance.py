@@ -158,3 +158,16 @@ def test_a_failed_step_speaks_of_the_side_that_is_judged_whoever_is_foreign(tmp_
         """
     head = HEAD.replace("versions:", "judges: broker\nversions:")
     assert played(scenario(tmp_path, text, head), client=client).blame == "broker"
+
+
+def test_who_makes_the_other_side_close_by_an_answer_it_should_not_have_given_is_at_fault(tmp_path: Path) -> None:
+    text = """\
+        actors: {client: {}}
+        steps:
+          - {do: connect, as: client}
+          - {do: inject, link: client, to: broker, hex: "82 06 0001 0001 74 00"}
+          - {do: closed, link: client, by: broker}
+        """
+    record = played(scenario(tmp_path, text, HEAD.replace("versions:", "judges: broker\nversions:")), "3.1.1")
+    assert (record.verdict, record.blame) == (Verdict.FAIL, "broker")
+    assert "the client closed it" in record.reason
