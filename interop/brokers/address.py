@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from interop.brokers.broker import BrokerNotThere, BrokerSpec, RunningBroker
+from interop.brokers.probe import ANSWER_SECONDS, as_clause
+from interop.brokers.survey import Survey, survey
 from reference_broker.net.address import Address, Transport
-
-CONNECT_SECONDS = 3.0
 
 
 class BrokerElsewhere(RunningBroker):
@@ -53,10 +53,13 @@ class AddressSpec(BrokerSpec):
         """Raise BrokerNotThere, in one line, when nobody listens."""
         address = self._running.address(Transport(self.transports[0]))
         try:
-            socket.create_connection((address.host, address.port), timeout=CONNECT_SECONDS).close()
+            socket.create_connection((address.host, address.port), timeout=ANSWER_SECONDS).close()
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise BrokerNotThere(f"no broker at {self.name}: {reason[0].lower()}{reason[1:]}") from None
+            raise BrokerNotThere(f"no broker at {self.name}: {as_clause(error.strerror or str(error))}") from None
+
+    async def survey(self) -> Survey:
+        """What it answers to a CONNECT of each version."""
+        return await survey(self.name, self._running.address(Transport(self.transports[0])), self.login)
 
     async def start(self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP) -> RunningBroker:  # noqa: ARG002 - it takes none
         """Give the broker as it is; it takes no settings."""

@@ -10,9 +10,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+from interop.brokers.probe import Login, Reaction, ask
 from reference_broker.net.address import Address, Transport
+from reference_broker.wire.types import Version
 
 ALL_VERSIONS = ("3.1", "3.1.1", "5.0")
+
+PRESENCE_SECONDS = 3.0
+"""How long a broker that many clients are busy with may take to show that it is still there."""
 
 
 class BrokerFault(Exception):
@@ -30,9 +35,29 @@ class BrokerNotThere(BrokerFault):
 class RunningBroker(ABC):
     """One broker, listening."""
 
+    is_renewed = False
+    """Whether its spec starts another one in its place once this is lost."""
+
     def __init__(self, name: str, version: str) -> None:
         self.name = name
         self.version = version
+        self.is_lost = False
+        """Whether it was found to serve nobody any more."""
+
+    @property
+    def end(self) -> str:
+        """How its process ended, if it has and was ours to see: `with code 1`, `by SIGKILL`."""
+        return ""
+
+    async def absence(self, version: Version, transport: Transport, login: Login) -> str:
+        """What it does instead of serving anybody, as what follows its name; empty while it answers CONNECT."""
+        answer = await ask(self.address(transport), version, login, PRESENCE_SECONDS)
+        self.is_lost = not self._is_present(answer.reaction)
+        return answer.words if self.is_lost else ""
+
+    def _is_present(self, reaction: Reaction) -> bool:
+        """Whether a broker that does so at CONNECT is there: who stands in for one that is not may accept and close."""
+        return reaction in (Reaction.CONNACK, Reaction.UNASKED)
 
     @property
     @abstractmethod

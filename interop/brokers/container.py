@@ -20,9 +20,8 @@ from docker.errors import DockerException, ImageNotFound
 from docker.models.containers import Container
 
 from interop.brokers.broker import BrokerFault, BrokerNotThere, BrokerSpec, RunningBroker
+from interop.brokers.probe import Reaction, ask
 from reference_broker.net.address import Address, Transport
-from reference_broker.wire.encode import encode
-from reference_broker.wire.packets import Connect
 from reference_broker.wire.types import Version
 
 HOST = "127.0.0.1"
@@ -30,7 +29,6 @@ START_SECONDS = 30.0
 LOG_LIMIT_LINES = 500
 
 _POLL_SECONDS = 0.05  # a program in a container does not tell when it speaks: it is asked
-_ANSWER_SECONDS = 1.0
 _MQTT_PORT = "1883/tcp"
 
 
@@ -53,6 +51,8 @@ IMAGES: dict[str, ImageNotes] = {
 
 class ContainerBroker(RunningBroker):
     """A container that listens; it is removed at the latest when this process ends."""
+
+    is_renewed = True
 
     def __init__(self, name: str, engine: DockerClient, container: Container) -> None:
         super().__init__(name, _version(container))
@@ -87,7 +87,7 @@ class ContainerBroker(RunningBroker):
         Raises BrokerNotThere with the container's last words.
         """
         deadline = asyncio.get_running_loop().time() + START_SECONDS
-        while not await _answers_connect(self._address):
+        while (await ask(self._address, Version.V311)).reaction is not Reaction.CONNACK:
             last = next(iter(reversed(self.log.strip().splitlines())), "it wrote nothing")
             await asyncio.to_thread(self._container.reload)
             if self._container.status == "exited":
@@ -114,6 +114,8 @@ class ContainerSpec(BrokerSpec):
     async def start(self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP) -> RunningBroker:  # noqa: ARG002 - it takes none
         """Start or lend the container, once MQTT is spoken there; raises BrokerNotThere."""
         async with self._lock:
+            if self._running is not None and self._running.is_lost:  # what one cell did to it is no matter of the next
+                await self.close()
             if self._running is None:
                 self._running = await asyncio.to_thread(self._run)
                 try:
@@ -180,18 +182,3 @@ def _version(container: Container) -> str:
 def _remove(engine: DockerClient, container: Container) -> None:
     with contextlib.suppress(DockerException, requests.RequestException), contextlib.closing(engine):
         container.remove(force=True, v=True)
-
-
-async def _answers_connect(address: Address) -> bool:
-    try:
-        reader, writer = await asyncio.open_connection(address.host, address.port)
-    except OSError:
-        return False
-    try:
-        writer.write(encode(Connect(version=Version.V311, client_id="", clean_start=True), Version.V311))
-        async with asyncio.timeout(_ANSWER_SECONDS):
-            return bool(await reader.read(1))
-    except (OSError, TimeoutError):
-        return False
-    finally:
-        writer.close()

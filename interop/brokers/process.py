@@ -12,6 +12,7 @@ import contextlib
 import re
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import weakref
@@ -22,10 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from interop.brokers.broker import ALL_VERSIONS, BrokerFault, BrokerNotThere, BrokerSpec, RunningBroker
+from interop.brokers.probe import Login, Reaction
 from interop.brokers.scratch import Scratch
 from interop.lifeline import guard, kill_group
 from reference_broker.net.address import Address, Transport
 from reference_broker.net.tls import TestCertificates
+from reference_broker.wire.types import Version
 
 START_SECONDS = 10.0
 STOP_SECONDS = 3.0
@@ -72,6 +75,8 @@ class Program:
 class ProcessBroker(RunningBroker):
     """A child process that listens."""
 
+    is_renewed = True
+
     def __init__(
         self,
         name: str,
@@ -106,9 +111,16 @@ class ProcessBroker(RunningBroker):
         return self._process.pid
 
     @property
-    def has_ended(self) -> bool:
-        """Whether the process is gone."""
-        return self._process.poll() is not None
+    def end(self) -> str:
+        """How the process ended, if it has."""
+        code = self._process.poll()
+        if code is None:
+            return ""
+        return f"with code {code}" if code >= 0 else f"by {_signal_name(-code)}"
+
+    def _is_present(self, reaction: Reaction) -> bool:
+        """One at its limit of connections may close; nobody stands in for it."""
+        return reaction not in (Reaction.UNREACHED, Reaction.SILENT)
 
     def address(self, transport: Transport = Transport.TCP) -> Address:
         """Where it listens; raises BrokerFault for a transport it was not started with."""
@@ -148,6 +160,8 @@ class ProcessBroker(RunningBroker):
 class _Shared(RunningBroker):
     """A borrowed broker: its log is what came since, and stopping it is giving it back."""
 
+    is_renewed = True
+
     def __init__(self, broker: ProcessBroker) -> None:
         super().__init__(broker.name, broker.version)
         self._broker = broker
@@ -162,6 +176,15 @@ class _Shared(RunningBroker):
     def pid(self) -> int:
         """The process that was lent."""
         return self._broker.pid
+
+    @property
+    def end(self) -> str:
+        """How the process that was lent ended, if it has."""
+        return self._broker.end
+
+    async def absence(self, version: Version, transport: Transport, login: Login) -> str:
+        """What the broker that was lent does instead of serving anybody."""
+        return await self._broker.absence(version, transport, login)
 
     def address(self, transport: Transport = Transport.TCP) -> Address:
         return self._broker.address(transport)
@@ -207,7 +230,9 @@ class ProcessSpec(BrokerSpec):
             return await self._launch(settings, transport)
         async with self._common.lock:
             running = self._common.running.get(transport)
-            if running is None or running.has_ended:  # what one cell made it die of is no matter of the next
+            if running is None or running.end or running.is_lost:  # what one cell did to it is no matter of the next
+                if running is not None:
+                    await running.stop()
                 running = self._common.running[transport] = await self._launch({}, transport)
             return _Shared(running)
 
@@ -280,6 +305,13 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.kill()
         process.wait()
     kill_group(process.pid)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _find(executable: str) -> str | None:

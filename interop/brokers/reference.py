@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from interop.brokers.broker import BrokerFault, BrokerSpec, RunningBroker
+from interop.brokers.probe import Login
 from interop.brokers.scratch import Scratch
 from interop.installed import own_version
 from reference_broker.broker.broker import Broker
@@ -25,6 +26,7 @@ from reference_broker.net.errors import ListenFailed
 from reference_broker.net.server import BrokerServer
 from reference_broker.net.websocket import WebSocketWrapping
 from reference_broker.store import MemoryStore, Store
+from reference_broker.wire.types import Version
 
 LOG_LIMIT_LINES = 500
 
@@ -74,6 +76,10 @@ class ReferenceBroker(RunningBroker):
             return self._server.addresses[transport]
         except KeyError:
             raise BrokerFault(f"the reference broker was started without {transport}") from None
+
+    async def absence(self, version: Version, transport: Transport, login: Login) -> str:  # noqa: ARG002 - needs none
+        """It is there as long as we are."""
+        return ""
 
     async def stop(self) -> None:
         """Close listeners and connections."""

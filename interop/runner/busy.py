@@ -64,6 +64,10 @@ class Lag:
         return f"lag {self.worst_seconds:.1f} s, and {self.pressed:.0%} of the time somebody waited for a processor"
 
 
+NO_LAG = Lag(0.0, 0.0, 0.0)
+"""Of what is no matter of time."""
+
+
 class Heartbeat:
     """The lag of one loop; `beat` runs in it as long as the loop does."""
 

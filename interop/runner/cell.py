@@ -73,6 +73,11 @@ class Cell:
         changes = [step.mqtt for _, step in self.steps() if isinstance(step, Connect) and step.mqtt]
         return tuple(dict.fromkeys((self.mqtt, *map(self.mqtt_of, self.loaded.scenario.actors), *changes)))
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether its broker is started for it, to be nobody else's."""
+        return self.loaded.scenario.own_broker or bool(self.loaded.scenario.broker)
+
     def steps(self) -> Iterator[tuple[int, AnyStep]]:
         """The steps of this version with their 0-based place in the file."""
         for place, step in enumerate(self.loaded.scenario.steps):

@@ -30,8 +30,9 @@ from interop.installed import environment, own_version
 from interop.lifeline import interrupt_on
 from interop.runner.cell import Cell
 from interop.runner.parts import Parts, id_of
+from interop.runner.preflight import Absent, in_words
 from interop.runner.schedule import LIVES, ShardScheduling, cell_id
-from interop.runner.worker import FELL_SHORT, NO_VERDICT, RECORD, STOPPED, UNKEPT, Worker
+from interop.runner.worker import ABSENT, FELL_SHORT, NO_VERDICT, RECORD, STOPPED, UNKEPT, Worker
 from reports.claim import Claim
 from reports.record import Record, Verdict, resting_collector
 from reports.summary import RunInfo
@@ -45,8 +46,16 @@ _END_SECONDS = 10.0
 class Controller:
     """One run, from the claim on its folder to its exit code."""
 
-    def __init__(self, config: pytest.Config, cells: Iterable[Cell], folder: Path, brokers: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        config: pytest.Config,
+        cells: Iterable[Cell],
+        folder: Path,
+        brokers: Mapping[str, str],
+        absent: Absent,
+    ) -> None:
         """Make the folder ours; raises CannotWrite. `brokers`: what they were named on the command line."""
+        self._absent = absent
         self._config = config
         self._cells = {cell.id: cell for cell in cells}
         self._folder = folder
@@ -81,6 +90,10 @@ class Controller:
             interrupt_on(signal.SIGTERM)
             self._terminate = before
 
+    def pytest_report_header(self) -> list[str]:
+        """What brokers said of versions before the run."""
+        return in_words(self._absent)
+
     # --- with pytest-xdist: workers -----------------------------------------------------------------------------------
 
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> ShardScheduling:
@@ -92,6 +105,7 @@ class Controller:
     def pytest_configure_node(self, node: Any) -> None:
         """A worker is about to start; one that starts later takes the place of one that ended by itself."""
         self._workers.append(node)
+        node.workerinput[ABSENT] = self._absent
         if self._scheduler is not None:
             node.workerinput |= self._scheduler.heir(node.gateway.id)
 
@@ -285,7 +299,7 @@ def _exit_status(session: pytest.Session, records: list[Record], not_run: list[C
         return HARNESS_FELL_SHORT
     if not records:
         return NOTHING_RAN
-    if any(record.verdict in NO_VERDICT for record in records):
+    if any(record.verdict in NO_VERDICT and record.known_failure is None for record in records):
         return HARNESS_FELL_SHORT
     unexpected = any(record.verdict in FELL_SHORT and record.known_failure is None for record in records)
     return int(unexpected or status == pytest.ExitCode.TESTS_FAILED)

@@ -23,6 +23,8 @@ from interop.runner.loops import DEFAULT_LOOP, loop_factory
 from interop.runner.pace import Slots
 from interop.runner.parts import CannotKeep, Keeper
 from interop.runner.play import Workshop, play_watched
+from interop.runner.preflight import Absences, Absent
+from interop.runner.presence import NobodyThere
 from reference_broker.net.tls import make_test_certificates
 from reports.record import Record
 
@@ -41,13 +43,20 @@ _STOP_SECONDS = 10.0
 class Engine:
     """The cells of one worker; `begin` them all, then ask for each `record`.
 
-    `brokers` are those its cells name. Raises CannotKeep when nothing can be kept in the file `keep`, and LoopNotThere
-    for the `loop`.
+    `brokers` are those its cells name, `absent` the versions that are known not to be there. Raises CannotKeep when
+    nothing can be kept in the file `keep`, and LoopNotThere for the `loop`.
     """
 
     def __init__(
-        self, known_failures: KnownFailures, brokers: Mapping[str, BrokerSpec], keep: Path, *, loop: str = DEFAULT_LOOP
+        self,
+        known_failures: KnownFailures,
+        brokers: Mapping[str, BrokerSpec],
+        keep: Path,
+        *,
+        loop: str = DEFAULT_LOOP,
+        absent: Absent | None = None,
     ) -> None:
+        self._absent = absent
         self._known_failures = known_failures
         self._brokers = dict(brokers)
         self._keeper = Keeper(keep)
@@ -74,7 +83,10 @@ class Engine:
                 self._call(self._begin, cell)
 
     def record(self, cell: Cell) -> Record:
-        """The cell's record, once it is there; raises CannotKeep when it, or one before it, could not be kept."""
+        """The cell's record, once it is there.
+
+        Raises CannotKeep when it, or one before it, could not be kept, and NobodyThere when the broker was gone before.
+        """
         self.begin([cell])
         return self._records[cell.id].result()
 
@@ -117,6 +129,7 @@ class Engine:
                 certificates=lambda: make_test_certificates(Path(folder) / "certificates"),
                 slots=Slots(CELLS_AT_WORK, LONG_CELLS_UNDER_WAY),
                 loop=self._loop_name,
+                absences=Absences(self._absent),
             )
             self._began.set()
             beats = asyncio.create_task(self._workshop.heartbeat.beat())
@@ -153,7 +166,10 @@ class Engine:
             waiting.cancel()
             raise
         else:
-            waiting.set_result(record)
+            if not waiting.done():  # else the end came while the cell was tidying up, and who waited was told
+                waiting.set_result(record)
+            if over := self._workshop.presence.over:
+                self._fail(NobodyThere(over))
 
     async def _settled(self, cell: Cell, workshop: Workshop) -> Record:
         """The record of a cell; one that is in doubt is played again when all others are over, alone."""

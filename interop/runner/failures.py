@@ -39,3 +39,15 @@ class Unsupported(Exception):
 
 class SetupFailed(Exception):
     """The cell could not be brought to the point where something is put to the test."""
+
+
+class BrokerGone(Exception):
+    """The broker went away before the cell was over; the text says how that showed.
+
+    `for_good`: nobody starts another one. `died_alone`: its process ended in this cell, which had it to itself.
+    """
+
+    def __init__(self, why: str, *, for_good: bool, died_alone: bool = False) -> None:
+        super().__init__(why)
+        self.for_good = for_good
+        self.died_alone = died_alone

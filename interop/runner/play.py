@@ -7,13 +7,14 @@ Does not belong here: what a verb does (`act`, `fault`, `observe`), how cells sh
 from __future__ import annotations
 
 import asyncio
+import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from interop.brokers.broker import BrokerFault, BrokerSpec, RunningBroker
+from interop.brokers.broker import BrokerFault, BrokerNotThere, BrokerSpec, RunningBroker
 from interop.drivers.driver import DriverFault
 from interop.drivers.pool import DriverPool
 from interop.installed import environment
@@ -22,9 +23,9 @@ from interop.judge.evidence import statements_shown
 from interop.judge.view import BROKER, CLIENT, Case
 from interop.runner.act import ACTS
 from interop.runner.again import Played
-from interop.runner.busy import Heartbeat, Lag
+from interop.runner.busy import NO_LAG, Heartbeat, Lag
 from interop.runner.cell import Cell
-from interop.runner.failures import SetupFailed, StepFailed, Unsupported
+from interop.runner.failures import BrokerGone, SetupFailed, StepFailed, Unsupported
 from interop.runner.fault import FAULTS
 from interop.runner.known_failures import KnownFailures, explanation
 from interop.runner.loops import DEFAULT_LOOP
@@ -33,12 +34,15 @@ from interop.runner.names import Names
 from interop.runner.observe import OBSERVATIONS
 from interop.runner.pace import Pace, Slots
 from interop.runner.player import Player
+from interop.runner.preflight import Absences
+from interop.runner.presence import Presence, check_presence, last_heard
 from interop.runner.reliance import rely_on_faults
 from interop.runner.secrets import Secret
 from interop.runner.stage import GRACE_SECONDS, Stage
 from interop.runner.tracing import trace_records
 from interop.runner.verdict import (
     REFERENCE_CLIENT,
+    Blame,
     Outcome,
     is_about_the_other_side,
     judge_finding,
@@ -70,6 +74,8 @@ class Workshop:
     slots: Slots
     loop: str = DEFAULT_LOOP
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
+    absences: Absences = field(default_factory=Absences)
+    presence: Presence = field(default_factory=Presence)
 
 
 @dataclass(slots=True)
@@ -82,6 +88,8 @@ class Notes:
     log: list[str] = field(default_factory=list)
     judged: dict[Side, tuple[str, ...]] = field(default_factory=dict)
     early_end: Outcome | None = None
+    excused: list[Finding] | None = None
+    """What a broker of ours that went away did wrong, which explains that it did where a list says so."""
 
     @property
     def ran(self) -> set[int]:
@@ -103,14 +111,21 @@ async def play_watched(cell: Cell, workshop: Workshop, begin: Callable[[Cell], N
     async with pace.working():
         if begin is not None:
             begin(cell)
-        began = workshop.heartbeat.moment()
+        began, lag = workshop.heartbeat.moment(), None
         try:
             async with asyncio.timeout(CELL_LIMIT_SECONDS):
                 await _play_on_stage(cell, workshop, Stage(cell, Names(), pace, trace), notes)
         except Unsupported as reason:
             notes.early_end = Outcome(Verdict.UNSUPPORTED, str(reason), cell.clause.cites, "none")
+        except BrokerGone as gone:
+            _give_up_on(gone, notes)
+            lag = NO_LAG  # playing it again would not bring the broker back
+            if gone.for_good:
+                workshop.presence.missed(cell.broker, began.at, str(gone))
         except (SetupFailed, BrokerFault) as failure:
             notes.early_end = _failed_setup(cell, notes, str(failure))
+            if isinstance(failure, BrokerNotThere) and not cell.is_alone:
+                workshop.presence.missed(cell.broker, began.at, str(failure))
         except DriverFault as fault:
             notes.log.append(fault.log)
             notes.early_end = Outcome(Verdict.HARNESS_ERROR, f"adapter of {cell.client}: {fault}", (), "none")
@@ -120,7 +135,7 @@ async def play_watched(cell: Cell, workshop: Workshop, begin: Callable[[Cell], N
         except Exception as error:  # a bug of ours must cost one cell, not the run
             notes.log.append(traceback.format_exc())
             notes.early_end = Outcome(Verdict.HARNESS_ERROR, f"{type(error).__name__}: {error}", (), "none")
-        lag = workshop.heartbeat.since(began)
+        lag = lag or workshop.heartbeat.since(began)
         return Played(_record(cell, workshop, pace, trace, notes, started_at, lag), lag)
 
 
@@ -130,6 +145,16 @@ def _failed_setup(cell: Cell, notes: Notes, why: str) -> Outcome:
         return Outcome(Verdict.SETUP_FAILED, why, cell.clause.cites, "unknown")
     notes.log.append(f"not brought to its start: {why}")
     return weigh(cell, notes.findings)
+
+
+def _give_up_on(gone: BrokerGone, notes: Notes) -> None:
+    """Hold nothing against anybody: what a broker that is gone did not do is no finding."""
+    blame: Blame = "broker" if gone.died_alone else "unknown"
+    notes.log += [f"held against nobody, as the broker is gone: {finding.message}" for finding in notes.findings]
+    if not gone.for_good:
+        notes.excused = notes.findings
+    notes.findings, notes.judged = [], {}
+    notes.early_end = Outcome(Verdict.SETUP_FAILED, str(gone), (), blame)
 
 
 async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: Notes) -> None:
@@ -158,16 +183,27 @@ async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: No
             stack.push_async_callback(link.close)
             stage.links[name] = link
         try:
-            await _run_steps(cell, stage, notes)
-            _judge(cell, stage, notes)
-        except SetupFailed:
-            _judge(cell, stage, notes)  # what kept it from its start may be named
-            raise
+            await _run_to_the_end(cell, workshop, stage, notes)
         finally:
             notes.log += [
                 f"[{name}]\n{player.driver.log}" for name, player in stage.players.items() if player.driver.log
             ]
             notes.log += [f"[broker]\n{broker.log}"] if broker.log else []
+
+
+async def _run_to_the_end(cell: Cell, workshop: Workshop, stage: Stage, notes: Notes) -> None:
+    """The steps, the judge, and whether the broker was there for both; raises SetupFailed or BrokerGone."""
+    failure: SetupFailed | None = None
+    try:
+        await _run_steps(cell, stage, notes)
+    except SetupFailed as problem:
+        failure = problem
+    _judge(cell, stage, notes)  # what kept it from its start may be named
+    if (heard := last_heard(stage.trace)) is not None:
+        workshop.presence.heard(cell.broker, time.monotonic() - stage.pace.now() + heard)
+    await check_presence(cell, stage, is_bad=bool(failure or notes.findings))
+    if failure is not None:
+        raise failure
 
 
 def _judge(cell: Cell, stage: Stage, notes: Notes) -> None:
@@ -192,6 +228,10 @@ async def _running_broker(cell: Cell, workshop: Workshop, notes: Notes) -> Async
         broker = await spec.start(settings, transport=transport)
     notes.implementations["broker"] = f"{broker.name} {broker.version}"
     try:
+        if spec.shared and not cell.is_alone:  # its settings might be in the way
+            await workshop.absences.learn(cell, spec, broker)
+        if why := workshop.absences.why(cell):
+            raise Unsupported(why)
         yield broker
     finally:
         await broker.stop()
@@ -304,10 +344,12 @@ def _record(
     cell: Cell, workshop: Workshop, pace: Pace, trace: Trace, notes: Notes, started_at: str, lag: Lag
 ) -> Record:
     outcome = notes.early_end or weigh(cell, notes.findings)
-    bad = outcome.verdict in {Verdict.FAIL, Verdict.WARN}
     known = workshop.known_failures.entry_for(cell)
+    wrong = notes.findings if outcome.verdict in {Verdict.FAIL, Verdict.WARN} else notes.excused
     explained = (
-        workshop.known_failures.entry_that_explains(cell, (finding.rule for finding in notes.findings)) if bad else None
+        None
+        if wrong is None
+        else workshop.known_failures.entry_that_explains(cell, (finding.rule for finding in wrong))
     )
     loaded = cell.loaded
     spec = workshop.brokers[cell.broker]

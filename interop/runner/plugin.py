@@ -25,7 +25,8 @@ from interop.runner.cell import DEFAULT_BROKERS, DEFAULT_CLIENTS, Selection, pla
 from interop.runner.controller import Controller
 from interop.runner.known_failures import BadKnownFailures, load_known_failures
 from interop.runner.loops import DEFAULT_LOOP, LOOPS, LoopNotThere, loop_factory
-from interop.runner.worker import Worker, marks_of
+from interop.runner.preflight import ask_brokers
+from interop.runner.worker import ABSENT, Worker, marks_of
 from interop.scenario.lint import lint
 from interop.scenario.load import load_scenarios
 from interop.scenario.problems import ScenarioError
@@ -114,10 +115,15 @@ def pytest_configure(config: pytest.Config) -> None:
         named = {shown_name(name): name for name in _brokers(config)}
         for mark in sorted({mark for cell in cells for mark in marks_of(cell)}):
             config.addinivalue_line("markers", f"{mark}: cells of the matrix that have to do with {mark}")
-        if not is_worker:
-            config.pluginmanager.register(Controller(config, cells, folder, named), "mqtt-interop-controller")
+        if is_worker:
+            absent = config.workerinput[ABSENT]  # type: ignore[attr-defined]  # pytest-xdist's
+        else:
+            absent = {} if config.option.collectonly else ask_brokers(cells, named)
+            controller = Controller(config, cells, folder, named, absent)
+            config.pluginmanager.register(controller, "mqtt-interop-controller")
         if is_worker or config.getoption("dist", "no") == "no":
-            config.pluginmanager.register(Worker(config, cells, known_failures, folder, named), "mqtt-interop-worker")
+            worker = Worker(config, cells, known_failures, folder, named, absent)
+            config.pluginmanager.register(worker, "mqtt-interop-worker")
     except _USERS_MISTAKES as error:
         pytest.exit(str(error), returncode=HARNESS_FELL_SHORT)
 
@@ -147,7 +153,7 @@ def _check_names(selection: Selection, brokers: Iterable[str]) -> None:
     for client in selection.clients:
         check_driver_name(client)
     for name in brokers:
-        broker_spec(name).check()
+        broker_spec(name)
     for name, count in Counter(selection.brokers).items():
         if count > 1:
             raise UnknownChoice(

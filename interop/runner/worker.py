@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from interop.brokers.broker import BrokerFault
 from interop.brokers.registry import broker_spec
 from interop.exit_codes import HARNESS_FELL_SHORT
 from interop.lifeline import end_with_parent, interrupt_on
@@ -23,11 +24,15 @@ from interop.runner.cell import Cell
 from interop.runner.engine import Engine
 from interop.runner.known_failures import KnownFailures
 from interop.runner.parts import CannotKeep, Parts, id_of
+from interop.runner.preflight import Absent
+from interop.runner.presence import NobodyThere
 from interop.runner.schedule import shard, worker_number
 from reports.record import Record, Verdict
 
 RECORD = "record"
 """The property of a test's report that has its record, in brief."""
+ABSENT = "absent"
+"""What a worker is told in the beginning: the versions that brokers at addresses do not speak."""
 UNKEPT, STOPPED = "unkept", "stopped"
 """What a worker says in the end: records that are not on disk, and why the run has to end."""
 
@@ -83,8 +88,10 @@ class Worker:
         known_failures: KnownFailures,
         folder: Path,
         brokers: Mapping[str, str],
+        absent: Absent,
     ) -> None:
         """`brokers`: what the brokers of the cells were named on the command line, which may be more than they show."""
+        self._absent = absent
         self._config = config
         self._brokers = brokers
         self._task = Task.of(config)
@@ -114,11 +121,11 @@ class Worker:
         """All that is selected is known: begin this worker's whole share."""
         if session.config.option.collectonly or not session.items:
             return
-        specs = {name: broker_spec(self._brokers[name]) for name in {cell.broker for cell in self._cells}}
+        keep, loop = self._parts.of(self._task.worker), session.config.getoption("--loop")
         try:
-            loop = session.config.getoption("--loop")
-            self._engine = Engine(self._known_failures, specs, self._parts.of(self._task.worker), loop=loop)
-        except CannotKeep as problem:
+            specs = {name: broker_spec(self._brokers[name]) for name in {cell.broker for cell in self._cells}}
+            self._engine = Engine(self._known_failures, specs, keep, loop=loop, absent=self._absent)
+        except (CannotKeep, BrokerFault) as problem:
             self._end(str(problem))
         values = [item.callspec.params["cell"] for item in session.items if isinstance(item, pytest.Function)]
         mine = self._task.cells([value for value in values if isinstance(value, Cell)])
@@ -135,7 +142,7 @@ class Worker:
             assert self._engine is not None
             try:
                 record = self._kept.get(cell.id) or self._engine.record(cell)
-            except CannotKeep as problem:
+            except (CannotKeep, NobodyThere) as problem:
                 self._end(str(problem))
             brief = record.model_copy(update={"trace": (), "steps": (), "log": ""})
             record_property(RECORD, brief.model_dump_json())

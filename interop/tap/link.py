@@ -84,6 +84,8 @@ class Link:
         self._address = upstream
         self._passages: list[_Passage] = []
         self._listener: Listener | None = None
+        self.unreached = ""
+        """Why the broker could not be connected to, the last time that happened."""
 
     async def open(self) -> Address:
         """Listen, unless it does already; gives what the client connects to. Raises ListenFailed."""
@@ -286,6 +288,7 @@ class _Passage:
         try:
             broker = await dial(self._link.upstream.beneath_websocket)
         except ConnectFailed as error:
+            self._link.unreached = error.reason
             self.perform(self.crossing.refuse(str(error), self._clock()))
             return
         self._outlets[Sender.BROKER] = _Outlet(broker)

@@ -11,7 +11,11 @@ import os
 
 
 class ConnectFailed(OSError):
-    """No connection came about; the text names host, port and the reason."""
+    """No connection came about; the text names host, port and the `reason`."""
+
+    def __init__(self, host_and_port: str, reason: str) -> None:
+        super().__init__(f"cannot connect to {host_and_port}: {reason}")
+        self.reason = reason
 
 
 class ListenFailed(OSError):

@@ -202,7 +202,7 @@ async def dial(
         reason = reason_of(error)
     else:
         return stream
-    raise ConnectFailed(f"cannot connect to {address.host_and_port}: {reason}")
+    raise ConnectFailed(address.host_and_port, reason)
 
 
 class Listener:

@@ -6,12 +6,14 @@ import asyncio
 from pathlib import Path
 from textwrap import dedent
 
+from interop.brokers.broker import BrokerSpec
 from interop.brokers.registry import broker_spec
 from interop.drivers.pool import DriverPool
 from interop.runner.cell import Cell
 from interop.runner.known_failures import KnownFailures
 from interop.runner.pace import Slots
 from interop.runner.play import Workshop, play
+from interop.runner.preflight import Absences, Absent
 from interop.scenario.load import LoadedScenario, load_file
 from reference_broker.net.tls import make_test_certificates
 from reports.record import Record
@@ -39,19 +41,24 @@ def played(
 ) -> Record:
     """The record of one cell of it."""
     cell = Cell(loaded, client, "reference", mqtt, "tcp")  # type: ignore[arg-type]  # tests name versions as text
-    return asyncio.run(_play(cell, known or KnownFailures()))
+    return asyncio.run(play_at(cell, broker_spec("reference"), known))
 
 
-async def _play(cell: Cell, known: KnownFailures) -> Record:
+async def play_at(
+    cell: Cell, broker: BrokerSpec, known: KnownFailures | None = None, absent: Absent | None = None
+) -> Record:
+    """The record of one cell at that broker, which is closed in the end; `absent`: versions it does not speak."""
     drivers = DriverPool(limit=8)
     workshop = Workshop(
         drivers=drivers,
-        brokers={"reference": broker_spec("reference")},
-        known_failures=known,
+        brokers={cell.broker: broker},
+        known_failures=known or KnownFailures(),
         certificates=lambda: make_test_certificates(Path("unused")),
         slots=Slots(2, 2),
+        absences=Absences(absent),
     )
     try:
         return await play(cell, workshop)
     finally:
         await drivers.close()
+        await broker.close()
