@@ -55,7 +55,7 @@ _INDEX_FIELDS = (
 
 def write_html(records: Iterable[Record], path: Path, *, run: RunInfo | None = None) -> None:
     """Write the report page of `records`; raises OSError."""
-    path.write_text(render(Summary.of(records), run=run), encoding="utf-8")
+    path.write_text(render(Summary.of(records, not_run=len(run.not_run) if run else 0), run=run), encoding="utf-8")
 
 
 def render(summary: Summary, *, run: RunInfo | None = None, statements: Sequence[StatementLine] = ()) -> str:

@@ -37,11 +37,7 @@ class RunInfo:
     @property
     def not_run_sentence(self) -> str:
         """`5 cells did not run.`, perhaps with a reason; empty when all did."""
-        if not self.not_run:
-            return ""
-        return f"{cells(len(self.not_run))} did not run." + (
-            f" The run was ended: {self.stopped}." * bool(self.stopped)
-        )
+        return not_run_sentence(len(self.not_run), self.stopped)
 
 
 class Outcome(StrEnum):
@@ -272,9 +268,11 @@ class Summary:
     overhead: Overhead | None
     environment: Mapping[str, str]
     """versions of everything else: harness, python, ..."""
+    not_run: int = 0
+    """cells that were selected and have no result"""
 
     @classmethod
-    def of(cls, records: Iterable[Record]) -> Summary:
+    def of(cls, records: Iterable[Record], *, not_run: int = 0) -> Summary:
         """Count them; the order of the records does not matter."""
         ordered = tuple(sorted(records, key=reading_order))
         matrix = _grouped(ordered, lambda r: (r.area, column_of(r)))
@@ -287,6 +285,7 @@ class Summary:
             matrix={key: Counts(map(outcome_of, group)) for key, group in matrix.items()},
             overhead=Overhead.of(ordered),
             environment=_environment(ordered),
+            not_run=not_run,
         )
 
     def counts_where(self, **wanted: str) -> Counts:
@@ -322,9 +321,12 @@ class Summary:
             for outcome, singular, plural in _NEWS
             if self.counts[outcome]
         ]
-        if not self.records:
-            return "Nothing ran."
-        return f"{', '.join(news) or 'Nothing new failed'} in {cells(self.counts.total)}."
+        ran = (
+            f"{', '.join(news) or 'Nothing new failed'} in {cells(self.counts.total)}"
+            if self.records
+            else "Nothing ran"
+        )
+        return f"{ran}; {cells(self.not_run)} did not run." if self.not_run else f"{ran}."
 
 
 _NEWS = (
@@ -379,6 +381,13 @@ def _environment(records: Iterable[Record]) -> dict[str, str]:
             if name not in ("client", "broker"):
                 found[name].add(version)
     return {name: ", ".join(sorted(versions)) for name, versions in sorted(found.items())}
+
+
+def not_run_sentence(count: int, stopped: str = "") -> str:
+    """`5 cells did not run.`, with why the run was `stopped` if that is known; empty for none."""
+    if not count:
+        return ""
+    return f"{cells(count)} did not run." + (f" The run was ended: {stopped}." if stopped else "")
 
 
 def number(count: int) -> str:

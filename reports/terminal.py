@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reports.record import Record
-from reports.summary import Counts, Outcome, Summary, cells, duration, number, outcome_of, why
+from reports.summary import Counts, Outcome, Summary, cells, duration, not_run_sentence, number, outcome_of, why
 
 Key = tuple[str, str]
 """(area, client)"""
@@ -118,11 +118,11 @@ class LiveTable:
         if self._live:
             self._live.stop()
             self._live = None
-        summary = Summary.of(self._records)
+        not_run = max(0, self._totals.total() - len(self._records))
+        summary = Summary.of(self._records, not_run=not_run)
         if self._records:
             self._console.print(self._table())
-        planned = max(self._totals.total(), len(self._records))
-        for line in closing_lines(summary, planned=planned, report=report, stopped=stopped):
+        for line in closing_lines(summary, report=report, stopped=stopped):
             self._console.print(line, soft_wrap=True)
 
     def _is_due(self) -> bool:
@@ -177,7 +177,7 @@ class LiveTable:
         return text
 
 
-def closing_lines(summary: Summary, *, planned: int, report: Path | None = None, stopped: str = "") -> list[Text]:
+def closing_lines(summary: Summary, *, report: Path | None = None, stopped: str = "") -> list[Text]:
     """What is said at the end of a run, the news last so that it stands above the prompt."""
     lines = [Text(implementation.sentence) for implementation in summary.implementations]
     if summary.overhead:
@@ -186,9 +186,8 @@ def closing_lines(summary: Summary, *, planned: int, report: Path | None = None,
     lines += [_failure_line(record) for record in news[:_LISTED]]
     if len(news) > _LISTED:
         lines.append(Text(f"... and {cells(len(news) - _LISTED)} more in the report"))
-    if missing := planned - summary.counts.total:
-        ended = f" The run was ended: {stopped}." if stopped else ""
-        lines.append(Text(f"{cells(missing)} did not run.{ended}", style="bold yellow"))
+    if summary.not_run:
+        lines.append(Text(not_run_sentence(summary.not_run, stopped), style="bold yellow"))
     lines.append(Text(summary.headline, style="bold"))
     if report:
         lines.append(Text(f"Report: {report}"))

@@ -42,7 +42,7 @@ def write_all(
     once it has written what can be: each file is whole, or what it was before. Results that have no room in `out` are
     kept elsewhere, and the message says where: everything else can be made from them again.
     """
-    summary = Summary.of(records)
+    summary = Summary.of(records, not_run=len(run.not_run) if run else 0)
     writers: dict[str, Callable[[Path], object]] = {
         RESULTS: lambda path: write_records(path, summary.records),
         COVERAGE: lambda path: write_coverage(statements, path),

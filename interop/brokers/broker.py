@@ -52,10 +52,10 @@ class RunningBroker(ABC):
     async def absence(self, version: Version, transport: Transport, login: Login) -> str:
         """What it does instead of serving anybody, as what follows its name; empty while it answers CONNECT."""
         answer = await ask(self.address(transport), version, login, PRESENCE_SECONDS)
-        self.is_lost = not self._is_present(answer.reaction)
+        self.is_lost = not await self._is_present(answer.reaction)
         return answer.words if self.is_lost else ""
 
-    def _is_present(self, reaction: Reaction) -> bool:
+    async def _is_present(self, reaction: Reaction) -> bool:
         """Whether a broker that does so at CONNECT is there: who stands in for one that is not may accept and close."""
         return reaction in (Reaction.CONNACK, Reaction.UNASKED)
 

@@ -32,6 +32,8 @@ from reference_broker.wire.types import Version
 
 START_SECONDS = 10.0
 STOP_SECONDS = 3.0
+END_SECONDS = 0.2
+"""How long a process may take to end once its connections are closed."""
 LOG_LIMIT_BYTES = 64 * 1024
 HOST = "127.0.0.1"
 
@@ -118,9 +120,13 @@ class ProcessBroker(RunningBroker):
             return ""
         return f"with code {code}" if code >= 0 else f"by {_signal_name(-code)}"
 
-    def _is_present(self, reaction: Reaction) -> bool:
-        """One at its limit of connections may close; nobody stands in for it."""
-        return reaction not in (Reaction.UNREACHED, Reaction.SILENT)
+    async def _is_present(self, reaction: Reaction) -> bool:
+        """One at its limit of connections may close, nobody stands in for it; but a process that ends closes first."""
+        if await super()._is_present(reaction):
+            return True
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            await asyncio.to_thread(self._process.wait, END_SECONDS)
+        return not self.end and reaction is Reaction.CLOSED
 
     def address(self, transport: Transport = Transport.TCP) -> Address:
         """Where it listens; raises BrokerFault for a transport it was not started with."""

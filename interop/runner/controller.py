@@ -31,13 +31,17 @@ from interop.lifeline import interrupt_on
 from interop.runner.cell import Cell
 from interop.runner.parts import Parts, id_of
 from interop.runner.preflight import Absent, in_words
+from interop.runner.presence import last_alive
 from interop.runner.schedule import LIVES, ShardScheduling, cell_id
-from interop.runner.worker import ABSENT, FELL_SHORT, NO_VERDICT, RECORD, STOPPED, UNKEPT, Worker
+from interop.runner.worker import ABSENT, FELL_SHORT, GONE, NO_VERDICT, RECORD, STOPPED, UNKEPT, Worker
 from reports.claim import Claim
 from reports.record import Record, Verdict, resting_collector
 from reports.summary import RunInfo
 from reports.terminal import LiveTable
 from reports.write import CannotWrite, write_all
+
+_ENOUGH = "stopping after"
+"""How pytest begins to say that `-x` or `--maxfail` ends a run."""
 
 _END_SECONDS = 10.0
 """How long workers may take to end in order, once told to."""
@@ -74,6 +78,10 @@ class Controller:
         self._shown: dict[str, Record] = {}
         """By cell: what tests and the scheduler brought, in brief."""
         self._stopped = ""
+        self._had_enough = False
+        """Whether the failures were as many as `-x` or `--maxfail` allows."""
+        self._lost = 0
+        """How many workers ended by themselves."""
         self._terminate: Any = None
         """What SIGTERM did before."""
 
@@ -112,6 +120,7 @@ class Controller:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """A worker has ended; one that was told to, or cannot go on, ends the run."""
+        self._lost += error is not None
         output: dict[str, Any] = getattr(node, "workeroutput", {})
         if error is None and output.get("exitstatus") == pytest.ExitCode.INTERRUPTED:
             why = output.get(STOPPED) or f"worker {node.gateway.id} was interrupted"
@@ -154,9 +163,20 @@ class Controller:
         """The records that are on no disk."""
         for node in self._workers:
             yield from map(Record.model_validate_json, getattr(node, "workeroutput", {}).get(UNKEPT, ()))
-        worker = self._config.pluginmanager.get_plugin("mqtt-interop-worker")
-        if isinstance(worker, Worker):
+        if (worker := self._own_worker) is not None:
             yield from worker.unkept
+
+    def _gone(self) -> str:
+        """The broker that ended the run by being gone, if one did."""
+        if (worker := self._own_worker) is not None:
+            return worker.gone
+        return next(filter(None, (getattr(node, "workeroutput", {}).get(GONE) for node in self._workers)), "")
+
+    @property
+    def _own_worker(self) -> Worker | None:
+        """This process, where it plays itself."""
+        worker = self._config.pluginmanager.get_plugin("mqtt-interop-worker")
+        return worker if isinstance(worker, Worker) else None
 
     # --- what is seen meanwhile ---------------------------------------------------------------------------------------
 
@@ -205,6 +225,7 @@ class Controller:
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """The run ends early, and this is why."""
         self._stopped = str(excinfo.value) or "it was interrupted"
+        self._had_enough = bool(self._config.getoption("maxfail")) and self._stopped.startswith(_ENOUGH)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
@@ -216,12 +237,16 @@ class Controller:
             signal.signal(signal.SIGTERM, self._terminate)
         if session.config.option.collectonly:
             return
+        if session.shouldfail:
+            self._stopped, self._had_enough = str(session.shouldfail), True
         with resting_collector():
             records = self._records()
             not_run = self._not_run(records)
+            if gone := self._gone():
+                self._stopped += f"; {last_alive(records, gone)}"
             is_written = bool(records or not_run) and self._write(records, not_run)
         self._close_table(records, self._folder / "report.html" if is_written else None, bool(not_run))
-        session.exitstatus = _exit_status(session, records, not_run)
+        session.exitstatus = _exit_status(session, records, not_run, had_enough=self._had_enough)
         if not is_written and (records or not_run):
             session.exitstatus = HARNESS_FELL_SHORT
 
@@ -269,7 +294,7 @@ class Controller:
             return
         for record in records:  # over, but with an interrupt before its test was
             self._show(record)
-        self._table.finish(page, self._stopped)
+        self._table.finish(page, self._why_short())
         self._table = None
 
     def _say(self, text: str) -> None:
@@ -286,16 +311,21 @@ class Controller:
                 f"{cell.loaded.name}, {cell.client} with {cell.broker}, MQTT {cell.mqtt} over {cell.transport}"
                 for cell in not_run
             ),
-            stopped=self._stopped,
+            stopped=self._why_short(),
         )
 
+    def _why_short(self) -> str:
+        """Why cells did not run, if any did not."""
+        if self._stopped or not self._lost:
+            return self._stopped
+        return f"{self._lost} {'worker' if self._lost == 1 else 'workers'} ended early, with nobody to go on for them"
 
-def _exit_status(session: pytest.Session, records: list[Record], not_run: list[Cell]) -> int:
+
+def _exit_status(session: pytest.Session, records: list[Record], not_run: list[Cell], *, had_enough: bool) -> int:
     """0 all as expected, 1 an implementation fell short, 2 the harness did (or was interrupted), 3 nothing ran."""
     status = session.exitstatus
-    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
-        return HARNESS_FELL_SHORT
-    if not_run and not session.shouldfail:  # with -x the first failure is meant to end it
+    expected = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+    if (status not in expected or not_run) and not had_enough:  # with -x the first failure is meant to end it
         return HARNESS_FELL_SHORT
     if not records:
         return NOTHING_RAN

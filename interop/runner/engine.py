@@ -24,7 +24,6 @@ from interop.runner.pace import Slots
 from interop.runner.parts import CannotKeep, Keeper
 from interop.runner.play import Workshop, play_watched
 from interop.runner.preflight import Absences, Absent
-from interop.runner.presence import NobodyThere
 from reference_broker.net.tls import make_test_certificates
 from reports.record import Record
 
@@ -168,8 +167,8 @@ class Engine:
         else:
             if not waiting.done():  # else the end came while the cell was tidying up, and who waited was told
                 waiting.set_result(record)
-            if over := self._workshop.presence.over:
-                self._fail(NobodyThere(over))
+            if self._workshop.presence.over is not None:
+                self._fail(self._workshop.presence.over)
 
     async def _settled(self, cell: Cell, workshop: Workshop) -> Record:
         """The record of a cell; one that is in doubt is played again when all others are over, alone."""

@@ -107,8 +107,8 @@ async def play_watched(cell: Cell, workshop: Workshop, begin: Callable[[Cell], N
     pace = Pace(workshop.slots, cell.expected_wait_seconds)
     trace = Trace(pace.now)
     notes = Notes()
-    started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     async with pace.working():
+        started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         if begin is not None:
             begin(cell)
         began, lag = workshop.heartbeat.moment(), None

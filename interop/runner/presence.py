@@ -13,9 +13,9 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 
 from interop.brokers.probe import as_clause
 from interop.runner.cell import Cell
@@ -24,13 +24,18 @@ from interop.runner.stage import Stage
 from interop.tap.trace import Kind, Sender, Trace
 from reference_broker.net.address import Transport
 from reference_broker.wire.types import Version
+from reports.record import Record
 
 IN_A_ROW = 5
 """How many cells have to miss a broker, one after the other, before no more are played."""
 
 
 class NobodyThere(Exception):
-    """The run cannot go on, because a broker is gone for good; the message says how that showed and since when."""
+    """The run cannot go on, because a `broker` is gone for good; the message says how that showed."""
+
+    def __init__(self, broker: str, why: str) -> None:
+        super().__init__(why)
+        self.broker = broker
 
 
 async def check_presence(cell: Cell, stage: Stage, *, is_bad: bool) -> None:
@@ -41,20 +46,27 @@ async def check_presence(cell: Cell, stage: Stage, *, is_bad: bool) -> None:
     """
     broker = stage.broker
     assert broker is not None
-    for_good = not broker.is_renewed
-    if end := broker.end:
-        where = ", in this cell, which had it to itself" if cell.is_alone else ", while this cell was under way"
-        why = f"the broker's process ended {end}{_at(stage.trace)}{where}"
-        raise BrokerGone(why, for_good=for_good, died_alone=cell.is_alone)
-    if not cell.loaded.scenario.is_restarted():  # while it is down nobody can reach it
-        for link in stage.links.values():
-            if link.unreached:
-                why = f"could not be reached at {link.upstream.host_and_port}: {as_clause(link.unreached)}"
-                raise BrokerGone(f"the broker {why}", for_good=for_good)
-    if is_bad or _has_closed_all(stage.trace):
+    for_good, why = not broker.is_renewed, _unreached(cell, stage)
+    if not broker.end and (why or is_bad or _has_closed_all(stage.trace)):
         version, transport = Version.from_label(cell.mqtt), Transport(cell.transport)
-        if why := await broker.absence(version, transport, stage.login):
-            raise BrokerGone(f"the broker {why}{_at(stage.trace, ', last heard of')}", for_good=for_good)
+        why = await broker.absence(version, transport, stage.login) or why
+    if end := broker.end:
+        where = "in this cell, which had it to itself" if cell.is_alone else "while this cell was under way"
+        ended = f"the broker's process ended {end}{_at(stage.trace)}, {where}"
+        raise BrokerGone(ended, for_good=for_good, died_alone=cell.is_alone)
+    if why:
+        raise BrokerGone(f"the broker {why}{_at(stage.trace, ', last heard of')}", for_good=for_good)
+
+
+def _unreached(cell: Cell, stage: Stage) -> str:
+    """Why the tap had no broker to go on to, if it once had none but for a restart that the scenario asks for."""
+    links = () if cell.loaded.scenario.is_restarted() else stage.links.values()
+    words = (
+        f"could not be reached at {link.upstream.host_and_port}: {as_clause(link.unreached)}"
+        for link in links
+        if link.unreached
+    )
+    return next(words, "")
 
 
 def last_heard(trace: Trace) -> float | None:
@@ -76,25 +88,26 @@ def _has_closed_all(trace: Trace) -> bool:
 
 @dataclass(slots=True)
 class _Seen:
-    """What one worker knows of one broker; moments are of the monotonic clock."""
+    """What one worker knows of one broker."""
 
-    heard: float = -math.inf
     missed: float = -math.inf
     in_a_row: int = 0
 
 
 class Presence:
-    """What the cells of a worker found of their brokers; `over` says why no more need be played."""
+    """What the cells of a worker found of their brokers; `over` says that no more need be played.
+
+    Moments are of the monotonic clock.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._seen: defaultdict[str, _Seen] = defaultdict(_Seen)
-        self.over = ""
+        self.over: NobodyThere | None = None
 
     def heard(self, broker: str, moment: float) -> None:
         """It sent something at that moment."""
         seen = self._seen[broker]
-        seen.heard = max(seen.heard, moment)
         if moment > seen.missed:
             seen.in_a_row = 0
 
@@ -105,11 +118,17 @@ class Presence:
             return
         seen.missed = self._clock()
         seen.in_a_row += 1
-        if seen.in_a_row >= IN_A_ROW and not self.over:
-            self.over = f"{broker} is gone, as {seen.in_a_row} cells in a row found ({why}); {self._last_alive(seen)}"
+        if seen.in_a_row >= IN_A_ROW and self.over is None:
+            self.over = NobodyThere(broker, f"{broker} is gone, as {seen.in_a_row} cells in a row found ({why})")
 
-    def _last_alive(self, seen: _Seen) -> str:
-        if seen.heard == -math.inf:
-            return "it was never heard of"
-        moment = datetime.fromtimestamp(time.time() - self._clock() + seen.heard, UTC)
-        return f"it was last alive at {moment:%Y-%m-%d %H:%M:%S} UTC"
+
+def last_alive(records: Iterable[Record], broker: str) -> str:
+    """When any cell last heard of a broker, as the end of a sentence on it."""
+    moments = [
+        datetime.fromisoformat(record.started_at) + timedelta(seconds=entry.at)
+        for record in records
+        if record.broker == broker and record.started_at
+        for entry in record.trace
+        if entry.sender == "broker"
+    ]
+    return f"it was last alive at {max(moments):%Y-%m-%d %H:%M:%S} UTC" if moments else "no cell ever heard of it"

@@ -33,8 +33,8 @@ RECORD = "record"
 """The property of a test's report that has its record, in brief."""
 ABSENT = "absent"
 """What a worker is told in the beginning: the versions that brokers at addresses do not speak."""
-UNKEPT, STOPPED = "unkept", "stopped"
-"""What a worker says in the end: records that are not on disk, and why the run has to end."""
+UNKEPT, STOPPED, GONE = "unkept", "stopped", "gone"
+"""What a worker says in the end: records that are not on disk, why the run has to end, which broker is gone."""
 
 FELL_SHORT = frozenset({Verdict.FAIL, Verdict.FLAKY})
 NO_VERDICT = frozenset({Verdict.SETUP_FAILED, Verdict.HARNESS_ERROR})
@@ -103,6 +103,8 @@ class Worker:
         """What is there already: by whom this worker inherits from."""
         self.unkept: list[Record] = []
         """Once it has ended: what could not be kept on disk."""
+        self.gone = ""
+        """The broker that is gone for good, if one is."""
         if hasattr(config, "workerinput"):
             with contextlib.suppress(ValueError):
                 interrupt_on(signal.SIGINT, signal.SIGTERM)  # a terminal sends the one, the controller then the other
@@ -142,7 +144,10 @@ class Worker:
             assert self._engine is not None
             try:
                 record = self._kept.get(cell.id) or self._engine.record(cell)
-            except (CannotKeep, NobodyThere) as problem:
+            except CannotKeep as problem:
+                self._end(str(problem))
+            except NobodyThere as problem:
+                self.gone = problem.broker
                 self._end(str(problem))
             brief = record.model_copy(update={"trace": (), "steps": (), "log": ""})
             record_property(RECORD, brief.model_dump_json())
@@ -172,7 +177,7 @@ class Worker:
         """End the whole run; the controller is told why."""
         output = getattr(self._config, "workeroutput", None)
         if output is not None:
-            output[STOPPED] = why
+            output |= {STOPPED: why, GONE: self.gone}
         pytest.exit(why, returncode=HARNESS_FELL_SHORT)
 
 

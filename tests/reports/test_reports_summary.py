@@ -178,6 +178,18 @@ def test_the_headline_is_the_worst_news(cells: list[Record], headline: str) -> N
     assert Summary.of(cells).headline == headline
 
 
+@pytest.mark.parametrize(
+    ("cells", "not_run", "headline"),
+    [
+        ([], 3, "Nothing ran; 3 cells did not run."),
+        ([record()], 1, "Nothing new failed in 1 cell; 1 cell did not run."),
+        ([record(verdict=Verdict.FAIL)], 1290, "1 new failure in 1 cell; 1,290 cells did not run."),
+    ],
+)
+def test_the_headline_counts_what_did_not_run(cells: list[Record], not_run: int, headline: str) -> None:
+    assert Summary.of(cells, not_run=not_run).headline == headline
+
+
 def test_overhead_is_the_median_and_the_95th_percentile_in_milliseconds() -> None:
     cells = [record(f"a/{n}", overhead_seconds=n / 1000) for n in range(1, 101)]
     assert Overhead.of(cells) == Overhead(pytest.approx(50.5), pytest.approx(95.0))

@@ -85,7 +85,7 @@ def test_a_run_cut_short_before_its_first_cell_ends_well() -> None:
     screen = Screen()
     screen.table.start({("qos1", "paho"): 3})
     screen.table.finish()
-    assert screen.lines[-2:] == ["3 cells did not run.", "Nothing ran."]
+    assert screen.lines[-2:] == ["3 cells did not run.", "Nothing ran; 3 cells did not run."]
 
 
 def test_running_cells_are_told_from_pending_ones() -> None:
@@ -102,7 +102,7 @@ def test_running_cells_are_told_from_pending_ones() -> None:
 
 
 def closing(cells: list[Record]) -> list[str]:
-    return [line.plain for line in closing_lines(Summary.of(cells), planned=len(cells))]
+    return [line.plain for line in closing_lines(Summary.of(cells))]
 
 
 def test_new_failures_are_named_at_the_end_and_known_ones_are_not() -> None:

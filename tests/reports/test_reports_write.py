@@ -99,6 +99,7 @@ def test_cells_that_did_not_run_are_said_everywhere(tmp_path: Path) -> None:
     for name in ("summary.md", "report.html"):
         text = (tmp_path / name).read_text()
         assert "1 cell did not run. The run was ended: it was interrupted." in text, name
+        assert " in 20 cells; 1 cell did not run." in text, name  # the headline
         assert "will/kept, paho with" in text, name
     suite = ET.parse(tmp_path / "junit.xml").getroot().find("testsuite[@name='cells that did not run']")
     assert suite is not None

@@ -162,7 +162,7 @@ def test_cells_that_nobody_may_take_over_are_said_in_every_report(tmp_path: Path
         status, said = ended(run)
     assert status == 2, said
     count = 4 - (len(verdicts(folder)) if (folder / "out" / "results.jsonl").exists() else 0)
-    assert f"{count} cells did not run" in said
+    assert f"{count} cells did not run. The run was ended: 1 worker ended early, with nobody to go on for them." in said
     for file in ("summary.md", "report.html", "junit.xml"):
         text = (folder / "out" / file).read_text()
         assert "did not run" in text, file

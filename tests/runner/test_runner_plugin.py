@@ -150,6 +150,21 @@ def test_a_shared_run_gives_the_same_records_as_a_single_one(tmp_path: Path) -> 
     }
 
 
+@pytest.mark.parametrize("options", [(), ("-n", "1")])
+def test_a_run_that_was_to_end_at_its_first_failure_is_1_and_says_what_did_not_run(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    waiting = RIGHT.replace("A message arrives", "A message waits").replace(
+        "  - {do: receive", "  - {do: elapse, seconds: 25, because: the run ends before}\n  - {do: receive"
+    )
+    scenarios = collection(tmp_path, a_wrong=WRONG, waiting=waiting)
+    run = matrix(scenarios, "-x", *options)
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert [record["verdict"] for record in records(scenarios)] == ["fail"]
+    assert "1 cell did not run. The run was ended: stopping after 1 failures." in run.stdout
+    assert "1 new failure in 1 cell; 1 cell did not run." in (tmp_path / "out" / "summary.md").read_text()
+
+
 @pytest.mark.parametrize("options", [("-k", "nothing_is_called_like_this"), ("--scenario", "nothing/*")])
 def test_nothing_selected_is_3(tmp_path: Path, options: tuple[str, ...]) -> None:
     assert matrix(collection(tmp_path, right=RIGHT), *options).returncode == 3
