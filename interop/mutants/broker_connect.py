@@ -34,6 +34,7 @@ from reference_broker.wire.packets import Auth, ConnAck, Connect, Packet, PingRe
 from reference_broker.wire.properties import NO_PROPERTIES, Properties
 from reference_broker.wire.rules import Rule
 from reference_broker.wire.types import PacketType, ReasonCode, Version
+from reference_broker.wire.varint import read_remaining_length
 
 
 def refuses(when_: Any, reason: ReasonCode = ReasonCode.CLIENT_IDENTIFIER_NOT_VALID) -> Patch:
@@ -97,6 +98,27 @@ def _any_protocol(*names: bytes) -> Any:
     return around(decode, "read_protocol", read)
 
 
+def _newer_is_5_0(real: Any, data: bytes, position: int, end: int) -> Any:
+    try:
+        return real(data, position, end)
+    except UnacceptableProtocolVersion as error:
+        if error.protocol_level <= Version.V5:
+            raise
+        return Version.V5, position + 3 + len(error.protocol_name)
+
+
+def _refuse_what_5_0_can_read(real: Any, link: Any, error: RemoteError, rest: bytes) -> None:
+    """Close without a word where a CONNECT of a later version is none of 5.0 but for its number."""
+    if isinstance(error, UnacceptableProtocolVersion):
+        _, body = read_remaining_length(rest, 0) or (0, 0)
+        level_at = body + 2 + len(error.protocol_name)
+        try:
+            decode.decode(rest[:level_at] + bytes([Version.V5]) + rest[level_at + 1 :], Version.V5)
+        except RemoteError:
+            return
+    real(link, error, rest)
+
+
 def _connack_for_all_else(code: int) -> Any:
     def answer(_real: Any, link: Any, _error: RemoteError, _rest: bytes) -> None:
         link.write(encode(ConnAck(False, code), Version.V311))
@@ -132,6 +154,10 @@ CONNECTING = table("broker", "connect auth malformed delivery", {
     ),
     "accepts any protocol name": _any_protocol(),
     "accepts any protocol level": _any_protocol(b"MQTT", b"MQIsdp"),
+    "takes a version above 5 for 5.0": around(decode, "read_protocol", _newer_is_5_0),
+    "reads a CONNECT of a later version as 5.0 before it refuses it": around(
+        accepting, "answer_failed", _refuse_what_5_0_can_read
+    ),
     "is silent to whatever it cannot read": around(accepting, "answer_failed", nothing),
     "answers what it cannot read with a refusal": _connack_for_all_else(2),
     "answers what it cannot read with a welcome": _connack_for_all_else(0),

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from interop.tap.faults import Action, Cut, Delay, Drop, Duplicate, Freeze, Hold, How, Plan, Rewrite
-from interop.tap.reading import read_on
+from interop.tap.reading import decode_as_sent, read_on
 from interop.tap.trace import Fate, Kind, Sender, TraceEntry
 from reference_broker.wire.decode import Reader, decode
 from reference_broker.wire.encode import encode
@@ -202,7 +202,7 @@ class Lane:
     def _decode(self, frame: bytes) -> _Parcel:
         passed, self._already_passed = self._already_passed, 0
         try:
-            packet = decode(frame, self.version)
+            packet = decode_as_sent(frame, self.version)
         except RemoteError as error:
             reading = read_on(frame, self.version, error)
             return replace(self._malformed(frame, str(reading.fault)), packet=reading.packet, already_passed=passed)

@@ -35,6 +35,18 @@ _SIZE_IN_3 = {_P.CONNACK: 2, _P.PUBACK: 2, _P.PUBREC: 2, _P.PUBREL: 2, _P.PUBCOM
 """Remaining lengths of packets that end there in 3.x; the same packet of 5.0 may go on."""
 
 
+_UNKNOWN_VERSION = b"\x20\x02\x00\x01"
+"""CONNACK 0x01 of 3.1.1, the answer to a version that is not spoken. [3.1.1 MQTT-3.1.2-2]"""
+
+
+def decode_as_sent(frame: bytes, version: Version) -> Packet:
+    """Read a packet of a connection of `version`; raises RemoteError.
+
+    Who does not speak that version cannot answer in its form: a broker's refusal of it is in that of 3.1.1.
+    """
+    return decode(frame, Version.V311 if frame == _UNKNOWN_VERSION else version)
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What was wrong with the bytes of a packet; `packet` is it with that put right, None where nobody can."""

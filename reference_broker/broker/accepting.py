@@ -131,7 +131,10 @@ def answer_failed(link: Link, error: RemoteError, rest: bytes) -> None:
     """
     if isinstance(error, UnacceptableProtocolVersion):
         if error.protocol_name in (b"MQTT", b"MQIsdp"):
-            # A client of any level can read this form, which 3.1.1 demands and 5.0 leaves open.
+            # 3.1.1 demands this answer to any level that is not spoken [3.1.1 MQTT-3.1.2-2]; 5.0 allows one in its own
+            # form with 0x84, or none [5.0 MQTT-3.1.2-2]. These four bytes are also what a client of a later version
+            # can read for certain, as every broker of 3.1.1 sends it them; then it tries the next lower version.
+            # What stands behind the level is not looked at: nobody knows yet how a later version goes on.
             link.write(encode(ConnAck(False, ConnectReturnCode.UNACCEPTABLE_PROTOCOL_VERSION), Version.V311))
         return
     if link.version is not None:

@@ -233,6 +233,17 @@ def test_a_bad_protocol_level_is_answered_0x01(level):
     assert client.closed
 
 
+@pytest.mark.parametrize(
+    "behind", [b"", b"\xff" * 5, b"\x02\x00\x3c\x00\x00\x01c", b"\x02\x00\x3c\x05\x7e\x00\x00\x00\x00\x00\x01c"]
+)
+def test_what_a_later_version_puts_behind_its_level_is_not_looked_at(behind):
+    """[3.1.1 MQTT-3.1.2-2, 5.0 MQTT-3.1.2-2]"""
+    client = World().raw(V311)
+    client.send_bytes(bytes([0x10, 7 + len(behind)]) + b"\x00\x04MQTT\x06" + behind)
+    assert client.wire == b"\x20\x02\x00\x01"
+    assert client.closed
+
+
 def test_a_bad_level_of_the_old_name_is_answered_0x01():
     """[3.1 MQTT31-2]"""
     client = World().raw(V311)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interop.tap.reading import Reading, read_on
+from interop.tap.reading import Reading, decode_as_sent, read_on
 from reference_broker.wire.decode import decode
 from reference_broker.wire.errors import RemoteError
 from reference_broker.wire.packets import ConnAck, Connect, Packet, PubAck, Publish, SubAck
@@ -81,3 +81,15 @@ def test_no_bytes_make_it_stumble(data: bytes, version: Version) -> None:
             decode(frame, version)
         except RemoteError as refused:
             read_on(frame, version, refused)
+
+
+@pytest.mark.parametrize("version", Version)
+def test_a_refusal_of_the_version_is_read_in_the_form_of_3_1_1(version: Version) -> None:
+    """Who does not speak 5.0 cannot answer in its form. [3.1.1 MQTT-3.1.2-2]"""
+    assert decode_as_sent(b"\x20\x02\x00\x01", version) == ConnAck(False, 1)
+
+
+@pytest.mark.parametrize("frame", ["20020000", "20020002", "20020101", "2003000100"])
+def test_any_other_connack_of_5_0_has_the_form_of_5_0(frame: str) -> None:
+    with pytest.raises(RemoteError):
+        decode_as_sent(bytes.fromhex(frame), Version.V5)
