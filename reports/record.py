@@ -118,7 +118,9 @@ class Finding(_Model):
     observed: Text = ""
     step: int | None = Field(None, description="1-based number of the step it came from")
     trace_index: int | None = Field(None, description="0-based index into the trace of the entry that diverges")
-    timed: bool = Field(False, description="it is a matter of time: something came too late, too early, or not in time")
+    window_seconds: float | None = Field(
+        None, description="the time there was for it, where it is one: something came too late, too early, or never"
+    )
 
 
 class KnownFailure(_Model):

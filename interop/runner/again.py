@@ -4,7 +4,7 @@ Belongs here: which records are in doubt, and what two of them come to.
 Does not belong here: measuring the lag (`busy`), when a cell is played again (`engine`).
 
 A machine that did not let the harness run is nobody's fault but the machine's: what was late may have been late here.
-What is no matter of time, and happens twice, is believed.
+What is no matter of time, and happens twice, is believed; so is what comes out red again without a lag to explain it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from interop.runner.busy import Lag
-from reports.record import Record, Verdict
+from reports.record import Finding, Record, Verdict
 
 _RED = frozenset({Verdict.FAIL, Verdict.WARN, Verdict.SETUP_FAILED, Verdict.HARNESS_ERROR})
+_ANSWER_SECONDS = 3.0
+"""The window of what never began, or never ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +28,13 @@ class Played:
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether what is red may have been this machine's doing; a failure that is expected anyway is not asked."""
+        """Whether it is red on a busy machine; a failure that is expected anyway is not asked."""
         record = self.record
-        return record.verdict in _RED and record.known_failure is None and self.lag.is_too_much
+        return record.verdict in _RED and record.known_failure is None and self.lag.is_noticeable
+
+    def doubts(self, finding: Finding) -> bool:
+        """Whether the lag may be what was found."""
+        return finding.window_seconds is not None and self.lag.explains(finding.window_seconds)
 
 
 def settled(first: Played, second: Played) -> Record:
@@ -36,15 +42,20 @@ def settled(first: Played, second: Played) -> Record:
     why = f"played again: this machine was too busy ({first.lag})"
     log = f"{why}\n{second.record.log}" if second.record.log else why
     record = second.record.model_copy(update={"attempts": 2, "log": log})
-    if not second.is_in_doubt or _same_in_both(first.record, second.record):
+    if not second.is_in_doubt or _is_believed(first, second):
         return record
     reason = f"this machine was too busy ({second.lag}), twice, to tell whether: {record.reason}"
     return record.model_copy(update={"verdict": Verdict.SETUP_FAILED, "reason": reason, "blame": "none"})
 
 
-def _same_in_both(first: Record, second: Record) -> bool:
-    """Whether something was wrong in both that is no matter of time."""
-    found = [
-        {(each.source, each.rule, each.step) for each in one.findings if not each.timed} for one in (first, second)
-    ]
-    return bool(found[0] & found[1])
+def _is_believed(first: Played, second: Played) -> bool:
+    """Whether something was found that the lag does not explain, or that is no matter of time and was found twice."""
+    found = second.record.findings
+    if not found:
+        return not second.lag.explains(_ANSWER_SECONDS)
+    before = {_what(each) for each in first.record.findings if each.window_seconds is None}
+    return any(_what(each) in before if each.window_seconds is None else not second.doubts(each) for each in found)
+
+
+def _what(finding: Finding) -> tuple[str, str, int | None]:
+    return finding.source, finding.rule, finding.step

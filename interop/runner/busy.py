@@ -35,7 +35,7 @@ class Moment:
     pressed_seconds: float
 
 
-_TOO_LATE_SECONDS = 0.25
+_NOTICEABLE_SECONDS = 0.25
 """What a worker that keeps two cores at work alone does not come near."""
 
 _ALWAYS_PRESSED = 0.97
@@ -44,27 +44,35 @@ _LONG_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """How late a worker ran in a span: the worst single delay, and the share of it in which somebody was kept waiting.
+    """How late a worker ran in a span of `seconds`.
 
-    `seconds` is how long the span was.
+    That is the worst single delay, all delays together, and the share of the span in which somebody was kept waiting.
     """
 
     worst_seconds: float
+    lost_seconds: float
     pressed: float
     seconds: float
 
     @property
-    def is_too_much(self) -> bool:
-        """Whether what was late, or not there in time, may have been this machine's fault."""
-        return self.worst_seconds >= _TOO_LATE_SECONDS or (
+    def is_noticeable(self) -> bool:
+        """Whether it is worth another look, because this machine may have had a share in what was seen."""
+        return self.worst_seconds >= _NOTICEABLE_SECONDS or (
             self.pressed >= _ALWAYS_PRESSED and self.seconds >= _LONG_SECONDS
         )
 
+    def explains(self, window_seconds: float) -> bool:
+        """Whether something may be missing from a window for it: one delay took a quarter, or all took half of it."""
+        return self.worst_seconds >= window_seconds / 4 or self.lost_seconds >= window_seconds / 2
+
     def __str__(self) -> str:
-        return f"lag {self.worst_seconds:.1f} s, and {self.pressed:.0%} of the time somebody waited for a processor"
+        return (
+            f"lag {self.worst_seconds:.1f} s at worst, {self.lost_seconds:.1f} s in all; "
+            f"{self.pressed:.0%} of the time somebody waited for a processor"
+        )
 
 
-NO_LAG = Lag(0.0, 0.0, 0.0)
+NO_LAG = Lag(0.0, 0.0, 0.0, 0.0)
 """Of what is no matter of time."""
 
 
@@ -97,9 +105,9 @@ class Heartbeat:
         """The lag from then on."""
         now = self.moment()
         passed = now.at - begin.at
-        worst = max((late for at, late in self._late if at >= begin.at), default=0.0)
+        late = [late for at, late in self._late if at >= begin.at]
         pressed = now.pressed_seconds - begin.pressed_seconds
-        return Lag(worst, min(1.0, pressed / passed) if passed > 0 else 0.0, passed)
+        return Lag(max(late, default=0.0), sum(late), min(1.0, pressed / passed) if passed > 0 else 0.0, passed)
 
 
 def cpu_pressed_seconds() -> float:

@@ -15,7 +15,7 @@ from interop.judge.delivery import HAS_PACKET_ID
 from interop.judge.form import WELL_FORMED
 from interop.runner.cell import Cell
 from interop.runner.failures import StepFailed
-from interop.scenario.steps import AnyStep
+from interop.scenario.steps import PATIENCE_SECONDS, AnyStep
 from interop.tap.trace import Sender
 from reports.record import Finding, Verdict
 
@@ -54,8 +54,14 @@ def step_finding(cell: Cell, step: AnyStep, number: int, failure: StepFailed) ->
         observed=failure.observed,
         step=number,
         trace_index=failure.trace_index,
-        timed=failure.timed,
+        window_seconds=_window(step) if failure.timed else None,
     )
+
+
+def _window(step: AnyStep) -> float:
+    """How long what a step looks at was given, in seconds."""
+    given: tuple[float | None, ...] = (getattr(step, "within", None), getattr(step, "seconds", None))
+    return next((seconds for seconds in given if seconds), PATIENCE_SECONDS)
 
 
 def judge_finding(broken: Broken) -> Finding:
