@@ -7,7 +7,7 @@ OUT ?= compat
 BASE ?= python:3.11-slim-bookworm
 IMAGE ?= mqtt-interop
 
-.PHONY: help setup interop corpus coverage mutants test check expected compare bench bench-growth bench-smoke wheel image clean
+.PHONY: help setup interop corpus coverage fairness mutants test check expected compare bench bench-growth bench-smoke wheel image clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -t -s ':'
@@ -26,6 +26,9 @@ interop: $(INSTALLED)    ## the compatibility matrix; options of pytest in ARGS
 
 corpus: $(INSTALLED)     ## malformed packets to broker and client (the reference pair); options in ARGS
 	$(BIN)/mqtt-interop corpus --out $(OUT)/corpus $(ARGS)
+
+fairness: $(INSTALLED)   ## do verdicts hold behind other networks and on a busy machine? options in ARGS
+	$(BIN)/mqtt-interop fairness --out $(OUT)/fairness $(ARGS)
 
 mutants: $(INSTALLED)    ## brokers and clients wrong on purpose, and whether each is caught; options in ARGS
 	$(BIN)/mqtt-interop mutants --missing --out $(OUT)/mutants $(ARGS)

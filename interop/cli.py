@@ -37,6 +37,10 @@ _PACKAGES: dict[str, tuple[str, str]] = {
     "bench": ("interop.bench.command", "measure how much a broker carries, alone or beside another"),
     "monitor": ("interop.monitor.command", "watch any clients talk to any broker, and name each statement they break"),
     "mutants": ("interop.mutants.command", "play scenarios against wrong brokers and clients: is each one caught?"),
+    "fairness": (
+        "interop.fairness.command",
+        "play under disturbances nobody is to blame for: does a verdict differ?",
+    ),
 }
 """Subcommands by name: the module that has their `add_options(parser)` and `run(options)`, and a line of help."""
 

@@ -1,0 +1,1 @@
+"""Whether verdicts depend on the implementations and on nothing else."""
