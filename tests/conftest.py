@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Iterator
 
+import forked
 import pytest
 
 HIDDEN = "raise ImportError('hidden by a test, as where it is not installed')\n"
@@ -31,4 +33,12 @@ def on_both_loops(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
             (folder / "uvloop.py").write_text(HIDDEN)
             patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
             patch.setitem(sys.modules, "uvloop", None)
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         yield
+        for number, handler in handlers.items():  # a closed loop of uvloop leaves its own behind
+            signal.signal(number, handler)
+
+
+def pytest_sessionfinish() -> None:
+    """Let the process go that commands are forked from."""
+    forked.close()

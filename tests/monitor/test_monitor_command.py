@@ -6,13 +6,12 @@ import asyncio
 import re
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import forked
 import pytest
 
 from interop.cli import main
@@ -44,17 +43,12 @@ def port_of_broker() -> Iterator[int]:
 
 
 @contextmanager
-def monitor(upstream: int, out: Path, *options: str, listen: str = "0") -> Iterator[tuple[subprocess.Popen[str], int]]:
+def monitor(upstream: int, out: Path, *options: str, listen: str = "0") -> Iterator[tuple[forked.Forked, int]]:
     where = ["--listen", listen, "--upstream", f"127.0.0.1:{upstream}", "--out", str(out)]
-    command = ["-m", "interop", "monitor", *where, *options]
-    with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
+    with forked.start("interop", "monitor", *where, *options) as process:
         found = re.match(r"listening on \w+://127.0.0.1:(\d+)(?:/mqtt)?, carrying on", process.stdout.readline())
         assert found
-        try:
-            yield process, int(found[1])
-        finally:
-            process.kill()
+        yield process, int(found[1])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -69,7 +63,7 @@ def test_a_signal_ends_it_with_summary_and_report(number: signal.Signals, port_o
             client.sendall(encode(AGAIN, V311))
             assert client.recv(4)
         process.send_signal(number)
-        text, _ = process.communicate(timeout=10)
+        text = process.communicate(timeout=10)
     assert process.returncode == 1
     assert re.search(r'"twice" \(127\.0\.0\.1:\d+\) MUST client \[MQTT-3\.3\.1-1\] .* \| PUBLISH q2 id 1', text), text
     assert "1 connections, 6 packets judged, " in text
@@ -88,7 +82,7 @@ def test_what_breaks_nothing_ends_with_0(port_of_broker: int, tmp_path: Path) ->
     with monitor(port_of_broker, tmp_path) as (process, port):
         asyncio.run(talk(port))
         process.send_signal(signal.SIGINT)
-        text, _ = process.communicate(timeout=10)
+        text = process.communicate(timeout=10)
     assert (process.returncode, "no statement broken" in text) == (0, True), text
 
 
@@ -123,7 +117,7 @@ def test_wrong_options_are_one_line(
 
 def test_it_ends_by_itself_after_the_time_given(tmp_path: Path) -> None:
     with monitor(1, tmp_path, "--for", "0.01") as (process, _):
-        text, _ = process.communicate(timeout=10)
+        text = process.communicate(timeout=10)
     assert (process.returncode, text) == (0, "0 connections, 0 packets judged, 0 bytes copied\nno statement broken\n")
 
 
@@ -135,10 +129,9 @@ def test_a_broker_that_is_away_is_a_line_and_the_monitor_goes_on(tmp_path: Path)
             for _ in range(2):
                 with socket.create_connection(("127.0.0.1", port)) as client:
                     assert client.recv(1) == b""
-            assert process.stdout is not None
             told = process.stdout.readline()
             process.send_signal(signal.SIGINT)
-            text, _ = process.communicate(timeout=10)
+            text = process.communicate(timeout=10)
     assert f"not carried on: cannot connect to 127.0.0.1:{nobody}: Connection refused" in told
     assert f"2 connections not carried on: cannot connect to 127.0.0.1:{nobody}" in text, (told, text)
     assert {record.verdict for record in read_records(tmp_path / "results.jsonl")} == {"setup-failed"}
@@ -157,13 +150,12 @@ def test_clients_are_taken_over_every_transport(scheme: str, port_of_broker: int
     with monitor(port_of_broker, tmp_path / "out", *shown, listen=f"{scheme}://127.0.0.1:0") as (process, port):
         asyncio.run(talk(port))
         process.send_signal(signal.SIGINT)
-        text, _ = process.communicate(timeout=10)
+        text = process.communicate(timeout=10)
     assert (process.returncode, "1 connections, 5 packets judged" in text) == (0, True), text
 
 
 def test_a_reader_of_the_lines_that_left_costs_neither_traffic_nor_report(port_of_broker: int, tmp_path: Path) -> None:
     with monitor(port_of_broker, tmp_path) as (process, port):
-        assert process.stdout is not None
         process.stdout.close()
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(encode(Connect(V311, "c"), V311))
@@ -181,7 +173,7 @@ def test_quiet_tells_only_the_summary(port_of_broker: int, tmp_path: Path) -> No
         client.sendall(encode(AGAIN, V311))
         assert client.recv(4) == b""
         process.send_signal(signal.SIGTERM)
-        text, _ = process.communicate(timeout=10)
+        text = process.communicate(timeout=10)
     assert process.returncode == 1
     assert text.startswith("1 connections, ")
 

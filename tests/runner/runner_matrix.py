@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).parents[2]
-PATIENCE_SECONDS = 60.0
+import forked
 
 _SCENARIO = """\
 title: Message {name} arrives
@@ -66,40 +61,28 @@ def adapter(folder: Path) -> list[str]:
     return ["--client", f"command:{sys.executable} {script}"]
 
 
-@contextmanager
-def started(folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """A run of the matrix under way, in a session of its own; it is gone afterwards."""
+def started(folder: Path, *options: str) -> forked.Forked:
+    """A run of the matrix under way, in a session of its own; as a context manager it is gone afterwards."""
+    return forked.start("pytest", *matrix_options(folder, *options))
+
+
+def matrix_options(folder: Path, *options: str) -> list[str]:
+    """What `python -m pytest` is to be told to play the folder's scenarios, with the built-in client by default."""
     client = [] if "--client" in options else ["--client", "builtin"]
-    command = [
-        *(sys.executable, "-m", "pytest", "interop", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"),
-        *("--scenarios", str(folder / "scenarios"), "--out", str(folder / "out"), *client, *options),
-    ]
-    run = subprocess.Popen(
-        command,
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-    )
-    try:
-        yield run
-    finally:
-        if run.poll() is None:
-            os.killpg(run.pid, signal.SIGKILL)
-        run.communicate()
+    out = [] if "--out" in options else ["--out", str(folder / "out")]
+    pytest_here = ["interop", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+    return [*pytest_here, "--scenarios", str(folder / "scenarios"), *client, *out, *options]
 
 
-def ended(run: subprocess.Popen[str]) -> tuple[int, str]:
+def ended(run: forked.Forked) -> tuple[int | None, str]:
     """The exit code of a run and what it said, once it is over."""
-    said, _ = run.communicate(timeout=PATIENCE_SECONDS)
+    said = run.communicate()
     return run.returncode, said
 
 
 def until(happened: Callable[[], Any]) -> Any:
     """Wait for another process; gives what `happened` gives."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + forked.PATIENCE_SECONDS
     while not (found := happened()):
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.01)

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 
+import forked
 import pytest
-
-REPOSITORY = Path(__file__).parents[2]
+from runner_matrix import ended, matrix_options, started
 
 RIGHT = """\
 title: A message arrives
@@ -71,17 +71,7 @@ def matrix(
     scenarios: Path, *options: str, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run the matrix of a collection with the built-in client, unless options say otherwise."""
-    return subprocess.run(
-        _command(scenarios, *options), cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False,
-        env=os.environ | (environment or {}),
-    )  # fmt: skip
-
-
-def _command(scenarios: Path, *options: str) -> list[str]:
-    chosen = [] if "--client" in options else ["--client", "builtin"]
-    out = [] if "--out" in options else ["--out", str(scenarios.parent / "out")]
-    pytest_here = [sys.executable, "-m", "pytest", "interop", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
-    return [*pytest_here, "--scenarios", str(scenarios), *chosen, *out, *options]
+    return forked.run("pytest", *matrix_options(scenarios.parent, *options), env=environment)
 
 
 def records(scenarios: Path) -> list[dict[str, object]]:
@@ -91,7 +81,8 @@ def records(scenarios: Path) -> list[dict[str, object]]:
 
 def test_all_as_expected_is_0_and_leaves_five_files(tmp_path: Path) -> None:
     scenarios = collection(tmp_path, right=RIGHT)
-    run = matrix(scenarios)
+    command = [sys.executable, "-m", "pytest", *matrix_options(tmp_path)]  # this one cold, as a user's is
+    run = subprocess.run(command, cwd=forked.REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "results.jsonl",
@@ -239,18 +230,15 @@ def test_an_interrupt_reports_what_ran(tmp_path: Path, number: signal.Signals) -
     )
     scenarios = collection(tmp_path, a_waiting=waiting, right=RIGHT)  # pytest waits for the first
     parts = tmp_path / "out" / ".parts" / "gw0.jsonl"
-    with subprocess.Popen(
-        _command(scenarios), cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as run:
-        assert run.stdout is not None
+    with started(tmp_path) as run:
         for line in run.stdout:  # the table says that the cells have begun; the short one is over once it is on disk
             if "cells" in line:
                 break
         while not (parts.exists() and parts.stat().st_size):
             os.sched_yield()
         run.send_signal(number)
-        said = run.stdout.read()
-    assert run.returncode == 2, said
+        status, said = ended(run)
+    assert status == 2, said
     assert [record["scenario"] for record in records(scenarios)] == ["delivery/right"]
     assert "1 cell did not run." in said
     assert "(client) passes 1 of 1 cell" in said

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import zlib
 from base64 import b64decode, b64encode
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
+import forked
 import pytest
-from runner_matrix import REPOSITORY, ended, scenarios, started
+from runner_matrix import ended, scenarios, started
 
 from interop.brokers.address import AddressSpec
 from interop.brokers.registry import broker_names, shown_command, shown_name
@@ -105,12 +104,9 @@ def test_other_commands_use_it_as_well(tmp_path: Path, command: tuple[str, ...])
     out = {"corpus": ("--out", str(tmp_path / "out")), "bench": ("--json", "b.json", "--html", "b.html")}[command[0]]
     with running_broker(broker_with_login()) as broker:
         url = f"mqtt://{LOGIN}@{broker.address.host_and_port}"
-        run = subprocess.run(
-            [sys.executable, "-m", "interop", *command, "--broker", url, *out],
-            cwd=tmp_path, env={"PYTHONPATH": str(REPOSITORY)}, capture_output=True, timeout=60, check=False,
-        )  # fmt: skip
+        run = forked.run("interop", *command, "--broker", url, *out, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
-    assert leaks(run.stdout + run.stderr) == []
+    assert leaks((run.stdout + run.stderr).encode()) == []
     written = all_written(tmp_path)
     assert written
     assert {path: leaks(data) for path, data in written.items() if leaks(data)} == {}
@@ -138,13 +134,10 @@ def test_other_commands_use_it_as_well(tmp_path: Path, command: tuple[str, ...])
     ],
 )
 def test_no_error_shows_it(tmp_path: Path, command: tuple[str, ...]) -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "interop", *command],
-        cwd=tmp_path, env={"PYTHONPATH": str(REPOSITORY)}, capture_output=True, timeout=60, check=False,
-    )  # fmt: skip
+    run = forked.run("interop", *command, cwd=tmp_path)
     assert run.returncode != 0 or command[0] == "monitor"
-    assert b"Qv77" not in run.stdout + run.stderr, run.stdout + run.stderr
-    assert b"Traceback" not in run.stderr
+    assert "Qv77" not in run.stdout + run.stderr, run.stdout + run.stderr
+    assert "Traceback" not in run.stderr
     assert all(b"Qv77" not in data for data in all_written(tmp_path).values())
 
 

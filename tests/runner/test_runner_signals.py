@@ -4,44 +4,25 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+import forked
 import pytest
-from runner_matrix import PATIENCE_SECONDS, REPOSITORY, family, is_alive, until
+from runner_matrix import family, is_alive, until
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
 
-@contextmanager
-def started(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    run = subprocess.Popen(
-        [sys.executable, "-m", "interop", *arguments],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        yield run
-    finally:
-        if run.poll() is None:
-            os.killpg(run.pid, signal.SIGKILL)
-        run.communicate()
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_corpus_that_is_ended_reports_what_was_played(tmp_path: Path, number: signal.Signals) -> None:
-    with started("corpus", "--client", "minimal", "--out", str(tmp_path)) as run:
+    with forked.start("interop", "corpus", "--client", "minimal", "--out", str(tmp_path)) as run:
         everybody = until(lambda: len(found := family(run.pid)) > 4 and found)  # its adapters are at work
         os.kill(run.pid, number)
-        said, _ = run.communicate(timeout=PATIENCE_SECONDS)
+        said = run.communicate()
     assert run.returncode == 2, said
-    assert b"interrupted" in said
-    assert b"Traceback" not in said
+    assert "interrupted" in said
+    assert "Traceback" not in said
     until(lambda: not any(map(is_alive, everybody)))
     if (tmp_path / "summary.md").exists():  # some had ended
         assert "did not run" in (tmp_path / "summary.md").read_text()
@@ -49,16 +30,16 @@ def test_a_corpus_that_is_ended_reports_what_was_played(tmp_path: Path, number: 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_mutants_that_are_ended_leave_their_table_and_nobody_behind(tmp_path: Path, number: signal.Signals) -> None:
-    with started("mutants", "-n", "2", "--missing", "--out", str(tmp_path)) as run:
+    with forked.start("interop", "mutants", "-n", "2", "--missing", "--out", str(tmp_path)) as run:
         until(lambda: len(_spawned(run.pid)) == 2)
         everybody = family(run.pid)
         os.kill(run.pid, number)
-        said, _ = run.communicate(timeout=PATIENCE_SECONDS)
+        said = run.communicate()
     until(lambda: not any(map(is_alive, everybody)))
     if number is not signal.SIGKILL:
         assert run.returncode == 2, said
-        assert b"interrupted" in said
-        assert b"Traceback" not in said
+        assert "interrupted" in said
+        assert "Traceback" not in said
         assert (tmp_path / "kills.txt").exists()
 
 
