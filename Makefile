@@ -7,6 +7,9 @@ OUT ?= compat
 BASE ?= python:3.11-slim-bookworm
 IMAGE ?= mqtt-interop
 
+# Every target starts dozens of Python processes: what one has compiled, the next need not compile again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup interop corpus coverage fairness mutants test check expected compare bench bench-growth bench-smoke wheel image clean
 
 help:            ## this list
@@ -37,7 +40,7 @@ coverage: $(INSTALLED)   ## statements without evidence in the last matrix and c
 	$(BIN)/mqtt-interop coverage --missing $(OUT)/results.jsonl $(OUT)/corpus/results.jsonl
 
 test: $(INSTALLED)       ## the product's own tests
-	$(BIN)/pytest tests -n auto -q $(ARGS)
+	$(BIN)/pytest tests -n auto --dist worksteal -q $(ARGS)
 
 check: $(INSTALLED)      ## style, types, import layers, scenario files
 	$(BIN)/ruff check .
