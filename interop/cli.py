@@ -177,7 +177,9 @@ def _run(options: argparse.Namespace) -> int:
 
 def pytest_arguments(options: argparse.Namespace) -> list[str]:
     """What `run` was given, as options of pytest with the matrix's plugin."""
-    arguments = ["-p", "no:cacheprovider"]  # the matrix may be installed where nothing can be written
+    # The matrix may be installed where nothing can be written; and Hypothesis, where it is installed, takes longer to
+    # load than the whole matrix.
+    arguments = ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
     for option, _, _ in _RUN_OPTIONS:
         for value in getattr(options, option.removeprefix("--")):
             arguments += [option, value]

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from reports.coverage import StatementLine, write_coverage
-from reports.html import render
-from reports.junit import write_junit
 from reports.markdown import write_markdown
 from reports.record import Record, write_records
 from reports.summary import RunInfo, Summary
@@ -42,6 +40,9 @@ def write_all(
     once it has written what can be: each file is whole, or what it was before. Results that have no room in `out` are
     kept elsewhere, and the message says where: everything else can be made from them again.
     """
+    from reports.html import render  # noqa: PLC0415  # templates and XML are of no use where nothing is written
+    from reports.junit import write_junit  # noqa: PLC0415
+
     summary = Summary.of(records, not_run=len(run.not_run) if run else 0)
     writers: dict[str, Callable[[Path], object]] = {
         RESULTS: lambda path: write_records(path, summary.records),

@@ -12,7 +12,6 @@ from functools import partial
 
 from interop.brokers.address import AddressSpec
 from interop.brokers.broker import BrokerSpec, UnknownBroker
-from interop.brokers.container import ContainerSpec
 from interop.brokers.process import ProcessSpec
 from interop.brokers.programs import EJABBERD, MOSQUITTO, NATS, RUMQTTD, RUMQTTD_311
 from interop.brokers.reference import ReferenceSpec
@@ -36,6 +35,8 @@ def broker_spec(name: str) -> BrokerSpec:
     if name in BROKERS:
         spec = BROKERS[name]()
     elif name.startswith(CONTAINER_PREFIX):
+        from interop.brokers.container import ContainerSpec  # noqa: PLC0415  # an engine's library is slow to load
+
         spec = ContainerSpec(name.removeprefix(CONTAINER_PREFIX))
     elif _LOOKS_LIKE_AN_ADDRESS.search(name):
         spec = AddressSpec(_address(name))

@@ -22,7 +22,6 @@ from interop.brokers.registry import broker_names, broker_spec, shown_name
 from interop.drivers.registry import UnknownDriver, check_driver_name
 from interop.exit_codes import HARNESS_FELL_SHORT, NOTHING_RAN
 from interop.runner.cell import DEFAULT_BROKERS, DEFAULT_CLIENTS, Selection, plan
-from interop.runner.controller import Controller
 from interop.runner.known_failures import BadKnownFailures, load_known_failures
 from interop.runner.loops import DEFAULT_LOOP, LOOPS, LoopNotThere, loop_factory
 from interop.runner.preflight import ask_brokers
@@ -118,6 +117,8 @@ def pytest_configure(config: pytest.Config) -> None:
         if is_worker:
             absent = config.workerinput[ABSENT]  # type: ignore[attr-defined]  # pytest-xdist's
         else:
+            from interop.runner.controller import Controller  # noqa: PLC0415  # a worker does without its reports
+
             absent = {} if config.option.collectonly else ask_brokers(cells, named)
             controller = Controller(config, cells, folder, named, absent)
             config.pluginmanager.register(controller, "mqtt-interop-controller")

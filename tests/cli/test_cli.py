@@ -216,7 +216,7 @@ def test_run_hands_its_options_to_the_matrix(pytest_run: list[list[str]]) -> Non
 
 def test_run_without_options_selects_nothing_away(pytest_run: list[list[str]]) -> None:
     assert main(["run"]) == 0
-    assert pytest_run[0][1:] == ["-p", "no:cacheprovider"]
+    assert pytest_run[0][1:] == ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
 
 
 @pytest.mark.parametrize(("pytest_code", "code"), [(0, 0), (1, 1), (2, 2), (3, 3), (4, 2), (5, 2)])
@@ -324,6 +324,12 @@ def test_lint_and_version_load_no_more_than_they_need(tmp_path: Path) -> None:
         f"print(code, [name for name in {heavy!r} if name in sys.modules])"
     )
     assert run_python("-c", code).stdout.splitlines()[-1] == "0 []"
+
+
+def test_a_worker_of_the_matrix_loads_no_reports_and_no_container_engine() -> None:
+    heavy = ["rich", "jinja2", "docker", "interop.runner.controller", "reports.html"]
+    code = f"import sys, interop.runner.plugin; print([name for name in {heavy!r} if name in sys.modules])"
+    assert run_python("-c", code).stdout == "[]\n"
 
 
 def test_the_package_runs_as_the_command() -> None:
