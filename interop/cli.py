@@ -177,8 +177,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def pytest_arguments(options: argparse.Namespace) -> list[str]:
     """What `run` was given, as options of pytest with the matrix's plugin."""
-    # The matrix may be installed where nothing can be written; and Hypothesis, where it is installed, takes longer to
-    # load than the whole matrix.
+    # The matrix may be installed where nothing can be written; Hypothesis, where there is one, delays every process.
     arguments = ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
     for option, _, _ in _RUN_OPTIONS:
         for value in getattr(options, option.removeprefix("--")):

@@ -96,7 +96,7 @@ def test_the_fixtures_work_in_another_project(tmp_path: Path) -> None:
         "            assert client.recv(9) == b'\\x20\\x02\\0\\3'\n"
     )
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", str(tmp_path)],
         cwd=ROOT,
         capture_output=True,
         text=True,
