@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from interop.tap.crossing import Crossing
+from interop.tap.distant import Distant
 from interop.tap.faults import (
     Action,
     Armed,
@@ -34,6 +35,8 @@ from interop.tap.faults import (
 )
 from interop.tap.framed import FramedCrossing
 from interop.tap.lane import Effect, Write
+from interop.tap.network import LOOPBACK, Network
+from interop.tap.outlet import Outlet
 from interop.tap.trace import Kind, Sender, Trace
 from reference_broker.net.address import Address
 from reference_broker.net.errors import ConnectFailed
@@ -44,10 +47,6 @@ from reference_broker.wire.packets import Packet
 from reference_broker.wire.types import PacketType, Version
 
 __all__ = ["How", "Link", "When"]
-
-GOODBYE_SECONDS = 0.2
-"""How long a closing link waits for its peers to end their side."""
-
 
 NOTICE_SECONDS = 0.3
 """How long a broker is waited for to close a connection that has ended."""
@@ -60,7 +59,8 @@ class Link:
     """The way of one actor to the broker at `upstream`, over the same transport; entries go to `trace` under `name`.
 
     `version` is used to decode a connection until its CONNECT tells. `server_tls` is what the client gets to see over
-    TLS; without it `open` raises CertificateUnusable there.
+    TLS; without it `open` raises CertificateUnusable there. `network` lies between here and the broker; the same
+    `journey` takes the same course through it.
     """
 
     HOST: ClassVar[str] = "127.0.0.1"
@@ -73,8 +73,12 @@ class Link:
         version: Version,
         trace: Trace,
         server_tls: TestCertificates | None = None,
+        network: Network = LOOPBACK,
+        journey: str = "",
     ) -> None:
         self.name = name
+        self.network = network
+        self._journey = journey
         self.upstream = upstream
         self.trace = trace
         self._versions = [version]  # by connection, from 0 on, as far as any was asked for
@@ -124,14 +128,14 @@ class Link:
         asked += [asked[-1]] * (self.connections + 1 - len(asked))
         asked[self.connections + 1 :] = [version]
 
-    async def broker_notices(self) -> None:
-        """Wait until the broker has closed a connection that ended, but no longer than NOTICE_SECONDS.
+    async def broker_notices(self, within_seconds: float = NOTICE_SECONDS) -> None:
+        """Wait until the broker has closed a connection that ended, but no longer than that.
 
         It reads other connections while the end of this one is on its way: what is published next would be for a client
         that is still there.
         """
         if self._passages:
-            await self._passages[-1].wait_for_broker()
+            await self._passages[-1].wait_for_broker(within_seconds)
 
     @property
     def connections(self) -> int:
@@ -260,6 +264,21 @@ class Link:
         kind = FramedCrossing if self.upstream.transport.is_websocket else Crossing
         return kind(self.trace, self.name, self.connections + 1, self.version, self._plan)
 
+    def distant(self, stream: Stream, number: int) -> Distant:
+        """A connection's stream to the broker, behind the network."""
+        has_frames = self.upstream.transport.is_websocket
+        return Distant(stream, self.network, f"{self._journey} {self.name} {number}", has_frames=has_frames)
+
+    def outlet(self, to: Sender, stream: Stream | Distant) -> Outlet:
+        """The way out to that side; what the network does at the receiver, a distant one does itself."""
+        network = self.network
+        if isinstance(stream, Distant):
+            return Outlet(stream)
+        at_once = 0.0 if network.answers_together and to is Sender.CLIENT else None
+        return Outlet(
+            stream, network.piece_bytes, at_once if network.gather_seconds is None else network.gather_seconds
+        )
+
     def segment_bytes(self, sender: Sender, data: bytes) -> int:
         """How many bytes of what that side sent go at a time where they go one by one, else 0; a frame stays whole."""
         if sender not in self._split:
@@ -275,7 +294,8 @@ class _Passage:
         self._link = link
         self._clock = link.trace.clock
         self._client = client
-        self._outlets = {Sender.CLIENT: _Outlet(client)}
+        self._outlets = {Sender.CLIENT: link.outlet(Sender.CLIENT, client)}
+        self._distant: Distant | None = None
         self._timer: asyncio.Handle | None = None
 
     @property
@@ -285,20 +305,26 @@ class _Passage:
 
     async def run(self) -> None:
         """Carry bytes until both sides have ended."""
+        network = self._link.network
         try:
-            broker = await dial(self._link.upstream.beneath_websocket)
+            if network.is_distant:
+                await asyncio.sleep(2 * network.delay_seconds)  # SYN and its answer
+            stream = await dial(self._link.upstream.beneath_websocket)
         except ConnectFailed as error:
             self._link.unreached = error.reason
             self.perform(self.crossing.refuse(str(error), self._clock()))
             return
-        self._outlets[Sender.BROKER] = _Outlet(broker)
+        broker: Stream | Distant = stream
+        if network.is_distant:
+            broker = self._distant = self._link.distant(stream, self.crossing.number)
+        self._outlets[Sender.BROKER] = self._link.outlet(Sender.BROKER, broker)
         if not self.crossing.is_open(Sender.BROKER):  # cut in between
             broker.close()
             return
         try:
             async with asyncio.TaskGroup() as readers:
-                readers.create_task(self._read(Sender.CLIENT, self._client, broker))
-                readers.create_task(self._read(Sender.BROKER, broker, self._client))
+                readers.create_task(self._read(Sender.CLIENT, self._client))
+                readers.create_task(self._read(Sender.BROKER, broker))
         finally:
             self.crossing.give_up()
             if self._timer is not None:
@@ -320,17 +346,20 @@ class _Passage:
 
     async def wait_closed(self) -> None:
         """Wait for the sockets' end, a moment in order, then by RST."""
+        if self._distant is not None:
+            self._distant.hang_up()
         await asyncio.gather(*(outlet.wait_closed() for outlet in self._outlets.values()))
 
-    async def wait_for_broker(self) -> None:
+    async def wait_for_broker(self, within_seconds: float) -> None:
         """Wait for the end of the broker's socket, a moment."""
         outlet = self._outlets.get(Sender.BROKER)
         if outlet is not None:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(NOTICE_SECONDS):
+                async with asyncio.timeout(within_seconds):
                     await outlet.ended()
 
-    async def _read(self, side: Sender, stream: Stream, peer: Stream) -> None:
+    async def _read(self, side: Sender, stream: Stream | Distant) -> None:
+        peer = self._outlets[side.peer]
         while True:
             try:
                 data = await stream.read()
@@ -361,66 +390,3 @@ class _Passage:
     def _on_timer(self) -> None:
         self._timer = None
         self.perform(self.crossing.handle_timer(self._clock()))
-
-
-class _Outlet:
-    """Writes to one stream, in order, whole or split into segments."""
-
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
-        self._backlog: list[tuple[bytes, int]] = []
-        self._pump: asyncio.Task[None] | None = None
-        self._ending = False
-
-    def write(self, data: bytes, segment_bytes: int) -> None:
-        """Send bytes after those before; segments (0: none) need turns of the loop, so that each goes by itself."""
-        if self._pump is None and not segment_bytes:
-            self._stream.write(data)
-            return
-        self._backlog.append((data, segment_bytes))
-        if self._pump is None:
-            self._pump = asyncio.get_running_loop().create_task(self._send_backlog())
-
-    def end(self, how: How) -> None:
-        """Send FIN behind what was written, or RST at once."""
-        if how is How.RST:
-            self._stop()
-            self._stream.abort()
-        elif self._pump is not None:
-            self._ending = True
-        else:
-            self._stream.close()
-
-    def close(self) -> None:
-        """Give up what is not written yet."""
-        self._stop()
-        self._stream.close()
-
-    async def ended(self) -> None:
-        """Wait for the socket's end."""
-        await self._stream.wait_closed()
-
-    async def wait_closed(self) -> None:
-        """Wait for the socket's end; after GOODBYE_SECONDS it is reset."""
-        try:
-            async with asyncio.timeout(GOODBYE_SECONDS):
-                await self._stream.wait_closed()
-        except TimeoutError:
-            self._stream.abort()
-            await self._stream.wait_closed()
-
-    async def _send_backlog(self) -> None:
-        while self._backlog:
-            data, segment_bytes = self._backlog.pop(0)
-            for at in range(0, len(data), segment_bytes or max(1, len(data))):
-                self._stream.write(data[at : at + segment_bytes] if segment_bytes else data)
-                await asyncio.sleep(0)
-                await asyncio.sleep(0)  # a peer in this very loop has read it by now
-        self._pump = None
-        if self._ending:
-            self._stream.close()
-
-    def _stop(self) -> None:
-        if self._pump is not None:
-            self._pump.cancel()
-            self._pump = None

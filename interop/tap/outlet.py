@@ -1,0 +1,158 @@
+"""Writes to one stream: whole, in pieces that arrive one by one, or what comes together at once.
+
+Belongs here: the order of what is written, and of FIN and RST behind it.
+Does not belong here: what is written, when, and why (`link`, `distant`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from typing import Protocol
+
+from interop.tap.faults import How
+
+GOODBYE_SECONDS = 0.2
+"""How long an outlet that is done with waits for its peer to end its side."""
+
+_MOST_WAITING_BYTES = 65_536
+
+
+class Target(Protocol):
+    """Where it goes: a stream, near or distant."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+
+    async def drain(self) -> None:
+        """Wait until there is room for more; raises ConnectionError when it is gone."""
+
+    def close(self) -> None:
+        """Send FIN behind what was written."""
+
+    def abort(self) -> None:
+        """Send RST."""
+
+    async def wait_closed(self) -> None:
+        """Wait for the socket's end."""
+
+
+class Outlet:
+    """The way out of the tap to one peer.
+
+    Everything goes in pieces of `piece_bytes` (0: as it is written), or what is written within `gather_seconds` goes as
+    one; with 0 that is a turn of the loop, None is each by itself.
+    """
+
+    def __init__(self, stream: Target, piece_bytes: int = 0, gather_seconds: float | None = None) -> None:
+        self._stream = stream
+        self._piece_bytes = piece_bytes
+        self._gather_seconds = gather_seconds
+        self._gathered: list[bytes] = []
+        self._alarm: asyncio.Handle | None = None
+        self._backlog: deque[tuple[bytes, int]] = deque()
+        self._backlog_bytes = 0
+        self._written = 0
+        """How much of the first of them is written."""
+        self._room = asyncio.Event()
+        self._pump: asyncio.Task[None] | None = None
+        self._ending = False
+
+    def write(self, data: bytes, segment_bytes: int = 0) -> None:
+        """Send bytes after those before; segments (0: none) need turns of the loop, so that each goes by itself."""
+        segment_bytes = segment_bytes or self._piece_bytes
+        if self._gather_seconds is not None and not segment_bytes and self._pump is None:
+            self._gather(data, self._gather_seconds)
+        elif self._pump is None and not segment_bytes:
+            self._stream.write(data)
+        else:
+            self._flush()
+            self._backlog.append((data, segment_bytes))
+            self._backlog_bytes += len(data)
+            if self._pump is None:
+                self._pump = asyncio.get_running_loop().create_task(self._send_backlog())
+
+    async def drain(self) -> None:
+        """Wait until the peer has taken enough to write more; raises ConnectionError when it is gone."""
+        while self._backlog_bytes > _MOST_WAITING_BYTES and self._pump is not None:
+            self._room.clear()
+            await self._room.wait()
+        await self._stream.drain()
+
+    def end(self, how: How) -> None:
+        """Send FIN or RST behind what was written."""
+        self._flush()
+        if how is How.RST:
+            rest = b"".join(data for data, _ in self._backlog)[self._written :]
+            self._stop()
+            if rest:
+                self._stream.write(rest)
+            self._stream.abort()
+        elif self._pump is not None:
+            self._ending = True
+        else:
+            self._stream.close()
+
+    def close(self) -> None:
+        """Give up what is not written yet."""
+        self._stop()
+        self._stream.close()
+
+    async def ended(self) -> None:
+        """Wait for the socket's end."""
+        await self._stream.wait_closed()
+
+    async def wait_closed(self) -> None:
+        """Wait for the socket's end; after GOODBYE_SECONDS it is reset."""
+        try:
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await self._stream.wait_closed()
+        except TimeoutError:
+            self._stream.abort()
+            await self._stream.wait_closed()
+
+    # --- what goes together -------------------------------------------------------------------------------------------
+
+    def _gather(self, data: bytes, seconds: float) -> None:
+        self._gathered.append(data)
+        if self._alarm is None:
+            loop = asyncio.get_running_loop()
+            self._alarm = loop.call_later(seconds, self._flush) if seconds else loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if self._gathered:
+            self._stream.write(b"".join(self._gathered))
+            self._gathered.clear()
+
+    # --- what goes in pieces ------------------------------------------------------------------------------------------
+
+    async def _send_backlog(self) -> None:
+        while self._backlog:
+            data, segment_bytes = self._backlog[0]
+            step = segment_bytes or max(1, len(data))
+            for at in range(0, len(data), step):
+                self._stream.write(data[at : at + step])
+                self._written = at + step
+                self._backlog_bytes -= min(step, len(data) - at)
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)  # a peer in this very loop has read it by now
+                with contextlib.suppress(ConnectionError):  # whoever reads there finds out
+                    await self._stream.drain()
+                self._room.set()
+            self._backlog.popleft()
+            self._written = 0
+        self._pump = None
+        if self._ending:
+            self._stream.close()
+
+    def _stop(self) -> None:
+        if self._pump is not None:
+            self._pump.cancel()
+            self._pump = None
+        self._backlog.clear()
+        self._backlog_bytes = self._written = 0
+        self._room.set()
