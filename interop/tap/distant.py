@@ -26,6 +26,12 @@ MOST_UNDER_WAY_BYTES = 262_144
 _Parcel = TypeVar("_Parcel")
 
 
+async def until(moment: float) -> None:
+    """Wait for a moment of the monotonic clock; a loop's own may lag behind it, and so its timers come early."""
+    while (remaining_seconds := moment - time.monotonic()) > 0:  # noqa: ASYNC110 - no event tells the time
+        await asyncio.sleep(remaining_seconds)
+
+
 class Way(Generic[_Parcel]):
     """One direction: parcels that are under way, each until it is due."""
 
@@ -49,9 +55,9 @@ class Way(Generic[_Parcel]):
 
     async def get(self) -> _Parcel:
         """Wait for the next to arrive."""
-        while not self._parcels or (remaining_seconds := self._parcels[0][0] - time.monotonic()) > 0:
+        while not self._parcels or self._parcels[0][0] > time.monotonic():
             if self._parcels:
-                await asyncio.sleep(remaining_seconds)  # nothing overtakes it
+                await until(self._parcels[0][0])  # nothing overtakes it
             else:
                 await self._change()
         _, parcel, size_bytes = self._parcels.popleft()

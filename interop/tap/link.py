@@ -13,11 +13,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import time
 from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from interop.tap.crossing import Crossing
-from interop.tap.distant import Distant
+from interop.tap.distant import Distant, until
 from interop.tap.faults import (
     Action,
     Armed,
@@ -308,7 +309,7 @@ class _Passage:
         network = self._link.network
         try:
             if network.is_distant:
-                await asyncio.sleep(2 * network.delay_seconds)  # SYN and its answer
+                await until(time.monotonic() + 2 * network.delay_seconds)  # SYN and its answer
             stream = await dial(self._link.upstream.beneath_websocket)
         except ConnectFailed as error:
             self._link.unreached = error.reason

@@ -16,6 +16,9 @@ from interop.tap.faults import How
 GOODBYE_SECONDS = 0.2
 """How long an outlet that is done with waits for its peer to end its side."""
 
+PIECES_AT_EACH_END = 500
+"""How many pieces a large write is begun and ended with; the middle goes at once: a mebibyte takes a minute else."""
+
 _MOST_WAITING_BYTES = 65_536
 
 
@@ -41,8 +44,8 @@ class Target(Protocol):
 class Outlet:
     """The way out of the tap to one peer.
 
-    Everything goes in pieces of `piece_bytes` (0: as it is written), or what is written within `gather_seconds` goes as
-    one; with 0 that is a turn of the loop, None is each by itself.
+    What is written goes in pieces of `piece_bytes` (0: as it is written), but for the middle of what is large. Or what
+    is written within `gather_seconds` goes as one; with 0 that is a turn of the loop, None is each by itself.
     """
 
     def __init__(self, stream: Target, piece_bytes: int = 0, gather_seconds: float | None = None) -> None:
@@ -61,17 +64,19 @@ class Outlet:
 
     def write(self, data: bytes, segment_bytes: int = 0) -> None:
         """Send bytes after those before; segments (0: none) need turns of the loop, so that each goes by itself."""
-        segment_bytes = segment_bytes or self._piece_bytes
-        if self._gather_seconds is not None and not segment_bytes and self._pump is None:
-            self._gather(data, self._gather_seconds)
-        elif self._pump is None and not segment_bytes:
-            self._stream.write(data)
-        else:
+        if self._piece_bytes and not segment_bytes:
+            ends_bytes = self._piece_bytes * PIECES_AT_EACH_END
+            middle = max(ends_bytes, len(data) - ends_bytes)
+            self._put_off(data[:ends_bytes], self._piece_bytes)
+            self._put_off(data[ends_bytes:middle], 0)
+            self._put_off(data[middle:], self._piece_bytes)
+        elif segment_bytes or self._pump is not None:
             self._flush()
-            self._backlog.append((data, segment_bytes))
-            self._backlog_bytes += len(data)
-            if self._pump is None:
-                self._pump = asyncio.get_running_loop().create_task(self._send_backlog())
+            self._put_off(data, segment_bytes)
+        elif self._gather_seconds is not None:
+            self._gather(data, self._gather_seconds)
+        else:
+            self._stream.write(data)
 
     async def drain(self) -> None:
         """Wait until the peer has taken enough to write more; raises ConnectionError when it is gone."""
@@ -130,10 +135,18 @@ class Outlet:
 
     # --- what goes in pieces ------------------------------------------------------------------------------------------
 
+    def _put_off(self, data: bytes, segment_bytes: int) -> None:
+        if not data:
+            return
+        self._backlog.append((data, segment_bytes))
+        self._backlog_bytes += len(data)
+        if self._pump is None:
+            self._pump = asyncio.get_running_loop().create_task(self._send_backlog())
+
     async def _send_backlog(self) -> None:
         while self._backlog:
             data, segment_bytes = self._backlog[0]
-            step = segment_bytes or max(1, len(data))
+            step = segment_bytes or len(data)
             for at in range(0, len(data), step):
                 self._stream.write(data[at : at + step])
                 self._written = at + step
