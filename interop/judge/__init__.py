@@ -36,6 +36,7 @@ def judge(
     *,
     until: float = 0.0,
     asked: Asked | None = None,
+    round_trip_seconds: float = 0.0,
 ) -> list[Finding]:
     """Everything that was broken in a trace, in its order; `version` is the one the cell is about.
 
@@ -44,9 +45,10 @@ def judge(
 
     A connection whose CONNECT speaks another version is judged by that one: its statements are named in the message,
     because what is cited are statements of the cell's. `asked` tells, by link and connection, which version a client
-    was asked to speak, where that need not be the cell's.
+    was asked to speak, where that need not be the cell's. `round_trip_seconds` is how long a packet to the broker and
+    its answer may be under way beyond the tap.
     """
-    case = Case(list(trace), version, until, asked)
+    case = Case(list(trace), version, until, asked, round_trip_seconds)
     spoken = {(talk.link, talk.number): talk.version for talk in case.talks}
     findings = [
         finding

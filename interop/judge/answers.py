@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from interop.judge.rule import REACTION_SECONDS, V5, V31, V311, Breach, Rule, must
+from interop.judge.rule import V5, V31, V311, Breach, Rule, must
 from interop.judge.view import BROKER, Case, Event, Talk
 from reference_broker.wire.packets import Connect, Packet, Publish
 from reference_broker.wire.types import PacketType, QoS
@@ -108,7 +108,7 @@ def _unanswered(talk: Talk) -> Iterator[Breach]:
             waiting[answer.type, _packet_id(event.packet)] = (event, answer.rule)
     over = talk.speaks_until(BROKER)
     for (answer_type, _), (request, rule) in waiting.items():
-        if over - request.at > REACTION_SECONDS:
+        if over - request.at > talk.reaction_seconds:
             message = f"{request.packet.type.name} without {answer_type.name} for {over - request.at:.1f} s"
             yield rule.broken(BROKER, request.entry, message)
 

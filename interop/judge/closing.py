@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from interop.judge.rule import REACTION_SECONDS, V5, V311, Breach, Rule, must
+from interop.judge.rule import V5, V311, Breach, Rule, must
 from interop.judge.view import BROKER, CLIENT, Case, Talk
 from interop.tap.trace import Sender
 
@@ -48,8 +48,8 @@ def _after(talk: Talk, side: Sender) -> Iterator[Breach]:
         if entry.index > disconnect[0].index:
             what = "bytes" if entry.packet is None else entry.packet.type.name
             yield NOTHING_AFTER_DISCONNECT.broken(side, entry, f"{what} after DISCONNECT")
-    if talk.open_until(side) - disconnect[0].at > REACTION_SECONDS:
-        yield DISCONNECT_CLOSES.broken(side, disconnect[0], f"still open {REACTION_SECONDS:g} s after DISCONNECT")
+    if talk.open_until(side) - disconnect[0].at > talk.reaction_seconds:
+        yield DISCONNECT_CLOSES.broken(side, disconnect[0], f"still open {talk.reaction_seconds:g} s after DISCONNECT")
 
 
 def _expiry(talk: Talk) -> Iterator[Breach]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from interop.judge.rule import REACTION_SECONDS, V5, V31, V311, Breach, Rule, must
+from interop.judge.rule import V5, V31, V311, Breach, Rule, must
 from interop.judge.view import BROKER, CLIENT, Case, Talk
 from interop.tap.trace import TraceEntry
 from reference_broker.wire.packets import Auth, ConnAck, Connect, Disconnect
@@ -85,8 +85,8 @@ def _connects(talk: Talk) -> Iterator[Breach]:
     for entry in connects[1:]:
         yield ONE_CONNECT.broken(CLIENT, entry, "a second CONNECT on the same connection")
     arrived = [entry for entry in talk.got(BROKER) if isinstance(entry.packet, Connect)]
-    if len(arrived) > 1 and talk.open_until(BROKER) - arrived[1].at > REACTION_SECONDS:
-        yield ONE_CONNECT.broken(BROKER, arrived[1], f"still open {REACTION_SECONDS:g} s after a second CONNECT")
+    if len(arrived) > 1 and talk.open_until(BROKER) - arrived[1].at > talk.reaction_seconds:
+        yield ONE_CONNECT.broken(BROKER, arrived[1], f"still open {talk.reaction_seconds:g} s after a second CONNECT")
     connect = talk.connect(CLIENT)
     if connect is not None and not connect[1].client_id and not connect[1].clean_start:
         yield EMPTY_ID_IS_CLEAN.broken(CLIENT, connect[0], "an empty client identifier with Clean Session 0")
@@ -108,9 +108,9 @@ def _connacks(talk: Talk) -> Iterator[Breach]:
             break
         elif _type(entry) == PacketType.CONNACK:
             yield ONE_CONNACK.broken(BROKER, entry, "a second CONNACK on the same connection")
-    if refused is not None and talk.open_until(BROKER) - refused.at > REACTION_SECONDS:
+    if refused is not None and talk.open_until(BROKER) - refused.at > talk.reaction_seconds:
         yield REFUSAL_IS_THE_END.broken(
-            BROKER, refused, f"still open {REACTION_SECONDS:g} s after a CONNACK that refused"
+            BROKER, refused, f"still open {talk.reaction_seconds:g} s after a CONNACK that refused"
         )
 
 

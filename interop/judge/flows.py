@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from interop.judge.order import AnswerOrder
-from interop.judge.rule import REACTION_SECONDS, V5, V31, V311, Breach, Rule, must, should
+from interop.judge.rule import V5, V31, V311, Breach, Rule, must, should
 from interop.judge.view import BROKER, CLIENT, Case, Chain, Event, Talk
 from interop.tap.trace import Sender
 from reference_broker.wire.packets import Publish, PubRec, PubRel, Subscribe, Unsubscribe
@@ -351,14 +351,14 @@ class _Publisher:
             pubrec = flow.received
             if pubrec is None or flow.released or pubrec.entry.connection != talk.number:
                 continue
-            if pubrec.entry.link == talk.link and over - pubrec.at > REACTION_SECONDS:
+            if pubrec.entry.link == talk.link and over - pubrec.at > talk.reaction_seconds:
                 yield PUBREC_GETS_PUBREL.broken(self._side, pubrec.entry, f"no PUBREL answers PUBREC {packet_id}")
 
     def _not_resent(self, talk: Talk) -> Iterator[Breach]:
         connack = talk.connack(self._side)
         if connack is None or not self._must_resend_all(talk):
             return
-        if talk.speaks_until(self._side) - connack[0].at <= REACTION_SECONDS:
+        if talk.speaks_until(self._side) - connack[0].at <= talk.reaction_seconds:
             return
         for packet_id, flow in self._carried.items():
             if packet_id in self._touched or self._flows.get(packet_id) is not flow:

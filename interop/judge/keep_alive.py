@@ -124,27 +124,29 @@ def _server(case: Case, talk: Talk) -> Iterator[Breach]:
     limit = period * _GRACE
     disconnect = talk.disconnect(BROKER)
     if disconnect is not None and disconnect[1].reason == ReasonCode.KEEP_ALIVE_TIMEOUT:
-        silence = _silence_before(heard, disconnect[0])
+        silence = _silence_before(talk, heard, disconnect[0])
         if silence < limit - EARLY_MARGIN_SECONDS:
             message = f"Keep Alive timeout after {silence:.2f} s of silence, {limit:g} s are allowed"
             yield SERVER_WAITS.broken(BROKER, disconnect[0], message)
     closing = talk.closed_by(BROKER)
     if closing is not None and disconnect is None and not _has_other_reason(case, talk, closing):
-        silence = _silence_before(heard, closing)
+        silence = _silence_before(talk, heard, closing)
         if period - EARLY_MARGIN_SECONDS < silence < limit - EARLY_MARGIN_SECONDS:
             message = f"closed after {silence:.2f} s of silence, {limit:g} s are allowed"
             yield SERVER_WAITS.broken(BROKER, closing, message)
     over = talk.open_until(BROKER)
     moments = [entry for entry in heard if entry.at <= over]
     for entry, next_at in zip(moments, [*(each.began for each in moments), over][1:], strict=True):
-        if next_at - entry.at > limit + SERVER_MARGIN_SECONDS:
+        if next_at - entry.at > limit + SERVER_MARGIN_SECONDS + talk.round_trip_seconds:
             message = f"{next_at - entry.at:.1f} s of silence after it, Keep Alive is {period:g} s"
             yield SERVER_ENDS.broken(BROKER, entry, message)
 
 
-def _silence_before(heard: list[TraceEntry], moment: TraceEntry) -> float:
-    """Seconds since a packet was last heard; without end if none was."""
-    return moment.at - max((entry.at for entry in heard if entry.index < moment.index), default=-math.inf)
+def _silence_before(talk: Talk, heard: list[TraceEntry], moment: TraceEntry) -> float:
+    """Seconds since a packet was last heard; without end if none was. The broker may not have had the latest yet."""
+    known_until = moment.at - talk.round_trip_seconds
+    known = (entry.at for entry in heard if entry.index < moment.index and entry.at <= known_until)
+    return moment.at - max(known, default=-math.inf)
 
 
 def _has_other_reason(case: Case, talk: Talk, closing: TraceEntry) -> bool:

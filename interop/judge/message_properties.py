@@ -88,11 +88,12 @@ def _expiry(delivery: Delivery, origin: Origin) -> Iterator[Breach]:
     if origin.publish.qos is QoS.EXACTLY_ONCE and (origin.taken is None or origin.taken.at - origin.entry.at > 1):
         return  # whether the time counts from PUBLISH or PUBREL is the server's choice
     waited = delivery.entry.at - origin.entry.at
-    if waited > published + _MARGIN_SECONDS:
+    late_seconds = _MARGIN_SECONDS + delivery.talk.round_trip_seconds  # of which the broker knows nothing
+    if waited > published + late_seconds:
         message = f"sent {waited:.1f} s after it came in, it expired after {published} s"
         yield EXPIRED_IS_NOT_SENT.broken(BROKER, delivery.entry, message)
         return
-    least, most = math.floor(published - waited - _MARGIN_SECONDS), math.ceil(published - waited + _MARGIN_SECONDS)
+    least, most = math.floor(published - waited - _MARGIN_SECONDS), math.ceil(published - waited + late_seconds)
     if sent is None or not least <= sent <= min(most, published):
         message = f"expiry {sent} s after {waited:.1f} s, published with {published} s"
         yield EXPIRY_COUNTS_DOWN.broken(BROKER, delivery.entry, message)

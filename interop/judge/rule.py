@@ -16,12 +16,6 @@ from reference_broker.wire.types import Version
 
 V31, V311, V5 = Version.V31, Version.V311, Version.V5
 
-REACTION_SECONDS = 2.9
-"""After that long without the reaction a rule demands, on a connection that stays open, it is missing.
-
-A scenario waits 3 s for an answer: what one misses, the other does too.
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Clause:

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from interop.judge.rule import REACTION_SECONDS, V5, V31, V311, Breach, Rule, must
+from interop.judge.rule import V5, V31, V311, Breach, Rule, must
 from interop.judge.view import BROKER, Case, Talk, broker_client_id
 from interop.tap.trace import Kind, TraceEntry
 from reference_broker.wire.types import PacketType, ReasonCode, Version
@@ -102,12 +102,12 @@ def _fate(before: Talk, connect: TraceEntry) -> _Fate:
         if not accepted[0].clean_start:
             return _Fate(math.inf, math.inf)
         return _Fate(0.0, ending.at if ending is not None and ending.index < connect.index else math.inf)
-    interval = _expiry(before)
+    interval, margin_seconds = _expiry(before), _MARGIN_SECONDS + before.round_trip_seconds
     if interval == _FOREVER:
         return _Fate(math.inf, math.inf)
     if ending is None or ending.index > connect.index:
         return _Fate(math.inf if interval else 0.0, math.inf)
-    return _Fate(ending.at + interval, ending.at + interval + (_MARGIN_SECONDS if interval else 0))
+    return _Fate(ending.at + interval, ending.at + interval + (margin_seconds if interval else 0))
 
 
 def _expiry(talk: Talk) -> int:
@@ -128,10 +128,17 @@ def _takeover(before: Talk, talk: Talk) -> Iterator[Breach]:
     ending = before.end_known_to(BROKER)
     if ending is not None and ending.index < connect.index:
         return
-    if before.open_until(BROKER) - connect.at > REACTION_SECONDS:
-        yield ONE_PLACE.broken(BROKER, connect, f"the older connection is still open {REACTION_SECONDS:g} s later")
+    if before.open_until(BROKER) - connect.at > before.reaction_seconds:
+        yield ONE_PLACE.broken(
+            BROKER, connect, f"the older connection is still open {before.reaction_seconds:g} s later"
+        )
     closed, disconnect = before.closed_by(BROKER), before.disconnect(BROKER)
-    if closed is None or closed is not ending or closed.note != "FIN" or closed.at - connect.at > REACTION_SECONDS:
+    if (
+        closed is None
+        or closed is not ending
+        or closed.note != "FIN"
+        or closed.at - connect.at > before.reaction_seconds
+    ):
         return
     is_said = disconnect is not None and disconnect[1].reason == ReasonCode.SESSION_TAKEN_OVER
     if not is_said and before.disconnect_got(BROKER) is None and before.is_understood(BROKER):

@@ -6,6 +6,7 @@ Does not belong here: judging; messages and subscriptions (`messages`).
 A side is judged by what it sent and what was delivered to it. Two facts about time make that certain: what the tap
 recorded as sent by a side before it recorded a delivery to that side was sent without knowing of it; and the order of
 a side's own packets is the order in which it sent them. The reverse, "sent after", may only mean "sent meanwhile".
+Both hold however far away a side is: what it sent is recorded later than it was, what it got earlier.
 
 Knowledge ends where bytes could not be decoded: a side's story stops at the first malformed packet it got, whatever
 it made of it, and at the first it sent that nobody can read on.
@@ -25,6 +26,12 @@ from reference_broker.wire.types import Version
 
 CLIENT, BROKER = Sender.CLIENT, Sender.BROKER
 _DATA = (Kind.PACKET, Kind.MALFORMED)
+
+REACTION_SECONDS = 2.9
+"""After that long without the reaction a rule demands, on a connection that stays open, it is missing.
+
+A scenario waits 3 s for an answer: what one misses, the other does too. The way to the broker and back comes on top.
+"""
 
 Asked = Callable[[str, int], Version]
 """The version a client was asked to speak on a link's connection."""
@@ -57,6 +64,7 @@ class Talk:
     number: int
     cell_version: Version  # the one its client was asked to speak
     end: float  # when the whole trace ends
+    round_trip_seconds: float = 0.0  # between the tap and the broker
     entries: list[TraceEntry] = field(default_factory=list)
 
     @cached_property
@@ -64,6 +72,11 @@ class Talk:
         """The version of the CONNECT, whoever sent it, else the one its client was asked to speak."""
         connects = (entry.packet for entry in self.entries if isinstance(entry.packet, Connect))
         return next((connect.version for connect in connects), self.cell_version)
+
+    @property
+    def reaction_seconds(self) -> float:
+        """After that long without the reaction a rule demands it is missing."""
+        return REACTION_SECONDS + self.round_trip_seconds
 
     def sent(self, side: Sender) -> list[TraceEntry]:
         """Packets and malformed bytes that side sent."""
@@ -221,6 +234,7 @@ class Case:
     """A whole trace, ready to be inspected; `version` is the one the cell is about, `until` when the tap stopped.
 
     `asked` tells, by link and connection, which version a client was asked to speak, where that need not be the cell's.
+    `round_trip_seconds` is how long a packet to the broker and its answer may be under way beyond the tap.
     """
 
     def __init__(
@@ -229,10 +243,12 @@ class Case:
         version: Version,
         until: float = 0.0,
         asked: Asked | None = None,
+        round_trip_seconds: float = 0.0,
     ) -> None:
         self.entries = entries
         self.version = version
         self._asked = asked
+        self._round_trip_seconds = round_trip_seconds
         self.end = max([until, *(entry.at for entry in entries)])
         self.talks: list[Talk] = self._find_talks()
 
@@ -244,7 +260,7 @@ class Case:
             key = (entry.link, entry.connection)
             if key not in talks:
                 asked = self.version if self._asked is None else self._asked(*key)
-                talks[key] = Talk(entry.link, entry.connection, asked, self.end)
+                talks[key] = Talk(entry.link, entry.connection, asked, self.end, self._round_trip_seconds)
             talks[key].entries.append(entry)
         return list(talks.values())
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from interop.judge.messages import Audience, Delivery, WillOrigin, messages_of, new_deliveries
-from interop.judge.rule import REACTION_SECONDS, V5, V31, V311, Breach, Rule, must
+from interop.judge.rule import V5, V31, V311, Breach, Rule, must
 from interop.judge.view import BROKER, Case, Talk
 from interop.tap.trace import TraceEntry
 from reference_broker.wire.packets import Connect, Disconnect
@@ -81,7 +81,7 @@ def _ends_out_of_order(talk: Talk, copy: Delivery) -> bool:
     said = talk.disconnect(BROKER)
     if not talk.is_understood(BROKER) or said is not None:
         return True
-    return ending is not None and ending.at < copy.entry.at + REACTION_SECONDS
+    return ending is not None and ending.at < copy.entry.at + talk.reaction_seconds
 
 
 def _missing(case: Case, origin: WillOrigin, audience: Audience) -> Iterator[Breach]:
@@ -99,9 +99,8 @@ def _missing(case: Case, origin: WillOrigin, audience: Audience) -> Iterator[Bre
         return
     listening = audience.chain.talks[-1]
     if len(audience.chain.talks) == 1 and _is_listening(listening, grant.granted, due):
-        message = (
-            f"the will of {talk.link} is not published within {REACTION_SECONDS:g} s, though {listening.link} waits"
-        )
+        waited = f"{talk.reaction_seconds:g} s, though {listening.link} waits"
+        message = f"the will of {talk.link} is not published within {waited}"
         yield PUBLISHED.broken(BROKER, ending, message)
 
 
@@ -117,7 +116,7 @@ def _comes_back(case: Case, talk: Talk, due: float) -> bool:
         isinstance(entry.packet, Connect)
         and entry.packet.client_id == connect[1].client_id
         and entry.index > connect[0].index
-        and entry.at < due + REACTION_SECONDS
+        and entry.at < due + talk.reaction_seconds
         for entry in case.entries
     )
 
@@ -130,4 +129,4 @@ def _is_listening(talk: Talk, since: TraceEntry, due: float) -> bool:
     limits = connect[1].properties
     if limits.receive_maximum is not None or limits.maximum_packet_size is not None:
         return False
-    return since.at < due and talk.speaks_until(BROKER) - due > REACTION_SECONDS
+    return since.at < due and talk.speaks_until(BROKER) - due > talk.reaction_seconds

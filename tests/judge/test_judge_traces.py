@@ -120,6 +120,29 @@ def test_findings_come_in_the_order_of_the_trace() -> None:
     assert indices == sorted(indices)
 
 
+def test_what_a_broker_far_away_owes_is_missing_only_after_the_way_there_and_back() -> None:
+    story = Story(V5)
+    one = story.actor()
+    one.connect()
+    one.client(q1())
+    assert judge(story.trace, story.version, until=story.now + 3.0)
+    assert not judge(story.trace, story.version, until=story.now + 3.0, round_trip_seconds=0.4)
+    assert judge(story.trace, story.version, until=story.now + 3.4, round_trip_seconds=0.4)
+
+
+def test_a_broker_far_away_that_gives_a_client_up_may_not_have_its_last_packet_yet() -> None:
+    story = Story(V5)
+    one = story.actor()
+    one.connect(keep_alive=2)
+    story.wait(3.1)
+    one.client(PingReq())
+    story.wait(0.1)
+    one.broker(Disconnect(0x8D))
+    one.close(BROKER)
+    assert "waits-for-keep-alive" in {finding.rule for finding in judge(story.trace, V5)}
+    assert "waits-for-keep-alive" not in {finding.rule for finding in judge(story.trace, V5, round_trip_seconds=0.2)}
+
+
 def test_what_was_waited_for_in_vain_up_to_the_end_is_missing() -> None:
     story = Story(V5)
     one = story.actor()
