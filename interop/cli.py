@@ -163,6 +163,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--loop", metavar="NAME", help="event loop of broker, taps and built-in client: asyncio, uvloop"
     )
+    parser.add_argument(
+        "--network", metavar="TEXT", help="play behind a worse network, e.g. 'delay=50ms jitter=20ms' (see the README)"
+    )
     parser.add_argument("--known-failures", metavar="FILE", help="list of expected failures (the one that ships)")
     parser.add_argument("--out", metavar="FOLDER", help="where the reports go (compat)")
     parser.set_defaults(run=_run)
@@ -182,7 +185,7 @@ def pytest_arguments(options: argparse.Namespace) -> list[str]:
     for option, _, _ in _RUN_OPTIONS:
         for value in getattr(options, option.removeprefix("--")):
             arguments += [option, value]
-    for option in ("-k", "-m", "-n", "--loop", "--known-failures", "--out"):
+    for option in ("-k", "-m", "-n", "--loop", "--network", "--known-failures", "--out"):
         value = getattr(options, option.lstrip("-").replace("-", "_"))
         if value is not None:
             arguments += [option, value]

@@ -175,6 +175,9 @@ class Record(_Model):
         default_factory=dict, description="versions of everything: client, broker, harness, python"
     )
     log: Text = Field("", description="what the adapter and the broker wrote to their logs (stderr)")
+    network: str = Field(
+        "", description="the network it was played behind, as `--network` takes it; empty: none but what is there"
+    )
     rerun: Text = Field("", description="the command that runs just this cell again")
 
     @property

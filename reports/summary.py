@@ -267,7 +267,7 @@ class Summary:
     matrix: Mapping[tuple[str, Column], Counts]
     overhead: Overhead | None
     environment: Mapping[str, str]
-    """versions of everything else: harness, python, ..."""
+    """versions of everything else: harness, python, ...; and the network, if cells were played behind one"""
     not_run: int = 0
     """cells that were selected and have no result"""
 
@@ -380,6 +380,8 @@ def _environment(records: Iterable[Record]) -> dict[str, str]:
         for name, version in record.implementations.items():
             if name not in ("client", "broker"):
                 found[name].add(version)
+        if record.network:
+            found["network"].add(record.network)
     return {name: ", ".join(sorted(versions)) for name, versions in sorted(found.items())}
 
 

@@ -92,7 +92,7 @@ class BrokerSpec(ABC):
     `settings` are the fields of BrokerConfig it can be started with, `unsupported` the features it lacks by the names
     of `interop.scenario.features`, `shared` whether cells may use one instance together, `exclusive` whether a cell can
     have one to itself, `login` the user name and password without which it lets nobody in, if it is like that; where
-    `login_is_secret`, no output may show it.
+    `login_is_secret`, no output may show it. `round_trip_seconds` is how far away it is, once `check` found out.
     """
 
     name: str
@@ -104,6 +104,7 @@ class BrokerSpec(ABC):
     exclusive: bool = False
     login: tuple[str, str | None] | None = None
     login_is_secret: bool = False
+    round_trip_seconds: float = 0.0
 
     def check(self) -> None:  # noqa: B027 - most kinds find out when they start
         """Raise BrokerFault when it is plain already that it cannot be had."""

@@ -219,8 +219,7 @@ async def disconnect(stage: Stage, step: steps.Disconnect) -> None:
     answer = await player.ask(command)
     player.connected = False
     _require(answer, f"{player.name} to disconnect")
-    with stage.pace.resting():
-        await stage.links[player.name].broker_notices()
+    await stage.broker_notices(player.name)
 
 
 async def auth(stage: Stage, step: steps.Auth) -> None:

@@ -24,6 +24,7 @@ from interop.runner.pace import Slots
 from interop.runner.parts import CannotKeep, Keeper
 from interop.runner.play import Workshop, play_watched
 from interop.runner.preflight import Absences, Absent
+from interop.tap.network import LOOPBACK, Network
 from reference_broker.net.tls import make_test_certificates
 from reports.record import Record
 
@@ -33,10 +34,22 @@ CELLS_AT_WORK = 2
 LONG_CELLS_UNDER_WAY = 12
 """How many cells that wait long are under way in one worker, each with its adapters."""
 
-DRIVERS_OF_A_KIND = 4 * (CELLS_AT_WORK + LONG_CELLS_UNDER_WAY)
+FAR_CELLS_UNDER_WAY = 32
+"""The most of them where a broker is far away and every cell waits."""
+
+WAITING_CELLS_PER_SECOND = 170
+"""How many cells of a broker one second away would keep half of a processor busy: they work 30 ms each, and wait for
+some ten round trips."""
+
+DRIVERS_OF_A_CELL = 4
 """More than the cells under way can want: they must never wait for one another's drivers."""
 
 _STOP_SECONDS = 10.0
+
+
+def cells_under_way(round_trip_seconds: float) -> int:
+    """How many cells that wait long may be under way: with more the machine would be what they wait for."""
+    return min(FAR_CELLS_UNDER_WAY, max(LONG_CELLS_UNDER_WAY, int(WAITING_CELLS_PER_SECOND * round_trip_seconds)))
 
 
 class Engine:
@@ -54,6 +67,7 @@ class Engine:
         *,
         loop: str = DEFAULT_LOOP,
         absent: Absent | None = None,
+        network: Network = LOOPBACK,
     ) -> None:
         self._absent = absent
         self._known_failures = known_failures
@@ -61,6 +75,7 @@ class Engine:
         self._keeper = Keeper(keep)
         self._records: dict[str, Future[Record]] = {}
         self._loop_name = loop
+        self._network = network
         self._loop = loop_factory(loop)()
         self._stopping = asyncio.Event()
         self._failure: Exception | None = None
@@ -121,14 +136,17 @@ class Engine:
 
     async def _serve(self) -> None:
         with tempfile.TemporaryDirectory(prefix="mqtt-interop-") as folder:
+            farthest_seconds = max((broker.round_trip_seconds for broker in self._brokers.values()), default=0.0)
+            long_under_way = cells_under_way(self._network.round_trip_seconds + farthest_seconds)
             self._workshop = Workshop(
-                drivers=DriverPool(limit=DRIVERS_OF_A_KIND),
+                drivers=DriverPool(limit=DRIVERS_OF_A_CELL * (CELLS_AT_WORK + long_under_way)),
                 brokers=self._brokers,
                 known_failures=self._known_failures,
                 certificates=lambda: make_test_certificates(Path(folder) / "certificates"),
-                slots=Slots(CELLS_AT_WORK, LONG_CELLS_UNDER_WAY),
+                slots=Slots(CELLS_AT_WORK, long_under_way),
                 loop=self._loop_name,
                 absences=Absences(self._absent),
+                network=self._network,
             )
             self._began.set()
             beats = asyncio.create_task(self._workshop.heartbeat.beat())

@@ -66,8 +66,7 @@ async def cut(stage: Stage, step: steps.Cut) -> None:
     link, how, moment = stage.links[step.link], How[step.how.upper()], when(step)
     link.cut(how, when=moment, deliver=step.packet == "delivered")
     if moment is None and how is How.FIN:
-        with stage.pace.resting():
-            await link.broker_notices()
+        await stage.broker_notices(step.link)
 
 
 async def freeze(stage: Stage, step: steps.Freeze) -> None:

@@ -34,6 +34,8 @@ from interop.tap.trace import Fate, Kind, Sender, TraceEntry
 from reference_broker.wire.packets import ConnAck, Disconnect, Publish
 from reference_broker.wire.types import ReasonCode, Version
 
+_Windowed = steps.Receive | steps.Completed | steps.Reported | steps.Wire | steps.Frame | steps.Closed
+
 OPTIONAL_SECONDS = 0.3
 """How long we wait for a message that may come but need not."""
 
@@ -48,11 +50,12 @@ class Observed:
 
 
 async def _seen_in_window(
-    stage: Stage, seen: Callable[[], Seen | None], after: float, within: float, moment: float
+    stage: Stage, seen: Callable[[], Seen | None], step: _Windowed, moment: float, answers: int = 1
 ) -> Seen | None:
-    """Wait for something within a window; time that passes because the window opens late is not work."""
-    with stage.pace.waiting() if after > 0 else nullcontext():
-        return await stage.until(seen, moment + within)
+    """Wait for something within a step's window; time that passes because the window opens late is not work."""
+    is_timed = "within" in step.model_fields_set
+    with stage.pace.waiting() if step.after > 0 else nullcontext():
+        return await stage.until(seen, moment + step.within, answers, is_timed=is_timed)
 
 
 def _check_not_early(what: str, at: float, after: float, moment: float, index: int | None = None) -> None:
@@ -66,10 +69,15 @@ def _check_not_early(what: str, at: float, after: float, moment: float, index: i
 
 
 async def receive(stage: Stage, step: steps.Receive) -> Observed:
-    """Messages the application gets, in order."""
-    if step.count > 1:
-        return await _receive_many(stage, step)
+    """Messages the application gets, in order, and has answered for: what comes next is not to overtake that."""
     player = await ready(stage, step.actor)
+    observed = await (_receive_many if step.count > 1 else _receive)(stage, player, step)
+    if not player.actor.manual_ack:
+        await stage.until(lambda: None if stage.owes_answers(player.name) else True, stage.pace.now() + GRACE_SECONDS)
+    return observed
+
+
+async def _receive(stage: Stage, player: Player, step: steps.Receive) -> Observed:
     moment = stage.moment
     payloads = payloads_of(step.payload, step.payloads) or (None,)
     least, most = _bounds(step, len(payloads))
@@ -77,7 +85,7 @@ async def receive(stage: Stage, step: steps.Receive) -> Observed:
     at: float | None = None
     for count in range(most):
         obligatory = count < least
-        message = await _next_message(stage, player, step, moment, obligatory=obligatory)
+        message = await _next_message(stage, player, step, moment, count + 1, obligatory=obligatory)
         if message is None and not obligatory:
             break
         if message is None:
@@ -89,9 +97,8 @@ async def receive(stage: Stage, step: steps.Receive) -> Observed:
     return Observed(step.after, step.within, None if at is None else at - moment)
 
 
-async def _receive_many(stage: Stage, step: steps.Receive) -> Observed:
+async def _receive_many(stage: Stage, player: Player, step: steps.Receive) -> Observed:
     """The next message of each of very many topics, waited for together."""
-    player = await ready(stage, step.actor)
     moment = stage.moment
     wanted = {stage.names.topic(each.topic): each for each in numbered(step)}
     found: dict[str, Received] = {}
@@ -106,7 +113,7 @@ async def _receive_many(stage: Stage, step: steps.Receive) -> Observed:
                 found.setdefault(message.event.topic, message)
         return True if len(found) == len(wanted) else None
 
-    if await _seen_in_window(stage, all_of_them, step.after, step.within, moment) is None:
+    if await _seen_in_window(stage, all_of_them, step, moment, step.count) is None:
         missing = next(each for topic, each in wanted.items() if topic not in found)
         what = f"{step.actor} to get {step.count} messages within {step.within:g} s"
         raise StepFailed(what, f"{len(found)} came, and none on {missing.topic!r}")
@@ -134,7 +141,7 @@ def _bounds(step: steps.Receive, payloads: int) -> tuple[int, int]:
 
 
 async def _next_message(
-    stage: Stage, player: Player, step: steps.Receive, moment: float, *, obligatory: bool
+    stage: Stage, player: Player, step: steps.Receive, moment: float, number: int, *, obligatory: bool
 ) -> Received | None:
     topic = stage.names.topic(step.topic)
 
@@ -142,7 +149,7 @@ async def _next_message(
         return next((m for m in player.inbox.messages if not m.taken and m.event.topic == topic), None)
 
     if obligatory:
-        return await _seen_in_window(stage, next_one, step.after, step.within, moment)
+        return await _seen_in_window(stage, next_one, step, moment, number)
     with stage.pace.waiting():  # nothing tells that no more will come
         return await stage.until(next_one, stage.pace.now() + OPTIONAL_SECONDS)
 
@@ -237,7 +244,7 @@ async def nothing(stage: Stage, step: steps.Nothing) -> Observed:
     player = await ready(stage, step.actor)
     moment = stage.moment
     topic = None if step.topic is None else stage.names.topic(step.topic)
-    await stage.rest_until(moment + step.seconds)
+    await stage.quiet_until(moment + step.seconds)
     unwanted = next((m for m in player.inbox.messages if not m.taken and topic in (None, m.event.topic)), None)
     if unwanted is not None:
         what = f"{shown_payload(unwanted.event.payload)} on {stage.names.relative(unwanted.event.topic)!r}"
@@ -263,9 +270,7 @@ _NO_ERROR_IN_RECOVERY = {ReasonCode.PACKET_IDENTIFIER_NOT_FOUND}
 
 async def _complete(stage: Stage, player: Player, step: steps.Completed, delivery: Delivery, moment: float) -> None:
     delivery.claimed = True
-    done = await _seen_in_window(
-        stage, lambda: True if delivery.answer.done() else None, step.after, step.within, moment
-    )
+    done = await _seen_in_window(stage, lambda: True if delivery.answer.done() else None, step, moment)
     if done is None:
         await player.prove_alive()
         raise StepFailed(
@@ -290,7 +295,7 @@ async def reported(stage: Stage, step: steps.Reported) -> Observed:
     def told() -> tuple[float, Disconnected] | None:
         return next((each for each in player.inbox.endings if each[0] >= moment), None)
 
-    ending = await _seen_in_window(stage, told, step.after, step.within, moment)
+    ending = await _seen_in_window(stage, told, step, moment)
     if ending is None:
         raise StepFailed(f"{player.name}'s application to be told of the end within {step.within:g} s", "it was not")
     at, event = ending
@@ -350,7 +355,7 @@ async def _wire_contains(
     def found() -> bool | None:
         return True if subsequence_gap(patterns, list(_packets(stage, step, start)), stage.names) is None else None
 
-    if await _seen_in_window(stage, found, step.after, step.within, moment) is None:
+    if await _seen_in_window(stage, found, step, moment, len(patterns)) is None:
         seen = list(_packets(stage, step, start))
         gap = subsequence_gap(patterns, seen, stage.names)
         missing = shown_pattern(patterns[gap or 0])
@@ -371,8 +376,8 @@ async def _wire_exactly(
     def enough() -> bool | None:
         return True if len(counted()) >= len(patterns) else None
 
-    await _seen_in_window(stage, enough, step.after, step.within, moment)
-    await stage.rest_until(stage.pace.now() + GRACE_SECONDS)
+    await _seen_in_window(stage, enough, step, moment, max(1, len(patterns)))
+    await stage.quiet_until(stage.pace.now() + GRACE_SECONDS)
     seen = counted()
     wrong = next(
         (
@@ -393,7 +398,7 @@ async def _wire_exactly(
 
 
 async def _wire_never(stage: Stage, step: steps.Wire, patterns: tuple[Pattern, ...], start: int, moment: float) -> None:
-    await stage.rest_until(max(moment + step.after, stage.pace.now() + GRACE_SECONDS))
+    await stage.quiet_until(max(moment + step.after, stage.pace.now() + GRACE_SECONDS))
     for entry in _packets(stage, step, start):
         for pattern in patterns:
             if fits(pattern, entry, stage.names):
@@ -426,7 +431,7 @@ async def frame(stage: Stage, step: steps.Frame) -> Observed:
             None,
         )
 
-    seen = await _seen_in_window(stage, found, step.after, step.within, moment)
+    seen = await _seen_in_window(stage, found, step, moment)
     if seen is None:
         what = name if payload is None else f"{name} with {shown_payload(payload)}"
         raise StepFailed(f"{what} from the {step.sender} on the link of {step.link} within {step.within:g} s", "none")
@@ -439,9 +444,7 @@ async def closed(stage: Stage, step: steps.Closed) -> Observed:
     moment = stage.moment
     since = stage.action_index
     side = Sender(step.by)
-    ending = await _seen_in_window(
-        stage, lambda: stage.closing(step.link, since, side), step.after, step.within, moment
-    )
+    ending = await _seen_in_window(stage, lambda: stage.closing(step.link, since, side), step, moment)
     if ending is None:
         raise StepFailed(
             f"the link of {step.link} to be closed by the {step.by} within {step.within:g} s", "it stayed open"
@@ -503,7 +506,7 @@ def _check_closing_reason(stage: Stage, step: steps.Closed, ending: TraceEntry) 
 async def stays_open(stage: Stage, step: steps.StaysOpen) -> Observed:
     """The network connection is still there after that long."""
     moment = stage.moment
-    await stage.rest_until(moment + step.seconds)
+    await stage.quiet_until(moment + step.seconds)
     ending = stage.closing(step.link, stage.last_open(step.link))
     if ending is not None and ending.kind is Kind.CLOSE:
         raise StepFailed(

@@ -1,6 +1,7 @@
 """Keeps a cell's work and its waiting apart: for honest timings, and so that waiting cells overlap.
 
-Belongs here: the cell's clock, its stretches of waiting, how many cells of a worker work at once.
+Belongs here: the cell's clock, its stretches of waiting, how many cells of a worker work at once, and how much longer
+everything takes with a broker that is far away.
 Does not belong here: what is waited for.
 
 A new cell begins only while few others work, and while the scenario demands that time passes a cell does not count
@@ -22,6 +23,34 @@ LONG_SECONDS = 0.4
 
 PATIENT_SECONDS = 0.25
 """An answer that takes longer than this is waited for without keeping others from work."""
+
+NEAR_SECONDS = 0.02
+"""A broker whose answers are under way for longer is far away: they are waited for without keeping others from work.
+
+Then every cell counts among those that wait long, because a cell that waits keeps no other from beginning.
+"""
+
+ANSWER_ROUND_TRIPS = 4
+"""How many round trips a step may take until its answer is there: TCP's own, that of CONNECT, and the two of QoS 2.
+
+A window is what a scenario grants the implementation; the way of packets comes on top.
+"""
+
+TIMED_ROUND_TRIPS = 1
+"""How many of them it takes until something is seen at a time that a scenario names: its cause there, it back.
+
+With more, what comes too late by little less than that would pass.
+"""
+
+EXCHANGE_ROUND_TRIPS = 2
+"""How many of them are one message more's, where each waits for the one before: those of QoS 2."""
+
+QUIET_ROUND_TRIPS = 2
+"""How many round trips later than the last thing that was seen a message may come that must not come.
+
+One takes what the actor did last to the broker and its effect back; where that was a PUBREC, what comes back is PUBREL,
+and what follows the PUBCOMP takes another.
+"""
 
 
 class Slots:
@@ -75,9 +104,11 @@ class Slots:
 class Pace:
     """The time account of one cell; `now()` is the clock of its trace."""
 
-    def __init__(self, slots: Slots, expected_wait_seconds: float = 0.0) -> None:
+    def __init__(self, slots: Slots, expected_wait_seconds: float = 0.0, round_trip_seconds: float = 0.0) -> None:
+        """`round_trip_seconds`: how long a request and its answer are under way."""
+        self.round_trip_seconds = round_trip_seconds
         self._slots = slots
-        self._long = expected_wait_seconds > LONG_SECONDS
+        self._long = expected_wait_seconds > LONG_SECONDS or round_trip_seconds >= NEAR_SECONDS
         self._began = 0.0
         self._rests = 0
         self.waiting_seconds = 0.0
@@ -89,6 +120,21 @@ class Pace:
     def at(self, moment: float) -> float:
         """A moment of the monotonic clock on the cell's."""
         return moment - self._began
+
+    def answer_seconds(self, count: int = 1, *, is_timed: bool = False) -> float:
+        """How much longer than on loopback an answer may take, or so many of them, each behind the one before."""
+        first = TIMED_ROUND_TRIPS if is_timed else ANSWER_ROUND_TRIPS
+        return (first + (count - 1) * EXCHANGE_ROUND_TRIPS) * self.round_trip_seconds
+
+    @property
+    def quiet_seconds(self) -> float:
+        """How much longer than on loopback to listen for what must not come."""
+        return QUIET_ROUND_TRIPS * self.round_trip_seconds
+
+    @property
+    def patient_seconds(self) -> float:
+        """How long to wait for an answer as part of the work."""
+        return PATIENT_SECONDS if self.round_trip_seconds < NEAR_SECONDS else 0.0
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:

@@ -7,6 +7,7 @@ Does not belong here: what a verb does (`act`, `fault`, `observe`), how cells sh
 from __future__ import annotations
 
 import asyncio
+import shlex
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -53,6 +54,7 @@ from interop.scenario.features import missing
 from interop.scenario.steps import AnyStep, Observation
 from interop.scenario.values import Side
 from interop.tap.link import Link
+from interop.tap.network import LOOPBACK, Network
 from interop.tap.trace import Trace
 from reference_broker.net.address import Transport
 from reference_broker.net.tls import TestCertificates
@@ -76,6 +78,11 @@ class Workshop:
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     absences: Absences = field(default_factory=Absences)
     presence: Presence = field(default_factory=Presence)
+    network: Network = LOOPBACK
+
+    def round_trip_seconds(self, cell: Cell) -> float:
+        """How long a request of the cell and its answer are under way."""
+        return self.network.round_trip_seconds + self.brokers[cell.broker].round_trip_seconds
 
 
 @dataclass(slots=True)
@@ -104,7 +111,7 @@ async def play(cell: Cell, workshop: Workshop, begin: Callable[[Cell], None] | N
 
 async def play_watched(cell: Cell, workshop: Workshop, begin: Callable[[Cell], None] | None = None) -> Played:
     """As `play`, and how late the worker ran meanwhile."""
-    pace = Pace(workshop.slots, cell.expected_wait_seconds)
+    pace = Pace(workshop.slots, cell.expected_wait_seconds, workshop.round_trip_seconds(cell))
     trace = Trace(pace.now)
     notes = Notes()
     async with pace.working():
@@ -179,6 +186,8 @@ async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: No
                 version=Version.from_label(cell.mqtt_of(name)),
                 trace=stage.trace,
                 server_tls=workshop.certificates() if Transport(cell.transport).is_encrypted else None,
+                network=workshop.network,
+                journey=cell.id,
             )
             stack.push_async_callback(link.close)
             stage.links[name] = link
@@ -209,7 +218,13 @@ async def _run_to_the_end(cell: Cell, workshop: Workshop, stage: Stage, notes: N
 def _judge(cell: Cell, stage: Stage, notes: Notes) -> None:
     """Hold the whole trace against all rules, and note what it is evidence for: of the client, only its own packets."""
     until = stage.pace.now()
-    broken = judge(stage.trace, stage.version, until=until, asked=stage.version_asked)
+    broken = judge(
+        stage.trace,
+        stage.version,
+        until=until,
+        asked=stage.version_asked,
+        round_trip_seconds=stage.pace.round_trip_seconds,
+    )
     notes.findings += map(judge_finding, broken)
     own = () if cell.loaded.scenario.any_client else (next(iter(stage.players)),)
     case = Case(list(stage.trace), stage.version)
@@ -325,7 +340,7 @@ async def _run_step(cell: Cell, stage: Stage, notes: Notes, step: AnyStep, numbe
 async def _check_the_end(cell: Cell, stage: Stage, notes: Notes) -> None:
     """Everything an actor receives must have been expected."""
     await rely_on_faults(stage, None)
-    await stage.rest_until(stage.pace.now() + GRACE_SECONDS)
+    await stage.quiet_until(stage.pace.now() + GRACE_SECONDS)
     last = cell.loaded.scenario.steps[-1]
     for player in stage.players.values():
         for message in player.inbox.messages:
@@ -384,9 +399,17 @@ def _record(
         unexpected_pass=known is not None and not known.intermittent and outcome.verdict is Verdict.PASS,
         implementations=notes.implementations | _HARNESS,
         log="\n".join(notes.log),
-        rerun=cell.rerun if workshop.loop == DEFAULT_LOOP else f"{cell.rerun} --loop {workshop.loop}",
+        network=str(workshop.network),
+        rerun=_rerun(cell, workshop),
     )
     return record if secret is None else _without(secret, record)
+
+
+def _rerun(cell: Cell, workshop: Workshop) -> str:
+    """The command that plays the cell again as it was played."""
+    loop = [] if workshop.loop == DEFAULT_LOOP else ["--loop", workshop.loop]
+    network = ["--network", str(workshop.network)] if workshop.network != LOOPBACK else []
+    return shlex.join([*shlex.split(cell.rerun), *loop, *network])
 
 
 def _without(secret: Secret, record: Record) -> Record:

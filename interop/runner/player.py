@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from interop.drivers.contract import AnyCommand, AnyEvent, Disconnected, ErrorEvent, Hello, MessageEvent
 from interop.drivers.driver import Driver, DriverHung
 from interop.runner.failures import StepFailed, Unsupported
-from interop.runner.pace import PATIENT_SECONDS, Pace
+from interop.runner.pace import Pace
 from interop.scenario.model import Actor
 
 PATIENCE_SECONDS = 5.0
@@ -101,14 +101,16 @@ class Player:
 
     async def answer_of(self, task: asyncio.Task[AnyEvent], what: str) -> AnyEvent:
         """The answer a task stands for; raises like `ask`."""
-        done, _ = await asyncio.wait({task}, timeout=PATIENT_SECONDS)
+        patient_seconds = self._pace.patient_seconds
+        most_seconds = PATIENCE_SECONDS + self._pace.answer_seconds()
+        done, _ = await asyncio.wait({task}, timeout=patient_seconds)
         if not done:
             with self._pace.resting():
-                done, _ = await asyncio.wait({task}, timeout=PATIENCE_SECONDS - PATIENT_SECONDS)
+                done, _ = await asyncio.wait({task}, timeout=most_seconds - patient_seconds)
         if not done:
             await self.prove_alive()
             task.cancel()
-            raise StepFailed(f"{self.name}'s {what} to be answered", f"nothing came within {PATIENCE_SECONDS:g} s")
+            raise StepFailed(f"{self.name}'s {what} to be answered", f"nothing came within {most_seconds:g} s")
         answer = task.result()
         if isinstance(answer, ErrorEvent) and answer.error == "unsupported":
             raise Unsupported(f"{self.driver.hello.client} cannot {what}: {answer.detail or 'unsupported'}")

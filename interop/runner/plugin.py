@@ -30,6 +30,7 @@ from interop.scenario.lint import lint
 from interop.scenario.load import load_scenarios
 from interop.scenario.problems import ScenarioError
 from interop.scenario.values import MqttLabel, TransportName
+from interop.tap.network import BadNetwork, network_of
 from reports.write import CannotWrite
 
 DEFAULT_OUT = Path("compat")
@@ -62,6 +63,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=DEFAULT_LOOP,
         metavar="NAME",
         help=f"event loop of reference broker, taps and built-in client: {', '.join(LOOPS)} ({DEFAULT_LOOP})",
+    )
+    group.addoption(
+        "--network",
+        metavar="TEXT",
+        help="play behind a worse network, e.g. 'delay=50ms jitter=20ms'; also to-subscriber=40ms, pieces=1, gather, "
+        "answers=together, seed=1",
     )
     group.addoption(
         "--known-failures", type=Path, metavar="FILE", help="list of expected failures (the one that ships)"
@@ -103,6 +110,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if not is_worker:
             _check_names(selection, _brokers(config))
             loop_factory(config.getoption("--loop"))
+            network_of(config.getoption("--network"))
         scenarios = load_scenarios(config.getoption("--scenarios"))
         known_failures = load_known_failures(config.getoption("--known-failures"))
         cells = plan(scenarios, selection)
@@ -134,7 +142,7 @@ class UnknownChoice(Exception):
 
 
 _USERS_MISTAKES = (
-    ScenarioError, BadKnownFailures, BrokerFault, UnknownDriver, CannotWrite, UnknownChoice, LoopNotThere,
+    ScenarioError, BadKnownFailures, BrokerFault, UnknownDriver, CannotWrite, UnknownChoice, LoopNotThere, BadNetwork,
 )  # fmt: skip
 
 

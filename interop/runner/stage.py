@@ -14,12 +14,12 @@ from typing import TypeVar
 from interop.brokers.broker import RunningBroker
 from interop.runner.cell import Cell
 from interop.runner.names import Names
-from interop.runner.pace import PATIENT_SECONDS, Pace
+from interop.runner.pace import Pace
 from interop.runner.player import Player
-from interop.tap.link import Link
+from interop.tap.link import NOTICE_SECONDS, Link
 from interop.tap.trace import Kind, Sender, Trace, TraceEntry
-from reference_broker.wire.packets import Packet
-from reference_broker.wire.types import PacketType, Version
+from reference_broker.wire.packets import Packet, PubAck, PubComp, Publish, PubRec
+from reference_broker.wire.types import PacketType, ReasonCode, Version
 
 Seen = TypeVar("Seen")
 
@@ -95,9 +95,16 @@ class Stage:
         began = since_action[0].at if since_action else self._action_began
         return max([began, *(entry.at for entry in since_action if entry.kind is Kind.FAULT)])
 
-    async def until(self, seen: Callable[[], Seen | None], deadline: float) -> Seen | None:
-        """Wait until `seen` gives something, and give that; None when the deadline (cell clock) passes first."""
-        since = self.pace.now()
+    async def until(
+        self, seen: Callable[[], Seen | None], deadline: float, answers: int = 1, *, is_timed: bool = False
+    ) -> Seen | None:
+        """Wait until `seen` gives something, and give that; None when the deadline (cell clock) passes first.
+
+        The deadline is one on loopback: the way of packets to a broker that is far away comes on top, for so many
+        `answers` one after another. Where it `is_timed`, it tells right from wrong and is no mere patience.
+        """
+        since, patient_seconds = self.pace.now(), self.pace.patient_seconds
+        deadline += self.pace.answer_seconds(answers, is_timed=is_timed)
         while True:
             self.changed.clear()
             found = seen()
@@ -106,9 +113,9 @@ class Stage:
             remaining = deadline - self.pace.now()
             if remaining <= 0:
                 return None
-            quick = self.pace.now() - since < PATIENT_SECONDS
+            quick = self.pace.now() - since < patient_seconds
             with nullcontext() if quick else self.pace.resting(), suppress(TimeoutError):
-                await asyncio.wait_for(self.changed.wait(), min(remaining, PATIENT_SECONDS) if quick else remaining)
+                await asyncio.wait_for(self.changed.wait(), min(remaining, patient_seconds) if quick else remaining)
 
     async def rest_until(self, moment: float) -> None:
         """Let time pass, as the scenario demands, up to a moment of the cell's clock."""
@@ -116,6 +123,20 @@ class Stage:
         if remaining > 0:
             with self.pace.waiting():
                 await asyncio.sleep(remaining)
+
+    async def quiet_until(self, moment: float) -> None:
+        """Listen for what must not come, up to a moment of the cell's clock; from far away, until it would be here.
+
+        A moment that is later than that stands: what comes after it may be in order, as the end of a silent connection.
+        """
+        if quiet_seconds := self.pace.quiet_seconds:
+            moment = max(moment, self.pace.now() + GRACE_SECONDS + quiet_seconds)
+        await self.rest_until(moment)
+
+    async def broker_notices(self, link: str) -> None:
+        """Wait until the broker knows of the end of a link's connection, if it is to know soon."""
+        with self.pace.resting():
+            await self.links[link].broker_notices(NOTICE_SECONDS + self.pace.answer_seconds())
 
     # --- what was seen ------------------------------------------------------------------------------------------------
 
@@ -133,6 +154,22 @@ class Stage:
                 if counts and entry.packet.type is kind:
                     return entry, entry.packet
         return None
+
+    def owes_answers(self, link: str) -> bool:
+        """Whether a client has messages on its open connection that it has not acknowledged to the end."""
+        owed: set[int | None] = set()
+        for entry in self.entries(link, self.last_open(link)):
+            packet = entry.packet
+            if entry.connection != self.links[link].connections:
+                continue
+            if entry.kind is Kind.CLOSE:
+                return False
+            if isinstance(packet, Publish) and entry.delivered and entry.receiver is Sender.CLIENT and packet.qos:
+                owed.add(packet.packet_id)
+            elif isinstance(packet, PubAck | PubRec | PubComp) and entry.sent and entry.sender is Sender.CLIENT:
+                goes_on = isinstance(packet, PubRec) and packet.reason < ReasonCode.UNSPECIFIED_ERROR  # [5.0 4.3.3]
+                owed -= set() if goes_on else {packet.packet_id}
+        return bool(owed)
 
     def closing(self, link: str, since: int, side: Sender | None = None) -> TraceEntry | None:
         """How a link's network connection ended, if it did since then; for one side, as far as that knows.

@@ -27,6 +27,7 @@ from interop.runner.parts import CannotKeep, Parts, id_of
 from interop.runner.preflight import Absent
 from interop.runner.presence import NobodyThere
 from interop.runner.schedule import shard, worker_number
+from interop.tap.network import network_of
 from reports.record import Record, Verdict
 
 RECORD = "record"
@@ -126,7 +127,8 @@ class Worker:
         keep, loop = self._parts.of(self._task.worker), session.config.getoption("--loop")
         try:
             specs = {name: broker_spec(self._brokers[name]) for name in {cell.broker for cell in self._cells}}
-            self._engine = Engine(self._known_failures, specs, keep, loop=loop, absent=self._absent)
+            network = network_of(session.config.getoption("--network"))
+            self._engine = Engine(self._known_failures, specs, keep, loop=loop, network=network, absent=self._absent)
         except (CannotKeep, BrokerFault) as problem:
             self._end(str(problem))
         values = [item.callspec.params["cell"] for item in session.items if isinstance(item, pytest.Function)]

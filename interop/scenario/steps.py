@@ -9,8 +9,10 @@ not: receive, wire, closed, ...
 
 Windows (`after`, `within`) are in seconds and count from the last step that *did* something, as opposed to
 observations. A fault that is armed with `at` moves that moment to when it fires. Everything an actor receives must be
-expected: a message that no `receive` asked for fails the cell at its end. Names (topics, client ids) are relative; the
-runner makes them unique.
+expected: a message that no `receive` asked for fails the cell at its end, and what it received it acknowledges before
+the next step. Names (topics, client ids) are relative; the runner makes them unique.
+
+Scenarios are written for a broker on loopback: where it is far away, an answer may come as much later as packets take.
 """
 
 from __future__ import annotations

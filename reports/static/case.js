@@ -37,6 +37,7 @@ class CasePage {
       ["client", versioned(record.client, client)],
       ["broker", versioned(record.broker, broker)],
       ["MQTT", `${record.mqtt} over ${record.transport}`],
+      record.network ? ["network", record.network] : null,
       ["time", `${span(record.seconds)}, of it ${span(record.waiting_seconds)} waiting and ${span(record.overhead_seconds)} overhead`],
       record.started_at ? ["started", record.started_at] : null,
       record.attempts > 1 ? ["attempts", String(record.attempts)] : null,

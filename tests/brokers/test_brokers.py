@@ -375,6 +375,16 @@ def test_a_broker_at_an_address_is_used_as_it_is() -> None:
         assert is_listening(broker.address())
 
 
+def test_how_far_away_a_broker_is_is_seen_before_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 0.2, 1.0, 1.05, 2.0, 2.06])  # three connections after the first, which is not timed
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        spec = AddressSpec(Address("127.0.0.1", listener.getsockname()[1]))
+        assert spec.round_trip_seconds == 0.0
+        monkeypatch.setattr("interop.brokers.address.time.monotonic", lambda: next(clock))
+        spec.check()
+    assert spec.round_trip_seconds == pytest.approx(0.06)
+
+
 def test_an_address_is_for_its_own_transport() -> None:
     spec = AddressSpec(Address.parse("ws://127.0.0.1:9001/here"))
     assert (spec.name, spec.transports) == ("ws://127.0.0.1:9001/here", ("ws",))

@@ -162,6 +162,12 @@ def test_versions_of_merged_runs_are_all_named() -> None:
     assert summary.environment == {"python": "3.11, 3.12"}
 
 
+def test_the_network_is_part_of_the_environment_where_there_was_one() -> None:
+    networks = ("", "pieces=1", "delay=50ms")
+    summary = Summary.of([record(f"a/{name}", network=name, implementations={}) for name in networks])
+    assert summary.environment == {"network": "delay=50ms, pieces=1"}
+
+
 @pytest.mark.parametrize(
     ("cells", "headline"),
     [

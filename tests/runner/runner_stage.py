@@ -15,6 +15,7 @@ from interop.runner.pace import Slots
 from interop.runner.play import Workshop, play
 from interop.runner.preflight import Absences, Absent
 from interop.scenario.load import LoadedScenario, load_file
+from interop.tap.network import LOOPBACK, Network
 from reference_broker.net.tls import make_test_certificates
 from reports.record import Record
 
@@ -37,15 +38,23 @@ def scenario(folder: Path, text: str, head: str = HEAD) -> LoadedScenario:
 
 
 def played(
-    loaded: LoadedScenario, mqtt: str = "5.0", known: KnownFailures | None = None, client: str = "builtin"
+    loaded: LoadedScenario,
+    mqtt: str = "5.0",
+    known: KnownFailures | None = None,
+    client: str = "builtin",
+    network: Network = LOOPBACK,
 ) -> Record:
     """The record of one cell of it."""
     cell = Cell(loaded, client, "reference", mqtt, "tcp")  # type: ignore[arg-type]  # tests name versions as text
-    return asyncio.run(play_at(cell, broker_spec("reference"), known))
+    return asyncio.run(play_at(cell, broker_spec("reference"), known, network=network))
 
 
 async def play_at(
-    cell: Cell, broker: BrokerSpec, known: KnownFailures | None = None, absent: Absent | None = None
+    cell: Cell,
+    broker: BrokerSpec,
+    known: KnownFailures | None = None,
+    absent: Absent | None = None,
+    network: Network = LOOPBACK,
 ) -> Record:
     """The record of one cell at that broker, which is closed in the end; `absent`: versions it does not speak."""
     drivers = DriverPool(limit=8)
@@ -56,6 +65,7 @@ async def play_at(
         certificates=lambda: make_test_certificates(Path("unused")),
         slots=Slots(2, 2),
         absences=Absences(absent),
+        network=network,
     )
     try:
         return await play(cell, workshop)

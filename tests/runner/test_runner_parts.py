@@ -129,7 +129,7 @@ def test_who_sent_disconnect_has_ended_the_connection_whoever_closes_first(
     )
     stage.closing = lambda *_: entries[-1]
 
-    async def until(seen: Any, _deadline: float) -> Any:
+    async def until(seen: Any, *_window: Any, **_kind: Any) -> Any:
         return seen()
 
     stage.until = until
