@@ -125,7 +125,11 @@ def test_who_sent_disconnect_has_ended_the_connection_whoever_closes_first(
     entries = [] if farewell is None else [seen(Disconnect(0x8B), farewell)]
     entries.append(TraceEntry(len(entries), 0.1, "link", 1, Kind.CLOSE, Sender.CLIENT))
     stage: Any = SimpleNamespace(
-        moment=0.0, action_index=0, pace=SimpleNamespace(), version=Version.V5, entries=lambda _link: iter(entries)
+        moment=0.0,
+        action_index=0,
+        pace=SimpleNamespace(),
+        version=Version.V5,
+        entries=lambda _link, _since=0: iter(entries),
     )
     stage.closing = lambda *_: entries[-1]
 
