@@ -16,8 +16,8 @@ from interop.tap.faults import How
 GOODBYE_SECONDS = 0.2
 """How long an outlet that is done with waits for its peer to end its side."""
 
-PIECES_AT_EACH_END = 500
-"""How many pieces a large write is begun and ended with; the middle goes at once: a mebibyte takes a minute else."""
+PIECES_AT_EACH_END = 64
+"""How many pieces a large write is begun and ended with; the middle goes at once: a mebibyte would take a minute."""
 
 _MOST_WAITING_BYTES = 65_536
 
