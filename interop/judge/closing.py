@@ -23,6 +23,7 @@ DISCONNECT_CLOSES = Rule(
     "whoever sent DISCONNECT closes the connection",
     client={V311: must("MQTT-3.14.4-1"), V5: must("MQTT-3.14.4-2")},
     broker={V5: must("MQTT-3.14.4-2")},
+    clocked=True,
 )
 NO_NEW_EXPIRY = Rule(
     "no-session-expiry-out-of-nothing",

@@ -24,6 +24,7 @@ ONE_CONNECT = Rule(
     "a client sends CONNECT once on a connection, and a server closes the connection at the second",
     client={V311: must(section="3.1"), V5: must(section="3.1")},
     broker={V311: must("MQTT-3.1.0-2"), V5: must("MQTT-3.1.0-2")},
+    clocked=True,
 )
 CONNACK_FIRST = Rule(
     "connack-first",
@@ -35,6 +36,7 @@ REFUSAL_IS_THE_END = Rule(
     "refusal-is-the-end",
     "after a CONNACK that refuses, the server sends nothing more and closes the connection",
     broker={V311: must("MQTT-3.2.2-5"), V5: must("MQTT-3.2.2-7")},
+    clocked=True,
 )
 CLEAN_START_HAS_NO_SESSION = Rule(
     "clean-start-has-no-session",

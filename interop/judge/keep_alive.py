@@ -37,6 +37,7 @@ SERVER_WAITS = Rule(
     # "A Server is permitted to disconnect a Client that it determines to be inactive or non-responsive at any time,
     # regardless of the Keep Alive value" [3.1.1 3.1.2.10]; "may have other reasons" [5.0 3.1.2.10].
     broker={V31: may(section="3.1"), V311: may(section="3.1.2.10"), V5: may(section="3.1.2.10")},
+    clocked=True,
 )
 SERVER_ENDS = Rule(
     "ends-silent-connection",

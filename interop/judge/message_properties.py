@@ -32,11 +32,13 @@ EXPIRY_COUNTS_DOWN = Rule(
     "message-expiry-counts-down",
     "the Message Expiry Interval that is passed on is the publisher's less the time in the server",
     broker={V5: must("MQTT-3.3.2-6")},
+    clocked=True,
 )
 EXPIRED_IS_NOT_SENT = Rule(
     "expired-message-not-sent",
     "a message whose Message Expiry Interval has passed is not sent",
     broker={V5: must("MQTT-3.3.2-5")},
+    clocked=True,
 )
 PROBLEM_INFORMATION = Rule(
     "no-problem-information",

@@ -60,7 +60,8 @@ class Rule:
     """One rule: its name, what it demands in one sentence, and what each version says to client and broker.
 
     A version that is not listed has no such rule, and nothing is found there. `waits` where a breach says that
-    something did not come in time: in a trace that goes on, what comes later may refute it.
+    something did not come in time: in a trace that goes on, what comes later may refute it. `clocked` where it compares
+    moments, which a machine that was late may have put apart.
     """
 
     name: str
@@ -68,6 +69,12 @@ class Rule:
     client: Mapping[Version, Clause] = field(default_factory=dict)
     broker: Mapping[Version, Clause] = field(default_factory=dict)
     waits: bool = False
+    clocked: bool = False
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether a breach is a matter of time."""
+        return self.waits or self.clocked
 
     def clauses(self, side: Sender) -> Mapping[Version, Clause]:
         """What binds that side, by version."""

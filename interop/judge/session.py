@@ -22,21 +22,25 @@ SESSION_PRESENT = Rule(
     "session-present-when-kept",
     "a server that keeps a session tells so when its client comes back",
     broker={V311: must("MQTT-3.2.2-2"), V5: must("MQTT-3.2.2-3")},
+    clocked=True,
 )
 NO_SESSION_PRESENT = Rule(
     "no-session-present-when-gone",
     "a session that ended is not there when its client comes back",
     broker={V311: must("MQTT-3.2.2-3", "MQTT-3.1.2-6"), V5: must("MQTT-3.2.2-3", "MQTT-4.1.0-2")},
+    clocked=True,
 )
 ONE_PLACE = Rule(
     "takeover-closes",
     "when a client connects anew the server closes its older connection",
     broker={V31: must("MQTT31-27"), V311: must("MQTT-3.1.4-2"), V5: must("MQTT-3.1.4-3")},
+    clocked=True,
 )
 TAKEOVER_IS_SAID = Rule(
     "takeover-says-why",
     "the older connection is told DISCONNECT 0x8E before it is closed",
     broker={V5: must("MQTT-3.1.4-3")},
+    clocked=True,
 )
 RULES = (SESSION_PRESENT, NO_SESSION_PRESENT, ONE_PLACE, TAKEOVER_IS_SAID)
 

@@ -21,6 +21,7 @@ NOT_AFTER_DISCONNECT = Rule(
     "no-will-after-disconnect",
     "a will is not published when its client said goodbye, nor while it is connected",
     broker={V31: must("MQTT31-31"), V311: must("MQTT-3.14.4-3"), V5: must("MQTT-3.14.4-3")},
+    clocked=True,
 )
 ONCE = Rule(
     "will-once",
@@ -31,6 +32,7 @@ PUBLISHED = Rule(
     "will-published",
     "a will is published when its connection ends without DISCONNECT",
     broker={V31: must("MQTT31-31"), V311: must("MQTT-3.1.2-8"), V5: must("MQTT-3.1.2-8")},
+    clocked=True,
 )
 RULES = (NOT_AFTER_DISCONNECT, ONCE, PUBLISHED)
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from interop.judge import RULES
 from interop.judge import Finding as Broken
 from interop.judge.delivery import HAS_PACKET_ID
 from interop.judge.form import WELL_FORMED
@@ -74,6 +75,7 @@ def judge_finding(broken: Broken) -> Finding:
         cites=broken.cites,
         message=f"{broken.link}: {broken.message}",
         trace_index=broken.trace_index,
+        window_seconds=PATIENCE_SECONDS if RULES[broken.rule].is_timed else None,
     )
 
 

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from runner_stage import scenario
 
+from interop.judge import Finding as Broken
 from interop.runner.cell import Cell
-from interop.runner.verdict import weigh
+from interop.runner.verdict import judge_finding, weigh
+from interop.scenario.values import Level
+from interop.tap.trace import Sender
 from reports.record import Finding, Verdict
 
 UNEXPECTED = Finding(
@@ -54,3 +57,11 @@ def test_the_gravest_comes_first_whoever_found_it(cell: Cell) -> None:
 def test_several_rules_of_a_gravity_are_all_cited(cell: Cell) -> None:
     other = NO_SUBSCRIPTION.model_copy(update={"rule": "other", "cites": ("MQTT-3.8.4-8",)})
     assert weigh(cell, [UNEXPECTED, NO_SUBSCRIPTION, other]).cites == ("MQTT-3.3.2-3", "MQTT-3.8.4-8")
+
+
+@pytest.mark.parametrize(
+    ("rule", "window"), [("keeps-alive", 3.0), ("takeover-closes", 3.0), ("packet-id-in-use", None)]
+)
+def test_a_rule_that_looks_at_the_clock_says_that_it_is_a_matter_of_time(rule: str, window: float | None) -> None:
+    broken = Broken(rule, Sender.CLIENT, Level.MUST, (), "it is so", 3, "sub")
+    assert judge_finding(broken).window_seconds == window
