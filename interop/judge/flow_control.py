@@ -70,7 +70,11 @@ def _quota(talk: Talk, side: Sender, receive_maximum: int) -> Iterator[Breach]:
 
 
 def _sizes(talk: Talk, side: Sender, maximum: int | None) -> Iterator[Breach]:
+    """A client learns the limit from CONNACK: its CONNECT and AUTH before that are not measured. [5.0 3.2.2.3.6]"""
+    told = talk.connack(CLIENT) if side is CLIENT else None
     for entry in talk.sent(side):
+        if told is not None and entry.index < told[0].index:
+            continue
         if maximum is not None and entry.packet is not None and len(entry.data) > maximum:
             message = f"{entry.packet.type.name} of {len(entry.data)} bytes, {maximum} are allowed"
             yield MAXIMUM_PACKET_SIZE.broken(side, entry, message)

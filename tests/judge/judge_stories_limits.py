@@ -133,6 +133,12 @@ def a_packet_of_just_the_maximum_is_allowed(story: Story) -> None:
     one.inject(CLIENT, q0("x" * 100))
 
 
+@keeps("maximum-packet-size")
+def a_connect_is_sent_before_its_limit_is_known(story: Story) -> None:
+    one = story.actor("one" * 20)
+    one.connect(answer=Properties(maximum_packet_size=30))
+
+
 @breaks("maximum-qos", CLIENT)
 def a_client_publishes_above_maximum_qos(story: Story) -> TraceEntry:
     one = story.actor()
