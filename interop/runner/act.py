@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import groupby
 from typing import Any
 
 from interop.drivers import contract
@@ -38,6 +39,7 @@ KEPT_SESSION_EXPIRY_SECONDS = 300
 
 _LOSS_NOTICE_SECONDS = 1.0
 _ERROR = 0x80
+_LONGEST_SHOWN_RUN = 3
 
 
 async def ready(stage: Stage, name: str) -> Player:
@@ -280,7 +282,10 @@ def _for_each(codes: int | tuple[int, ...], count: int) -> tuple[int, ...]:
 
 
 def _codes(codes: tuple[int, ...]) -> str:
-    return ", ".join(f"0x{code:02X}" for code in codes) or "nothing"
+    """Each code in turn, and a long run of the same one by its length: `64 x 0x01, 960 x 0x80`."""
+    runs = [(f"0x{code:02X}", len(list(run))) for code, run in groupby(codes)]
+    shown = (f"{times} x {code}" if times > _LONGEST_SHOWN_RUN else ", ".join([code] * times) for code, times in runs)
+    return ", ".join(shown) or "nothing"
 
 
 async def unsubscribe(stage: Stage, step: steps.Unsubscribe) -> None:

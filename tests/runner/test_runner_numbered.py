@@ -70,3 +70,13 @@ def test_a_receive_of_many_needs_a_topic_for_each(fields: dict[str, object]) -> 
 def test_a_count_has_its_bounds(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError):
         scenario(tmp_path, MANY % (1001, "number", 3))
+
+
+def test_codes_that_repeat_are_told_by_their_number(tmp_path: Path) -> None:
+    steps = """\
+        actors: {sub: {}}
+        steps:
+          - {do: subscribe, as: sub, topic: "a/{n}", count: 6, qos: 1, granted: [1, 1, 1, 1, 0x80, 0x80]}
+        """
+    record = played(scenario(tmp_path, steps))
+    assert record.reason == "expected SUBACK to grant 4 x 0x01, 0x80, 0x80, but it says 6 x 0x01"
