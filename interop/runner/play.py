@@ -37,7 +37,7 @@ from interop.runner.pace import Pace, Slots
 from interop.runner.player import Player
 from interop.runner.preflight import Absences
 from interop.runner.presence import Presence, check_presence, last_heard
-from interop.runner.reliance import rely_on_faults
+from interop.runner.reliance import rely_on_acknowledgements, rely_on_faults
 from interop.runner.secrets import Secret
 from interop.runner.stage import GRACE_SECONDS, Stage
 from interop.runner.tracing import trace_records
@@ -309,6 +309,7 @@ async def _run_step(cell: Cell, stage: Stage, notes: Notes, step: AnyStep, numbe
     window, observed_at, status = None, None, "failed"
     try:
         await rely_on_faults(stage, step)
+        await rely_on_acknowledgements(stage, step)
         if isinstance(step, Observation):
             observed = await OBSERVATIONS[type(step)](stage, step)
             window, observed_at = (observed.after, observed.within), observed.at

@@ -1,15 +1,18 @@
-"""Which armed faults a step relies on, and waiting for them to have fired.
+"""What a step relies on to have happened, and waiting for it: faults that have fired, messages that are acknowledged.
 
-Belongs here: the steps that take for granted that a fault armed before them has done its work.
-Does not belong here: arming one (`fault`), carrying one out (`interop.tap`).
+Belongs here: the steps that take for granted that a fault armed before them has done its work, or that a client has.
+Does not belong here: arming a fault (`fault`), carrying one out (`interop.tap`).
 
 A broker may send a message 40 ms after it was published. What goes on before that - cuts the link, connects again,
 lets time pass - would leave the fault behind, to befall another packet than the scenario speaks of.
+
+An application may have a message before its client has acknowledged it. Whoever takes the connection away in between
+makes the broker send the message again, and rightly so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from interop.runner.failures import SetupFailed
@@ -17,11 +20,50 @@ from interop.runner.stage import Stage
 from interop.scenario import steps
 from interop.tap.faults import Armed, Cut, Freeze, Hold
 from interop.tap.link import Link
-from interop.tap.trace import Fate
+from interop.tap.trace import Fate, Sender
+from reference_broker.wire.packets import PubAck, PubComp, Publish, PubRec
 from reference_broker.wire.types import PacketType
 
 _LASTING = (Cut, Freeze, Hold)
 """Faults that change what can happen afterwards, not one packet only."""
+_ERROR = 0x80
+
+
+_ACKNOWLEDGING_SECONDS = 0.3
+"""How long clients may take to acknowledge; those that do not are told by what comes of it, or mean not to."""
+
+
+async def rely_on_acknowledgements(stage: Stage, step: steps.AnyStep) -> None:
+    """Wait a moment for clients to acknowledge what they got, before a step that ends their connections at once."""
+    links = [link for link in _ended_by(stage, step) if not stage.players[link.name].actor.manual_ack]
+
+    def settled() -> bool | None:
+        return None if any(link.carries and _unacknowledged(stage, link) for link in links) else True
+
+    await stage.until(settled, stage.pace.now() + _ACKNOWLEDGING_SECONDS)
+
+
+def _ended_by(stage: Stage, step: steps.AnyStep) -> Iterable[Link]:
+    if isinstance(step, steps.Cut) and step.at is None:
+        return (stage.links[step.link],)
+    if isinstance(step, steps.Connect):
+        return _links_of_client(stage, step)
+    return stage.links.values() if isinstance(step, steps.Restart) else ()
+
+
+def _unacknowledged(stage: Stage, link: Link) -> set[int]:
+    """The identifiers of messages the client got on its newest connection and has not settled."""
+    unsettled: set[int] = set()
+    for entry in stage.entries(link.name, stage.last_open(link.name)):
+        packet = entry.packet
+        if isinstance(packet, Publish) and entry.sender is Sender.BROKER and entry.delivered:
+            if packet.packet_id is not None:
+                unsettled.add(packet.packet_id)
+        elif entry.sender is Sender.CLIENT and (
+            isinstance(packet, PubAck | PubComp) or (isinstance(packet, PubRec) and packet.reason >= _ERROR)
+        ):
+            unsettled.discard(packet.packet_id)
+    return unsettled
 
 
 async def rely_on_faults(stage: Stage, step: steps.AnyStep | None) -> None:
@@ -87,8 +129,12 @@ def _kept_back(stage: Stage, step: steps.Thaw) -> _Outstanding:
 
 def _of_client(stage: Stage, step: steps.Connect) -> _Outstanding:
     """Those of every actor that has the client id which now connects: its connection ends."""
+    return (each for link in _links_of_client(stage, step) for each in _of(link))
+
+
+def _links_of_client(stage: Stage, step: steps.Connect) -> list[Link]:
     client_id = stage.client_id_of(step.actor, step.client_id)
-    return (each for name, link in stage.links.items() if stage.client_id_of(name) == client_id for each in _of(link))
+    return [link for name, link in stage.links.items() if stage.client_id_of(name) == client_id]
 
 
 def _before_leaving(stage: Stage, step: steps.Disconnect) -> _Outstanding:

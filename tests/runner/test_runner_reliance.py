@@ -171,3 +171,37 @@ def test_who_makes_the_other_side_close_by_an_answer_it_should_not_have_given_is
     record = played(scenario(tmp_path, text, HEAD.replace("versions:", "judges: broker\nversions:")), "3.1.1")
     assert (record.verdict, record.blame) == (Verdict.FAIL, "broker")
     assert "the client closed it" in record.reason
+
+
+@pytest.mark.parametrize("ends", ["{do: cut, link: sub}", "{do: cut, link: sub, how: silence}", "{do: mark, name: m}"])
+def test_a_connection_is_left_once_what_came_on_it_is_acknowledged(tmp_path: Path, ends: str) -> None:
+    text = f"""\
+        actors: {{sub: {{session: kept}}, pub: {{}}}}
+        steps:
+          - {{do: subscribe, as: sub, topic: t, qos: 2}}
+          # The application has the message at PUBREL or before; PUBCOMP comes after the next step could have begun.
+          - {{do: delay, link: sub, at: PUBREL, from: broker, seconds: 0.05}}
+          - {{do: publish, as: pub, topic: t, qos: 2, payload: once}}
+          - {{do: wire, link: sub, contains: [PUBREC]}}
+          - {ends}
+          - {{do: connect, as: sub, session_present: true}}
+          - {{do: receive, as: sub, topic: t, payload: once}}
+          - {{do: wire, link: sub, since: connect, never: [PUBREL]}}
+        """
+    record = played(scenario(tmp_path, text))
+    assert (record.verdict, record.reason) == (Verdict.PASS, "")
+
+
+def test_nobody_waits_for_an_acknowledgement_that_the_application_keeps_back(tmp_path: Path) -> None:
+    text = """\
+        actors: {sub: {session: kept, manual_ack: true}, pub: {}}
+        steps:
+          - {do: subscribe, as: sub, topic: t, qos: 1}
+          - {do: publish, as: pub, topic: t, qos: 1, payload: hello}
+          - {do: receive, as: sub, topic: t, payload: hello}
+          - {do: cut, link: sub}
+        """
+    record = played(scenario(tmp_path, text))
+    cut = record.steps[-1]
+    assert record.verdict is Verdict.PASS
+    assert (cut.seconds or 0) < 0.2
