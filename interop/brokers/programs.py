@@ -160,8 +160,11 @@ EJABBERD = Program(
     find_version=re.compile(r"ejabberd-(\d[\d.]*)"),
     settings=frozenset(_EJABBERD_SETTINGS),
     versions=("3.1.1", "5.0"),
-    # 23.01 lets nobody in without a password, and sends the next message once the last one is acknowledged.
-    unsupported=("anonymous", "auth", "concurrent-deliveries", "shared-subscription"),
+    # 23.01 lets nobody in without a password, sends the next message once the last one is acknowledged, and keeps
+    # sessions in the memory of their processes.
+    unsupported=(
+        "anonymous", "auth", "concurrent-deliveries", "crash-persistence", "persistence", "shared-subscription",
+    ),
     login=("interop", "interop"),
 )  # fmt: skip
 
@@ -200,7 +203,9 @@ def _rumqttd(name: str, listener: str, mqtt: str) -> Program:
         version_arguments=("--version",),
         find_version=re.compile(r"rumqttd (\S+)"),
         versions=(mqtt,),
-        unsupported=("auth",),
+        # All it has is in memory. Its router, which serves all clients, panics ("group must exists") when a member of a
+        # share whose session is kept leaves with messages in flight, so it is not asked for shares.
+        unsupported=("auth", "crash-persistence", "persistence", "shared-subscription"),
     )
 
 
