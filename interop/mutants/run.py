@@ -38,7 +38,7 @@ from interop.runner.known_failures import KnownFailures
 from interop.runner.pace import Slots
 from interop.runner.play import Workshop, play
 from interop.runner.verdict import REFERENCE_BROKER, REFERENCE_CLIENT
-from interop.scenario.load import LoadedScenario, load_scenarios
+from interop.scenario.load import LoadedScenario, load_named
 from interop.scenario.values import Level, MqttLabel
 from reference_broker.net.tls import make_test_certificates
 
@@ -164,8 +164,7 @@ class _Run:
     """One process's share; `play` it once."""
 
     def __init__(self, trials: Sequence[Trial], settled: Settled | None, until: float) -> None:
-        wanted = {trial.scenario for trial in trials}
-        self._loaded = {each.name: each for each in load_scenarios(None) if each.name in wanted}
+        self._loaded = load_named(trial.scenario for trial in trials)
         self._mutants = {trial.mutant: MUTANTS[trial.mutant] for trial in trials}
         self._queue: Iterator[Trial] = iter(trials)
         self._until = until

@@ -7,8 +7,9 @@ Does not belong here: YAML (`yaml12`), tables (`table`), wording (`explain`), ch
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -61,9 +62,26 @@ def load_scenarios(paths: Sequence[Path] | None = None) -> list[LoadedScenario]:
 
     Raises ScenarioError with every problem of every file.
     """
+    return _load(paths) if paths else list(_shipped())
+
+
+def load_named(names: Iterable[str]) -> dict[str, LoadedScenario]:
+    """Scenarios of the product's own collection by their names; no file but theirs is read. Raises ScenarioError."""
+    wanted = set(names)
+    files = {DEFAULT_FOLDER / f"{name.partition('[')[0]}{SUFFIX}" for name in wanted}
+    return {each.name: each for each in _load(sorted(files)) if each.name in wanted}
+
+
+@cache
+def _shipped() -> tuple[LoadedScenario, ...]:
+    """The whole collection, which takes most of a second to read and does not change while we run."""
+    return tuple(_load([DEFAULT_FOLDER]))
+
+
+def _load(paths: Sequence[Path]) -> list[LoadedScenario]:
     loaded: list[LoadedScenario] = []
     problems: list[Problem] = []
-    for path in _files(paths or [DEFAULT_FOLDER]):
+    for path in _files(paths):
         try:
             loaded += load_file(path)
         except ScenarioError as error:

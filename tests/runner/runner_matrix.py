@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def until(happened: Callable[[], Any]) -> Any:
     deadline = time.monotonic() + forked.PATIENCE_SECONDS
     while not (found := happened()):
         assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
+        time.sleep(0.02)
     return found
 
 
@@ -107,22 +108,20 @@ def verdicts(folder: Path) -> dict[str, str]:
     return {record["scenario"].rpartition("/")[2]: record["verdict"] for record in records}
 
 
-def children(pid: int) -> list[int]:
-    """The processes a process has started and not yet buried, dead ones left out."""
-    found = []
+def family(pid: int) -> list[int]:
+    """All that came of a process and is not yet buried, dead ones left out."""
+    children = defaultdict(list)
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             state, parent = stat.read_text().rpartition(")")[2].split()[:2]
         except OSError:  # it has just gone
             continue
-        if int(parent) == pid and state != "Z":
-            found.append(int(stat.parent.name))
-    return found
-
-
-def family(pid: int) -> list[int]:
-    """All that came of a process."""
-    return [each for child in children(pid) for each in (child, *family(child))]
+        if state != "Z":
+            children[int(parent)].append(int(stat.parent.name))
+    found = [pid]
+    for each in found:
+        found += children[each]
+    return found[1:]
 
 
 def is_alive(pid: int) -> bool:

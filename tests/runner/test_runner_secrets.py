@@ -95,7 +95,7 @@ def test_a_matrix_uses_the_login_of_the_brokers_address_and_shows_it_nowhere(tmp
 @pytest.mark.parametrize(
     "command",
     [
-        ("corpus", "--mqtt", "5.0", "--case", "5.0/pub*"),
+        ("corpus", "--mqtt", "5.0", "--case", "5.0/puback*"),
         ("bench", "--seconds", "0.2"),
         ("bench", "connect", "--seconds", "0.2", "--connections", "20"),
     ],

@@ -20,7 +20,7 @@ from interop.mutants.wrong_ends import WrongBrokerSpec, wrong_adapter
 from interop.runner.known_failures import KnownFailures
 from interop.runner.pace import Slots
 from interop.runner.play import Workshop, play
-from interop.scenario.load import DEFAULT_FOLDER, LoadedScenario, load_scenarios
+from interop.scenario.load import LoadedScenario, load_named
 from reference_broker.net.tls import make_test_certificates
 from reference_broker.wire.packets import Connect
 from reports.record import Record, Verdict
@@ -71,8 +71,7 @@ def played() -> dict[tuple[str, str], Record]:
         cells = ((MUTANTS[mutant], loaded[name]) for name, mutant in ABOUT_CONNECTING)
         return await asyncio.gather(*(_play(mutant, scenario, "5.0") for mutant, scenario in cells))
 
-    files = {DEFAULT_FOLDER / f"{name.partition('[')[0]}.yaml" for name, _ in ABOUT_CONNECTING}
-    loaded = {each.name: each for each in load_scenarios(sorted(files))}
+    loaded = load_named(name for name, _ in ABOUT_CONNECTING)
     return dict(zip(ABOUT_CONNECTING, asyncio.run(all_of_them()), strict=True))
 
 

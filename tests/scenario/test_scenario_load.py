@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from scenario_files import RIGHT, line_of, load_text, problems_of, save, with_steps
 
-from interop.scenario.load import DEFAULT_FOLDER, load_scenarios
+from interop.scenario import load
+from interop.scenario.load import DEFAULT_FOLDER, load_file, load_scenarios
 from interop.scenario.problems import ScenarioError
 from interop.scenario.steps import VERBS, Publish, Receive
 from interop.scenario.values import Hex, Level, Sized
@@ -46,6 +47,14 @@ def test_folders_are_read_whole_and_in_order(tmp_path: Path) -> None:
 
 def test_the_collection_that_ships_loads() -> None:
     assert {one.path.parent.parent for one in load_scenarios()} == {DEFAULT_FOLDER}
+
+
+def test_scenarios_are_had_by_name_and_no_file_but_theirs_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = [(one.name, one.path) for one in load_scenarios() if one.area == "delivery"][::7]
+    read: list[Path] = []
+    monkeypatch.setattr(load, "load_file", lambda path: read.append(path) or load_file(path))
+    assert [(one.name, one.path) for one in load.load_named(name for name, _ in reversed(loaded)).values()] == loaded
+    assert read == sorted({path for _, path in loaded})
 
 
 STEP_MISTAKES = [
