@@ -24,6 +24,7 @@ from interop.mutants.run import Played, Settled, play_trials
 from interop.mutants.table import KillTable
 from interop.mutants.tables import MUTANTS
 from interop.scenario.load import LoadedScenario, load_scenarios
+from interop.tap.network import BadNetwork, Network, network_of
 from reports.claim import Claim
 from reports.write import CannotWrite
 
@@ -44,6 +45,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--missing", action="store_true", help="print only what was not caught or not broken")
     parser.add_argument("--list", action="store_true", help="list the mutants and play nothing")
     parser.add_argument("-n", type=int, default=os.cpu_count() or 1, metavar="WORKERS", help="processes (%(default)s)")
+    parser.add_argument("--every", type=int, default=1, metavar="K", help="a sample: each K-th of these mutants")
+    parser.add_argument("--network", metavar="TEXT", help="play behind a worse network, as in `run`")
     parser.add_argument("--limit", type=float, metavar="SECONDS", help="begin no cell after so long")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write kills.txt and kills.json there")
     parser.add_argument("--remember", action="store_true", help="keep in known.csv what this run found")
@@ -91,6 +94,8 @@ def run(options: argparse.Namespace) -> int:
         return OK
     if options.n < 1:
         raise CommandError(f"-n {options.n}: at least one process is needed")
+    if options.every < 1:
+        raise CommandError(f"--every {options.every}: at least 1")
     if options.remember and not aim.is_complete:
         raise CommandError("--remember needs a complete run, without --mutant and --scenario")
     if options.out is None:
@@ -125,27 +130,35 @@ def _run(aim: _Aim, options: argparse.Namespace) -> int:
 def _aim(options: argparse.Namespace) -> _Aim:
     loaded = {each.name: each for each in load_scenarios(None)}
     return _Aim(
-        tuple(MUTANTS[name] for name in _chosen(MUTANTS, options.mutant, "mutant")),
+        tuple(MUTANTS[name] for name in _chosen(MUTANTS, options.mutant, "mutant"))[:: max(1, options.every)],
         tuple(loaded[name] for name in _chosen(loaded, options.scenario, "scenario")),
-        bool(options.mutant),
+        bool(options.mutant) or options.every > 1,
         bool(options.scenario),
     )
 
 
 def _play(aim: _Aim, options: argparse.Namespace, until: float) -> Played:
+    network = _network(options)
     if options.all or (aim.picked_mutants and aim.picked_scenarios):
         trials = in_turns(aim.mutants, aim.scenarios, everything=True)
-        return play_trials(trials, processes=options.n, until=until)
+        return play_trials(trials, processes=options.n, until=until, network=network)
     known = known_trials({each.name for each in aim.mutants}, {each.name: each for each in aim.scenarios})
-    played = play_trials(known, processes=options.n, until=until)
+    played = play_trials(known, processes=options.n, until=until, network=network)
     if played.interrupted:
         return played
     search = in_turns(aim.mutants, aim.scenarios, everything=False)
-    found = play_trials(search, processes=options.n, settled=aim.settled(played), until=until)
+    found = play_trials(search, processes=options.n, settled=aim.settled(played), until=until, network=network)
     if found.interrupted:
         return played + found
-    again = play_trials((kill.trial for kill in found.kills), processes=options.n)
+    again = play_trials((kill.trial for kill in found.kills), processes=options.n, network=network)
     return played + replace(found, kills=()) + again  # a search is a crowd: who was red in it only came too late
+
+
+def _network(options: argparse.Namespace) -> Network:
+    try:
+        return network_of(options.network)
+    except BadNetwork as error:
+        raise CommandError(str(error)) from None
 
 
 def _chosen(names: Iterable[str], patterns: Sequence[str], what: str) -> list[str]:

@@ -40,6 +40,7 @@ from interop.runner.play import Workshop, play
 from interop.runner.verdict import REFERENCE_BROKER, REFERENCE_CLIENT
 from interop.scenario.load import LoadedScenario, load_named
 from interop.scenario.values import Level, MqttLabel
+from interop.tap.network import LOOPBACK, Network
 from reference_broker.net.tls import make_test_certificates
 
 _UNDER_WAY = 192
@@ -90,17 +91,23 @@ class Played:
 
 
 def play_trials(
-    trials: Iterable[Trial], *, processes: int, settled: Settled | None = None, until: float = math.inf
+    trials: Iterable[Trial],
+    *,
+    processes: int,
+    settled: Settled | None = None,
+    until: float = math.inf,
+    network: Network = LOOPBACK,
 ) -> Played:
     """Play trials, spread over processes by scenario; after `until` (monotonic clock) none is begun any more.
 
-    With `settled`, which grows by what turns red, a trial that would tell nothing new is spared; without it none is.
+    All of them are played behind `network`. With `settled`, which grows by what turns red, a trial that would tell
+    nothing new is spared; without it none is.
     SIGINT or SIGTERM ends it with what was seen so far.
     """
     shares: list[list[Trial]] = [[] for _ in range(processes)]
     for trial in trials:
         shares[zlib.crc32(trial.scenario.encode()) % processes].append(trial)
-    jobs = [(share, settled, until) for share in shares if share]
+    jobs = [(share, settled, until, network) for share in shares if share]
     if len(jobs) < 2:
         return _share(jobs[0]) if jobs else Played()
     with ProcessPoolExecutor(len(jobs), multiprocessing.get_context("spawn"), _begin_process) as pool:
@@ -154,16 +161,16 @@ def _cancelled_by_signals(work: asyncio.Future[list[None]]) -> Iterator[asyncio.
             signal.signal(number, handler)
 
 
-def _share(job: tuple[Sequence[Trial], Settled | None, float]) -> Played:
-    trials, settled, until = job
+def _share(job: tuple[Sequence[Trial], Settled | None, float, Network]) -> Played:
     logging.getLogger("reference_broker").addHandler(logging.NullHandler())  # what mutants provoke is no news
-    return asyncio.run(_Run(trials, settled, until).play())
+    return asyncio.run(_Run(*job).play())
 
 
 class _Run:
     """One process's share; `play` it once."""
 
-    def __init__(self, trials: Sequence[Trial], settled: Settled | None, until: float) -> None:
+    def __init__(self, trials: Sequence[Trial], settled: Settled | None, until: float, network: Network) -> None:
+        self._network = network
         self._loaded = load_named(trial.scenario for trial in trials)
         self._mutants = {trial.mutant: MUTANTS[trial.mutant] for trial in trials}
         self._queue: Iterator[Trial] = iter(trials)
@@ -186,6 +193,7 @@ class _Run:
                 known_failures=KnownFailures(()),
                 certificates=lambda: make_test_certificates(Path(folder) / "certificates"),
                 slots=Slots(_AT_WORK, _UNDER_WAY),
+                network=self._network,
             )
             at_work = asyncio.gather(*(self._work(workshop) for _ in range(_UNDER_WAY)))
             try:
