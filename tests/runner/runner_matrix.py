@@ -15,7 +15,7 @@ import forked
 _SCENARIO = """\
 title: Message {name} arrives
 versions:
-  "5.0": {{level: must, cites: [MQTT-3.8.4-8]}}
+  "3.1.1": {{level: must, cites: [MQTT-3.8.4-6]}}
 actors: {{sub: {{}}}}
 steps:
   - {{do: subscribe, as: sub, topic: {topic}, qos: 1}}
@@ -24,24 +24,26 @@ steps:
 """
 _WAIT = "  - {{do: elapse, seconds: {seconds}, because: the test needs the time}}\n"
 
-# Kills its parent, or hangs, where it is asked to subscribe to such a topic; deaf to what would end it politely.
-_ADAPTER = """\
-import os, signal
-from interop.drivers.adapter import main
-from interop.drivers.builtin import ADAPTER
+# The contract's example, which is there at once. Asked to subscribe to such a topic it kills its parent, or it hangs,
+# deaf to what would end it politely.
+_ADAPTER = f"""\
+import os, signal, sys
+sys.path.append({str(forked.REPOSITORY)!r})
+from interop.drivers.examples import minimal
 
-class Adapter(ADAPTER):
-    async def subscribe(self, command):
-        word = command.subscriptions[0].topic_filter.rpartition("/")[2]
+class Client(minimal._Client):
+    def subscribe(self, command):
+        word = command["subscriptions"][0]["topic_filter"].rpartition("/")[2]
         if word == "kill":
             os.kill(os.getppid(), signal.SIGKILL)
         if word == "hang":
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
             while True:
                 signal.pause()
-        return await super().subscribe(command)
+        return super().subscribe(command)
 
-main(Adapter)
+minimal._Client = Client
+minimal._main()
 """
 
 
@@ -59,7 +61,7 @@ def adapter(folder: Path) -> list[str]:
     """The options that play with the adapter."""
     script = folder / "adapter.py"
     script.write_text(_ADAPTER)
-    return ["--client", f"command:{sys.executable} {script}"]
+    return ["--client", f"command:{sys.executable} -S {script}"]
 
 
 def started(folder: Path, *options: str) -> forked.Forked:

@@ -83,7 +83,7 @@ def test_a_matrix_uses_the_login_of_the_brokers_address_and_shows_it_nowhere(tmp
     connects = [each for record in records for each in record["trace"] if each["packet"] == "CONNECT"]
     assert len(connects) >= 9
     for each in connects:
-        packet = decode(bytes.fromhex(each["hex"]), Version.V5)
+        packet = decode(bytes.fromhex(each["hex"]), Version.V311)
         assert isinstance(packet, Connect)
         assert (packet.username, packet.password) == ("*" * len(USER), b"*" * len(PASSWORD.encode()))
         assert USER not in json.dumps(each)
