@@ -256,11 +256,11 @@ async def completed(stage: Stage, step: steps.Completed) -> Observed:
     """Publishes left pending or cut off are reported as delivered."""
     player = stage.players[step.actor]
     moment = stage.moment
-    for _ in range(step.times):
+    for number in range(1, step.times + 1):
         delivery = next((each for each in player.deliveries if not each.claimed), None)
         if delivery is None:
             raise StepFailed("a publish still to be completed", f"{player.name} has none")
-        await _complete(stage, player, step, delivery, moment)
+        await _complete(stage, player, step, delivery, moment, number)
     return Observed(step.after, step.within, stage.pace.now() - moment)
 
 
@@ -268,9 +268,11 @@ async def completed(stage: Stage, step: steps.Completed) -> Observed:
 _NO_ERROR_IN_RECOVERY = {ReasonCode.PACKET_IDENTIFIER_NOT_FOUND}
 
 
-async def _complete(stage: Stage, player: Player, step: steps.Completed, delivery: Delivery, moment: float) -> None:
+async def _complete(
+    stage: Stage, player: Player, step: steps.Completed, delivery: Delivery, moment: float, number: int
+) -> None:
     delivery.claimed = True
-    done = await _seen_in_window(stage, lambda: True if delivery.answer.done() else None, step, moment)
+    done = await _seen_in_window(stage, lambda: True if delivery.answer.done() else None, step, moment, number)
     if done is None:
         await player.prove_alive()
         raise StepFailed(

@@ -178,6 +178,20 @@ def test_what_was_received_is_acknowledged_before_the_next_step(tmp_path: Path, 
     assert record.verdict == "pass", record.reason
 
 
+ONE_AT_A_TIME = """\
+    broker: {receive_maximum: 1}
+    actors: {pub: {}}
+    steps:
+      - {do: publish, as: pub, topic: t, qos: 2, payloads: [a, b, c, d, e], outcome: pending}
+      - {do: completed, as: pub, times: 5, within: 0.3, because: the test wants to see it grow}
+"""
+
+
+def test_several_publishes_that_wait_for_one_another_may_each_take_their_round_trips(tmp_path: Path) -> None:
+    record = played(scenario(tmp_path, ONE_AT_A_TIME), network=Network.parse("delay=50ms"))
+    assert record.verdict == "pass", record.reason
+
+
 # --- whole runs -------------------------------------------------------------------------------------------------------
 
 
