@@ -16,7 +16,7 @@ from interop.judge.view import BROKER, Case, Talk
 from reference_broker.wire.decode import decode
 from reference_broker.wire.errors import RemoteError
 from reference_broker.wire.header import DUP
-from reference_broker.wire.packets import Publish, UnsubAck, Unsubscribe
+from reference_broker.wire.packets import Publish
 from reference_broker.wire.topics import matches
 from reference_broker.wire.types import PacketType, QoS, Version
 
@@ -143,28 +143,10 @@ def _given_up(delivery: Delivery, matching: list[Grant], origin: Origin | None) 
     if origin is None or any(grant.given_up is None for grant in matching):
         return
     # One that was replaced by a later SUBSCRIBE ends when that one does.
-    ends = [_unsuback(delivery, grant) for grant in matching if not grant.was_replaced]
-    if ends and all(end is not None and end < origin.entry.index for end in ends):
+    ends = [grant.gone for grant in matching if not grant.was_replaced]
+    if ends and all(end is not None and end.index < origin.entry.index for end in ends):
         message = f"the message on {origin.topic!r} came in after its subscription was given up"
         yield STOPS_AFTER_UNSUBSCRIBE.broken(BROKER, delivery.entry, message)
-
-
-def _unsuback(delivery: Delivery, grant: Grant) -> int | None:
-    """Where the broker said that it had given the subscription up."""
-    if grant.given_up is None:
-        return None
-    unsubscribe = grant.given_up.packet
-    return next(
-        (
-            entry.index
-            for entry in delivery.talk.sent(BROKER)
-            if entry.index > grant.given_up.index
-            and isinstance(entry.packet, UnsubAck)
-            and isinstance(unsubscribe, Unsubscribe)
-            and entry.packet.packet_id == unsubscribe.packet_id
-        ),
-        None,
-    )
 
 
 def _qos(
@@ -210,11 +192,7 @@ def _twice(messages: Messages, audience: Audience) -> Iterator[Breach]:
     for topic, payload in messages.repeated:
         if audience.only_grant(topic) is None:
             continue
-        copies = [
-            delivery
-            for delivery, name in new_deliveries(audience)
-            if name == topic and delivery.publish.payload == payload and not delivery.publish.retain
-        ]
+        copies = [delivery for delivery in audience.copies(topic, payload) if not delivery.publish.retain]
         sources = len(messages.origins.get((topic, payload), ())) + len(messages.wills.get((topic, payload), ()))
         if len(copies) > sources:
             message = f"{len(copies)} copies of the message on {topic!r}, it was published {sources} times"

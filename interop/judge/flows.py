@@ -9,7 +9,7 @@ not fit the message's state nobody can say what the side makes of it, and its id
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from interop.judge.order import AnswerOrder
@@ -125,14 +125,37 @@ _IN_DOUBT = -1
 def inspect(case: Case) -> Iterator[Breach]:
     """Follow what each side publishes, session by session."""
     for side in (CLIENT, BROKER):
-        left_over: dict[str, list[Publish]] = {}  # by client identifier
+        left_over: dict[str, _LeftOver] = {}  # by client identifier
         for chain in case.chains(side):
-            before = left_over.setdefault(chain.client_id, [])
             if chain.may_go_on:
-                before.clear()
-            publisher = _Publisher(chain, before)
+                left_over.pop(chain.client_id, None)
+            of_client = left_over.setdefault(chain.client_id, _LeftOver())
+            publisher = _Publisher(chain, of_client)
             yield from publisher.follow()
-            left_over[chain.client_id] += publisher.unfinished()
+            of_client.add(publisher.unfinished())
+
+
+class _LeftOver:
+    """What the earlier sessions of a client did not finish."""
+
+    def __init__(self) -> None:
+        self._by_content: dict[tuple[bytes, QoS], list[Publish]] = {}
+        self._to_release: set[int | None] = set()
+
+    def add(self, publishes: Iterable[Publish]) -> None:
+        """A session is over, with these unfinished."""
+        for publish in publishes:
+            self._by_content.setdefault((publish.payload, publish.qos), []).append(publish)
+            if publish.qos is QoS.EXACTLY_ONCE:
+                self._to_release.add(publish.packet_id)
+
+    def has(self, publish: Publish) -> bool:
+        """Whether a PUBLISH repeats one of them."""
+        return any(_is_same(publish, old) for old in self._by_content.get((publish.payload, publish.qos), ()))
+
+    def owes_release(self, packet_id: int) -> bool:
+        """Whether one of them was of QoS 2 and had this identifier."""
+        return packet_id in self._to_release
 
 
 @dataclass
@@ -151,9 +174,9 @@ class _Flow:
 class _Publisher:
     """One side's outgoing messages over a session."""
 
-    def __init__(self, chain: Chain, left_over: list[Publish]) -> None:
+    def __init__(self, chain: Chain, left_over: _LeftOver) -> None:
         self._chain = chain
-        self._left_over = left_over  # what earlier sessions did not finish
+        self._left_over = left_over
         self._side: Sender = chain.side
         self._flows: dict[int, _Flow] = {}
         self._requests: dict[int, Event] = {}  # SUBSCRIBE and UNSUBSCRIBE, which end with the connection
@@ -223,7 +246,7 @@ class _Publisher:
             yield self._broken(
                 PACKET_ID_IN_USE, event, f"a new PUBLISH has identifier {packet_id}, which is not free yet"
             )
-        elif publish.dup and any(_is_same(publish, old) for old in self._left_over):
+        elif publish.dup and self._left_over.has(publish):
             message = f"PUBLISH {packet_id} was unfinished in an earlier session and is sent again in a new one"
             yield NEW_SESSION_IS_NEW.broken(self._side, event.entry, message, self._no_session_ids(talk))
         elif publish.dup and knows_all and packet_id not in self._uncertain:
@@ -290,8 +313,7 @@ class _Publisher:
 
     def _releases_nothing(self, talk: Talk, event: Event, packet_id: int) -> Breach:
         """A PUBREL without a PUBLISH in its session: it may be owed to an earlier one, which is over."""
-        is_left_over = any(each.packet_id == packet_id and each.qos is QoS.EXACTLY_ONCE for each in self._left_over)
-        if is_left_over and talk.version in NEW_SESSION_IS_NEW.clauses(self._side):
+        if self._left_over.owes_release(packet_id) and talk.version in NEW_SESSION_IS_NEW.clauses(self._side):
             message = f"PUBREL {packet_id} was owed in an earlier session and is sent in a new one"
             return NEW_SESSION_IS_NEW.broken(self._side, event.entry, message, self._no_session_ids(talk))
         return self._broken(PUBREL_NEEDS_PUBREC, event, f"PUBREL {packet_id} belongs to no PUBLISH")

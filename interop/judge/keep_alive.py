@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from interop.judge.rule import V5, V31, V311, Breach, Rule, may, must, should
 from interop.judge.view import BROKER, CLIENT, Case, Talk
 from interop.tap.trace import Kind, TraceEntry
-from reference_broker.wire.packets import Connect, PingReq, PingResp
+from reference_broker.wire.packets import PingReq, PingResp
 from reference_broker.wire.types import ReasonCode
 
 CLIENT_SPEAKS = Rule(
@@ -156,9 +156,6 @@ def _has_other_reason(case: Case, talk: Talk, closing: TraceEntry) -> bool:
         return True
     connect = talk.connect(BROKER)
     return connect is None or any(
-        isinstance(entry.packet, Connect)
-        and entry.index > connect[0].index
-        and entry.index < closing.index
-        and entry.packet.client_id == connect[1].client_id
-        for entry in case.entries
+        connect[0].index < entry.index < closing.index and again.client_id == connect[1].client_id
+        for entry, again in case.connects
     )

@@ -17,6 +17,7 @@ from interop.judge.view import BROKER, Case, Chain, Event, Talk
 from interop.tap.trace import TraceEntry
 from reference_broker.wire.packets import (
     Connect,
+    Packet,
     PubAck,
     PubComp,
     Publish,
@@ -25,6 +26,7 @@ from reference_broker.wire.packets import (
     SubAck,
     Subscribe,
     Subscription,
+    UnsubAck,
     Unsubscribe,
     Will,
 )
@@ -35,9 +37,12 @@ Key = tuple[str, bytes]
 """Topic and payload."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Origin:
-    """One PUBLISH that reached the broker; `taken` is the entry that proves the broker had dealt with it, if any."""
+    """One PUBLISH that reached the broker; `taken` is the entry that proves the broker had dealt with it, if any.
+
+    That is the acknowledgement that ends the broker's part: PUBACK, or PUBCOMP.
+    """
 
     entry: TraceEntry
     publish: Publish
@@ -60,7 +65,8 @@ class WillOrigin:
 class Grant:
     """One topic filter of one SUBSCRIBE that reached the broker, until the filter is asked for anew or given up.
 
-    `code` and `granted` are the SUBACK's, None while there was none; `given_up` is the UNSUBSCRIBE or later SUBSCRIBE.
+    `code` and `granted` are the SUBACK's, None while there was none; `given_up` is the UNSUBSCRIBE or later SUBSCRIBE,
+    and `gone` the UNSUBACK, by which the broker says that it has given the subscription up.
     """
 
     subscription: Subscription
@@ -69,6 +75,7 @@ class Grant:
     code: int | None = None
     granted: TraceEntry | None = None
     given_up: TraceEntry | None = None
+    gone: TraceEntry | None = None
 
     @property
     def is_shared(self) -> bool:
@@ -142,6 +149,18 @@ class Audience:
                 exact.setdefault(topic_filter, []).append(numbered)
         return exact, others
 
+    def copies(self, topic: str, payload: bytes) -> list[Delivery]:
+        """What was sent of a message, without what was sent again."""
+        return self._by_message.get((topic, payload), [])
+
+    @cached_property
+    def _by_message(self) -> dict[Key, list[Delivery]]:
+        """For when all deliveries are there."""
+        found: dict[Key, list[Delivery]] = {}
+        for delivery, topic in new_deliveries(self):
+            found.setdefault((topic, delivery.publish.payload), []).append(delivery)
+        return found
+
     def only_grant(self, topic: str) -> Grant | None:
         """The one grant that ever selected the topic, if it is one, not shared, and its SUBACK is there."""
         matching = self.matching(topic)
@@ -162,7 +181,7 @@ class Messages:
             _Intake(self, chain).read()
         for talk in case.talks:
             self._read_will(talk)
-        self.audiences = [_audience(chain) for chain in case.chains(BROKER)]
+        self.audiences = [_Reception(chain).read() for chain in case.chains(BROKER)]
 
     def knows(self, topic: str, payload: bytes) -> bool:
         """Whether anybody published that, or left it as a will."""
@@ -189,23 +208,25 @@ class _Intake:
         self._messages = messages
         self._chain = chain
         self._unreleased: dict[int, Publish] = {}
+        self._due: dict[tuple[type[Packet], int], list[Origin]] = {}
+        """By the acknowledgement they wait for on this connection."""
 
     def read(self) -> None:
         """Note every message of the session."""
         for talk in self._chain.talks:
-            story = talk.story(BROKER)
             aliases: dict[int, str] = {}
-            for place, event in enumerate(story):
+            self._due.clear()
+            for event in talk.story(BROKER):
                 if event.mine and isinstance(event.packet, PubRec) and event.packet.reason >= 0x80:
                     self._unreleased.pop(event.packet.packet_id, None)  # refused: the next one is new
                 elif event.mine:
-                    continue
+                    self._note_end(event)
                 elif isinstance(event.packet, PubRel):
                     self._unreleased.pop(event.packet.packet_id, None)
                 elif isinstance(event.packet, Publish):
-                    self._note(talk, event, event.packet, _resolve(event.packet, aliases), story[place + 1 :])
+                    self._note(talk, event, event.packet, _resolve(event.packet, aliases))
 
-    def _note(self, talk: Talk, event: Event, publish: Publish, topic: str | None, rest: list[Event]) -> None:
+    def _note(self, talk: Talk, event: Event, publish: Publish, topic: str | None) -> None:
         if topic is None:
             return
         key = (topic, publish.payload)
@@ -215,21 +236,17 @@ class _Intake:
             if known is not None and known.payload == publish.payload:
                 self._messages.repeated.add(key)
                 return
-        origin = Origin(event.entry, publish, topic, talk, self._chain.client_id, _taken(publish, rest))
+        origin = Origin(event.entry, publish, topic, talk, self._chain.client_id)
         self._messages.origins.setdefault(key, []).append(origin)
+        if publish.packet_id is not None:
+            ending = PubAck if publish.qos is QoS.AT_LEAST_ONCE else PubComp
+            self._due.setdefault((ending, publish.packet_id), []).append(origin)
 
-
-def _taken(publish: Publish, rest: list[Event]) -> TraceEntry | None:
-    """The acknowledgement that ends the broker's part: PUBACK, or PUBCOMP."""
-    wanted = PubAck if publish.qos is QoS.AT_LEAST_ONCE else PubComp
-    return next(
-        (
-            event.entry
-            for event in rest
-            if event.mine and isinstance(event.packet, wanted) and event.packet.packet_id == publish.packet_id
-        ),
-        None,
-    )
+    def _note_end(self, event: Event) -> None:
+        packet = event.packet
+        if isinstance(packet, PubAck | PubComp):
+            for origin in self._due.pop((type(packet), packet.packet_id), ()):
+                origin.taken = event.entry
 
 
 def _resolve(publish: Publish, aliases: dict[int, str]) -> str | None:
@@ -242,71 +259,75 @@ def _resolve(publish: Publish, aliases: dict[int, str]) -> str | None:
     return None if alias is None else aliases.get(alias)
 
 
-def _audience(chain: Chain) -> Audience:
-    audience = Audience(chain)
-    unfinished: dict[int, bytes] = {}
-    for talk in chain.talks:
-        aliases: dict[int, str] = {}
-        for event in talk.story(BROKER):
-            if not event.mine:
-                _note_request(audience, event)
-                if isinstance(event.packet, PubAck | PubComp) or (
-                    isinstance(event.packet, PubRec) and event.packet.reason >= 0x80
-                ):
-                    unfinished.pop(event.packet.packet_id, None)
-            elif isinstance(event.packet, SubAck):
-                _note_suback(audience, event, event.packet)
-            elif isinstance(event.packet, Publish):
-                audience.deliveries.append(_delivery(talk, event, event.packet, aliases, unfinished))
-        if not talk.is_understood(BROKER):
-            break
-    return audience
+class _Reception:
+    """What one session subscribes to, and what it is sent."""
 
+    def __init__(self, chain: Chain) -> None:
+        self._audience = Audience(chain)
+        self._standing: dict[str, Grant] = {}  # by filter
+        self._subscribed: dict[int, list[Grant]] = {}  # by the identifier of the last SUBSCRIBE that has it
+        self._unsubscribed: dict[int, list[Grant]] = {}  # by that of an UNSUBSCRIBE without UNSUBACK
+        self._unfinished: dict[int, bytes] = {}
 
-def _delivery(
-    talk: Talk, event: Event, publish: Publish, aliases: dict[int, str], unfinished: dict[int, bytes]
-) -> Delivery:
-    is_again = publish.dup
-    if publish.packet_id is not None:
-        is_again = is_again or unfinished.get(publish.packet_id) == publish.payload
-        unfinished[publish.packet_id] = publish.payload
-    return Delivery(talk, event.entry, publish, _resolve(publish, aliases), is_again)
+    def read(self) -> Audience:
+        """Follow it through all connections that are understood."""
+        chain = self._audience.chain
+        for talk in chain.talks:
+            aliases: dict[int, str] = {}
+            for event in talk.story(BROKER):
+                if not event.mine:
+                    self._gets(event)
+                elif isinstance(event.packet, Publish):
+                    self._audience.deliveries.append(self._delivery(talk, event, event.packet, aliases))
+                else:
+                    self._answers(event)
+            if not talk.is_understood(BROKER):
+                break
+        return self._audience
 
+    def _delivery(self, talk: Talk, event: Event, publish: Publish, aliases: dict[int, str]) -> Delivery:
+        is_again = publish.dup
+        if publish.packet_id is not None:
+            is_again = is_again or self._unfinished.get(publish.packet_id) == publish.payload
+            self._unfinished[publish.packet_id] = publish.payload
+        return Delivery(talk, event.entry, publish, _resolve(publish, aliases), is_again)
 
-def _note_request(audience: Audience, event: Event) -> None:
-    packet = event.packet
-    if isinstance(packet, Subscribe):
-        identifiers = packet.properties.subscription_identifier
-        for subscription in packet.subscriptions:
-            _give_up(audience, subscription.topic_filter, event)
-            identifier = identifiers[0] if identifiers else None
-            audience.grants.append(Grant(subscription, identifier, event.entry))
-    elif isinstance(packet, Unsubscribe):
-        for topic_filter in packet.topic_filters:
-            _give_up(audience, topic_filter, event)
+    def _gets(self, event: Event) -> None:
+        packet = event.packet
+        if isinstance(packet, Subscribe):
+            identifiers = packet.properties.subscription_identifier
+            self._subscribed[packet.packet_id] = [
+                self._subscribe(subscription, identifiers[0] if identifiers else None, event)
+                for subscription in packet.subscriptions
+            ]
+        elif isinstance(packet, Unsubscribe):
+            given_up = (self._give_up(topic_filter, event) for topic_filter in packet.topic_filters)
+            self._unsubscribed.setdefault(packet.packet_id, []).extend(filter(None, given_up))
+        elif isinstance(packet, PubAck | PubComp) or (isinstance(packet, PubRec) and packet.reason >= 0x80):
+            self._unfinished.pop(packet.packet_id, None)
 
+    def _subscribe(self, subscription: Subscription, identifier: int | None, event: Event) -> Grant:
+        self._give_up(subscription.topic_filter, event)
+        grant = self._standing[subscription.topic_filter] = Grant(subscription, identifier, event.entry)
+        self._audience.grants.append(grant)
+        return grant
 
-def _give_up(audience: Audience, topic_filter: str, event: Event) -> None:
-    for grant in audience.grants:
-        if grant.subscription.topic_filter == topic_filter and grant.given_up is None:
+    def _give_up(self, topic_filter: str, event: Event) -> Grant | None:
+        grant = self._standing.pop(topic_filter, None)
+        if grant is not None:
             grant.given_up = event.entry
+        return grant
 
-
-def _note_suback(audience: Audience, event: Event, suback: SubAck) -> None:
-    asked = _asked_by(audience, suback.packet_id)
-    if len(asked) == len(suback.reasons):
-        for grant, code in zip(asked, suback.reasons, strict=True):
-            grant.code, grant.granted = code, event.entry
-
-
-def _asked_by(audience: Audience, packet_id: int) -> list[Grant]:
-    """The grants of the last SUBSCRIBE with that identifier."""
-    entries = [
-        grant.asked
-        for grant in audience.grants
-        if isinstance(grant.asked.packet, Subscribe) and grant.asked.packet.packet_id == packet_id
-    ]
-    return [grant for grant in audience.grants if grant.asked is entries[-1]] if entries else []
+    def _answers(self, event: Event) -> None:
+        packet = event.packet
+        if isinstance(packet, SubAck):
+            asked = self._subscribed.get(packet.packet_id, [])
+            if len(asked) == len(packet.reasons):
+                for grant, code in zip(asked, packet.reasons, strict=True):
+                    grant.code, grant.granted = code, event.entry
+        elif isinstance(packet, UnsubAck):
+            for grant in self._unsubscribed.pop(packet.packet_id, ()):
+                grant.gone = event.entry
 
 
 @lru_cache(maxsize=1)

@@ -264,6 +264,11 @@ class Case:
             talks[key].entries.append(entry)
         return list(talks.values())
 
+    @cached_property
+    def connects(self) -> list[tuple[TraceEntry, Connect]]:
+        """Every CONNECT, on whatever link, whoever sent it."""
+        return [(entry, entry.packet) for entry in self.entries if isinstance(entry.packet, Connect)]
+
     def chains(self, side: Sender) -> list[Chain]:
         """The sessions as that side knows them."""
         return self._client_chains if side is CLIENT else self._broker_chains

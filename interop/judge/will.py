@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from interop.judge.messages import Audience, Delivery, WillOrigin, messages_of, new_deliveries
+from interop.judge.messages import Audience, Delivery, WillOrigin, messages_of
 from interop.judge.rule import V5, V31, V311, Breach, Rule, must
 from interop.judge.view import BROKER, Case, Talk
 from interop.tap.trace import TraceEntry
-from reference_broker.wire.packets import Connect, Disconnect
+from reference_broker.wire.packets import Disconnect
 from reference_broker.wire.types import Version
 
 NOT_AFTER_DISCONNECT = Rule(
@@ -48,11 +48,7 @@ def inspect(case: Case) -> Iterator[Breach]:
 
 def _follow(case: Case, origin: WillOrigin, audience: Audience) -> Iterator[Breach]:
     will, talk = origin.will, origin.talk
-    copies = [
-        delivery
-        for delivery, topic in new_deliveries(audience)
-        if topic == will.topic and delivery.publish.payload == will.payload
-    ]
+    copies = audience.copies(will.topic, will.payload)
     if copies and not _may_be_published(talk, copies[0]):
         yield NOT_AFTER_DISCONNECT.broken(BROKER, copies[0].entry, f"the will of {talk.link} is published")
     live = [copy for copy in copies if not copy.publish.retain]
@@ -115,11 +111,10 @@ def _comes_back(case: Case, talk: Talk, due: float) -> bool:
     """Whether the client connects again before its will is due."""
     connect = talk.connect(BROKER)
     return connect is None or any(
-        isinstance(entry.packet, Connect)
-        and entry.packet.client_id == connect[1].client_id
+        again.client_id == connect[1].client_id
         and entry.index > connect[0].index
         and entry.at < due + talk.reaction_seconds
-        for entry in case.entries
+        for entry, again in case.connects
     )
 
 

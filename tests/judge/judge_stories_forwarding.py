@@ -136,6 +136,19 @@ def a_server_goes_on_after_unsuback(story: Story) -> TraceEntry:
     return sub.broker(q0())
 
 
+@breaks("stops-after-unsubscribe", BROKER, V311, V5)
+def a_server_takes_the_subscription_up_again_when_the_session_is_resumed(story: Story) -> TraceEntry:
+    pub, sub = story.actor("pub"), story.actor("sub")
+    pub.connect()
+    sub.connect_kept()
+    sub.subscribe(to("t"))
+    sub.unsubscribe("t")
+    sub.cut()
+    sub.connect_kept(present=True)
+    pub.client(q0())
+    return sub.broker(q0())
+
+
 @keeps("stops-after-unsubscribe")
 def what_came_before_unsuback_may_still_be_sent(story: Story) -> None:
     pub, sub = publisher_and_subscriber(story)
