@@ -62,7 +62,7 @@ async def _is_about_connecting(stage: Stage, player: Player) -> bool:
     It is when a fault befell its link, and when the same client gets in with a CONNECT that asks for nothing.
     """
     name, actor = player.name, player.actor
-    if any(entry.kind is Kind.FAULT for entry in stage.entries(name)):
+    if any(stage.trace.of(name, kind=Kind.FAULT)):
         return True
     if actor == Actor(mqtt=actor.mqtt, username=actor.username, password=actor.password, manual_ack=actor.manual_ack):
         return False
@@ -314,7 +314,7 @@ async def unsubscribe(stage: Stage, step: steps.Unsubscribe) -> None:
 async def _carry_out(stage: Stage, player: Player, command: contract.AnyCommand, wanted: str) -> str:
     """Ask, and say how it went: done, refused, cut-off or pending."""
     if wanted == "pending":
-        player.deliveries.append(Delivery("", b"", player.hand_over(command), claimed=True))
+        player.hand_over(command)
         return "pending"
     task = player.hand_over(command)
     if wanted == "cut-off":
@@ -342,16 +342,16 @@ async def publish(stage: Stage, step: steps.Publish) -> None:
         for each in numbered(step)
         for payload in payloads_of(each.payload, each.payloads)
     ]
-    player.deliveries += deliveries
     if step.outcome == "pending":
+        player.deliveries += deliveries
         await asyncio.sleep(0)
         return
     if step.outcome == "cut-off":
+        player.deliveries += deliveries
         outcome = await _until_cut(stage, player, [delivery.answer for delivery in deliveries])
         _check_outcome("publish", player, step.outcome, outcome, None)
         return
     for delivery in deliveries:
-        delivery.claimed = True
         answer = await player.answer_of(delivery.answer, "publish")
         if step.count == 1 or isinstance(answer, ErrorEvent):
             _check_published(stage, player, step, delivery, answer, since)
@@ -403,10 +403,15 @@ def _check_all_published(stage: Stage, player: Player, step: steps.Publish, sinc
 
 def publish_answer(stage: Stage, link: str, delivery: Delivery, since: int) -> tuple[int, int] | None:
     """The trace index and code of the PUBACK or PUBREC that answered a publish, if one was seen."""
+    published = {
+        entry.index
+        for entry in stage.trace.publishes(link, delivery.topic, delivery.payload)
+        if entry.sender is Sender.CLIENT and entry.index >= since
+    }
     packet_id = None
-    for entry in stage.entries(link, since):
+    for entry in stage.entries(link, min(published)) if published else ():
         packet = entry.packet
-        if isinstance(packet, PublishPacket) and entry.sender is Sender.CLIENT and packet.payload == delivery.payload:
+        if isinstance(packet, PublishPacket) and entry.index in published:
             packet_id = packet.packet_id
         elif isinstance(packet, PubAck | PubRec) and entry.sender is Sender.BROKER and packet.packet_id == packet_id:
             return entry.index, packet.reason
@@ -416,15 +421,15 @@ def publish_answer(stage: Stage, link: str, delivery: Delivery, since: int) -> t
 async def _until_cut(stage: Stage, player: Player, answers: list[asyncio.Task[AnyEvent]]) -> str:
     """Wait until the link is cut or frozen before the answers came; `done` when they came first."""
     since = stage.action_index
+    answered: list[asyncio.Task[AnyEvent]] = []
+    for task in answers:
+        task.add_done_callback(answered.append)
 
     def end() -> str | None:
-        if any(not isinstance(task.result(), ErrorEvent) for task in answers if task.done()):
+        if any(not isinstance(task.result(), ErrorEvent) for task in answered):
             return "done"
-        cut = any(
-            entry.kind is Kind.CLOSE or (entry.kind is Kind.FAULT and entry.fate is not Fate.INJECTED)
-            for entry in stage.entries(player.name, since)
-        )
-        return "cut-off" if cut or any(task.done() for task in answers) else None
+        faults = (entry for entry in stage.trace.of(player.name, since, Kind.FAULT) if entry.fate is not Fate.INJECTED)
+        return "cut-off" if answered or stage.closing(player.name, since) or any(faults) else None
 
     return await stage.until(end, stage.pace.now() + PATIENCE_SECONDS) or "pending"
 
@@ -435,15 +440,12 @@ async def ack(stage: Stage, step: steps.Ack) -> None:
     wanted = None if step.payload is None else payload_bytes(step.payload)
 
     def candidate() -> Received | None:
-        return next(
-            (m for m in player.inbox.messages if not m.acked and wanted in (None, m.event.payload)),
-            None,
-        )
+        return next((each for each in player.inbox.unacknowledged if wanted in (None, each.event.payload)), None)
 
     message = await stage.until(candidate, stage.pace.now() + steps.PATIENCE_SECONDS)
     if message is None:
         raise StepFailed("a message to acknowledge", f"{player.name} has none")
-    message.acked = True
+    player.inbox.unacknowledged.remove(message)
     command = contract.Ack(id=player.driver.next_id(), message=message.event.message, reason=step.reason)
     answer = await player.ask(command)
     _require(answer, f"{player.name} to acknowledge")

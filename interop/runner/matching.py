@@ -6,6 +6,7 @@ Does not belong here: waiting for something to be seen (`observe`), naming a bro
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -158,13 +159,22 @@ def _fields_fit(pattern: PacketPattern, entry: TraceEntry, names: Names) -> bool
     return property_mismatch(pattern.properties, pattern.without, seen, names) is None
 
 
-def subsequence_gap(patterns: Sequence[Pattern], entries: Sequence[TraceEntry], names: Names) -> int | None:
-    """The place of the first pattern that `entries` do not show in order, or None when they show all."""
-    remaining = iter(entries)
-    for place, pattern in enumerate(patterns):
-        if not any(fits(pattern, entry, names) for entry in remaining):
-            return place
-    return None
+class InOrder:
+    """Patterns that packets have to fit in this order, with any others between; each packet is looked at once."""
+
+    def __init__(self, patterns: Sequence[Pattern], names: Names) -> None:
+        self._to_come = deque(patterns)
+        self._names = names
+
+    def look(self, entry: TraceEntry) -> None:
+        """See the next packet."""
+        if self._to_come and fits(self._to_come[0], entry, self._names):
+            self._to_come.popleft()
+
+    @property
+    def missing(self) -> Pattern | None:
+        """The first pattern that no packet fitted yet, in its turn."""
+        return self._to_come[0] if self._to_come else None
 
 
 def payloads_of(payload: Payload | None, payloads: Sequence[Payload]) -> tuple[bytes, ...]:

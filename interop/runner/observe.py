@@ -6,7 +6,7 @@ Does not belong here: doing anything to client, broker or link (`act`, `fault`).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ from interop.drivers.contract import Disconnected, ErrorEvent, MessageEvent
 from interop.runner.act import publish_answer, ready
 from interop.runner.failures import StepFailed
 from interop.runner.matching import (
+    InOrder,
     counts_on_the_wire,
     fits,
     payloads_of,
@@ -23,7 +24,6 @@ from interop.runner.matching import (
     shown_pattern,
     shown_payload,
     shown_reasons,
-    subsequence_gap,
 )
 from interop.runner.player import Delivery, Player, Received
 from interop.runner.stage import GRACE_SECONDS, Seen, Stage
@@ -92,7 +92,8 @@ async def _receive(stage: Stage, player: Player, step: steps.Receive) -> Observe
             raise StepFailed(_expected_message(step, wanted, count), _instead(stage, player))
         at = _message_time(stage, player, message)
         _check_not_early("the message", at, step.after, moment)
-        expected = _take(message, wanted, unordered=step.unordered)
+        player.inbox.take(message.event.topic)
+        expected = _expected_payload(message, wanted, unordered=step.unordered)
         _check_message(stage, player, step, message, expected)
     return Observed(step.after, step.within, None if at is None else at - moment)
 
@@ -101,33 +102,23 @@ async def _receive_many(stage: Stage, player: Player, step: steps.Receive) -> Ob
     """The next message of each of very many topics, waited for together."""
     moment = stage.moment
     wanted = {stage.names.topic(each.topic): each for each in numbered(step)}
-    found: dict[str, Received] = {}
-    looked_at = 0
+    missing = list(reversed(wanted))
 
     def all_of_them() -> bool | None:
-        nonlocal looked_at
-        new = player.inbox.messages[looked_at:]
-        looked_at += len(new)
-        for message in new:
-            if not message.taken and message.event.topic in wanted:
-                found.setdefault(message.event.topic, message)
-        return True if len(found) == len(wanted) else None
+        while missing and player.inbox.oldest(missing[-1]) is not None:
+            missing.pop()
+        return None if missing else True
 
     if await _seen_in_window(stage, all_of_them, step, moment, step.count) is None:
-        missing = next(each for topic, each in wanted.items() if topic not in found)
+        came = sum(player.inbox.oldest(topic) is not None for topic in wanted)
         what = f"{step.actor} to get {step.count} messages within {step.within:g} s"
-        raise StepFailed(what, f"{len(found)} came, and none on {missing.topic!r}")
-    on_the_wire: dict[bytes, list[TraceEntry]] = {}
-    for entry, packet in _delivered_publishes(stage, player):
-        on_the_wire.setdefault(packet.payload, []).append(entry)
+        raise StepFailed(what, f"{came} came, and none on {wanted[missing[-1]].topic!r}")
     at = moment
     for topic, each in wanted.items():
-        message = found[topic]
-        message.taken = True
+        message = player.inbox.take(topic)
         at = max(at, message.at)
-        entries = on_the_wire.get(message.event.payload, [])
         payload = None if each.payload is None else payload_bytes(each.payload)
-        _check_message(stage, player, each, message, payload, entries)
+        _check_message(stage, player, each, message, payload)
     _check_not_early("the last message", at, step.after, moment)
     return Observed(step.after, step.within, at - moment)
 
@@ -146,7 +137,7 @@ async def _next_message(
     topic = stage.names.topic(step.topic)
 
     def next_one() -> Received | None:
-        return next((m for m in player.inbox.messages if not m.taken and m.event.topic == topic), None)
+        return player.inbox.oldest(topic)
 
     if obligatory:
         return await _seen_in_window(stage, next_one, step, moment, number)
@@ -163,15 +154,13 @@ def _expected_message(step: steps.Receive, wanted: list[bytes | None], count: in
 
 
 def _instead(stage: Stage, player: Player) -> str:
-    others = [m for m in player.inbox.messages if not m.taken]
-    if not others:
+    other = player.inbox.oldest()
+    if other is None:
         return "nothing came"
-    first = others[0].event
-    return f"only {shown_payload(first.payload)} came, on {stage.names.relative(first.topic)!r}"
+    return f"only {shown_payload(other.event.payload)} came, on {stage.names.relative(other.event.topic)!r}"
 
 
-def _take(message: Received, wanted: list[bytes | None], *, unordered: bool) -> bytes | None:
-    message.taken = True
+def _expected_payload(message: Received, wanted: list[bytes | None], *, unordered: bool) -> bytes | None:
     if unordered and message.event.payload in wanted:
         wanted.remove(message.event.payload)
         return message.event.payload
@@ -184,10 +173,9 @@ def _check_message(
     step: steps.Receive,
     message: Received,
     payload: bytes | None,
-    on_the_wire: list[TraceEntry] | None = None,
 ) -> None:
     event = message.event
-    delivered = _on_the_wire(stage, player, event) if on_the_wire is None else on_the_wire
+    delivered = _on_the_wire(stage, player, event)
     index = delivered[-1].index if delivered else None
     if payload is not None and event.payload != payload:
         raise StepFailed(shown_payload(payload), f"{player.name} got {shown_payload(event.payload)}", trace_index=index)
@@ -222,15 +210,9 @@ def _on_the_wire(stage: Stage, player: Player, event: MessageEvent) -> list[Trac
     """The PUBLISH packets that may have brought a message: same payload, same topic (or a topic alias)."""
     return [
         entry
-        for entry, packet in _delivered_publishes(stage, player)
-        if packet.payload == event.payload and packet.topic in ("", event.topic)
+        for entry in stage.trace.publishes(player.name, event.topic, event.payload)
+        if entry.delivered and entry.receiver is Sender.CLIENT
     ]
-
-
-def _delivered_publishes(stage: Stage, player: Player) -> Iterator[tuple[TraceEntry, Publish]]:
-    for entry in stage.entries(player.name):
-        if isinstance(entry.packet, Publish) and entry.sender is not Sender.CLIENT and entry.delivered:
-            yield entry, entry.packet
 
 
 def _message_time(stage: Stage, player: Player, message: Received) -> float:
@@ -245,7 +227,7 @@ async def nothing(stage: Stage, step: steps.Nothing) -> Observed:
     moment = stage.moment
     topic = None if step.topic is None else stage.names.topic(step.topic)
     await stage.quiet_until(moment + step.seconds)
-    unwanted = next((m for m in player.inbox.messages if not m.taken and topic in (None, m.event.topic)), None)
+    unwanted = player.inbox.oldest(topic)
     if unwanted is not None:
         what = f"{shown_payload(unwanted.event.payload)} on {stage.names.relative(unwanted.event.topic)!r}"
         raise StepFailed(f"{player.name} to get nothing for {step.seconds:g} s", f"it got {what}")
@@ -257,10 +239,9 @@ async def completed(stage: Stage, step: steps.Completed) -> Observed:
     player = stage.players[step.actor]
     moment = stage.moment
     for number in range(1, step.times + 1):
-        delivery = next((each for each in player.deliveries if not each.claimed), None)
-        if delivery is None:
+        if not player.deliveries:
             raise StepFailed("a publish still to be completed", f"{player.name} has none")
-        await _complete(stage, player, step, delivery, moment, number)
+        await _complete(stage, player, step, player.deliveries.popleft(), moment, number)
     return Observed(step.after, step.within, stage.pace.now() - moment)
 
 
@@ -271,7 +252,6 @@ _NO_ERROR_IN_RECOVERY = {ReasonCode.PACKET_IDENTIFIER_NOT_FOUND}
 async def _complete(
     stage: Stage, player: Player, step: steps.Completed, delivery: Delivery, moment: float, number: int
 ) -> None:
-    delivery.claimed = True
     done = await _seen_in_window(stage, lambda: True if delivery.answer.done() else None, step, moment, number)
     if done is None:
         await player.prove_alive()
@@ -282,8 +262,10 @@ async def _complete(
     answer = delivery.answer.result()
     if isinstance(answer, ErrorEvent) and answer.error != "cut-off" and answer.reason not in _NO_ERROR_IN_RECOVERY:
         raise StepFailed(f"{shown_payload(delivery.payload)} to be delivered", f"{answer.error}: {answer.detail}")
+    if step.reason is None:
+        return
     seen = publish_answer(stage, player.name, delivery, 0)
-    if step.reason is not None and seen is not None and not reason_fits(step.reason, seen[1]):
+    if seen is not None and not reason_fits(step.reason, seen[1]):
         raise StepFailed(
             f"code {shown_reasons(step.reason)}", f"the broker said {shown_reasons(seen[1])}", trace_index=seen[0]
         )
@@ -335,36 +317,50 @@ def _start(stage: Stage, step: steps.Wire) -> int:
     return stage.marks[step.since]
 
 
-def _packets(stage: Stage, step: steps.Wire, start: int) -> Iterator[TraceEntry]:
-    """What the two sides sent. What was lost in the very cut one counts from is not part of what follows it.
+class _Packets:
+    """What the two sides sent from a moment on. What was lost in the very cut one counts from is no part of it.
 
     What an earlier, silenced connection still carries is no part of what follows `connect`.
     """
-    newest = stage.trace.entries[start].connection if step.since == "connect" and stage.trace.entries else None
-    for entry in stage.entries(step.link, start):
+
+    def __init__(self, stage: Stage, step: steps.Wire, start: int) -> None:
+        self._stage = stage
+        self._step = step
+        self._next = start
+        entries = stage.trace.entries
+        self._only = entries[start].connection if step.since == "connect" and entries else None
+
+    def news(self) -> list[TraceEntry]:
+        """What was sent since the last call: who waits looks at each packet once."""
+        new = list(self._stage.entries(self._step.link, self._next))
+        self._next = len(self._stage.trace)
+        return [entry for entry in new if self._counts(entry)]
+
+    def _counts(self, entry: TraceEntry) -> bool:
+        step = self._step
         if entry.packet is None or not entry.sent or step.sender not in (None, entry.sender.value):
-            continue
-        if step.since == "cut" and entry.fate is Fate.LOST:
-            continue
-        if newest not in (None, entry.connection):
-            continue
-        yield entry
+            return False
+        return not (step.since == "cut" and entry.fate is Fate.LOST) and self._only in (None, entry.connection)
 
 
 async def _wire_contains(
     stage: Stage, step: steps.Wire, patterns: tuple[Pattern, ...], start: int, moment: float
 ) -> float:
-    def found() -> bool | None:
-        return True if subsequence_gap(patterns, list(_packets(stage, step, start)), stage.names) is None else None
+    packets = _Packets(stage, step, start)
+    seen: list[TraceEntry] = []
+    order = InOrder(patterns, stage.names)
 
-    if await _seen_in_window(stage, found, step, moment, len(patterns)) is None:
-        seen = list(_packets(stage, step, start))
-        gap = subsequence_gap(patterns, seen, stage.names)
-        missing = shown_pattern(patterns[gap or 0])
-        raise StepFailed(f"{missing} on the link of {step.link} within {step.within:g} s", f"there was {_listed(seen)}")
-    last = next(
-        entry for entry in reversed(list(_packets(stage, step, start))) if fits(patterns[-1], entry, stage.names)
-    )
+    def found() -> bool | None:
+        for entry in packets.news():
+            seen.append(entry)
+            order.look(entry)
+        return True if order.missing is None else None
+
+    await _seen_in_window(stage, found, step, moment, len(patterns))
+    if order.missing is not None:
+        what = f"{shown_pattern(order.missing)} on the link of {step.link} within {step.within:g} s"
+        raise StepFailed(what, f"there was {_listed(seen)}")
+    last = next(entry for entry in reversed(seen) if fits(patterns[-1], entry, stage.names))
     _check_not_early(shown_pattern(patterns[-1]), last.at, step.after, moment, last.index)
     return last.at
 
@@ -372,15 +368,16 @@ async def _wire_contains(
 async def _wire_exactly(
     stage: Stage, step: steps.Wire, patterns: tuple[Pattern, ...], start: int, moment: float
 ) -> float | None:
-    def counted() -> list[TraceEntry]:
-        return [entry for entry in _packets(stage, step, start) if counts_on_the_wire(entry, patterns)]
+    packets = _Packets(stage, step, start)
+    seen: list[TraceEntry] = []
 
     def enough() -> bool | None:
-        return True if len(counted()) >= len(patterns) else None
+        seen.extend(entry for entry in packets.news() if counts_on_the_wire(entry, patterns))
+        return True if len(seen) >= len(patterns) else None
 
     await _seen_in_window(stage, enough, step, moment, max(1, len(patterns)))
     await stage.quiet_until(stage.pace.now() + GRACE_SECONDS)
-    seen = counted()
+    enough()
     wrong = next(
         (
             place
@@ -401,7 +398,7 @@ async def _wire_exactly(
 
 async def _wire_never(stage: Stage, step: steps.Wire, patterns: tuple[Pattern, ...], start: int, moment: float) -> None:
     await stage.quiet_until(max(moment + step.after, stage.pace.now() + GRACE_SECONDS))
-    for entry in _packets(stage, step, start):
+    for entry in _Packets(stage, step, start).news():
         for pattern in patterns:
             if fits(pattern, entry, stage.names):
                 raise StepFailed(
@@ -426,9 +423,8 @@ async def frame(stage: Stage, step: steps.Frame) -> Observed:
         return next(
             (
                 entry
-                for entry in stage.entries(step.link, since)
-                if entry.kind is Kind.FRAME and entry.note == name and entry.sender.value == step.sender
-                if payload in (None, entry.data)
+                for entry in stage.trace.of(step.link, since, Kind.FRAME)
+                if entry.note == name and entry.sender.value == step.sender and payload in (None, entry.data)
             ),
             None,
         )

@@ -344,13 +344,11 @@ async def _check_the_end(cell: Cell, stage: Stage, notes: Notes) -> None:
     await stage.quiet_until(stage.pace.now() + GRACE_SECONDS)
     last = cell.loaded.scenario.steps[-1]
     for player in stage.players.values():
-        for message in player.inbox.messages:
-            if not message.taken:
-                what = f"{shown_payload(message.event.payload)} on {stage.names.relative(message.event.topic)!r}"
-                failure = StepFailed(f"no further message for {player.name}", f"it got {what}")
-                finding = step_finding(cell, last, len(cell.loaded.step_texts), failure)
-                notes.findings.append(finding.model_copy(update={"rule": "unexpected-message", "step": None}))
-                break
+        if (message := player.inbox.oldest()) is not None:
+            what = f"{shown_payload(message.event.payload)} on {stage.names.relative(message.event.topic)!r}"
+            failure = StepFailed(f"no further message for {player.name}", f"it got {what}")
+            finding = step_finding(cell, last, len(cell.loaded.step_texts), failure)
+            notes.findings.append(finding.model_copy(update={"rule": "unexpected-message", "step": None}))
 
 
 # --- the record -------------------------------------------------------------------------------------------------------

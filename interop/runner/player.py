@@ -7,9 +7,10 @@ Does not belong here: how a driver works (`interop.drivers`), what a verb asks f
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from interop.drivers.contract import AnyCommand, AnyEvent, Disconnected, ErrorEvent, Hello, MessageEvent
 from interop.drivers.driver import Driver, DriverHung
@@ -24,32 +25,54 @@ ALIVE_SECONDS = 5.0
 """How long an adapter may take to say that it is alive before it counts as hung."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Received:
-    """A message that reached the application; `taken` once a step expected it, `acked` once acknowledged by hand."""
+    """A message that reached the application."""
 
     at: float
     event: MessageEvent
-    taken: bool = False
-    acked: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """A publish that was handed over; its answer may be long in coming."""
 
     topic: str
     payload: bytes
     answer: asyncio.Task[AnyEvent]
-    claimed: bool = False
 
 
-@dataclass(slots=True)
 class Inbox:
-    """What an application was told, in order."""
+    """What an application was told: messages until a step takes them, and (apart) until one acknowledges them by hand.
 
-    messages: list[Received] = field(default_factory=list)
-    endings: list[tuple[float, Disconnected]] = field(default_factory=list)
+    Messages wait by topic, because there may be tens of thousands.
+    """
+
+    def __init__(self) -> None:
+        self.endings: list[tuple[float, Disconnected]] = []
+        self.unacknowledged: list[Received] = []
+        self._waiting: dict[str, deque[Received]] = {}
+
+    def add(self, message: Received, *, manual_ack: bool) -> None:
+        """A message came."""
+        self._waiting.setdefault(message.event.topic, deque()).append(message)
+        if manual_ack:
+            self.unacknowledged.append(message)
+
+    def oldest(self, topic: str | None = None) -> Received | None:
+        """The message that waits longest, on this topic or at all."""
+        if topic is not None:
+            return next(iter(self._waiting.get(topic, ())), None)
+        heads = (waiting[0] for waiting in self._waiting.values())
+        return min(heads, key=lambda message: message.at, default=None)
+
+    def take(self, topic: str) -> Received:
+        """Take the oldest message on a topic on which one waits."""
+        waiting = self._waiting[topic]
+        message = waiting.popleft()
+        if not waiting:
+            del self._waiting[topic]
+        return message
 
 
 class Player:
@@ -60,16 +83,17 @@ class Player:
         self.actor = actor
         self.driver = driver
         self.inbox = Inbox()
-        self.deliveries: list[Delivery] = []
+        self.deliveries: deque[Delivery] = deque()  # those no step has claimed yet
         self.connected = False
         self.ever_connected = False
         self._pace = pace
         self._on_change = on_change
+        self._unanswered: set[asyncio.Task[AnyEvent]] = set()
         self._listen = asyncio.ensure_future(self._listen_to_driver())
 
     async def close(self) -> None:
         """Stop listening; the driver goes back to its pool."""
-        for task in (self._listen, *(delivery.answer for delivery in self.deliveries)):
+        for task in (self._listen, *self._unanswered):
             task.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await task
@@ -79,7 +103,7 @@ class Player:
             moment, event = await self.driver.events.get()
             at = self._pace.at(moment)
             if isinstance(event, MessageEvent):
-                self.inbox.messages.append(Received(at, event))
+                self.inbox.add(Received(at, event), manual_ack=self.actor.manual_ack)
             elif isinstance(event, Disconnected):
                 self.inbox.endings.append((at, event))
                 self.connected = False
@@ -88,8 +112,13 @@ class Player:
     def hand_over(self, command: AnyCommand) -> asyncio.Task[AnyEvent]:
         """Give the driver a command; the task is its answer."""
         task: asyncio.Task[AnyEvent] = asyncio.ensure_future(self.driver.request(command, timeout_seconds=60.0))
-        task.add_done_callback(lambda _: self._on_change())
+        self._unanswered.add(task)
+        task.add_done_callback(self._answered)
         return task
+
+    def _answered(self, task: asyncio.Task[AnyEvent]) -> None:
+        self._unanswered.discard(task)
+        self._on_change()
 
     async def ask(self, command: AnyCommand) -> AnyEvent:
         """The answer to a command.

@@ -142,17 +142,15 @@ class Stage:
 
     def entries(self, link: str, since: int = 0) -> Iterator[TraceEntry]:
         """What happened on a link, from the trace index `since` on."""
-        return (entry for entry in self.trace.entries[since:] if entry.link == link)
+        return self.trace.of(link, since)
 
     def last_packet(
-        self, link: str, kind: PacketType, sender: Sender, since: int = 0, *, delivered: bool = False
+        self, link: str, kind: PacketType, sender: Sender, since: int = 0
     ) -> tuple[TraceEntry, Packet] | None:
-        """The last such packet that a side sent on a link (or that reached the other side)."""
-        for entry in reversed(self.trace.entries[since:]):
-            if entry.link == link and entry.sender is sender and entry.packet is not None:
-                counts = entry.delivered if delivered else entry.sent
-                if counts and entry.packet.type is kind:
-                    return entry, entry.packet
+        """The last such packet that a side sent on a link."""
+        for entry in self.trace.of(link, since, newest_first=True):
+            if entry.sender is sender and entry.sent and entry.packet is not None and entry.packet.type is kind:
+                return entry, entry.packet
         return None
 
     def owes_answers(self, link: str) -> bool:
@@ -176,15 +174,9 @@ class Stage:
 
         An end that was kept back, or lost, is none for the other side.
         """
-        return next(
-            (
-                entry
-                for entry in self.entries(link, since)
-                if entry.kind is Kind.CLOSE and (side in (None, entry.sender) or entry.delivered)
-            ),
-            None,
-        )
+        closes = self.trace.of(link, since, Kind.CLOSE)
+        return next((entry for entry in closes if side in (None, entry.sender) or entry.delivered), None)
 
     def last_open(self, link: str) -> int:
         """The trace index at which the link's newest network connection began."""
-        return max((entry.index for entry in self.entries(link) if entry.kind is Kind.OPEN), default=0)
+        return next((entry.index for entry in self.trace.of(link, kind=Kind.OPEN, newest_first=True)), 0)

@@ -1,6 +1,7 @@
 """What happened on the links of one cell, in the order the tap saw it.
 
-Belongs here: the entry, the growing list of entries, waiting for the next one, and the questions everyone asks.
+Belongs here: the entry, the growing list of entries, waiting for the next one, and the questions everyone asks. A
+question about one link or one message looks at no others: a trace may have hundreds of thousands of entries.
 Does not belong here: what is sent on or kept back (`lane`, `crossing`), what is right or wrong (`interop.judge`),
 patterns of a scenario (`interop.runner`).
 """
@@ -8,11 +9,14 @@ patterns of a scenario (`interop.runner`).
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 
-from reference_broker.wire.packets import Packet
+from reference_broker.wire.packets import Packet, Publish
 
 
 class Kind(StrEnum):
@@ -58,6 +62,7 @@ class Fate(StrEnum):
 _SENT = frozenset({Fate.FORWARDED, Fate.DROPPED, Fate.HELD, Fate.DELAYED, Fate.LOST, Fate.REWRITTEN})
 _DELIVERED = frozenset({Fate.FORWARDED, Fate.RELEASED, Fate.INJECTED})
 _DATA = frozenset({Kind.PACKET, Kind.MALFORMED})
+_INDEX = attrgetter("index")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,10 @@ class Trace:
     def __init__(self, clock: Callable[[], float]) -> None:
         self.entries: list[TraceEntry] = []
         self.clock = clock
+        self._looked_up = 0  # so many entries are in the three below, which grow when somebody asks
+        self._of_link: defaultdict[str, list[TraceEntry]] = defaultdict(list)
+        self._of_kind: defaultdict[tuple[str, Kind], list[TraceEntry]] = defaultdict(list)
+        self._publishes: defaultdict[tuple[str, str, bytes], list[TraceEntry]] = defaultdict(list)
         self._waiters: set[asyncio.Future[None]] = set()
 
     def __len__(self) -> int:
@@ -168,16 +177,36 @@ class Trace:
             self._waiters.discard(waiter)
         return len(self.entries) > since
 
+    # --- questions ----------------------------------------------------------------------------------------------------
+
+    def of(
+        self, link: str, since: int = 0, kind: Kind | None = None, *, newest_first: bool = False
+    ) -> Iterator[TraceEntry]:
+        """The entries of a link, or those of one kind, from the index `since` on, as far as there are any now."""
+        self._look_up()
+        found = self._of_link[link] if kind is None else self._of_kind[link, kind]
+        places = range(bisect_left(found, since, key=_INDEX), len(found))
+        return map(found.__getitem__, reversed(places) if newest_first else places)
+
+    def publishes(self, link: str, topic: str, payload: bytes) -> list[TraceEntry]:
+        """The entries of a link with a PUBLISH of that payload on that topic, or on a topic alias, whoever sent it."""
+        self._look_up()
+        named, aliased = (self._publishes.get((link, each, payload), []) for each in (topic, ""))
+        return sorted(named + aliased, key=_INDEX) if topic else aliased[:]
+
+    def _look_up(self) -> None:
+        """Put what came since the last question where the next one finds it."""
+        for entry in self.entries[self._looked_up :]:
+            self._of_link[entry.link].append(entry)
+            self._of_kind[entry.link, entry.kind].append(entry)
+            if isinstance(entry.packet, Publish):
+                self._publishes[entry.link, entry.packet.topic, entry.packet.payload].append(entry)
+        self._looked_up = len(self.entries)
+
     def last_fault(self, link: str) -> int | None:
         """Index of the last fault that fired on `link`; a thaw is none."""
-        return next(
-            (
-                entry.index
-                for entry in reversed(self.entries)
-                if entry.kind is Kind.FAULT and entry.link == link and entry.fate is not Fate.RELEASED
-            ),
-            None,
-        )
+        faults = self.of(link, kind=Kind.FAULT, newest_first=True)
+        return next((entry.index for entry in faults if entry.fate is not Fate.RELEASED), None)
 
     def sent_by(self, side: Sender, link: str, connection: int | None = None) -> list[TraceEntry]:
         """Packets and malformed bytes that `side` sent, whatever became of them, in order of sending."""
@@ -189,25 +218,11 @@ class Trace:
 
     def closed_by(self, side: Sender, link: str, connection: int) -> TraceEntry | None:
         """The entry of that side's end of the connection, None while it has not ended it."""
-        return next(
-            (
-                entry
-                for entry in self.entries
-                if entry.kind is Kind.CLOSE
-                and entry.link == link
-                and entry.connection == connection
-                and entry.sender is side
-                and entry.fate is not Fate.RELEASED
-            ),
-            None,
-        )
+        ends = (entry for entry in self.of(link, kind=Kind.CLOSE) if entry.connection == connection)
+        return next((entry for entry in ends if entry.sender is side and entry.fate is not Fate.RELEASED), None)
 
     def _data(self, link: str, connection: int | None) -> Iterator[TraceEntry]:
-        return (
-            entry
-            for entry in self.entries
-            if entry.kind in _DATA and entry.link == link and connection in (None, entry.connection)
-        )
+        return (entry for entry in self.of(link) if entry.kind in _DATA and connection in (None, entry.connection))
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

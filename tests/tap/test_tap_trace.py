@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
 from interop.tap.trace import Fate, Kind, Sender, Trace
+from reference_broker.wire.packets import Publish
 
 CLIENT, BROKER = Sender.CLIENT, Sender.BROKER
 
@@ -52,6 +54,49 @@ def test_queries_look_at_one_link_and_if_asked_one_connection() -> None:
     assert [e.index for e in trace.sent_by(CLIENT, "pub")] == [1, 7]
     assert [e.index for e in trace.sent_by(CLIENT, "pub", 2)] == [7]
     assert [e.index for e in trace.received_by(CLIENT, "sub")] == [5]
+
+
+def test_what_happened_on_a_link_is_asked_for_from_a_moment_on_by_kind_and_from_either_end() -> None:
+    trace = a_trace()
+    for link in ("pub", "sub", "pub"):
+        trace.record(link, 1, Kind.OPEN, CLIENT)
+        trace.record(link, 1, Kind.CLOSE, BROKER)
+    assert [e.index for e in trace.of("pub")] == [0, 1, 4, 5]
+    assert [e.index for e in trace.of("pub", 1)] == [1, 4, 5]
+    assert [e.index for e in trace.of("pub", 2, Kind.CLOSE)] == [5]
+    assert [e.index for e in trace.of("pub", newest_first=True)] == [5, 4, 1, 0]
+    assert [e.index for e in trace.of("other")] == []
+    trace.record("pub", 2, Kind.OPEN, CLIENT)
+    assert [e.index for e in trace.of("pub", kind=Kind.OPEN)] == [0, 4, 6]
+
+
+def test_a_message_is_found_by_link_topic_and_payload_also_under_an_alias() -> None:
+    trace = a_trace()
+    for link, topic, payload in (("sub", "t", b"x"), ("pub", "t", b"x"), ("sub", "t", b"y"), ("sub", "", b"x")):
+        trace.record(link, 1, Kind.PACKET, BROKER, packet=Publish(topic, payload), receiver=CLIENT)
+    assert [e.index for e in trace.publishes("sub", "t", b"x")] == [0, 3]
+    assert [e.index for e in trace.publishes("sub", "", b"x")] == [3]
+    assert trace.publishes("sub", "u", b"y") == []
+
+
+def test_a_question_about_one_of_many_messages_takes_no_longer_than_about_one_of_few() -> None:
+    def seconds(count: int) -> float:
+        """CPU time to ask a thousand times."""
+        trace = a_trace()
+        for number in range(count):
+            trace.record("sub", 1, Kind.PACKET, BROKER, packet=Publish("t", b"%d" % number), receiver=CLIENT)
+        list(trace.of("sub"))
+        spent = []
+        for _ in range(3):
+            began = time.process_time()
+            for number in range(1000):
+                assert trace.publishes("sub", "t", b"%d" % (number % count))
+                assert list(trace.of("sub", count - 1))
+                assert trace.last_fault("sub") is None
+            spent.append(time.process_time() - began)
+        return min(spent)
+
+    assert seconds(20_000) < 10 * seconds(200)
 
 
 def test_the_last_fault_is_the_links_own_and_no_thaw() -> None:
