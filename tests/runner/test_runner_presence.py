@@ -327,7 +327,10 @@ def test_nobody_there_ends_the_run_and_keeps_what_was_played(tmp_path: Path) -> 
     names = [f"case_{number:02}" for number in range(30)]
     scenarios(tmp_path, **dict.fromkeys(names, ("t", 0.0)))
     spec = nobody()
-    cells = [Cell(each, "builtin", spec.name, "5.0", "tcp") for each in load_scenarios([tmp_path / "scenarios"])]
+    cells = [
+        Cell(each, "builtin", spec.name, next(iter(each.scenario.versions)), "tcp")
+        for each in load_scenarios([tmp_path / "scenarios"])
+    ]
     engine = Engine(KnownFailures(), {spec.name: spec}, tmp_path / "gw0.jsonl", absent={spec.name: {}})
     try:
         engine.begin(cells)
