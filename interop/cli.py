@@ -157,6 +157,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "Every other option goes to pytest as it is, e.g. -x, -v, --collect-only."
     for option, metavar, text in _RUN_OPTIONS:
         parser.add_argument(option, action="append", default=[], metavar=metavar, help=f"{text}; may be repeated")
+    parser.add_argument("--slow", action="store_true", help="slow scenarios, too; -m slow plays them alone")
     parser.add_argument("-k", metavar="EXPRESSION", help="only cells whose name fits, as in pytest")
     parser.add_argument("-m", metavar="MARKERS", help="only cells with these markers, as in pytest")
     parser.add_argument("-n", metavar="WORKERS", help="worker processes, or auto")
@@ -189,7 +190,7 @@ def pytest_arguments(options: argparse.Namespace) -> list[str]:
         value = getattr(options, option.lstrip("-").replace("-", "_"))
         if value is not None:
             arguments += [option, value]
-    return [*arguments, *options.extra]
+    return [*arguments, *["--slow"] * options.slow, *options.extra]
 
 
 # --- scenarios --------------------------------------------------------------------------------------------------------
@@ -216,7 +217,9 @@ def _lint(options: argparse.Namespace) -> int:
     files = len({one.path for one in loaded})
     cells = sum(len(one.scenario.versions) * len(one.scenario.transports) for one in loaded)
     areas = len({one.area for one in loaded})
-    _print([f"{files} scenarios in {areas} areas, {len(loaded)} rows, {cells} cells for each client and broker: ok"])
+    slow = sum(one.scenario.slow for one in loaded)
+    rows = f"{len(loaded)} rows ({slow} slow)" if slow else f"{len(loaded)} rows"
+    _print([f"{files} scenarios in {areas} areas, {rows}, {cells} cells for each client and broker: ok"])
     return OK
 
 
@@ -239,7 +242,10 @@ def _scenarios(options: argparse.Namespace) -> list[str]:
         loaded = load_scenarios(options.scenarios)
     except ScenarioError as error:
         raise CommandError(str(error)) from None
-    return [f"{one.name}  ({', '.join(one.scenario.versions)})  {one.scenario.title}" for one in loaded]
+    return [
+        f"{one.name}  ({', '.join(one.scenario.versions)}){'  slow' * one.scenario.slow}  {one.scenario.title}"
+        for one in loaded
+    ]
 
 
 def _clients(_: argparse.Namespace) -> list[str]:

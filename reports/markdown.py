@@ -130,6 +130,7 @@ def _costs(summary: Summary, run: RunInfo | None) -> Iterable[str]:
     if run:
         workers = "1 worker" if run.workers == 1 else f"{run.workers} workers"
         yield f"Took {duration(run.wall_seconds)} with {workers}; mqtt-interop {_escape(run.harness_version)}."
+        yield run.left_out_sentence
     if summary.overhead:
         yield summary.overhead.sentence
     if slowest := summary.slowest[:_SLOWEST]:

@@ -67,7 +67,9 @@ class TraceEntry(_Model):
     at: float = Field(description="seconds since the cell began")
     link: str = Field(description="name of the actor whose link it is")
     connection: int = Field(description="1 for the link's first network connection, 2 for the next, ...")
-    kind: Literal["open", "packet", "malformed", "close", "fault", "frame"]
+    kind: Literal["open", "packet", "malformed", "close", "fault", "frame", "gap"] = Field(
+        description="`gap` stands where some entries of a very long trace were left out, of whatever link"
+    )
     sender: Literal["client", "broker", "harness"]
     receiver: Literal["client", "broker"] | None = Field(
         None, description="who it was sent to; none when that is simply the sender's peer (an injected packet names it)"

@@ -33,11 +33,21 @@ class RunInfo:
     """The cells that were selected and have no result, as `place` names them."""
     stopped: str = ""
     """Why there are any, in a few words, if it is known."""
+    left_out: int = 0
+    """Slow cells that were selected and not asked for."""
 
     @property
     def not_run_sentence(self) -> str:
         """`5 cells did not run.`, perhaps with a reason; empty when all did."""
         return not_run_sentence(len(self.not_run), self.stopped)
+
+    @property
+    def left_out_sentence(self) -> str:
+        """`5 slow cells were left out (--slow plays them).`; empty when none was."""
+        if not self.left_out:
+            return ""
+        were = "cell was" if self.left_out == 1 else "cells were"
+        return f"{number(self.left_out)} slow {were} left out (--slow plays them)."
 
 
 class Outcome(StrEnum):

@@ -113,8 +113,11 @@ class LiveTable:
         if not self._live and self._is_due():
             self._progress()
 
-    def finish(self, report: Path | None = None, stopped: str = "") -> None:
-        """End, also of a run that was cut short, for whatever reason: the table, a sentence each, the new failures."""
+    def finish(self, report: Path | None = None, stopped: str = "", left_out: str = "") -> None:
+        """End, also of a run that was cut short, for whatever reason: the table, a sentence each, the new failures.
+
+        `left_out` is the sentence about cells nobody asked for.
+        """
         if self._live:
             self._live.stop()
             self._live = None
@@ -122,7 +125,7 @@ class LiveTable:
         summary = Summary.of(self._records, not_run=not_run)
         if self._records:
             self._console.print(self._table())
-        for line in closing_lines(summary, report=report, stopped=stopped):
+        for line in closing_lines(summary, report=report, stopped=stopped, left_out=left_out):
             self._console.print(line, soft_wrap=True)
 
     def _is_due(self) -> bool:
@@ -177,7 +180,7 @@ class LiveTable:
         return text
 
 
-def closing_lines(summary: Summary, *, report: Path | None = None, stopped: str = "") -> list[Text]:
+def closing_lines(summary: Summary, *, report: Path | None = None, stopped: str = "", left_out: str = "") -> list[Text]:
     """What is said at the end of a run, the news last so that it stands above the prompt."""
     lines = [Text(implementation.sentence) for implementation in summary.implementations]
     if summary.overhead:
@@ -186,6 +189,8 @@ def closing_lines(summary: Summary, *, report: Path | None = None, stopped: str 
     lines += [_failure_line(record) for record in news[:_LISTED]]
     if len(news) > _LISTED:
         lines.append(Text(f"... and {cells(len(news) - _LISTED)} more in the report"))
+    if left_out:
+        lines.append(Text(left_out))
     if summary.not_run:
         lines.append(Text(not_run_sentence(summary.not_run, stopped), style="bold yellow"))
     lines.append(Text(summary.headline, style="bold"))

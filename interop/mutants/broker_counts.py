@@ -14,7 +14,7 @@ from interop.mutants.mutant import Hears, Says, around, table
 from reference_broker.broker.routing import Merged, Router
 from reference_broker.broker.sending import Sender
 from reference_broker.broker.sessions import Session
-from reference_broker.session.packet_ids import PacketIds
+from reference_broker.session.packet_ids import HIGHEST_PACKET_ID, PacketIds
 from reference_broker.wire.packets import PubAck, PubComp, Publish, PubRec, PubRel, Subscribe, Unsubscribe
 
 _ALL = (
@@ -60,8 +60,8 @@ def _first_merged(real: Any, self: Any, subscriptions: Any) -> None:
     self.subscription_ids = self.subscription_ids[:2]
 
 
-def _number(most: int) -> Any:
-    """Packet identifiers go round early, whatever is in flight."""
+def numbered_to(most: int) -> Any:
+    """Packet identifiers go round at a number, whatever is in flight."""
 
     def allocate(_real: Any, self: Any) -> int:
         self._last = self._last % most + 1
@@ -131,7 +131,11 @@ COUNTS = table("broker", _ALL, {
     "sends every third message to nobody": _each(Publish, 3),
     "sends no third PUBREL": _each(PubRel, 3),
     "acknowledges no third message": _each((PubAck, PubRec), 3),
-    "numbers messages up to 3": _number(3),
+    "numbers messages up to 3": numbered_to(3),
 })  # fmt: skip
 
-MUTANTS = COUNTS
+ROUND = table("broker", "qos1/packet_ids_of_deliveries_come_round", {
+    "numbers messages from 1 again after 65,535": numbered_to(HIGHEST_PACKET_ID),
+})  # fmt: skip
+
+MUTANTS = [*COUNTS, *ROUND]

@@ -30,8 +30,8 @@ from reports.write import CannotWrite
 
 _EPILOG = """\
 Without patterns every mutant must be caught, every scenario and every rule of the judge broken. With --mutant these
-must be caught, with --scenario these be broken; with both, each is put to each. Exit code 0 when nothing is missing,
-1 otherwise."""
+must be caught, with --scenario these be broken; with both, each is put to each. A slow scenario is put only to the
+mutants that name it. Exit code 0 when nothing is missing, 1 otherwise."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -40,14 +40,15 @@ def known_trials(
 
 
 def all_trials(mutant: Mutant, scenarios: Iterable[LoadedScenario], *, everything: bool = False) -> list[Trial]:
-    """A mutant put to its subjects (or to `everything`), in each version.
+    """A mutant put to its subjects (or to `everything`), in each version; slow scenarios are for those that name them.
 
     By turns from each area, in an order of each mutant's own, and first in the newest version: so all mutants together
     come soon to every scenario, and each soon to one that catches it.
     """
     by_area: dict[str, list[LoadedScenario]] = {}
     for loaded in sorted(scenarios, key=lambda each: zlib.crc32(f"{mutant.name} {each.name}".encode())):
-        if everything or mutant.concerns(loaded.name):
+        slow = loaded.scenario.slow
+        if (everything and not slow) or mutant.concerns(loaded.name, slow=slow):
             by_area.setdefault(loaded.area, []).append(loaded)
     ordered = [each for group in zip_longest(*by_area.values()) for each in group if each is not None]
     versions = [list(reversed(each.scenario.versions)) for each in ordered]

@@ -7,8 +7,8 @@ Does not belong here: faults (`fault`), everything that only waits to be seen (`
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from itertools import groupby
+from collections.abc import Awaitable, Callable, Iterable
+from itertools import groupby, islice
 from typing import Any
 
 from interop.drivers import contract
@@ -36,6 +36,9 @@ from reference_broker.wire.types import PacketType, Version
 
 KEPT_SESSION_EXPIRY_SECONDS = 300
 """Session Expiry Interval of a `kept` session that names none. [5.0 3.1.2.11.2]"""
+
+LOT = 500
+"""So many messages of a `count` are handed over at a time: what queues of clients and brokers usually hold."""
 
 _LOSS_NOTICE_SECONDS = 1.0
 _ERROR = 0x80
@@ -334,29 +337,47 @@ def _check_outcome(what: str, player: Player, wanted: str, outcome: str, index: 
 
 
 async def publish(stage: Stage, step: steps.Publish) -> None:
-    """One PUBLISH, or several handed over before waiting for any."""
+    """One PUBLISH, or several handed over before waiting for any, very many by lots."""
     player = await ready(stage, step.actor)
     since = len(stage.trace.entries)
-    deliveries = [
-        _hand_over(stage, player, each, payload)
-        for each in numbered(step)
-        for payload in payloads_of(each.payload, each.payloads)
-    ]
-    if step.outcome == "pending":
+    messages = ((each, payload) for each in numbered(step) for payload in payloads_of(each.payload, each.payloads))
+    if step.outcome in ("pending", "cut-off"):
+        deliveries = [_hand_over(stage, player, each, payload) for each, payload in messages]
         player.deliveries += deliveries
         await asyncio.sleep(0)
+        if step.outcome == "cut-off":
+            outcome = await _until_cut(stage, player, [delivery.answer for delivery in deliveries])
+            _check_outcome("publish", player, step.outcome, outcome, None)
         return
-    if step.outcome == "cut-off":
-        player.deliveries += deliveries
-        outcome = await _until_cut(stage, player, [delivery.answer for delivery in deliveries])
-        _check_outcome("publish", player, step.outcome, outcome, None)
-        return
-    for delivery in deliveries:
+    reader = None if step.in_step_with is None else await ready(stage, step.in_step_with)
+    came = 0 if reader is None else reader.inbox.came
+    while lot := list(islice(messages, max(LOT, len(step.payloads)))):
+        if step.count > LOT:
+            stage.begin_action()
+        await _publish_lot(stage, player, step, lot, since)
+        came += len(lot)
+        if reader is not None:
+            await _keep_in_step(stage, reader, came)
+    if step.count > 1:
+        _check_all_published(stage, player, step, since)
+
+
+async def _publish_lot(
+    stage: Stage, player: Player, step: steps.Publish, lot: Iterable[tuple[steps.Publish, bytes]], since: int
+) -> None:
+    for delivery in [_hand_over(stage, player, each, payload) for each, payload in lot]:
         answer = await player.answer_of(delivery.answer, "publish")
         if step.count == 1 or isinstance(answer, ErrorEvent):
             _check_published(stage, player, step, delivery, answer, since)
-    if step.count > 1:
-        _check_all_published(stage, player, step, since)
+
+
+async def _keep_in_step(stage: Stage, reader: Player, came: int) -> None:
+    def has_come() -> bool | None:
+        return True if reader.inbox.came >= came else None
+
+    if await stage.until(has_come, stage.pace.now() + PATIENCE_SECONDS) is None:
+        what = f"{reader.name} to keep up within {PATIENCE_SECONDS:g} s"
+        raise StepFailed(what, f"{came - reader.inbox.came} messages did not come")
 
 
 def _hand_over(stage: Stage, player: Player, step: steps.Publish, payload: bytes) -> Delivery:

@@ -37,6 +37,12 @@ from interop.scenario.values import MqttLabel, TransportName
 DEFAULT_CLIENTS = ("builtin", "paho", "gmqtt")
 DEFAULT_BROKERS = ("reference",)
 
+LIMIT_SECONDS = 60.0
+"""A cell that is still under way after this long is ended: something hangs."""
+
+SLOW_LIMIT_SECONDS = 5 * LIMIT_SECONDS
+"""The same for a slow scenario: half a minute of work on a machine of its own, which it may not have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -108,13 +114,19 @@ class Cell:
         return sum(_wait_seconds(step) for _, step in self.steps())
 
     @property
+    def limit_seconds(self) -> float:
+        """How long it may be under way."""
+        return SLOW_LIMIT_SECONDS if self.loaded.scenario.slow else LIMIT_SECONDS
+
+    @property
     def rerun(self) -> str:
         """The command that runs just this cell; a scenario that does not ship has its file named."""
         file = self.loaded.path.absolute()
         own = [] if file.is_relative_to(DEFAULT_FOLDER) else ["--scenarios", str(file)]
+        slow = ["--slow"] if self.loaded.scenario.slow else []
         return shlex.join(
             ["mqtt-interop", "run", "--client", self.client, "--broker", self.broker, "--mqtt", self.mqtt,
-             "--transport", self.transport, *own, "--scenario", self.loaded.name]
+             "--transport", self.transport, *own, "--scenario", self.loaded.name, *slow]
         )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ from interop.runner.parts import Parts, id_of
 from interop.runner.preflight import Absent, in_words
 from interop.runner.presence import last_alive
 from interop.runner.schedule import LIVES, ShardScheduling, cell_id
-from interop.runner.worker import ABSENT, FELL_SHORT, GONE, NO_VERDICT, RECORD, STOPPED, UNKEPT, Worker
+from interop.runner.worker import ABSENT, FELL_SHORT, GONE, LEFT_OUT, NO_VERDICT, RECORD, STOPPED, UNKEPT, Worker
 from reports.claim import Claim
 from reports.record import Record, Verdict, resting_collector
 from reports.summary import RunInfo
@@ -172,6 +172,12 @@ class Controller:
             return worker.gone
         return next(filter(None, (getattr(node, "workeroutput", {}).get(GONE) for node in self._workers)), "")
 
+    def _left_out(self) -> int:
+        """How many slow cells were left out; every worker collects all there are."""
+        if (worker := self._own_worker) is not None:
+            return worker.left_out
+        return max((getattr(node, "workeroutput", {}).get(LEFT_OUT, 0) for node in self._workers), default=0)
+
     @property
     def _own_worker(self) -> Worker | None:
         """This process, where it plays itself."""
@@ -245,7 +251,7 @@ class Controller:
             if gone := self._gone():
                 self._stopped += f"; {last_alive(records, gone)}"
             is_written = bool(records or not_run) and self._write(records, not_run)
-        self._close_table(records, self._folder / "report.html" if is_written else None, bool(not_run))
+        self._close_table(records, self._folder / "report.html" if is_written else None)
         session.exitstatus = _exit_status(session, records, not_run, had_enough=self._had_enough)
         if not is_written and (records or not_run):
             session.exitstatus = HARNESS_FELL_SHORT
@@ -287,14 +293,15 @@ class Controller:
         self._parts.remove()
         return True
 
-    def _close_table(self, records: list[Record], page: Path | None, is_short: bool) -> None:
+    def _close_table(self, records: list[Record], page: Path | None) -> None:
+        info = self._run_info(self._not_run(records))
         if self._table is None:
-            if is_short:
-                self._say(self._run_info(self._not_run(records)).not_run_sentence)
+            for sentence in filter(None, (info.left_out_sentence, info.not_run_sentence)):
+                self._say(sentence)
             return
         for record in records:  # over, but with an interrupt before its test was
             self._show(record)
-        self._table.finish(page, self._why_short())
+        self._table.finish(page, info.stopped, info.left_out_sentence)
         self._table = None
 
     def _say(self, text: str) -> None:
@@ -312,6 +319,7 @@ class Controller:
                 for cell in not_run
             ),
             stopped=self._why_short(),
+            left_out=self._left_out(),
         )
 
     def _why_short(self) -> str:

@@ -101,7 +101,7 @@ async def _receive(stage: Stage, player: Player, step: steps.Receive) -> Observe
 async def _receive_many(stage: Stage, player: Player, step: steps.Receive) -> Observed:
     """The next message of each of very many topics, waited for together."""
     moment = stage.moment
-    wanted = {stage.names.topic(each.topic): each for each in numbered(step)}
+    wanted = {stage.names.topic(each.topic): each.payload for each in numbered(step)}
     missing = list(reversed(wanted))
 
     def all_of_them() -> bool | None:
@@ -112,13 +112,12 @@ async def _receive_many(stage: Stage, player: Player, step: steps.Receive) -> Ob
     if await _seen_in_window(stage, all_of_them, step, moment, step.count) is None:
         came = sum(player.inbox.oldest(topic) is not None for topic in wanted)
         what = f"{step.actor} to get {step.count} messages within {step.within:g} s"
-        raise StepFailed(what, f"{came} came, and none on {wanted[missing[-1]].topic!r}")
+        raise StepFailed(what, f"{came} came, and none on {stage.names.relative(missing[-1])!r}")
     at = moment
-    for topic, each in wanted.items():
+    for topic, payload in wanted.items():
         message = player.inbox.take(topic)
         at = max(at, message.at)
-        payload = None if each.payload is None else payload_bytes(each.payload)
-        _check_message(stage, player, each, message, payload)
+        _check_message(stage, player, step, message, None if payload is None else payload_bytes(payload))
     _check_not_early("the last message", at, step.after, moment)
     return Observed(step.after, step.within, at - moment)
 

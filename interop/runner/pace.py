@@ -56,26 +56,34 @@ and what follows the PUBCOMP takes another.
 class Slots:
     """Who may begin: at most `at_once` cells work, and at most `long_under_way` of those that wait long are under way.
 
-    Cells that wait long go first, so that the short ones fill the time in which they wait.
+    Cells that wait long go first, so that the short ones fill the time in which they wait. Those that have to be alone
+    go last, one by one, and nobody begins beside them.
     """
 
     def __init__(self, at_once: int, long_under_way: int) -> None:
         self._at_once = at_once
         self._long_under_way = long_under_way
         self._working = 0
+        self._under_way = 0
+        self._is_one_alone = False
         self._long_cells: deque[asyncio.Future[None]] = deque()
         self._short_cells: deque[asyncio.Future[None]] = deque()
+        self._lone_cells: deque[asyncio.Future[None]] = deque()
 
-    async def begin(self, *, long: bool) -> None:
+    async def begin(self, *, long: bool = False, alone: bool = False) -> None:
         """Wait for room for one more cell, and count it as working."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        (self._long_cells if long else self._short_cells).append(turn)
+        (self._lone_cells if alone else self._long_cells if long else self._short_cells).append(turn)
         self._give_turns()
         await turn
 
-    def end(self, *, long: bool) -> None:
+    def end(self, *, long: bool = False, alone: bool = False) -> None:
         """The cell is over."""
-        self._long_under_way += long
+        self._under_way -= 1
+        if alone:
+            self._is_one_alone = False
+        elif long:
+            self._long_under_way += 1
         self.rest()
 
     def rest(self) -> None:
@@ -88,27 +96,39 @@ class Slots:
         self._working += 1
 
     def _give_turns(self) -> None:
-        while self._working < self._at_once:
+        while self._working < self._at_once and not self._is_one_alone:
             if self._long_cells and self._long_under_way > 0:
                 turn = self._long_cells.popleft()
                 self._long_under_way -= not turn.done()
             elif self._short_cells:
                 turn = self._short_cells.popleft()
+            elif self._lone_cells and not self._under_way:
+                turn = self._lone_cells.popleft()
+                self._is_one_alone = not turn.done()
             else:
                 return
             if not turn.done():  # done means cancelled: the run is being ended
                 self._working += 1
+                self._under_way += 1
                 turn.set_result(None)
 
 
 class Pace:
     """The time account of one cell; `now()` is the clock of its trace."""
 
-    def __init__(self, slots: Slots, expected_wait_seconds: float = 0.0, round_trip_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        slots: Slots,
+        expected_wait_seconds: float = 0.0,
+        round_trip_seconds: float = 0.0,
+        *,
+        alone: bool = False,
+    ) -> None:
         """`round_trip_seconds`: how long a request and its answer are under way."""
         self.round_trip_seconds = round_trip_seconds
         self._slots = slots
-        self._long = expected_wait_seconds > LONG_SECONDS or round_trip_seconds >= NEAR_SECONDS
+        is_long = expected_wait_seconds > LONG_SECONDS or round_trip_seconds >= NEAR_SECONDS
+        self._kind = {"long": is_long, "alone": alone}
         self._began = 0.0
         self._rests = 0
         self.waiting_seconds = 0.0
@@ -139,12 +159,12 @@ class Pace:
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """The whole cell, once there is room for it."""
-        await self._slots.begin(long=self._long)
+        await self._slots.begin(**self._kind)
         self._began = time.monotonic()
         try:
             yield
         finally:
-            self._slots.end(long=self._long)
+            self._slots.end(**self._kind)
 
     @contextmanager
     def waiting(self) -> Iterator[None]:

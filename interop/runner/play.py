@@ -40,7 +40,7 @@ from interop.runner.presence import Presence, check_presence, last_heard
 from interop.runner.reliance import rely_on_acknowledgements, rely_on_faults
 from interop.runner.secrets import Secret
 from interop.runner.stage import GRACE_SECONDS, Stage
-from interop.runner.tracing import trace_records
+from interop.runner.tracing import kept
 from interop.runner.verdict import (
     REFERENCE_CLIENT,
     Blame,
@@ -60,9 +60,6 @@ from reference_broker.net.address import Transport
 from reference_broker.net.tls import TestCertificates
 from reference_broker.wire.types import Version
 from reports.record import Finding, Record, StepResult, Verdict
-
-CELL_LIMIT_SECONDS = 60.0
-"""A cell that is still under way after this long is ended: something hangs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +108,8 @@ async def play(cell: Cell, workshop: Workshop, begin: Callable[[Cell], None] | N
 
 async def play_watched(cell: Cell, workshop: Workshop, begin: Callable[[Cell], None] | None = None) -> Played:
     """As `play`, and how late the worker ran meanwhile."""
-    pace = Pace(workshop.slots, cell.expected_wait_seconds, workshop.round_trip_seconds(cell))
+    round_trip_seconds = workshop.round_trip_seconds(cell)
+    pace = Pace(workshop.slots, cell.expected_wait_seconds, round_trip_seconds, alone=cell.loaded.scenario.slow)
     trace = Trace(pace.now)
     notes = Notes()
     async with pace.working():
@@ -120,7 +118,7 @@ async def play_watched(cell: Cell, workshop: Workshop, begin: Callable[[Cell], N
             begin(cell)
         began, lag = workshop.heartbeat.moment(), None
         try:
-            async with asyncio.timeout(CELL_LIMIT_SECONDS):
+            async with asyncio.timeout(cell.limit_seconds):
                 await _play_on_stage(cell, workshop, Stage(cell, Names(), pace, trace), notes)
         except Unsupported as reason:
             notes.early_end = Outcome(Verdict.UNSUPPORTED, str(reason), cell.clause.cites, "none")
@@ -137,7 +135,7 @@ async def play_watched(cell: Cell, workshop: Workshop, begin: Callable[[Cell], N
             notes.log.append(fault.log)
             notes.early_end = Outcome(Verdict.HARNESS_ERROR, f"adapter of {cell.client}: {fault}", (), "none")
         except TimeoutError:
-            reason_text = f"the cell did not end within {CELL_LIMIT_SECONDS:g} s"
+            reason_text = f"the cell did not end within {cell.limit_seconds:g} s"
             notes.early_end = Outcome(Verdict.HARNESS_ERROR, reason_text, (), "none")
         except Exception as error:  # a bug of ours must cost one cell, not the run
             notes.log.append(traceback.format_exc())
@@ -174,7 +172,7 @@ async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: No
             client = cell.client if not stage.players else REFERENCE_CLIENT
             driver = await workshop.drivers.acquire(client)
             stack.push_async_callback(workshop.drivers.release, driver)
-            player = Player(name, actor, driver, stage.pace, stage.changed.set)
+            player = Player(name, actor, driver, stage.pace, stage.changed.set, cell.limit_seconds)
             stack.push_async_callback(player.close)
             if not stage.players:
                 notes.implementations |= {"client": f"{driver.hello.client} {driver.hello.version}"}
@@ -369,6 +367,7 @@ def _record(
     spec = workshop.brokers[cell.broker]
     secret = Secret(spec.login) if spec.login_is_secret and spec.login is not None else None
     seconds = pace.now()
+    shown, findings = kept(trace.entries, notes.findings, *([] if secret is None else [secret.entry]))
     record = Record(
         scenario=loaded.name,
         title=loaded.scenario.title,
@@ -391,9 +390,9 @@ def _record(
         lag_seconds=round(lag.worst_seconds, 4),
         cpu_pressure=round(lag.pressed, 3),
         started_at=started_at,
-        findings=tuple(notes.findings),
+        findings=findings,
         steps=tuple(notes.steps),
-        trace=trace_records(trace) if secret is None else trace_records(trace, secret.entry),
+        trace=shown,
         known_failure=explanation(explained) if explained else None,
         unexpected_pass=known is not None and not known.intermittent and outcome.verdict is Verdict.PASS,
         implementations=notes.implementations | _HARNESS,

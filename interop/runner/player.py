@@ -51,10 +51,12 @@ class Inbox:
     def __init__(self) -> None:
         self.endings: list[tuple[float, Disconnected]] = []
         self.unacknowledged: list[Received] = []
+        self.came = 0  # how many there ever were
         self._waiting: dict[str, deque[Received]] = {}
 
     def add(self, message: Received, *, manual_ack: bool) -> None:
         """A message came."""
+        self.came += 1
         self._waiting.setdefault(message.event.topic, deque()).append(message)
         if manual_ack:
             self.unacknowledged.append(message)
@@ -76,9 +78,17 @@ class Inbox:
 
 
 class Player:
-    """An actor with its driver."""
+    """An actor with its driver; `limit_seconds` is how long an answer is expected at all."""
 
-    def __init__(self, name: str, actor: Actor, driver: Driver, pace: Pace, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        actor: Actor,
+        driver: Driver,
+        pace: Pace,
+        on_change: Callable[[], None],
+        limit_seconds: float,
+    ) -> None:
         self.name = name
         self.actor = actor
         self.driver = driver
@@ -88,6 +98,7 @@ class Player:
         self.ever_connected = False
         self._pace = pace
         self._on_change = on_change
+        self._limit_seconds = limit_seconds
         self._unanswered: set[asyncio.Task[AnyEvent]] = set()
         self._listen = asyncio.ensure_future(self._listen_to_driver())
 
@@ -111,7 +122,7 @@ class Player:
 
     def hand_over(self, command: AnyCommand) -> asyncio.Task[AnyEvent]:
         """Give the driver a command; the task is its answer."""
-        task: asyncio.Task[AnyEvent] = asyncio.ensure_future(self.driver.request(command, timeout_seconds=60.0))
+        task: asyncio.Task[AnyEvent] = asyncio.ensure_future(self.driver.request(command, self._limit_seconds))
         self._unanswered.add(task)
         task.add_done_callback(self._answered)
         return task
@@ -132,11 +143,12 @@ class Player:
         """The answer a task stands for; raises like `ask`."""
         patient_seconds = self._pace.patient_seconds
         most_seconds = PATIENCE_SECONDS + self._pace.answer_seconds()
-        done, _ = await asyncio.wait({task}, timeout=patient_seconds)
-        if not done:
+        if not task.done():
+            await asyncio.wait({task}, timeout=patient_seconds)
+        if not task.done():
             with self._pace.resting():
-                done, _ = await asyncio.wait({task}, timeout=most_seconds - patient_seconds)
-        if not done:
+                await asyncio.wait({task}, timeout=most_seconds - patient_seconds)
+        if not task.done():
             await self.prove_alive()
             task.cancel()
             raise StepFailed(f"{self.name}'s {what} to be answered", f"nothing came within {most_seconds:g} s")

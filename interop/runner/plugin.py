@@ -55,6 +55,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     several("--mqtt", "protocol version: 3.1, 3.1.1, 5.0 (all)")
     several("--transport", "tcp, tls, ws, wss (those each scenario names)")
     several("--scenario", "scenario by name or shell pattern, e.g. qos2/* (all)")
+    group.addoption("--slow", action="store_true", help="slow scenarios, too; -m slow plays them alone")
     group.addoption(
         "--scenarios", action="append", type=Path, metavar="FOLDER", help="scenario files or folders of your own"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import re
 import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,8 +35,12 @@ RECORD = "record"
 """The property of a test's report that has its record, in brief."""
 ABSENT = "absent"
 """What a worker is told in the beginning: the versions that brokers at addresses do not speak."""
-UNKEPT, STOPPED, GONE = "unkept", "stopped", "gone"
-"""What a worker says in the end: records that are not on disk, why the run has to end, which broker is gone."""
+UNKEPT, STOPPED, GONE, LEFT_OUT = "unkept", "stopped", "gone", "left-out"
+"""What a worker says in the end: records not on disk, why the run has to end, which broker is gone, and how many slow
+cells were left out."""
+
+SLOW = "slow"
+"""The marker of cells that are played only when asked for: by the option of that name, or where `-m` speaks of it."""
 
 FELL_SHORT = frozenset({Verdict.FAIL, Verdict.FLAKY})
 NO_VERDICT = frozenset({Verdict.SETUP_FAILED, Verdict.HARNESS_ERROR})
@@ -44,7 +49,11 @@ NO_VERDICT = frozenset({Verdict.SETUP_FAILED, Verdict.HARNESS_ERROR})
 def marks_of(cell: Cell) -> list[str]:
     """The markers of a cell's test: what it has to do with."""
     names = [cell.loaded.area, cell.client, cell.broker, f"mqtt{cell.mqtt.replace('.', '')}", cell.transport]
-    return [name for name in names if name.isidentifier()]
+    return [name for name in names if name.isidentifier()] + [SLOW] * cell.loaded.scenario.slow
+
+
+def _asks_for_slow(config: pytest.Config) -> bool:
+    return bool(config.getoption("--slow") or re.search(rf"\b{SLOW}\b", config.getoption("markexpr", "")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +115,8 @@ class Worker:
         """Once it has ended: what could not be kept on disk."""
         self.gone = ""
         """The broker that is gone for good, if one is."""
+        self.left_out = 0
+        """Slow cells of the selection that nobody asked for."""
         if hasattr(config, "workerinput"):
             with contextlib.suppress(ValueError):
                 interrupt_on(signal.SIGINT, signal.SIGTERM)  # a terminal sends the one, the controller then the other
@@ -119,6 +130,15 @@ class Worker:
                 for cell in self._cells
             ]
             metafunc.parametrize("cell", marked)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Leave out of what is selected what is slow, unless it is asked for."""
+        slow = [] if _asks_for_slow(config) else [item for item in items if item.get_closest_marker(SLOW)]
+        if slow:
+            config.hook.pytest_deselected(items=slow)
+            items[:] = [item for item in items if item not in slow]
+        self.left_out = len(slow)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """All that is selected is known: begin this worker's whole share."""
@@ -163,6 +183,7 @@ class Worker:
         output = getattr(self._config, "workeroutput", None)
         if output is not None:
             output[UNKEPT] = [record.model_dump_json() for record in self.unkept]
+            output[LEFT_OUT] = self.left_out
 
     def pytest_unconfigure(self) -> None:
         """From here on nothing has to end in order."""

@@ -19,6 +19,7 @@ from interop.scenario.features import FEATURES
 from interop.scenario.lint_packets import packet_problems
 from interop.scenario.lint_versions import version_problems
 from interop.scenario.load import LoadedScenario
+from interop.scenario.numbered import MOST_UNLESS_SLOW
 from interop.scenario.problems import Problem, unknown
 from interop.scenario.steps import (
     AnyStep,
@@ -131,7 +132,7 @@ def actors(one: LoadedScenario) -> Found:
     known_actors = list(one.scenario.actors)
     used = set()
     for index, step in enumerate(one.scenario.steps):
-        for key, field in (("as", "actor"), ("link", "link")):
+        for key, field in (("as", "actor"), ("link", "link"), ("in_step_with", "in_step_with")):
             name = getattr(step, field, None)
             if name is None:
                 continue
@@ -237,6 +238,13 @@ def _goes_on(steps: Sequence[AnyStep]) -> bool:
     return any(not isinstance(each, Fault | Mark) for each in steps)
 
 
+def counts(one: LoadedScenario) -> Found:
+    """What is done very often takes long: such a scenario is played only when asked for."""
+    for index, step in enumerate(one.scenario.steps):
+        if not one.scenario.slow and getattr(step, "count", 1) > MOST_UNLESS_SLOW:
+            yield ("steps", index, "count"), f"more than {MOST_UNLESS_SLOW} take long; say slow: true"
+
+
 def restarts(one: LoadedScenario) -> Found:
     """Who ends the broker has one of its own, and says what it has to outlast."""
     for index, step in enumerate(one.scenario.steps):
@@ -299,6 +307,7 @@ RULES: tuple[Callable[[LoadedScenario], Found], ...] = (
     observations,
     windows,
     reliance,
+    counts,
     restarts,
     citations,
     version_problems,

@@ -82,6 +82,10 @@ class Scenario(Strict):
         default=False,
         description="cells that share a broker would disturb each other: common topics, extreme sizes",
     )
+    slow: bool = Field(
+        default=False,
+        description="many seconds of work for a machine: played only when asked for, and with nobody beside it",
+    )
     for_each: tuple[dict[str, Any], ...] | dict[str, tuple[Any, ...]] | None = Field(
         None,
         description=(

@@ -183,6 +183,10 @@ class Unsubscribe(AnyStep):
 class Publish(AnyStep):
     """The actor publishes one message, `payloads` one after another, or `count` of them.
 
+    Of a count, 500 are handed over at a time, and the next ones once these are done and, with `in_step_with`, that
+    actor has as many messages more: so no queue need be longer. Windows count from the last of them. Those that are not
+    waited for (`pending`, `cut-off`) are handed over at once.
+
     `done` waits until the application is told of its delivery; `pending` goes on at once (see `completed`);
     `cut-off` means that the connection ends first; `refused` that the broker answers with an error (5.0) or that the
     client itself refuses to send what the broker does not allow.
@@ -196,11 +200,18 @@ class Publish(AnyStep):
     payload: Payload = ""
     payloads: tuple[Payload, ...] = Field((), description="several messages, all handed over before waiting for any")
     count: Count = 1
+    in_step_with: str | None = Field(None, description="an actor that gets each of a count")
     properties: PropertyMap = Field(default_factory=dict)
     outcome: Literal["done", "pending", "cut-off", "refused"] = "done"
     reason: Reason | tuple[Reason, ...] | None = Field(
         None, description="expected code in PUBACK or PUBREC (5.0), on the wire"
     )
+
+    @model_validator(mode="after")
+    def _in_step_where_it_waits(self) -> Publish:
+        if self.in_step_with is not None and (self.count == 1 or self.outcome != "done"):
+            raise ValueError("`in_step_with` is for a `count` that is waited for")
+        return self
 
 
 class Ack(AnyStep):

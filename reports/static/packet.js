@@ -34,6 +34,7 @@ function labelOf(entry) {
 
 function directionOf(entry) {
   if (entry.kind === "fault") return `proxy, on ${entry.link}`;
+  if (entry.kind === "gap") return "on all links";
   const name = (side) => (side === "client" ? entry.link : side === "harness" ? "proxy" : side);
   return carriesBytes(entry) ? `${name(entry.sender)} to ${name(receiverOf(entry))}` : `${name(entry.sender)}, on ${entry.link}`;
 }

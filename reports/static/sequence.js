@@ -153,7 +153,7 @@ class SequenceChart {
   /** The arrow of a packet, the bar of a connection's begin or end, the band of a fault. */
   drawing(entry, y) {
     const at = (side) => this.x(entry.link, side);
-    if (entry.kind === "fault") {
+    if (entry.kind === "fault" || entry.kind === "gap") {
       return s("line", {class: "band", x1: at("client"), x2: at("broker"), y1: y, y2: y});
     }
     if (!carriesBytes(entry)) {
