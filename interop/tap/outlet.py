@@ -19,6 +19,9 @@ GOODBYE_SECONDS = 0.2
 PIECES_AT_EACH_END = 64
 """How many pieces a large write is begun and ended with; the middle goes at once: a mebibyte would take a minute."""
 
+MOST_IN_PIECES_BYTES = 1_000
+"""How much may wait to go in pieces; what is written while more does goes whole, so that nobody waits for the tap."""
+
 _MOST_WAITING_BYTES = 65_536
 
 
@@ -44,8 +47,8 @@ class Target(Protocol):
 class Outlet:
     """The way out of the tap to one peer.
 
-    What is written goes in pieces of `piece_bytes` (0: as it is written), but for the middle of what is large. Or what
-    is written within `gather_seconds` goes as one; with 0 that is a turn of the loop, None is each by itself.
+    What is written goes in pieces of `piece_bytes` (0: as it is written), but for what is too much. Or what is written
+    within `gather_seconds` goes as one; with 0 that is a turn of the loop, None is each by itself.
     """
 
     def __init__(self, stream: Target, piece_bytes: int = 0, gather_seconds: float | None = None) -> None:
@@ -64,7 +67,7 @@ class Outlet:
 
     def write(self, data: bytes, segment_bytes: int = 0) -> None:
         """Send bytes after those before; segments (0: none) need turns of the loop, so that each goes by itself."""
-        if self._piece_bytes and not segment_bytes:
+        if self._piece_bytes and not segment_bytes and self._backlog_bytes <= MOST_IN_PIECES_BYTES:
             ends_bytes = self._piece_bytes * PIECES_AT_EACH_END
             middle = max(ends_bytes, len(data) - ends_bytes)
             self._put_off(data[:ends_bytes], self._piece_bytes)

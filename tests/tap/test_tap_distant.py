@@ -178,6 +178,19 @@ def test_a_large_packet_begins_and_ends_in_pieces_and_is_whole() -> None:
     run(story)
 
 
+def test_many_packets_at_once_are_not_held_up_by_pieces() -> None:
+    async def story() -> None:
+        async with tapped(network=IN_PIECES) as peers:
+            client, broker = await peers.connect()
+            client.write(PUBLISH * 3_000)
+            found = await reads(broker, len(PUBLISH) * 3_000)
+            assert b"".join(found) == PUBLISH * 3_000
+            assert [len(each) for each in found[:900]] == [1] * 900
+            assert len(found) < 4_000 < len(PUBLISH) * 3_000
+
+    run(story)
+
+
 @pytest.mark.parametrize(
     ("network", "receiver"),
     [
