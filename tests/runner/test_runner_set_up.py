@@ -63,16 +63,26 @@ ABOUT_CONNECTING = [
 ]
 
 
+WITHOUT_CONNECT = """\
+    actors: {one: {}}
+    steps:
+      - {do: split, link: one, from: broker}
+      - {do: subscribe, as: one, topic: t}
+    """
+SPLIT = ("no step says connect", "forgets half packets of a broker")
+
+
 @pytest.fixture(scope="module")
-def played() -> dict[tuple[str, str], Record]:
+def played(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Record]:
     """All of them side by side: each waits seconds for what does not come."""
 
     async def all_of_them() -> list[Record]:
-        cells = ((MUTANTS[mutant], loaded[name]) for name, mutant in ABOUT_CONNECTING)
-        return await asyncio.gather(*(_play(mutant, scenario, "5.0") for mutant, scenario in cells))
+        return await asyncio.gather(*(_play(MUTANTS[mutant], one, "5.0") for (_, mutant), one in cells))
 
     loaded = load_named(name for name, _ in ABOUT_CONNECTING)
-    return dict(zip(ABOUT_CONNECTING, asyncio.run(all_of_them()), strict=True))
+    cells = [(each, loaded[each[0]]) for each in ABOUT_CONNECTING]
+    cells.append((SPLIT, scenario(tmp_path_factory.mktemp("split"), WITHOUT_CONNECT)))
+    return dict(zip((each for each, _ in cells), asyncio.run(all_of_them()), strict=True))
 
 
 @pytest.mark.parametrize(("name", "mutant"), ABOUT_CONNECTING)
@@ -84,14 +94,10 @@ def test_who_breaks_what_a_scenario_is_about_while_it_connects_fails_and_is_blam
     assert record.findings[0].step is not None
 
 
-def test_a_connection_that_a_fault_befell_is_no_set_up_though_no_step_says_connect(tmp_path: Path) -> None:
-    text = """\
-        actors: {one: {}}
-        steps:
-          - {do: split, link: one, from: broker}
-          - {do: subscribe, as: one, topic: t}
-        """
-    record = put_to(MUTANTS["forgets half packets of a broker"], scenario(tmp_path, text))
+def test_a_connection_that_a_fault_befell_is_no_set_up_though_no_step_says_connect(
+    played: dict[tuple[str, str], Record],
+) -> None:
+    record = played[SPLIT]
     assert (record.verdict, record.blame, record.findings[0].step) == (Verdict.FAIL, "client", 2)
 
 
