@@ -19,6 +19,7 @@ from interop.runner.matching import (
     property_mismatch,
     property_values,
     reason_fits,
+    shown,
     shown_payload,
     shown_reasons,
 )
@@ -134,7 +135,7 @@ def _check_connack(stage: Stage, step: steps.Connect, index: int, connack: ConnA
         )
     wrong = property_mismatch(step.answer, (), connack.properties, stage.names)
     if wrong and version is Version.V5:
-        raise StepFailed(f"CONNACK with {step.answer}", wrong, trace_index=index)
+        raise StepFailed(f"CONNACK with {shown(step.answer)}", wrong, trace_index=index)
 
 
 def _check_version(stage: Stage, link: str, since: int) -> None:
@@ -267,7 +268,7 @@ async def subscribe(stage: Stage, step: steps.Subscribe) -> None:
     _check_granted(step, reasons, index)
     wrong = property_mismatch(step.answer, (), seen[1].properties, stage.names)
     if wrong:
-        raise StepFailed(f"SUBACK with {step.answer}", wrong, trace_index=index)
+        raise StepFailed(f"SUBACK with {shown(step.answer)}", wrong, trace_index=index)
 
 
 def _check_granted(step: steps.Subscribe, reasons: tuple[int, ...], index: int) -> None:

@@ -75,6 +75,12 @@ def shown(value: object) -> str:
         return "absent"
     if isinstance(value, bytes):
         return shown_payload(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {shown(each)}" for name, each in value.items())
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(shown, value))}]"
     return repr(value)
 
 
@@ -104,8 +110,17 @@ def shown_pattern(pattern: Pattern) -> str:
     if isinstance(pattern, str):
         return pattern
     fields = pattern.model_dump(exclude_defaults=True, by_alias=True, exclude={"packet"})
-    inner = ", ".join(f"{name}: {value}" for name, value in fields.items())
+    inner = ", ".join(f"{name}: {shown(value)}" for name, value in fields.items())
     return f"{pattern.packet}{{{inner}}}" if inner else pattern.packet
+
+
+def shown_packet(entry: TraceEntry) -> str:
+    """A packet by its name; what nobody can read by what its first byte announces."""
+    if entry.packet is not None:
+        return entry.packet.type.name
+    announced = entry.data[0] >> 4 if entry.data else 0
+    names = {each.value: each.name for each in PacketType}
+    return f"a malformed {names.get(announced, 'packet')}"
 
 
 def counts_on_the_wire(entry: TraceEntry, patterns: Sequence[Pattern]) -> bool:

@@ -21,6 +21,7 @@ from interop.runner.matching import (
     payloads_of,
     property_mismatch,
     reason_fits,
+    shown_packet,
     shown_pattern,
     shown_payload,
     shown_reasons,
@@ -186,7 +187,9 @@ def _check_message(
         on_wire = [getattr(entry.packet, name) for entry in delivered]
         # What the application cannot observe is looked at on the wire.
         if (told is not None and told != wanted) or (told is None and wanted not in on_wire):
-            raise StepFailed(f"{name} {wanted}", f"it is {told if told is not None else on_wire}", trace_index=index)
+            seen = [told] if told is not None else on_wire
+            said = " and ".join(str(int(each)) for each in seen) or "on no packet"
+            raise StepFailed(f"{name} {int(wanted)}", f"it is {said}", trace_index=index)
     if (step.properties or step.without) and stage.version_of(player.name) is Version.V5:
         _check_message_properties(stage, step, event, delivered, index)
 
@@ -337,7 +340,8 @@ class _Packets:
 
     def _counts(self, entry: TraceEntry) -> bool:
         step = self._step
-        if entry.packet is None or not entry.sent or step.sender not in (None, entry.sender.value):
+        is_data = entry.kind in (Kind.PACKET, Kind.MALFORMED)
+        if not is_data or not entry.sent or step.sender not in (None, entry.sender.value):
             return False
         return not (step.since == "cut" and entry.fate is Fate.LOST) and self._only in (None, entry.connection)
 
@@ -406,7 +410,7 @@ async def _wire_never(stage: Stage, step: steps.Wire, patterns: tuple[Pattern, .
 
 
 def _listed(entries: list[TraceEntry], most: int = 12) -> str:
-    names = [entry.packet.type.name for entry in entries if entry.packet is not None]
+    names = [shown_packet(entry) for entry in entries]
     shown = ", ".join(names[-most:]) or "nothing"
     return f"... {shown}" if len(names) > most else shown
 
