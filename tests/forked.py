@@ -34,8 +34,9 @@ PATIENCE_SECONDS = 60.0
 
 _NUMBER = struct.Struct("!i")
 _LOADED = [
-    *("pytest", "xdist", "interop.cli", "interop.runner.plugin", "interop.bench.command", "interop.corpus.command"),
-    *("interop.monitor.command", "interop.mutants.command"),
+    *("pytest", "xdist", "interop.cli", "interop.runner.plugin", "interop.runner.controller", "reports.html"),
+    *("reports.junit", "interop.bench.command", "interop.corpus.command", "interop.monitor.command"),
+    *("interop.mutants.command", "reference_broker.command.pub", "reference_broker.command.sub"),
 ]
 _PYTEST_PLUGINS = ["xdist", "interop.runner.plugin"]
 
