@@ -60,14 +60,23 @@ def _first_merged(real: Any, self: Any, subscriptions: Any) -> None:
     self.subscription_ids = self.subscription_ids[:2]
 
 
-def numbered_to(most: int) -> Any:
-    """Packet identifiers go round at a number, whatever is in flight."""
+def _number(most: int) -> Any:
+    """Packet identifiers go round early, whatever is in flight."""
 
     def allocate(_real: Any, self: Any) -> int:
         self._last = self._last % most + 1
         return int(self._last)
 
     return around(PacketIds, "allocate", allocate)
+
+
+def _forgetting(real: Any, self: Any) -> int:
+    if self._last == HIGHEST_PACKET_ID:
+        self._in_use.clear()
+    return int(real(self))
+
+
+FORGETTING_AT_THE_LAST_PACKET_ID = around(PacketIds, "allocate", _forgetting)
 
 
 def _byte(packet: Any, _end: Any) -> Any:
@@ -131,11 +140,11 @@ COUNTS = table("broker", _ALL, {
     "sends every third message to nobody": _each(Publish, 3),
     "sends no third PUBREL": _each(PubRel, 3),
     "acknowledges no third message": _each((PubAck, PubRec), 3),
-    "numbers messages up to 3": numbered_to(3),
+    "numbers messages up to 3": _number(3),
 })  # fmt: skip
 
 ROUND = table("broker", "qos1/packet_ids_of_deliveries_come_round", {
-    "numbers messages from 1 again after 65,535": numbered_to(HIGHEST_PACKET_ID),
+    "forgets at packet id 65,535 which of them are in flight": FORGETTING_AT_THE_LAST_PACKET_ID,
 })  # fmt: skip
 
 MUTANTS = [*COUNTS, *ROUND]

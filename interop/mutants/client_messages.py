@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from interop.mutants.broker_counts import numbered_to
+from interop.mutants.broker_counts import FORGETTING_AT_THE_LAST_PACKET_ID
 from interop.mutants.broker_messages import is_repeat, with_qos
 from interop.mutants.mutant import Hears, Patch, Says, Tells, around, table
 from interop.mutants.words import having, having_properties, nothing, swap_pairs, twice, when
@@ -19,7 +19,7 @@ from reference_broker.client.publishing import Publisher
 from reference_broker.session import delivery
 from reference_broker.session.delivery import Inbound, Outbound, Sending
 from reference_broker.session.flow_control import ReceiveQuota, SendQuota
-from reference_broker.session.packet_ids import HIGHEST_PACKET_ID, PacketIds
+from reference_broker.session.packet_ids import PacketIds
 from reference_broker.session.topic_aliases import InboundAliases
 from reference_broker.wire import encode
 from reference_broker.wire.packets import (
@@ -165,7 +165,7 @@ RECEIVING = table("client", "qos1 qos2 ordering session flow_control delivery re
 })  # fmt: skip
 
 ROUND = table("client", "qos1/packet_ids_of_publishes_come_round", {
-    "numbers packets from 1 again after 65,535": numbered_to(HIGHEST_PACKET_ID),
+    "forgets at packet id 65,535 what it has in flight": FORGETTING_AT_THE_LAST_PACKET_ID,
 })  # fmt: skip
 
 MUTANTS = [*PUBLISHING, *RECEIVING, *ROUND]

@@ -20,6 +20,7 @@ from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from interop.brokers.broker import BrokerSpec
@@ -135,7 +136,7 @@ def _begin_process() -> None:
 
 
 @contextmanager
-def _cancelled_by_signals(work: asyncio.Future[list[None]]) -> Iterator[asyncio.Event]:
+def _cancelled_by_signals(work: asyncio.Future[None]) -> Iterator[asyncio.Event]:
     """Let the first SIGINT or SIGTERM cancel `work`; gives what says whether one came."""
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
@@ -173,7 +174,8 @@ class _Run:
         self._network = network
         self._loaded = load_named(trial.scenario for trial in trials)
         self._mutants = {trial.mutant: MUTANTS[trial.mutant] for trial in trials}
-        self._queue: Iterator[Trial] = iter(trials)
+        self._queue: Iterator[Trial] = iter([each for each in trials if not self._is_slow(each)])
+        self._slow_ones: Iterator[Trial] = iter([each for each in trials if self._is_slow(each)])
         self._until = until
         self._settled = None if settled is None else (set(settled.mutants), set(settled.scenarios))
         self._kills: list[Kill] = []
@@ -195,7 +197,7 @@ class _Run:
                 slots=Slots(_AT_WORK, _UNDER_WAY),
                 network=self._network,
             )
-            at_work = asyncio.gather(*(self._work(workshop) for _ in range(_UNDER_WAY)))
+            at_work = asyncio.ensure_future(self._work_through(workshop))
             try:
                 with _cancelled_by_signals(at_work) as told:
                     await asyncio.wait({at_work})
@@ -205,7 +207,7 @@ class _Run:
                     await broker.close()
         if not told.is_set():
             at_work.result()  # raises what went wrong
-        left_out = self._left_out + sum(1 for _ in self._queue)
+        left_out = self._left_out + sum(1 for _ in chain(self._queue, self._slow_ones))
         checks = ((key, check) for key, check in self._right_pair.items() if check.done() and not check.cancelled())
         red_anyway = tuple(" ".join(key) for key, check in checks if self._is_wrong(key, check))
         return Played(tuple(self._kills), self._cells, left_out, red_anyway, take_crashes(), told.is_set())
@@ -216,8 +218,13 @@ class _Run:
             return await DriverStarter().start(name)
         return await InProcessDriver.start(name, wrong_adapter(mutant))
 
-    async def _work(self, workshop: Workshop) -> None:
-        for trial in self._queue:
+    async def _work_through(self, workshop: Workshop) -> None:
+        """Many at once; then what is slow one after another, so that what one settles spares the next."""
+        await asyncio.gather(*(self._work(self._queue, workshop) for _ in range(_UNDER_WAY)))
+        await self._work(self._slow_ones, workshop)
+
+    async def _work(self, trials: Iterator[Trial], workshop: Workshop) -> None:
+        for trial in trials:
             if self._is_spared(trial):
                 continue
             if time.monotonic() > self._until:
@@ -245,6 +252,9 @@ class _Run:
 
     def _scenario(self, trial: Trial) -> LoadedScenario:
         return self._loaded[trial.scenario]
+
+    def _is_slow(self, trial: Trial) -> bool:
+        return self._scenario(trial).scenario.slow
 
     async def _is_right_pair_red(self, cell: Cell, workshop: Workshop) -> bool:
         """Whether the right pair fares no better: then it is not the mutant that was caught."""

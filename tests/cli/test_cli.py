@@ -146,6 +146,14 @@ def test_lists(what: str, line: str, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert any(found.startswith(line) for found in capsys.readouterr().out.splitlines())
 
 
+def test_a_slow_scenario_is_listed_and_counted_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path / "ping" / "answer.yaml", f"slow: true\n{SCENARIO}")
+    assert main(["list", "scenarios", "--scenarios", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.startswith("ping/answer  (5.0)  slow  The")
+    assert main(["lint", str(tmp_path)]) == 0
+    assert "1 rows (1 slow), 1 cells" in capsys.readouterr().out
+
+
 def test_a_list_of_scenarios_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "scenarios", "--scenarios", str(tmp_path / "absent")]) == 2
     assert capsys.readouterr().err.endswith("absent:1: No such file or directory\n")
@@ -209,9 +217,15 @@ def test_run_hands_its_options_to_the_matrix(pytest_run: list[list[str]]) -> Non
     [[file, *arguments]] = pytest_run
     assert file == str(REPOSITORY / "interop" / "test_compatibility.py")
     pairs = list(pairwise(arguments))
+    assert "--slow" not in arguments
     for pair in [*zip(options[::2], options[1::2], strict=True), ("-k", "resume")]:
         assert pair in pairs
     assert arguments[-2:] == ["-x", "--collect-only"]
+
+
+def test_run_hands_on_that_slow_scenarios_are_asked_for(pytest_run: list[list[str]]) -> None:
+    assert main(["run", "--slow"]) == 0
+    assert "--slow" in pytest_run[0]
 
 
 def test_run_without_options_selects_nothing_away(pytest_run: list[list[str]]) -> None:
@@ -228,7 +242,7 @@ def test_run_has_the_exit_codes_of_the_matrix(pytest_run: list[list[str]], pytes
 def test_run_knows_every_option_of_the_plugin() -> None:
     text = (REPOSITORY / "interop" / "runner" / "plugin.py").read_text(encoding="utf-8")
     options = _parser("run").parse_args(["run"])
-    for option in ("client", "broker", "mqtt", "transport", "scenario", "scenarios", "known_failures", "out"):
+    for option in ("client", "broker", "mqtt", "transport", "scenario", "scenarios", "known_failures", "out", "slow"):
         assert f'"--{option.replace("_", "-")}"' in text
         assert hasattr(options, option)
     options.extra = []

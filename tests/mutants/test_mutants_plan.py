@@ -43,6 +43,20 @@ def test_a_mutant_meets_every_version_of_its_subjects_the_newest_first() -> None
     assert trials[0].mqtt == "5.0"
 
 
+def test_a_slow_scenario_is_put_to_the_mutants_that_name_it_and_to_no_others() -> None:
+    everything = load_scenarios(None)
+    (slow, *_) = [each.name for each in everything if each.scenario.slow]
+    area = slow.partition("/")[0]
+
+    def meets(*subjects: str, everything_else: bool = False) -> bool:
+        trials = all_trials(Mutant("m", "broker", subjects, ()), everything, everything=everything_else)
+        return slow in {trial.scenario for trial in trials}
+
+    assert meets(slow)
+    assert not meets(area, f"{area}/*")
+    assert not meets("will", everything_else=True)
+
+
 def test_mutants_take_turns() -> None:
     mutants = [Mutant(name, "broker", ("will",), ()) for name in ("a", "b")]
     trials = list(in_turns(mutants, list(SCENARIOS.values()), everything=False))

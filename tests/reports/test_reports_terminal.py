@@ -88,6 +88,14 @@ def test_a_run_cut_short_before_its_first_cell_ends_well() -> None:
     assert screen.lines[-2:] == ["3 cells did not run.", "Nothing ran; 3 cells did not run."]
 
 
+def test_what_was_left_out_is_said_before_the_news() -> None:
+    screen = Screen()
+    screen.table.start({("qos1", "paho"): 1})
+    screen.table.add(record("qos1/1"))
+    screen.table.finish(left_out="2 slow cells were left out (--slow plays them).")
+    assert screen.lines[-2:] == ["2 slow cells were left out (--slow plays them).", "Nothing new failed in 1 cell."]
+
+
 def test_running_cells_are_told_from_pending_ones() -> None:
     screen = Screen(terminal=True)
     screen.table.start({("qos1", "paho"): 4})

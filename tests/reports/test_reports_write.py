@@ -107,6 +107,14 @@ def test_cells_that_did_not_run_are_said_everywhere(tmp_path: Path) -> None:
     assert [case.get("name") for case in suite] == list(run.not_run)
 
 
+@pytest.mark.parametrize(("count", "said"), [(1, "1 slow cell was left out"), (6, "6 slow cells were left out")])
+def test_cells_that_nobody_asked_for_are_said_to_be_left_out(tmp_path: Path, count: int, said: str) -> None:
+    write_all(showcase(), tmp_path, replace(RUN, left_out=count))
+    for name in ("summary.md", "report.html"):
+        assert f"{said} (--slow plays them)." in (tmp_path / name).read_text(), name
+
+
 def test_a_whole_run_says_nothing_of_the_kind(tmp_path: Path) -> None:
     write_all(showcase(), tmp_path, RUN)
-    assert all("did not run" not in path.read_text() for path in tmp_path.iterdir())
+    words = ("did not run", "left out")
+    assert not any(each in path.read_text() for each in words for path in tmp_path.iterdir())

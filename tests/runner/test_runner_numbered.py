@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from runner_stage import played, scenario
 
+from interop.runner import act
+from interop.runner.act import LOT
 from interop.scenario.numbered import numbered
 from interop.scenario.problems import ScenarioError
 from interop.scenario.steps import Publish, Receive, Subscribe, Unsubscribe
@@ -65,6 +67,43 @@ def test_one_that_does_not_come_or_is_another_fails(tmp_path: Path, subscribed: 
 def test_a_receive_of_many_needs_a_topic_for_each(fields: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="count"):
         Receive(do="receive", **{"as": "s"}, count=3, **fields)
+
+
+SEVERAL_LOTS = """\
+    actors:
+      sub: {}
+      pub: {}
+    steps:
+      - {do: subscribe, as: sub, topic: "a/+", qos: 1}
+      - {do: publish, as: pub, topic: "a/{n}", count: 990, qos: 1, payload: "number {n}", in_step_with: sub}
+      - {do: receive, as: sub, topic: "a/{n}", count: 990, qos: 1, payload: "number {n}"}
+    """
+
+
+def test_very_many_are_sent_by_lots_each_once_the_one_before_is_answered_and_has_come(tmp_path: Path) -> None:
+    record = played(scenario(tmp_path, SEVERAL_LOTS))
+    assert (record.verdict, record.reason) == (Verdict.PASS, "")
+    sent = answered = came = most_open = most_ahead = 0
+    for entry in record.trace:
+        sent += (entry.link, entry.packet) == ("pub", "PUBLISH")
+        answered += (entry.link, entry.packet) == ("pub", "PUBACK")
+        came += (entry.link, entry.packet) == ("sub", "PUBLISH")
+        most_open, most_ahead = max(most_open, sent - answered), max(most_ahead, sent - came)
+    assert sent == came == 990
+    assert max(most_open, most_ahead) <= LOT
+
+
+def test_who_gets_no_message_is_not_kept_in_step_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(act, "PATIENCE_SECONDS", 0.1)
+    record = played(scenario(tmp_path, SEVERAL_LOTS.replace("a/+", "b")))
+    assert record.verdict is Verdict.FAIL
+    assert "sub to keep up within 0.1 s, but 500 messages did not come" in record.reason
+
+
+@pytest.mark.parametrize("fields", [{}, {"count": 2, "outcome": "pending"}])
+def test_only_a_count_that_is_waited_for_is_kept_in_step(fields: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="in_step_with"):
+        Publish(do="publish", **{"as": "p"}, topic="t/{n}", in_step_with="s", **fields)
 
 
 def test_a_count_has_its_bounds(tmp_path: Path) -> None:

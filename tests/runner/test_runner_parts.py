@@ -14,7 +14,7 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runner_stage import scenario
+from runner_stage import HEAD, scenario
 
 from interop.runner.act import ACTS
 from interop.runner.cell import Cell, Selection, plan
@@ -261,6 +261,31 @@ def test_cells_that_wait_long_begin_first_but_only_so_many() -> None:
     asyncio.run(run())
 
 
+def test_a_cell_that_has_to_be_alone_begins_last_and_nobody_beside_it() -> None:
+    async def run() -> None:
+        slots = Slots(at_once=2, long_under_way=2)
+        await slots.begin(long=True)
+        alone = [asyncio.ensure_future(slots.begin(alone=True)) for _ in range(2)]
+        await asyncio.sleep(0)
+        slots.rest()  # one waits, but is under way
+        later = asyncio.ensure_future(slots.begin())
+        await asyncio.sleep(0)
+        assert (alone[0].done(), later.done()) == (False, True)
+        slots.go_on()
+        slots.end(long=True)
+        slots.end()
+        last = asyncio.ensure_future(slots.begin())
+        await asyncio.sleep(0)
+        assert ([each.done() for each in alone], last.done()) == ([True, False], False)
+        slots.end(alone=True)
+        await asyncio.sleep(0)
+        assert ([each.done() for each in alone], last.done()) == ([True, False], True)
+        slots.end()
+        await asyncio.wait_for(alone[1], 1)
+
+    asyncio.run(run())
+
+
 def test_resting_while_resting_gives_up_one_slot_only() -> None:
     async def run() -> None:
         slots = Slots(at_once=1, long_under_way=1)
@@ -364,6 +389,13 @@ def test_a_bad_list_is_refused_with_its_name(tmp_path: Path, text: str) -> None:
 def test_a_list_that_is_not_there_is_refused_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(BadKnownFailures, match=r"nowhere\.yaml"):
         load_known_failures(tmp_path / "nowhere.yaml")
+
+
+def test_a_slow_cell_may_take_five_times_as_long_and_is_run_again_as_one(tmp_path: Path) -> None:
+    plain = Cell(scenario(tmp_path, WAITING), "paho", "reference", "5.0", "tcp")
+    slow = Cell(scenario(tmp_path, WAITING, HEAD + "slow: true\n"), "paho", "reference", "5.0", "tcp")
+    assert (plain.limit_seconds, slow.limit_seconds) == (60, 300)
+    assert ("--slow" in shlex.split(plain.rerun), "--slow" in shlex.split(slow.rerun)) == (False, True)
 
 
 def test_the_command_that_runs_a_cell_again_names_the_file_of_a_scenario_that_does_not_ship(tmp_path: Path) -> None:

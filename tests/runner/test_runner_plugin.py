@@ -98,6 +98,35 @@ def test_all_as_expected_is_0_and_leaves_five_files(tmp_path: Path) -> None:
     assert "report.html" in run.stdout
 
 
+@pytest.mark.parametrize(
+    ("options", "played", "left_out"),
+    [
+        ((), ["delivery/right"], True),
+        (("-n", "2"), ["delivery/right"], True),
+        (("--slow",), ["delivery/right", "delivery/slow"], False),
+        (("-m", "slow"), ["delivery/slow"], False),
+        (("-m", "mqtt50 and not slow"), ["delivery/right"], False),
+    ],
+)
+def test_slow_cells_are_played_when_asked_for_and_else_said_to_be_left_out(
+    tmp_path: Path, options: tuple[str, ...], played: list[str], left_out: bool
+) -> None:
+    scenarios = collection(tmp_path, right=RIGHT, slow="slow: true\n" + RIGHT.replace("A message", "Another"))
+    run = matrix(scenarios, *options)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert sorted(str(record["scenario"]) for record in records(scenarios)) == played
+    said = "1 slow cell was left out (--slow plays them)."
+    assert (said in run.stdout) is left_out
+    assert (said in (tmp_path / "out" / "summary.md").read_text()) is left_out
+
+
+def test_where_all_that_is_selected_is_slow_nothing_ran_and_why_is_said(tmp_path: Path) -> None:
+    run = matrix(collection(tmp_path, slow=f"slow: true\n{RIGHT}"))
+    assert run.returncode == 3
+    assert "1 slow cell was left out (--slow plays them)." in run.stdout
+    assert not (tmp_path / "out" / "report.html").exists()
+
+
 @pytest.mark.parametrize(("options", "loop"), [((), "asyncio"), (("--loop", "uvloop"), "uvloop")])
 def test_a_run_is_played_on_the_loop_asked_for_and_says_how_to_do_it_again(
     tmp_path: Path, options: tuple[str, ...], loop: str

@@ -388,6 +388,21 @@ def test_who_ends_the_broker_has_one_of_its_own_and_says_what_it_must_outlast(tm
     assert len(complaints(tmp_path, text("kill", own + stop))) == 1
 
 
+@pytest.mark.parametrize(
+    ("count", "head", "is_right"), [(1000, "", True), (1001, "", False), (1001, "slow: true\n", True)]
+)
+def test_what_is_done_very_often_is_slow_and_says_so(tmp_path: Path, count: int, head: str, is_right: bool) -> None:
+    found = step_complaints(tmp_path, f'{{do: publish, as: pub, topic: "t/{{n}}", count: {count}}}', head=head)
+    assert [each.partition(": ")[2] for each in found] == (
+        [] if is_right else ["steps[3].count: more than 1000 take long; say slow: true"]
+    )
+
+
+def test_who_is_kept_in_step_with_exists(tmp_path: Path) -> None:
+    [problem] = step_complaints(tmp_path, '{do: publish, as: pub, topic: "t/{n}", count: 2, in_step_with: subb}')
+    assert "steps[3].in_step_with: unknown actor 'subb'" in problem
+
+
 # --- set-up and frames ------------------------------------------------------------------------------------------------
 
 
