@@ -67,7 +67,7 @@ SESSIONS = table("broker", "session shared connect qos1 qos2 ordering takeover w
     "keeps no session": _expiring(lambda _: 0),
     "keeps every session": _expiring(lambda seconds: seconds or NO_LIMIT),
     "keeps sessions for ever": _expiring(lambda seconds: NO_LIMIT if seconds else 0),
-    "keeps sessions a second longer": _expiring(lambda s: s + 1 if 0 < s < NO_LIMIT else s),
+    "keeps sessions two seconds longer": _expiring(lambda s: s + 2 if 0 < s < NO_LIMIT else s),
     "keeps sessions a second less": _expiring(lambda s: s - 1 if 0 < s < NO_LIMIT else s),
     "keeps the session at a clean start": around(Sessions, "open", _kept_by_clean_start),
     "drops the session at any connect": around(

@@ -97,9 +97,8 @@ def resuming(act: Act, condition: Condition = any_time, *, afterwards: bool = Fa
     def begin(real: Any, self: Any, session: Any, now: float, *, resumed: bool) -> None:
         memory, key = self._link.broker.memory, ("resumed", session.client_id)
         memory[key] = memory.get(key, 0) + 1 if resumed else 0
-        before = None
-        if resumed:
-            left = memory["left", session.client_id]
+        before, left = None, memory.get(("left", session.client_id))
+        if resumed and left is not None:  # else another broker, which this one was before it ended, was left
             before = Resumption(session, self._link, self, memory[key], self._link.memory["takes over"], left, now)
         if before is not None and not afterwards and condition(before):
             act(before)
