@@ -28,9 +28,11 @@ class Played:
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether it is red on a busy machine; a failure that is expected anyway is not asked."""
+        """Whether it is red and the machine may have had a share in it; a failure that is expected is not asked."""
         record = self.record
-        return record.verdict in _RED and record.known_failure is None and self.lag.is_noticeable
+        if record.verdict not in _RED or record.known_failure is not None:
+            return False
+        return self.lag.is_noticeable or any(map(self.doubts, record.findings))
 
     def doubts(self, finding: Finding) -> bool:
         """Whether the lag may be what was found."""

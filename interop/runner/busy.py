@@ -35,8 +35,8 @@ class Moment:
     pressed_seconds: float
 
 
-_NOTICEABLE_SECONDS = 0.25
-"""What a worker that keeps two cores at work alone does not come near."""
+_NOTICEABLE_SECONDS = 1.0
+"""Twice what a worker has that keeps two cores at work alone: half a second, where it begins its share at once."""
 
 _ALWAYS_PRESSED = 0.97
 _LONG_SECONDS = 1.0

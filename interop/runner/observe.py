@@ -70,12 +70,9 @@ def _check_not_early(what: str, at: float, after: float, moment: float, index: i
 
 
 async def receive(stage: Stage, step: steps.Receive) -> Observed:
-    """Messages the application gets, in order, and has answered for: what comes next is not to overtake that."""
+    """Messages the application gets, in order."""
     player = await ready(stage, step.actor)
-    observed = await (_receive_many if step.count > 1 else _receive)(stage, player, step)
-    if not player.actor.manual_ack:
-        await stage.until(lambda: None if stage.owes_answers(player.name) else True, stage.pace.now() + GRACE_SECONDS)
-    return observed
+    return await (_receive_many if step.count > 1 else _receive)(stage, player, step)
 
 
 async def _receive(stage: Stage, player: Player, step: steps.Receive) -> Observed:

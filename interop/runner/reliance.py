@@ -20,14 +20,11 @@ from interop.runner.stage import Stage
 from interop.scenario import steps
 from interop.tap.faults import Armed, Cut, Freeze, Hold
 from interop.tap.link import Link
-from interop.tap.trace import Fate, Sender
-from reference_broker.wire.packets import PubAck, PubComp, Publish, PubRec
+from interop.tap.trace import Fate
 from reference_broker.wire.types import PacketType
 
 _LASTING = (Cut, Freeze, Hold)
 """Faults that change what can happen afterwards, not one packet only."""
-_ERROR = 0x80
-
 
 _ACKNOWLEDGING_SECONDS = 0.3
 """How long clients may take to acknowledge; those that do not are told by what comes of it, or mean not to."""
@@ -38,7 +35,7 @@ async def rely_on_acknowledgements(stage: Stage, step: steps.AnyStep) -> None:
     links = [link for link in _ended_by(stage, step) if not stage.players[link.name].actor.manual_ack]
 
     def settled() -> bool | None:
-        return None if any(link.carries and _unacknowledged(stage, link) for link in links) else True
+        return None if any(link.carries and stage.is_exchanging(link.name) for link in links) else True
 
     await stage.until(settled, stage.pace.now() + _ACKNOWLEDGING_SECONDS)
 
@@ -49,21 +46,6 @@ def _ended_by(stage: Stage, step: steps.AnyStep) -> Iterable[Link]:
     if isinstance(step, steps.Connect):
         return _links_of_client(stage, step)
     return stage.links.values() if isinstance(step, steps.Restart) else ()
-
-
-def _unacknowledged(stage: Stage, link: Link) -> set[int]:
-    """The identifiers of messages the client got on its newest connection and has not settled."""
-    unsettled: set[int] = set()
-    for entry in stage.entries(link.name, stage.last_open(link.name)):
-        packet = entry.packet
-        if isinstance(packet, Publish) and entry.sender is Sender.BROKER and entry.delivered:
-            if packet.packet_id is not None:
-                unsettled.add(packet.packet_id)
-        elif entry.sender is Sender.CLIENT and (
-            isinstance(packet, PubAck | PubComp) or (isinstance(packet, PubRec) and packet.reason >= _ERROR)
-        ):
-            unsettled.discard(packet.packet_id)
-    return unsettled
 
 
 async def rely_on_faults(stage: Stage, step: steps.AnyStep | None) -> None:

@@ -17,8 +17,8 @@ from interop.runner.names import Names
 from interop.runner.pace import Pace
 from interop.runner.player import Player
 from interop.tap.link import NOTICE_SECONDS, Link
-from interop.tap.trace import Kind, Sender, Trace, TraceEntry
-from reference_broker.wire.packets import Packet, PubAck, PubComp, Publish, PubRec
+from interop.tap.trace import Fate, Kind, Sender, Trace, TraceEntry
+from reference_broker.wire.packets import Packet, PubAck, PubComp, Publish, PubRec, PubRel
 from reference_broker.wire.types import PacketType, ReasonCode, Version
 
 Seen = TypeVar("Seen")
@@ -153,21 +153,27 @@ class Stage:
                 return entry, entry.packet
         return None
 
-    def owes_answers(self, link: str) -> bool:
-        """Whether a client has messages on its open connection that it has not acknowledged to the end."""
-        owed: set[int | None] = set()
+    def is_exchanging(self, link: str) -> bool:
+        """Whether somebody has yet to answer what reached it of a message to the client, on a link's open connection.
+
+        What was kept back or lost on its way to either is answered by nobody.
+        """
+        to_answer: set[int | None] = set()
         for entry in self.entries(link, self.last_open(link)):
-            packet = entry.packet
+            packet, arrives = entry.packet, entry.delivered or entry.fate is Fate.DELAYED
             if entry.connection != self.links[link].connections:
                 continue
             if entry.kind is Kind.CLOSE:
                 return False
-            if isinstance(packet, Publish) and entry.delivered and entry.receiver is Sender.CLIENT and packet.qos:
-                owed.add(packet.packet_id)
-            elif isinstance(packet, PubAck | PubRec | PubComp) and entry.sent and entry.sender is Sender.CLIENT:
-                goes_on = isinstance(packet, PubRec) and packet.reason < ReasonCode.UNSPECIFIED_ERROR  # [5.0 4.3.3]
-                owed -= set() if goes_on else {packet.packet_id}
-        return bool(owed)
+            if isinstance(packet, Publish | PubRel) and entry.receiver is Sender.CLIENT:
+                goes_on = arrives and packet.packet_id is not None
+            elif isinstance(packet, PubAck | PubRec | PubComp) and entry.sender is Sender.CLIENT:
+                is_refusal = packet.reason >= ReasonCode.UNSPECIFIED_ERROR  # [5.0 4.3.3]
+                goes_on = arrives and isinstance(packet, PubRec) and not is_refusal
+            else:
+                continue
+            (to_answer.add if goes_on else to_answer.discard)(packet.packet_id)
+        return bool(to_answer)
 
     def closing(self, link: str, since: int, side: Sender | None = None) -> TraceEntry | None:
         """How a link's network connection ended, if it did since then; for one side, as far as that knows.

@@ -98,7 +98,7 @@ def test_the_share_of_time_in_which_somebody_waited_for_a_processor_is_told() ->
     [
         (QUIET, False),
         (BUSY, True),
-        (A_LITTLE, True),
+        (A_LITTLE, False),
         (Lag(0.05, 0.1, 0.99, 3.0), True),
         (Lag(0.05, 0.1, 0.99, 0.1), False),  # of so short a time it says nothing
         (Lag(0.05, 0.1, 0.80, 9.0), False),  # two workers on two processors
@@ -131,6 +131,8 @@ def test_a_lag_explains_what_misses_a_window_of_three_seconds_by_its_size(lag: L
         (Played(record(verdict=Verdict.SETUP_FAILED), BUSY), True),
         (Played(record(verdict=Verdict.HARNESS_ERROR), BUSY), True),
         (Played(record(LATE), QUIET), False),
+        (Played(record(LATE), Lag(0.8, 0.8, 0.5, 3.0)), True),  # a quarter of its window
+        (Played(record(WRONG), Lag(0.8, 0.8, 0.5, 3.0)), False),  # no matter of time
         (Played(PASSED, BUSY), False),
         (Played(record(LATE, known_failure=KnownFailure(reason="it is known")), BUSY), False),
     ],

@@ -16,8 +16,8 @@ from interop.runner.pace import PATIENT_SECONDS, Pace, Slots
 from interop.runner.stage import GRACE_SECONDS, Stage
 from interop.scenario.load import DEFAULT_FOLDER
 from interop.tap.network import Network
-from interop.tap.trace import Kind, Sender, Trace
-from reference_broker.wire.packets import Packet, PingReq, PubAck, PubComp, Publish, PubRec
+from interop.tap.trace import Fate, Kind, Sender, Trace
+from reference_broker.wire.packets import Packet, PingReq, PubAck, PubComp, Publish, PubRec, PubRel
 from reference_broker.wire.types import QoS
 
 NETWORKS = ("delay=20ms jitter=10ms", "to-subscriber=20ms", "pieces=1", "gather answers=together")
@@ -124,19 +124,29 @@ class _Link:
     connections = 1
 
 
+_TO_CLIENT, _TO_BROKER = (Sender.BROKER, Sender.CLIENT), (Sender.CLIENT, Sender.BROKER)
+
+
 @pytest.mark.parametrize(
-    ("qos", "answers", "owes"),
+    ("qos", "answers", "is_exchanging"),
     [
         (QoS.AT_MOST_ONCE, [], False),
         (QoS.AT_LEAST_ONCE, [], True),
-        (QoS.AT_LEAST_ONCE, [PingReq(), PubAck(8)], True),
-        (QoS.AT_LEAST_ONCE, [PubAck(7)], False),
-        (QoS.EXACTLY_ONCE, [PubRec(7)], True),
-        (QoS.EXACTLY_ONCE, [PubRec(7), PubComp(7)], False),
-        (QoS.EXACTLY_ONCE, [PubRec(7, 0x80)], False),
+        (QoS.AT_LEAST_ONCE, [(PingReq(), Fate.FORWARDED), (PubAck(8), Fate.FORWARDED)], True),
+        (QoS.AT_LEAST_ONCE, [(PubAck(7), Fate.FORWARDED)], False),
+        (QoS.AT_LEAST_ONCE, [(PubAck(7), Fate.DROPPED)], False),
+        (QoS.EXACTLY_ONCE, [(PubRec(7), Fate.FORWARDED)], True),
+        (QoS.EXACTLY_ONCE, [(PubRec(7), Fate.DROPPED)], False),  # no PUBREL will come
+        (QoS.EXACTLY_ONCE, [(PubRec(7), Fate.FORWARDED), (PubRel(7), Fate.HELD)], False),
+        (QoS.EXACTLY_ONCE, [(PubRec(7), Fate.FORWARDED), (PubRel(7), Fate.HELD), (PubRel(7), Fate.RELEASED)], True),
+        (QoS.EXACTLY_ONCE, [(PubRec(7), Fate.FORWARDED), (PubRel(7), Fate.DELAYED)], True),
+        (QoS.EXACTLY_ONCE, [(PubRec(7), Fate.FORWARDED), (PubComp(7), Fate.FORWARDED)], False),
+        (QoS.EXACTLY_ONCE, [(PubRec(7, 0x80), Fate.FORWARDED)], False),
     ],
 )
-def test_a_client_owes_answers_until_its_last_word_on_each_message(qos: QoS, answers: list[Packet], owes: bool) -> None:
+def test_a_message_is_exchanged_until_nobody_has_anything_to_answer(
+    qos: QoS, answers: list[tuple[Packet, Fate]], *, is_exchanging: bool
+) -> None:
     async def story() -> tuple[bool, bool]:
         pace = far(0.0)
         trace = Trace(pace.now)
@@ -146,16 +156,16 @@ def test_a_client_owes_answers_until_its_last_word_on_each_message(qos: QoS, ans
         stage.links["sub"] = link
         trace.record("sub", 1, Kind.OPEN, Sender.CLIENT)
         packet = Publish("t", b"x", qos, packet_id=7 if qos else None)
-        trace.record("sub", 1, Kind.PACKET, Sender.BROKER, packet=packet, receiver=Sender.CLIENT)
-        for answer in answers:
-            trace.record("sub", 1, Kind.PACKET, Sender.CLIENT, packet=answer, receiver=Sender.BROKER)
-        before = stage.owes_answers("sub")
+        for each, fate in [(packet, Fate.FORWARDED), *answers]:
+            sender, receiver = _TO_CLIENT if isinstance(each, Publish | PubRel) else _TO_BROKER
+            trace.record("sub", 1, Kind.PACKET, sender, packet=each, receiver=receiver, fate=fate)
+        before = stage.is_exchanging("sub")
         trace.record("sub", 1, Kind.CLOSE, Sender.CLIENT, note="FIN")
-        after = stage.owes_answers("sub")
+        after = stage.is_exchanging("sub")
         await stage.close()
         return before, after
 
-    assert asyncio.run(story()) == (owes, False)
+    assert asyncio.run(story()) == (is_exchanging, False)
 
 
 CUT_AT_ONCE = """\
@@ -173,7 +183,7 @@ CUT_AT_ONCE = """\
 
 
 @pytest.mark.parametrize("qos", [1, 2])
-def test_what_was_received_is_acknowledged_before_the_next_step(tmp_path: Path, qos: int) -> None:
+def test_what_was_received_is_acknowledged_before_its_connection_is_cut(tmp_path: Path, qos: int) -> None:
     record = played(scenario(tmp_path, CUT_AT_ONCE % qos), network=Network.parse("delay=15ms jitter=15ms"))
     assert record.verdict == "pass", record.reason
 
