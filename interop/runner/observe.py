@@ -139,7 +139,10 @@ async def _next_message(
     if obligatory:
         return await _seen_in_window(stage, next_one, step, moment, number)
     with stage.pace.waiting():  # nothing tells that no more will come
-        return await stage.until(next_one, stage.pace.now() + OPTIONAL_SECONDS)
+        found = await stage.until(next_one, stage.pace.now() + OPTIONAL_SECONDS)
+        if found is None and not player.actor.manual_ack and stage.is_exchanging(player.name):
+            found = await stage.until(next_one, stage.pace.now() + steps.PATIENCE_SECONDS)  # one is on its way
+    return found
 
 
 def _expected_message(step: steps.Receive, wanted: list[bytes | None], count: int) -> str:

@@ -205,3 +205,18 @@ def test_nobody_waits_for_an_acknowledgement_that_the_application_keeps_back(tmp
     cut = record.steps[-1]
     assert record.verdict is Verdict.PASS
     assert (cut.seconds or 0) < 0.2
+
+
+def test_a_message_that_need_not_come_is_waited_for_while_it_is_on_its_way(tmp_path: Path) -> None:
+    text = """\
+        actors: {sub: {}, pub: {}}
+        steps:
+          - {do: subscribe, as: sub, topic: t, qos: 1}
+          - {do: delay, link: sub, at: PUBLISH, from: broker, seconds: 0.5}
+          - {do: publish, as: pub, topic: t, qos: 1, payload: hello}
+          - {do: wire, link: sub, from: broker, contains: [PUBLISH]}
+          - {do: receive, as: sub, topic: t, payload: hello, times: {at_least: 0, at_most: 1}}
+          - {do: nothing, as: sub, seconds: 0.5}
+        """
+    record = played(scenario(tmp_path, text))
+    assert (record.verdict, record.reason) == (Verdict.PASS, "")
