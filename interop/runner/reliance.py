@@ -54,8 +54,6 @@ async def rely_on_faults(stage: Stage, step: steps.AnyStep | None) -> None:
     Raises SetupFailed when one does not within an answer's window, or cannot any more.
     """
     relied_on = _RELIED_ON.get(type(step), _none)
-    if not any(True for _ in relied_on(stage, step)):
-        return
 
     def settled() -> bool | None:
         outstanding = list(relied_on(stage, step))
