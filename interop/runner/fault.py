@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from interop.runner.act import ready
+from interop.runner.connecting import ready
 from interop.runner.failures import StepFailed
 from interop.runner.matching import wire_properties
 from interop.runner.stage import Stage

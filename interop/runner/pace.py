@@ -132,6 +132,7 @@ class Pace:
         self._began = 0.0
         self._rests = 0
         self.waiting_seconds = 0.0
+        self._waited_until = 0.0  # on the monotonic clock
 
     def now(self) -> float:
         """Seconds since the cell began."""
@@ -174,7 +175,16 @@ class Pace:
             with self.resting():
                 yield
         finally:
-            self.waiting_seconds += time.monotonic() - since
+            self._wait_ended(since)
+
+    def waited(self, since: float) -> None:
+        """What passed since then, on the cell's clock, was waiting, as it turned out."""
+        self._wait_ended(self._began + since)
+
+    def _wait_ended(self, since: float) -> None:
+        now = time.monotonic()
+        self.waiting_seconds += now - max(since, self._waited_until)  # a wait within a wait is one
+        self._waited_until = now
 
     @contextmanager
     def resting(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from interop.drivers.contract import AnyCommand, AnyEvent, Disconnected, ErrorEvent, Hello, MessageEvent
+from interop.drivers.contract import AnyCommand, AnyEvent, Connect, Disconnected, ErrorEvent, Hello, MessageEvent
 from interop.drivers.driver import Driver, DriverHung
 from interop.runner.failures import StepFailed, Unsupported
 from interop.runner.pace import Pace
@@ -99,7 +99,7 @@ class Player:
         self._pace = pace
         self._on_change = on_change
         self._limit_seconds = limit_seconds
-        self._unanswered: set[asyncio.Task[AnyEvent]] = set()
+        self._unanswered: dict[asyncio.Task[AnyEvent], AnyCommand] = {}
         self._listen = asyncio.ensure_future(self._listen_to_driver())
 
     async def close(self) -> None:
@@ -120,15 +120,20 @@ class Player:
                 self.connected = False
             self._on_change()
 
+    @property
+    def is_connecting(self) -> bool:
+        """Whether it was asked to connect and has not answered yet."""
+        return any(isinstance(command, Connect) for command in self._unanswered.values())
+
     def hand_over(self, command: AnyCommand) -> asyncio.Task[AnyEvent]:
         """Give the driver a command; the task is its answer."""
         task: asyncio.Task[AnyEvent] = asyncio.ensure_future(self.driver.request(command, self._limit_seconds))
-        self._unanswered.add(task)
+        self._unanswered[task] = command
         task.add_done_callback(self._answered)
         return task
 
     def _answered(self, task: asyncio.Task[AnyEvent]) -> None:
-        self._unanswered.discard(task)
+        self._unanswered.pop(task, None)
         self._on_change()
 
     async def ask(self, command: AnyCommand) -> AnyEvent:

@@ -17,6 +17,7 @@ from typing import Any
 
 from interop.runner.failures import SetupFailed
 from interop.runner.stage import Stage
+from interop.runner.window import shown_end
 from interop.scenario import steps
 from interop.tap.faults import Armed, Cut, Freeze, Hold
 from interop.tap.link import Link
@@ -68,7 +69,7 @@ def _never_fired(stage: Stage, link: Link, armed: Armed) -> str:
     when = armed.when
     what = f"a {when.packet.name}" if when.nth == 1 else f"{when.nth} {when.packet.name}, but {armed.seen},"
     ending = stage.closing(link.name, stage.last_open(link.name))
-    closed = "" if ending is None else f"; the {ending.sender} closed the connection at {ending.at:.3f} s"
+    closed = "" if ending is None else f"; {shown_end(ending)}"
     return f"the {when.sender} never sent {what} on the link of {link.name} to {armed.action} at{closed}"
 
 

@@ -96,12 +96,21 @@ class Stage:
         return max([began, *(entry.at for entry in since_action if entry.kind is Kind.FAULT)])
 
     async def until(
-        self, seen: Callable[[], Seen | None], deadline: float, answers: int = 1, *, is_timed: bool = False
+        self,
+        seen: Callable[[], Seen | None],
+        deadline: float,
+        answers: int = 1,
+        *,
+        is_timed: bool = False,
+        last_chance: Callable[[], float | None] = lambda: None,
     ) -> Seen | None:
         """Wait until `seen` gives something, and give that; None when the deadline (cell clock) passes first.
 
         The deadline is one on loopback: the way of packets to a broker that is far away comes on top, for so many
-        `answers` one after another. Where it `is_timed`, it tells right from wrong and is no mere patience.
+        `answers` one after another. Where it `is_timed`, it tells right from wrong and is no mere patience. Once
+        there is a `last_chance`, a moment after which it cannot come any more, nobody waits longer than that.
+
+        Time in which nothing was seen is waiting.
         """
         since, patient_seconds = self.pace.now(), self.pace.patient_seconds
         deadline += self.pace.answer_seconds(answers, is_timed=is_timed)
@@ -110,8 +119,10 @@ class Stage:
             found = seen()
             if found is not None:
                 return found
-            remaining = deadline - self.pace.now()
+            last = last_chance()
+            remaining = min(deadline, deadline if last is None else last) - self.pace.now()
             if remaining <= 0:
+                self.pace.waited(since)
                 return None
             quick = self.pace.now() - since < patient_seconds
             with nullcontext() if quick else self.pace.resting(), suppress(TimeoutError):
@@ -182,6 +193,12 @@ class Stage:
         """
         closes = self.trace.of(link, since, Kind.CLOSE)
         return next((entry for entry in closes if side in (None, entry.sender) or entry.delivered), None)
+
+    def end_of(self, link: str) -> TraceEntry | None:
+        """How a link's last connection ended, where none is left and none is being made: nothing comes on it."""
+        if not self.links[link].is_over or self.players[link].is_connecting:
+            return None
+        return self.closing(link, self.last_open(link))
 
     def last_open(self, link: str) -> int:
         """The trace index at which the link's newest network connection began."""

@@ -153,6 +153,11 @@ class Link:
         """Whether what is sent on the newest connection may still arrive."""
         return bool(self._passages) and self._passages[-1].crossing.carries
 
+    @property
+    def is_over(self) -> bool:
+        """Whether there were connections and each has ended for both sides: nothing is on its way on any of them."""
+        return bool(self._passages) and not any(passage.is_alive for passage in self._passages)
+
     def is_open(self, side: Sender) -> bool:
         """Whether that side's newest connection is open: neither it nor the tap has ended it."""
         return bool(self._passages) and self._passages[-1].crossing.is_open(side)

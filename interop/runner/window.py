@@ -1,0 +1,76 @@
+"""The window in which a step expects something: waiting for it, no longer than it can come, and not too early.
+
+Belongs here: what all observations have in common.
+Does not belong here: what is looked for (`told`, `on_the_wire`), how time is kept (`pace`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+from interop.runner.failures import StepFailed
+from interop.runner.stage import Seen, Stage
+from interop.scenario import steps
+from interop.tap.trace import Sender, TraceEntry
+
+Windowed = steps.Receive | steps.Completed | steps.Reported | steps.Wire | steps.Frame | steps.Closed
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What an observation's window was and when the thing was seen, in seconds since the last action."""
+
+    after: float
+    within: float
+    at: float | None
+
+
+async def seen_in_window(
+    stage: Stage,
+    seen: Callable[[], Seen | None],
+    step: Windowed,
+    moment: float,
+    answers: int = 1,
+    *,
+    last_chance: Callable[[], float | None] = lambda: None,
+) -> Seen | None:
+    """Wait for something within a step's window; time that passes because the window opens late is not work."""
+    is_timed = "within" in step.model_fields_set
+    with stage.pace.waiting() if step.after > 0 else nullcontext():
+        return await stage.until(seen, moment + step.within, answers, is_timed=is_timed, last_chance=last_chance)
+
+
+def missed(stage: Stage, link: str, expected: str, instead: str) -> StepFailed:
+    """The failure of a step whose window passed, or for which nothing could come any more: then it is said why."""
+    end = stage.end_of(link)
+    if end is None:
+        return StepFailed(expected, instead)
+    return StepFailed(expected, f"{instead}; {shown_end(end)}", by=on_its_own(stage, end))
+
+
+def shown_end(end: TraceEntry) -> str:
+    """How a connection ended, with when and by whom."""
+    who = "the connection was cut" if end.sender is Sender.HARNESS else f"the {end.sender} had closed the connection"
+    return f"{who} at {end.at:.3f} s"
+
+
+def on_its_own(stage: Stage, ending: TraceEntry) -> Sender | None:
+    """Who closed, unless what the peer sent since the last action may have been why: an answer not asked for, say."""
+    if ending.sender is Sender.HARNESS:
+        return None
+    provoked = any(
+        entry.delivered and entry.receiver is ending.sender and entry.sender is ending.sender.peer
+        for entry in stage.entries(ending.link, stage.action_index)
+        if entry.connection == ending.connection and entry.index < ending.index
+    )
+    return None if provoked else ending.sender
+
+
+def check_not_early(what: str, at: float, after: float, moment: float, index: int | None = None) -> None:
+    """Raise StepFailed where something that is to come after a while came before."""
+    if after > 0 and at - moment < after:  # without `after`, what came during the action counts too
+        raise StepFailed(
+            f"{what} not before {after:g} s", f"it came after {at - moment:.3f} s", trace_index=index, timed=True
+        )

@@ -1,0 +1,83 @@
+"""Windows: nobody waits for what cannot come any more, and says why it cannot; a window that passes is no work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from runner_stage import played, scenario
+
+TAKEN_OVER = """
+actors: {a: {client_id: same}, b: {client_id: same}, pub: {}}
+steps:
+  - {do: subscribe, as: a, topic: t, qos: 1}
+  - {do: connect, as: b}
+"""
+"""The broker ends the connection of `a`, whose client did nothing."""
+
+CUT = """
+actors: {a: {}, b: {}}
+steps:
+  - {do: subscribe, as: a, topic: t, qos: 1}
+  - {do: cut, link: a, how: rst}
+"""
+
+MISSED = [
+    ("{do: receive, as: a, topic: t, within: 30}", "expected a to get a message on 't' within 30 s (0 of 1 so far)"),
+    ("{do: receive, as: a, topic: 't/{n}', count: 2, within: 30}", "expected a to get 2 messages within 30 s"),
+    ("{do: wire, link: a, contains: [PINGREQ], within: 30}", "expected PINGREQ on the link of a within 30 s"),
+    ("{do: wire, link: a, since: b, exactly: [PINGREQ], within: 30}", "expected exactly PINGREQ on the link of a"),
+]
+
+
+@pytest.mark.parametrize(("step", "expected"), MISSED)
+def test_what_cannot_come_on_a_closed_link_is_not_waited_for(tmp_path: Path, step: str, expected: str) -> None:
+    record = played(scenario(tmp_path, f"judges: broker\n{TAKEN_OVER}  - {{do: mark, name: b}}\n  - {step}\n"))
+    assert record.verdict == "fail"
+    assert record.reason.startswith(expected)
+    assert record.seconds < 20
+
+
+def test_who_closed_and_when_is_said(tmp_path: Path) -> None:
+    record = played(scenario(tmp_path, f"{TAKEN_OVER}  - {{do: receive, as: a, topic: t, within: 30}}\n"))
+    (end,) = (each for each in record.trace if (each.link, each.kind, each.sender) == ("a", "close", "broker"))
+    assert record.reason.endswith(f"but nothing came; the broker had closed the connection at {end.at:.3f} s")
+
+
+def test_a_connection_that_the_scenario_cut_was_closed_by_nobody(tmp_path: Path) -> None:
+    step = "  - {do: wire, link: a, contains: [PINGREQ], within: 30}\n"
+    record = played(scenario(tmp_path, f"judges: client\n{CUT}{step}"))
+    assert record.verdict == "fail"
+    assert "the connection was cut at " in record.reason
+    assert record.seconds < 20
+
+
+@pytest.mark.parametrize(("step", "expected"), MISSED)
+def test_what_is_missed_because_the_other_side_closed_is_no_fault(tmp_path: Path, step: str, expected: str) -> None:
+    record = played(scenario(tmp_path, f"judges: client\n{TAKEN_OVER}  - {{do: mark, name: b}}\n  - {step}\n"))
+    assert (record.verdict, record.findings) == ("setup-failed", ())
+    assert record.reason.startswith(expected)
+    assert "the broker had closed the connection" in record.reason
+
+
+def test_an_end_that_came_before_the_last_action_is_not_waited_for_again(tmp_path: Path) -> None:
+    steps = "  - {do: connect, as: pub}\n  - {do: closed, link: a, by: broker, within: 30}\n"
+    record = played(scenario(tmp_path, TAKEN_OVER + steps))
+    assert "but it had ended before; the broker had closed the connection at " in record.reason
+    assert record.seconds < 20
+
+
+def test_who_is_about_to_connect_is_waited_for(tmp_path: Path) -> None:
+    steps = """\
+  - {do: connect, as: a, outcome: pending}
+  - {do: wire, link: a, since: cut, contains: [CONNECT, CONNACK]}
+"""
+    assert played(scenario(tmp_path, CUT + steps)).verdict == "pass"
+
+
+def test_a_window_that_passed_was_waiting_and_no_work(tmp_path: Path) -> None:
+    text = "actors: {a: {}}\nsteps:\n  - {do: receive, as: a, topic: t, within: 0.6, because: it is short}\n"
+    record = played(scenario(tmp_path, text))
+    assert record.verdict == "fail"
+    assert record.waiting_seconds >= 0.59
+    assert record.overhead_seconds == pytest.approx(record.seconds - record.waiting_seconds, abs=0.001)
