@@ -75,7 +75,12 @@ class Slots:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         (self._lone_cells if alone else self._long_cells if long else self._short_cells).append(turn)
         self._give_turns()
-        await turn
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it had its turn, and is ended before it could go on
+                self.end(long=long, alone=alone)
+            raise
 
     def end(self, *, long: bool = False, alone: bool = False) -> None:
         """The cell is over."""

@@ -286,6 +286,32 @@ def test_a_cell_that_has_to_be_alone_begins_last_and_nobody_beside_it() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("kind", [{}, {"long": True}, {"alone": True}], ids=["short", "long", "alone"])
+@pytest.mark.parametrize("has_its_turn", [False, True])
+def test_a_cell_that_is_ended_before_it_begins_keeps_no_other_from_beginning(
+    kind: dict[str, bool], has_its_turn: bool
+) -> None:
+    async def run() -> None:
+        slots = Slots(at_once=1, long_under_way=1)
+        await slots.begin()
+        ended = asyncio.ensure_future(slots.begin(**kind))
+        await asyncio.sleep(0)
+        if has_its_turn:
+            slots.end()
+            ended.cancel()  # before it could go on
+        else:
+            ended.cancel()
+            await asyncio.sleep(0)
+            slots.end()
+        with pytest.raises(asyncio.CancelledError):
+            await ended
+        for of_kind in ({}, {"long": True}, {"alone": True}):
+            await asyncio.wait_for(slots.begin(**of_kind), 1)
+            slots.end(**of_kind)
+
+    asyncio.run(run())
+
+
 def test_resting_while_resting_gives_up_one_slot_only() -> None:
     async def run() -> None:
         slots = Slots(at_once=1, long_under_way=1)
