@@ -27,6 +27,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import BaseModel
 
+from reports.again import Again, first_time
 from reports.coverage import StatementLine, by_side
 from reports.record import Finding, Record, StepResult, TraceEntry
 from reports.summary import (
@@ -67,6 +68,7 @@ def render(summary: Summary, *, run: RunInfo | None = None, statements: Sequence
         .render(
             summary=summary,
             run=run,
+            again=Again.of(summary.records),
             matrix=Matrix.of(summary),
             listed=summary.attention[:_STATIC_ROWS],
             unlisted=len(summary.attention[_STATIC_ROWS:]),
@@ -193,7 +195,7 @@ def _index_entry(record: Record, chunk: int, place: int) -> dict[str, Any]:
     entry = {name: getattr(record, name) for name in _INDEX_FIELDS}
     listed = None if record.unexpected_pass else record.known_failure
     known = listed.reason if listed else None
-    entry["reason"] = why(record)
+    entry |= {"reason": why(record), "first_time": first_time(record)}
     return entry | {"id": record.cell_id, "outcome": outcome_of(record), "known": known, "chunk": chunk, "place": place}
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from reports.again import Again
 from reports.record import Record, Verdict
 from reports.summary import Outcome, RunInfo, column_of, is_known, outcome_of, why
 
@@ -61,7 +63,10 @@ def _suite(records: list[Record]) -> ET.Element:
     if started := min((record.started_at for record in records if record.started_at), default=""):
         suite.set("timestamp", _clean(started))
     versions = {name: version for record in records for name, version in record.implementations.items()}
-    suite.append(_properties((f"version.{name}", version) for name, version in sorted(versions.items())))
+    facts = [(f"version.{name}", version) for name, version in sorted(versions.items())]
+    if (again := Again.of(records)).total:
+        facts += [(f"played_again.{name}", str(count)) for name, count in asdict(again).items()]
+    suite.append(_properties(facts))
     suite.extend(cases)
     return suite
 
@@ -105,6 +110,9 @@ def _facts(record: Record) -> Iterable[tuple[str, str]]:
     yield from (("cites", statement) for statement in record.cites)
     yield "waiting_seconds", _seconds(record.waiting_seconds)
     yield "overhead_seconds", _seconds(record.overhead_seconds)
+    if record.played_again:
+        yield "played_again.withheld", str(record.played_again.withheld).lower()
+        yield "played_again.lag_seconds", _seconds(record.played_again.lag_seconds)
     if record.known_failure and record.known_failure.link:
         yield "upstream", record.known_failure.link
 

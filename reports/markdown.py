@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from reports.again import Again
 from reports.record import Record
 from reports.summary import (
     Counts,
@@ -39,6 +40,7 @@ def markdown(summary: Summary, *, run: RunInfo | None = None) -> str:
         [f"## MQTT interoperability\n\n**{summary.headline}**"],
         _not_run(run),
         ["\n".join(f"- {_escape(implementation.sentence)}" for implementation in summary.implementations)],
+        [Again.of(summary.records).sentence],
         _news(summary),
         _matrix(summary),
         _listing("Known failures", summary.with_outcome(Outcome.KNOWN_FAILURE), fold=True),

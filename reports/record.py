@@ -132,6 +132,17 @@ class KnownFailure(_Model):
     link: str | None = None
 
 
+class PlayedAgain(_Model):
+    """The first time of a cell that came out red while this machine was too busy, and so was played again, alone."""
+
+    lag_seconds: float = Field(description="how late the harness ran then at worst")
+    lost_seconds: float = Field(description="how late it ran then in all, each delay counted")
+    cpu_pressure: float = Field(description="share of that time in which somebody on the machine waited for a CPU")
+    withheld: bool = Field(
+        description="this machine was too busy the second time as well: that verdict is withheld, too (setup-failed)"
+    )
+
+
 class Record(_Model):
     """One cell: a scenario, played by a client against a broker, in one version over one transport."""
 
@@ -172,7 +183,10 @@ class Record(_Model):
     trace: tuple[TraceEntry, ...] = ()
     known_failure: KnownFailure | None = None
     unexpected_pass: bool = Field(False, description="a known failure is listed for this cell, but it passed")
-    attempts: int = 1
+    attempts: int = Field(1, description="how many times it was played; all else is of the last time")
+    played_again: PlayedAgain | None = Field(
+        None, description="why it was played again, if this machine was to blame; none in results of earlier versions"
+    )
     implementations: dict[str, str] = Field(
         default_factory=dict, description="versions of everything: client, broker, harness, python"
     )

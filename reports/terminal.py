@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from reports.again import Again
 from reports.record import Record
 from reports.summary import Counts, Outcome, Summary, cells, duration, not_run_sentence, number, outcome_of, why
 
@@ -191,6 +192,8 @@ def closing_lines(summary: Summary, *, report: Path | None = None, stopped: str 
         lines.append(Text(f"... and {cells(len(news) - _LISTED)} more in the report"))
     if left_out:
         lines.append(Text(left_out))
+    if again := Again.of(summary.records).sentence:
+        lines.append(Text(again, style="yellow"))
     if summary.not_run:
         lines.append(Text(not_run_sentence(summary.not_run, stopped), style="bold yellow"))
     lines.append(Text(summary.headline, style="bold"))

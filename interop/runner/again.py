@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from interop.runner.busy import Lag
-from reports.record import Finding, Record, Verdict
+from reports.record import Finding, PlayedAgain, Record, Verdict
 
 _RED = frozenset({Verdict.FAIL, Verdict.WARN, Verdict.SETUP_FAILED, Verdict.HARNESS_ERROR})
 _ANSWER_SECONDS = 3.0
@@ -41,10 +41,15 @@ class Played:
 
 def settled(first: Played, second: Played) -> Record:
     """The record of a cell that was in doubt and was played again, alone."""
-    why = f"played again: this machine was too busy ({first.lag})"
-    log = f"{why}\n{second.record.log}" if second.record.log else why
-    record = second.record.model_copy(update={"attempts": 2, "log": log})
-    if not second.is_in_doubt or _is_believed(first, second):
+    is_withheld = second.is_in_doubt and not _is_believed(first, second)
+    played_again = PlayedAgain(
+        lag_seconds=round(first.lag.worst_seconds, 4),
+        lost_seconds=round(first.lag.lost_seconds, 4),
+        cpu_pressure=round(first.lag.pressed, 3),
+        withheld=is_withheld,
+    )
+    record = second.record.model_copy(update={"attempts": 2, "played_again": played_again})
+    if not is_withheld:
         return record
     reason = f"this machine was too busy ({second.lag}), twice, to tell whether: {record.reason}"
     return record.model_copy(update={"verdict": Verdict.SETUP_FAILED, "reason": reason, "blame": "none"})

@@ -34,6 +34,7 @@ from interop.runner.preflight import Absent, in_words
 from interop.runner.presence import last_alive
 from interop.runner.schedule import LIVES, ShardScheduling, cell_id
 from interop.runner.worker import ABSENT, FELL_SHORT, GONE, LEFT_OUT, NO_VERDICT, RECORD, STOPPED, UNKEPT, Worker
+from reports.again import Again
 from reports.claim import Claim
 from reports.record import Record, Verdict, resting_collector
 from reports.summary import RunInfo
@@ -296,7 +297,7 @@ class Controller:
     def _close_table(self, records: list[Record], page: Path | None) -> None:
         info = self._run_info(self._not_run(records))
         if self._table is None:
-            for sentence in filter(None, (info.left_out_sentence, info.not_run_sentence)):
+            for sentence in filter(None, (info.left_out_sentence, Again.of(records).sentence, info.not_run_sentence)):
                 self._say(sentence)
             return
         for record in records:  # over, but with an interrupt before its test was

@@ -45,6 +45,7 @@ class CasePage {
     ].filter(Boolean);
     return h("section", {class: `card banner o-${cell.outcome}`, "aria-label": "verdict"},
       h("p", {class: "verdict"}, tag(cell.outcome), h("span", {}, record.reason || outcomes.get(cell.outcome).meaning)),
+      cell.first_time ? h("p", {class: "first-time"}, cell.first_time) : null,
       this.known(),
       h("dl", {class: "facts"}, facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
       record.rerun ? this.rerun() : null);

@@ -15,7 +15,7 @@ from interop.runner.again import Played, settled
 from interop.runner.busy import BEAT_SECONDS, Heartbeat, Lag, Moment
 from interop.runner.cell import Cell
 from interop.runner.known_failures import KnownFailures
-from reports.record import Finding, KnownFailure, Record, Verdict
+from reports.record import Finding, KnownFailure, PlayedAgain, Record, Verdict
 
 QUIET, BUSY = Lag(0.02, 0.1, 0.4, 2.0), Lag(1.3, 1.5, 0.9, 2.0)
 A_LITTLE = Lag(0.3, 0.5, 0.9, 2.0)
@@ -144,11 +144,14 @@ def test_what_is_red_on_a_busy_machine_is_in_doubt_unless_it_is_known_to_be(play
 def test_what_passes_when_it_is_played_again_passes_and_says_so() -> None:
     came_to = settled(Played(record(LATE), BUSY), Played(PASSED, BUSY))
     assert (came_to.verdict, came_to.attempts) == (Verdict.PASS, 2)
-    assert "played again: this machine was too busy (lag 1.3 s at worst" in came_to.log
+    assert came_to.played_again == PlayedAgain(lag_seconds=1.3, lost_seconds=1.5, cpu_pressure=0.9, withheld=False)
 
 
 def test_what_fails_again_on_a_quiet_machine_fails() -> None:
-    assert settled(Played(record(LATE), BUSY), Played(record(LATE), QUIET)).verdict is Verdict.FAIL
+    came_to = settled(Played(record(LATE), BUSY), Played(record(LATE), QUIET))
+    assert came_to.verdict is Verdict.FAIL
+    assert came_to.played_again
+    assert not came_to.played_again.withheld
 
 
 def test_what_fails_again_with_too_small_a_lag_to_explain_it_fails() -> None:
@@ -162,6 +165,7 @@ def test_what_is_late_twice_on_a_busy_machine_is_nobodys_fault() -> None:
     assert (came_to.verdict, came_to.blame) == (Verdict.SETUP_FAILED, "none")
     assert came_to.reason.startswith("this machine was too busy (lag 1.3 s at worst")
     assert came_to.findings == (LATE,)
+    assert came_to.played_again == PlayedAgain(lag_seconds=1.3, lost_seconds=1.5, cpu_pressure=0.9, withheld=True)
 
 
 def test_what_is_wrong_twice_and_no_matter_of_time_is_believed_on_any_machine() -> None:
@@ -204,6 +208,7 @@ def test_cells_in_doubt_are_played_again_when_the_others_are_over_one_by_one(
         running.stop()
     assert [each.verdict for each in records] == [Verdict.PASS] * 3
     assert [each.attempts for each in records] == [2, 2, 1]
+    assert [each.played_again is not None for each in records] == [True, True, False]
     last = happened[-4:]
     assert last in (
         ["3.1 begins", "3.1 ends", "3.1.1 begins", "3.1.1 ends"],

@@ -57,6 +57,12 @@ async def telling(self):
 BrokerServer.start = telling
 """
 
+# Says that this machine is as busy as it was when verdicts had to be withheld.
+BUSY = """\
+from interop.runner.busy import Heartbeat, Lag
+Heartbeat.since = lambda self, begin: Lag(1.3, 1.5, 0.9, 2.0)
+"""
+
 
 def collection(folder: Path, **files: str) -> Path:
     """A folder of scenarios; the README is what names the areas."""
@@ -139,6 +145,23 @@ def test_a_run_is_played_on_the_loop_asked_for_and_says_how_to_do_it_again(
     assert (tmp_path / "loop").read_text() == loop
     (record,) = records(scenarios)
     assert str(record["rerun"]).endswith(" --loop uvloop") == (loop == "uvloop")
+
+
+@pytest.mark.parametrize("options", [(), ("-v",)], ids=["table", "no-table"])
+def test_a_run_says_in_the_end_how_many_cells_a_busy_machine_had_played_again(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    (tmp_path / "busy_machine.py").write_text(BUSY)
+    scenarios = collection(tmp_path, right=RIGHT, wrong=WRONG)
+    run = matrix(scenarios, *options, "-p", "busy_machine", environment={"PYTHONPATH": str(tmp_path)})
+    told = {str(record["scenario"]): record["played_again"] for record in records(scenarios)}
+    assert told["delivery/right"] is None
+    first = told["delivery/wrong"]
+    assert isinstance(first, dict)
+    assert first["lag_seconds"] == 1.3
+    said = "1 cell was played again because this machine was too busy: "
+    assert said in run.stdout
+    assert said in (tmp_path / "out" / "summary.md").read_text()
 
 
 def test_an_implementation_that_falls_short_is_1(tmp_path: Path) -> None:
