@@ -287,6 +287,7 @@ def test_an_interrupt_reports_what_ran(tmp_path: Path, number: signal.Signals) -
             if "cells" in line:
                 break
         while not (parts.exists() and parts.stat().st_size):
+            assert run.poll() is None, ended(run)
             os.sched_yield()
         run.send_signal(number)
         status, said = ended(run)

@@ -89,7 +89,7 @@ def test_a_fault_whose_packet_cannot_come_any_more_is_a_failed_set_up(tmp_path: 
     record = played(scenario(tmp_path, text), "3.1.1")
     assert record.verdict is Verdict.SETUP_FAILED
     assert record.reason.startswith(
-        "the broker never sent a PUBLISH on the link of sub to cut (FIN) at; the broker closed the connection at "
+        "the broker never sent a PUBLISH on the link of sub to cut (FIN) at; the broker had closed the connection at "
     )
 
 
