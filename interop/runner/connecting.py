@@ -20,6 +20,7 @@ from interop.runner.matching import (
 )
 from interop.runner.player import Player
 from interop.runner.stage import Stage
+from interop.runner.verdict import REFERENCE_BROKER, REFERENCE_CLIENT
 from interop.scenario import steps
 from interop.scenario.model import Actor
 from interop.scenario.values import payload_bytes
@@ -109,6 +110,7 @@ def _check_connack(stage: Stage, step: steps.Connect, index: int, connack: ConnA
             f"CONNACK with code {shown_reasons(step.reason)}",
             f"it has {shown_reasons(connack.reason)}",
             trace_index=index,
+            by=_answered_by(stage),
         )
     # 3.1 has no such flag: the byte is reserved. [3.1 3.2]
     has_flag = version is not Version.V31
@@ -117,10 +119,18 @@ def _check_connack(stage: Stage, step: steps.Connect, index: int, connack: ConnA
             f"Session Present {int(step.session_present)}",
             f"it is {int(connack.session_present)}",
             trace_index=index,
+            by=_answered_by(stage),
         )
     wrong = property_mismatch(step.answer, (), connack.properties, stage.names)
     if wrong and version is Version.V5:
-        raise StepFailed(f"CONNACK with {shown(step.answer)}", wrong, trace_index=index)
+        raise StepFailed(f"CONNACK with {shown(step.answer)}", wrong, trace_index=index, by=_answered_by(stage))
+
+
+def _answered_by(stage: Stage) -> Sender | None:
+    """Who a wrong CONNACK is of: the broker, where we know that the client asked for what it was to ask for."""
+    cell = stage.cell
+    is_known = cell.client == REFERENCE_CLIENT and cell.broker != REFERENCE_BROKER
+    return Sender.BROKER if is_known else None
 
 
 def _check_version(stage: Stage, link: str, since: int) -> None:

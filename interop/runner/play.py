@@ -10,7 +10,7 @@ import asyncio
 import shlex
 import time
 import traceback
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ from interop.installed import environment
 from interop.judge import judge
 from interop.judge.evidence import statements_shown
 from interop.judge.view import BROKER, CLIENT, Case
+from interop.runner.able import check_broker_can, check_client_can
 from interop.runner.act import ACTS
 from interop.runner.again import Played
 from interop.runner.busy import NO_LAG, Heartbeat, Lag
@@ -50,7 +51,6 @@ from interop.runner.verdict import (
     step_finding,
     weigh,
 )
-from interop.scenario.features import missing
 from interop.scenario.steps import AnyStep, Observation
 from interop.scenario.values import Side
 from interop.tap.link import Link
@@ -176,7 +176,7 @@ async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: No
             stack.push_async_callback(player.close)
             if not stage.players:
                 notes.implementations |= {"client": f"{driver.hello.client} {driver.hello.version}"}
-                _check_client_can(cell, player)
+                check_client_can(cell, player.driver.hello, player.name)
             stage.players[name] = player
             link = Link(
                 name,
@@ -233,7 +233,7 @@ def _judge(cell: Cell, stage: Stage, notes: Notes) -> None:
 async def _running_broker(cell: Cell, workshop: Workshop, notes: Notes) -> AsyncIterator[RunningBroker]:
     spec = workshop.brokers[cell.broker]
     scenario = cell.loaded.scenario
-    _check_broker_can(cell, spec)
+    check_broker_can(cell, spec)
     settings, transport = dict(scenario.broker), Transport(cell.transport)
     if scenario.own_broker:
         broker = await spec.start_own(settings, transport=transport, persistent=scenario.is_restarted())
@@ -248,39 +248,6 @@ async def _running_broker(cell: Cell, workshop: Workshop, notes: Notes) -> Async
         yield broker
     finally:
         await broker.stop()
-
-
-def _check_broker_can(cell: Cell, spec: BrokerSpec) -> None:
-    scenario = cell.loaded.scenario
-    if unknown := sorted(set(scenario.broker) - set(spec.settings)):
-        raise Unsupported(f"{spec.name} cannot be configured with {', '.join(unknown)}")
-    if scenario.own_broker and not spec.exclusive:
-        raise Unsupported(f"{spec.name} is shared with others, who would disturb the scenario")
-    _check_can(spec.name, cell, cell.needs(), cell.spoken, spec.versions, spec.transports, spec.unsupported)
-
-
-def _check_client_can(cell: Cell, player: Player) -> None:
-    hello = player.driver.hello
-    _check_can(
-        hello.client, cell, cell.needs(player.name), (cell.mqtt,), hello.mqtt, hello.transports, hello.unsupported
-    )
-
-
-def _check_can(
-    who: str,
-    cell: Cell,
-    needs: Sequence[str],
-    spoken: Sequence[str],
-    versions: Sequence[str],
-    transports: Sequence[str],
-    unsupported: Sequence[str],
-) -> None:
-    if foreign := [mqtt for mqtt in spoken if mqtt not in versions]:
-        raise Unsupported(f"{who} does not speak MQTT {', '.join(foreign)}")
-    if cell.transport not in transports:
-        raise Unsupported(f"{who} has no {cell.transport}")
-    if lacking := missing(needs, unsupported, max(spoken)):  # what only 5.0 has is needed where anybody speaks 5.0
-        raise Unsupported(f"{who} has no {', '.join(lacking)}")
 
 
 # --- steps ------------------------------------------------------------------------------------------------------------

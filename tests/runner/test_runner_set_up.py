@@ -121,3 +121,26 @@ def test_a_connection_refused_for_what_its_connect_asks_is_no_set_up(
 ) -> None:
     (mutant,) = table("broker", "will", {"refuses": fault})
     assert put_to(mutant, scenario(tmp_path, WITH_WILL)).verdict is verdict
+
+
+WRONG_ANSWER = """\
+    judges: {judges}
+    actors: {{one: {{session: kept}}}}
+    steps:
+      - {{do: subscribe, as: one, topic: t}}
+      - {{do: cut, link: one, how: fin}}
+      - {{do: connect, as: one, session_present: true}}
+    """
+
+
+@pytest.mark.parametrize("judges", ["client", "broker", "both"])
+def test_a_wrong_connack_is_no_fault_of_a_client_that_asked_rightly(tmp_path: Path, judges: str) -> None:
+    mutant = MUTANTS["never says Session Present"]
+    record = put_to(mutant, scenario(tmp_path, WRONG_ANSWER.format(judges=judges)))
+    assert (record.verdict, record.blame) == ("fail", "broker"), record.reason
+
+
+def test_a_wrong_connack_may_be_the_fault_of_a_foreign_client(tmp_path: Path) -> None:
+    mutant = MUTANTS["returns with a clean start"]
+    record = put_to(mutant, scenario(tmp_path, WRONG_ANSWER.format(judges="client")))
+    assert (record.verdict, record.blame) == ("fail", "client")
