@@ -21,7 +21,7 @@ from interop.runner.window import shown_end
 from interop.scenario import steps
 from interop.tap.faults import Armed, Cut, Freeze, Hold
 from interop.tap.link import Link
-from interop.tap.trace import Fate
+from interop.tap.trace import Fate, Sender
 from reference_broker.wire.types import PacketType
 
 _LASTING = (Cut, Freeze, Hold)
@@ -36,7 +36,7 @@ async def rely_on_acknowledgements(stage: Stage, step: steps.AnyStep) -> None:
     links = [link for link in _ended_by(stage, step) if not stage.players[link.name].actor.manual_ack]
 
     def settled() -> bool | None:
-        return None if any(link.carries and stage.is_exchanging(link.name) for link in links) else True
+        return None if any(link.is_open(Sender.CLIENT) and stage.is_exchanging(link.name) for link in links) else True
 
     await stage.until(settled, stage.pace.now() + _ACKNOWLEDGING_SECONDS)
 

@@ -314,10 +314,13 @@ class _Passage:
         network = self._link.network
         try:
             if network.is_distant:
-                await until(time.monotonic() + 2 * network.delay_seconds)  # SYN and its answer
+                # The client has its TCP connection already. A broker would know of it as the first bytes come; one that
+                # counts its keep alive from there would wait for one round trip until CONNACK, not two.
+                await until(time.monotonic() + network.delay_seconds)
             stream = await dial(self._link.upstream.beneath_websocket)
         except ConnectFailed as error:
             self._link.unreached = error.reason
+            await until(time.monotonic() + network.delay_seconds)
             self.perform(self.crossing.refuse(str(error), self._clock()))
             return
         broker: Stream | Distant = stream

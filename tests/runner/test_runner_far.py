@@ -188,6 +188,25 @@ def test_what_was_received_is_acknowledged_before_its_connection_is_cut(tmp_path
     assert record.verdict == "pass", record.reason
 
 
+INTO_SILENCE = """\
+    actors: {sub: {session: kept}, pub: {}}
+    steps:
+      - {do: subscribe, as: sub, topic: t, qos: 2}
+      - {do: cut, link: sub, at: PUBLISH, from: broker, packet: delivered, how: silence}
+      - {do: publish, as: pub, topic: t, qos: 2, payload: %s}
+      - {do: wire, link: sub, contains: [PUBLISH]}
+      - {do: connect, as: sub, session_present: true}
+      - {do: receive, as: sub, topic: t}
+"""
+
+
+def test_what_was_received_is_acknowledged_before_a_silent_connection_is_left(tmp_path: Path) -> None:
+    text = INTO_SILENCE % ("long" * 500)
+    record = played(scenario(tmp_path, text), network=Network.parse("pieces=1"))  # so that it takes a while to come
+    of_first = [entry for entry in record.trace if (entry.link, entry.connection) == ("sub", 1)]
+    assert [entry.fate for entry in of_first if entry.packet == "PUBREC"] == ["lost"]
+
+
 ONE_AT_A_TIME = """\
     broker: {receive_maximum: 1}
     actors: {pub: {}}
