@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reference_broker.broker.config import BrokerConfig
+    from reference_broker.broker.values.config import BrokerConfig
     from reference_broker.client.options import ClientOptions
     from reference_broker.net.address import Address
     from reference_broker.net.blocking import BlockingClient
@@ -41,7 +41,7 @@ _HOMES = {
     "Address": "net.address",
     "AsyncClient": "net.client",
     "BlockingClient": "net.blocking",
-    "BrokerConfig": "broker.config",
+    "BrokerConfig": "broker.values.config",
     "BrokerServer": "net.server",
     "ClientOptions": "client.options",
     "Properties": "wire.properties",

@@ -19,7 +19,7 @@ from interop.brokers.probe import Login
 from interop.brokers.scratch import Scratch
 from interop.installed import own_version
 from reference_broker.broker.broker import Broker
-from reference_broker.broker.config import BrokerConfig
+from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.net.address import Address, Transport
 from reference_broker.net.config import ServerConfig
 from reference_broker.net.errors import ListenFailed

@@ -9,7 +9,7 @@ import math
 
 from interop.brokers.reference import ReferenceSpec
 from reference_broker.broker.broker import Broker
-from reference_broker.broker.config import BrokerConfig
+from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.store import Store
 
 

@@ -12,13 +12,13 @@ from itertools import islice
 from typing import Any
 
 from interop.mutants.mutant import Hears, Patch, Says, Set, around, table
-from reference_broker.broker import subscribing
-from reference_broker.broker.message import Delivery
-from reference_broker.broker.retained import RetainedMessages
-from reference_broker.broker.routing import Router
-from reference_broker.broker.sending import Sender
-from reference_broker.broker.sessions import Sessions
-from reference_broker.broker.waiting import Waiting
+from reference_broker.broker.keeping.retained_tree import RetainedTree
+from reference_broker.broker.keeping.routing import Router
+from reference_broker.broker.keeping.sessions import Sessions
+from reference_broker.broker.outgoing.sending import Sender
+from reference_broker.broker.outgoing.waiting import Waiting
+from reference_broker.broker.peers import subscribing
+from reference_broker.broker.values.message import Delivery
 from reference_broker.session.delivery import Sending
 from reference_broker.wire.packets import PubAck, SubAck, Subscribe, UnsubAck, Unsubscribe
 
@@ -27,12 +27,12 @@ from reference_broker.wire.packets import PubAck, SubAck, Subscribe, UnsubAck, U
 
 def _whatever_its_age(_real: Any, sessions: Any, undelivered: Any, now: float) -> None:
     for delivery in undelivered:
-        if delivery.shared is not None:
-            sessions._broker.deliver_shared(delivery.shared, delivery.message, now)
+        if delivery.share is not None:
+            sessions.house.exchange.deliver_to_share(delivery.share, delivery.message, now)
 
 
 def _what_waited_whatever_its_age(real: Any, sessions: Any, session: Any, now: float) -> None:
-    waiting = [delivery for delivery in session.queue or () if delivery.shared is not None]
+    waiting = [delivery for delivery in session.queue or () if delivery.share is not None]
     real(sessions, session, now)
     _whatever_its_age(None, sessions, [each for each in waiting if each.message.is_expired(now)], now)
 
@@ -48,7 +48,7 @@ def _entered_twice(real: Any, router: Any, session: Any, options: Any, *rest: An
     """What a filter was in another version stays entered where it was."""
     share = rest[-2]
     replaced = session.subscriptions.get(options.topic_filter)
-    if replaced is not None and (replaced.shared is None) is not (share is None):
+    if replaced is not None and (replaced.share is None) is not (share is None):
         del session.subscriptions[options.topic_filter]
     return real(router, session, options, *rest)
 
@@ -90,7 +90,7 @@ def _sent_again_whatever_came(real: Any, sender: Any, now: float) -> None:
 
 def _in_the_queue(_real: Any, link: Any, request: Any, granted: Any, now: float) -> None:
     """As messages like any others, which are dropped where the queue is full."""
-    for message in link.broker.retained.match(request.bare, now):
+    for message in link.house.retained.match(request.bare, now):
         if message is not None:
             qos = min(message.qos, granted)
             link.sender.deliver(Delivery(message, qos, True, request.subscription_ids), now)
@@ -106,7 +106,7 @@ def _without_the_rest(real: Any, self: Any, *arguments: Any) -> Any:
 def _from_the_beginning(real: Any, self: Any, client_id: str, version: Any, clean: bool, now: float) -> Any:
     session, present = real(self, client_id, version, clean, now)
     for waiting in (session.queue.retained or {}).values() if session.queue is not None else ():
-        waiting._messages = self._broker.retained.match(waiting.topic_filter, now)
+        waiting._messages = self.house.retained.match(waiting.topic_filter, now)
         waiting.go_on()
     return session, present
 
@@ -170,10 +170,10 @@ BEYOND = table("broker", "shared flow_control retained subscription session vers
     "sends again what was acknowledged meanwhile": around(Sender, "pump", _sent_again_whatever_came),
     **{name: _dropped_at(qos) for name, qos in _BY_QOS.items()},
     "sends 100 retained messages": around(
-        RetainedMessages, "match", lambda real, self, name, now: islice(real(self, name, now), 100)
+        RetainedTree, "match", lambda real, self, name, now: islice(real(self, name, now), 100)
     ),
     "sends 255 retained messages": around(
-        RetainedMessages, "match", lambda real, self, name, now: islice(real(self, name, now), 255)
+        RetainedTree, "match", lambda real, self, name, now: islice(real(self, name, now), 255)
     ),
     "forgets the rest of the retained messages at a reconnection": around(Sessions, "open", _without_the_rest),
     "begins retained messages anew at a reconnection": around(Sessions, "open", _from_the_beginning),

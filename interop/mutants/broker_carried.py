@@ -20,10 +20,10 @@ from interop.mutants.moments import (
     waiting_as,
 )
 from interop.mutants.mutant import Hears, around, table
-from reference_broker.broker.broker import Broker
-from reference_broker.broker.message import Delivery, Message
-from reference_broker.broker.routing import Router
-from reference_broker.broker.topic_tree import has_wildcard
+from reference_broker.broker.keeping.exchange import Exchange
+from reference_broker.broker.keeping.routing import Router
+from reference_broker.broker.keeping.topic_tree import has_wildcard
+from reference_broker.broker.values.message import Delivery, Message
 from reference_broker.wire.packets import Subscribe
 from reference_broker.wire.properties import NO_PROPERTIES
 from reference_broker.wire.types import QoS, RetainHandling
@@ -57,7 +57,7 @@ def _forgotten(which: Any) -> Any:
         names = list(resumption.session.subscriptions)
         for name in names:
             if which(name, names):
-                resumption.broker.router.unsubscribe(resumption.session, name)
+                resumption.house.router.unsubscribe(resumption.session, name)
 
     return act
 
@@ -65,16 +65,16 @@ def _forgotten(which: Any) -> Any:
 def _remember_first(real: Any, self: Any, session: Any, options: Any, *rest: Any) -> bool:
     is_new: bool = real(self, session, options, *rest)
     subscribed = session.subscriptions[options.topic_filter]
-    if session.link is not None and subscribed.shared is None:
-        session.link.broker.memory.setdefault(("first", session.client_id, options.topic_filter), subscribed)
+    if session.sender is not None and subscribed.share is None:
+        session.sender.output.house.memory.setdefault(("first", session.client_id, options.topic_filter), subscribed)
     return is_new
 
 
 def _put_back(resumption: Resumption, name: str) -> None:
-    first = resumption.broker.memory.get(("first", resumption.session.client_id, name))
+    first = resumption.house.memory.get(("first", resumption.session.client_id, name))
     if first is not None and first.session is resumption.session:
         resumption.session.subscriptions[name] = first
-        resumption.broker.router._tree.set(name, resumption.session, first)
+        resumption.house.router._tree.set(name, resumption.session, first)
         resumption.reroute()
 
 
@@ -84,15 +84,15 @@ def _first_options(resumption: Resumption) -> None:
 
 
 def _once_subscribed(resumption: Resumption) -> None:
-    for key in list(resumption.broker.memory):
+    for key in list(resumption.house.memory):
         if key[:2] == ("first", resumption.session.client_id):
             _put_back(resumption, key[2])
 
 
 def _retained_again(resumption: Resumption) -> None:
     for subscribed, name in [(each, name) for name, each in resumption.session.subscriptions.items()]:
-        if subscribed.shared is None:
-            for message in list(resumption.broker.retained.match(name, resumption.now)):
+        if subscribed.share is None:
+            for message in list(resumption.house.retained.match(name, resumption.now)):
                 qos = QoS(min(message.qos, subscribed.qos))
                 resumption.sender.deliver(Delivery(message, qos, True, subscribed.subscription_ids), resumption.now)
 
@@ -113,7 +113,7 @@ def _retained_in_resumed(*handlings: RetainHandling, brings: bool) -> Any:
 
 def _twice_if_marked(real: Any, self: Any, session: Any, *rest: Any) -> None:
     real(self, session, *rest)
-    if session.link is not None and "marked" in session.link.memory:
+    if session.sender is not None and "marked" in session.sender.output.memory:
         real(self, session, *rest)
 
 
@@ -132,7 +132,7 @@ SUBSCRIPTIONS = table("broker", _AREAS, {
     **at_each_moment("goes back to the first options", _first_options, around(Router, "subscribe", _remember_first)),
     **at_each_moment("takes up what was unsubscribed", _once_subscribed,
                      around(Router, "subscribe", _remember_first)),
-    **at_each_moment("delivers everything twice", mark, around(Broker, "deliver_to", _twice_if_marked)),
+    **at_each_moment("delivers everything twice", mark, around(Exchange, "deliver_to", _twice_if_marked)),
     **at_each_moment("sends retained messages again", _retained_again, afterwards=True),
     **at_each_moment("takes every subscription for new", mark,
                      _retained_in_resumed(RetainHandling.SEND_IF_NEW, brings=True)),
@@ -147,7 +147,7 @@ SUBSCRIPTIONS = table("broker", _AREAS, {
 
 def _set(**values: Any) -> Any:
     def change(delivery: Any, session: Any) -> Any:
-        same = {name: getattr(delivery, name) for name in ("message", "qos", "retain", "subscription_ids", "shared")}
+        same = {name: getattr(delivery, name) for name in ("message", "qos", "retain", "subscription_ids", "share")}
         return Delivery(**same | {name: value(delivery, session) for name, value in values.items()})
 
     return waited(change)
@@ -191,7 +191,7 @@ def _drop_what_waits(packet: Any, end: Any) -> Any:
 
 def _not_after_unsubscribe(real: Any, self: Any, session: Any, name: str) -> bool:
     done: bool = real(self, session, name)
-    if done and session.link is not None:
+    if done and session.sender is not None:
         session.outbound.drop_all()
         session.inflight.clear()
     return done
@@ -243,7 +243,7 @@ WAITING = table("broker", _AREAS, {
     "lets no message wait beside its like": not_enqueued(_same_waits),
     "lets only QoS 2 wait": not_enqueued(lambda _, delivery: delivery.qos < 2),
     "lets only QoS 1 wait": not_enqueued(lambda _, delivery: delivery.qos > 1),
-    "lets no shared message wait": not_enqueued(lambda _, delivery: delivery.shared is not None),
+    "lets no shared message wait": not_enqueued(lambda _, delivery: delivery.share is not None),
     "drops all that waited when one has expired": resuming(_all_with_one),
     "drops what waited when its subscription is replaced": Hears(Subscribe, _drop_what_waits),
     "drops what is in flight at UNSUBSCRIBE": around(Router, "unsubscribe", _not_after_unsubscribe),

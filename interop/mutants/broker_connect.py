@@ -20,13 +20,15 @@ from interop.mutants.words import (
     when,
     with_session_present,
 )
-from reference_broker.broker import accepting, authenticating, connecting
-from reference_broker.broker.access import AccessControl, Authentication, AuthenticationResult
-from reference_broker.broker.broker import Broker
-from reference_broker.broker.connecting import Refused
-from reference_broker.broker.link import HANDLERS, Link
-from reference_broker.broker.phase import Phase
-from reference_broker.broker.sending import Sender
+from reference_broker.broker.keeping.house import House
+from reference_broker.broker.link import Link
+from reference_broker.broker.outgoing.sending import Sender
+from reference_broker.broker.peers import accepting, authenticating, connecting
+from reference_broker.broker.peers.connecting import Refused
+from reference_broker.broker.peers.dispatch import HANDLERS
+from reference_broker.broker.peers.peer import Peer
+from reference_broker.broker.values.access import AccessControl, Authentication, AuthenticationResult
+from reference_broker.broker.values.phase import Phase
 from reference_broker.wire import decode, decoders
 from reference_broker.wire.encode import encode
 from reference_broker.wire.errors import RemoteError, UnacceptableProtocolVersion
@@ -140,12 +142,12 @@ CONNECTING = table("broker", "connect auth malformed delivery", {
     "accepts every CONNECT it can read": around(connecting, "refuse", _accept_instead),
     "is silent before it refuses": Says(ConnAck, when(_is_refusal, nothing)),
     "refuses with the wrong code": Says(ConnAck, when(_is_refusal, _wrong_code)),
-    "leaves the connection open after a refusal": around(Link, "end", _end_connected_only),
+    "leaves the connection open after a refusal": around(Peer, "end", _end_connected_only),
     "refuses with Session Present": Says(ConnAck, when(_is_refusal, with_session_present(True))),
     "always says Session Present": Says(ConnAck, when(lambda p, _: not p.reason, with_session_present(True))),
     "never says Session Present": Says(ConnAck, having(session_present=False)),
     "waits for CONNECT for ever": Set(connect_timeout_seconds=3600.0),
-    "drops what comes in one read with CONNECT": around(Link, "connected", _forget_rest),
+    "drops what comes in one read with CONNECT": around(Peer, "connected", _forget_rest),
     "forgets half packets": around(Link, "receive_data", _forget_half_packets),
     "acts on what follows a refused CONNECT": around(connecting, "refuse", _refuse_and_go_on),
     "takes no notice of a second CONNECT": Patch(HANDLERS, (Phase.CONNECTED, PacketType.CONNECT), nothing),
@@ -182,7 +184,7 @@ CLIENT_IDS = table("broker", "connect session takeover", {
     "accepts long client ids in 3.1": Set(enforce_client_id_length_31=False),
     "accepts empty client ids to be kept": around(connecting, "_check_client_id", nothing),
     "refuses all empty client ids": Set(allow_empty_client_id=False),
-    "gives all clients without an id the same": around(Broker, "new_client_id", always("nobody")),
+    "gives all clients without an id the same": around(House, "new_client_id", always("nobody")),
     "does not tell the client id it assigned": Says(ConnAck, having_properties(assigned_client_identifier=None)),
     "assigns a client id to whoever brings one": Says(
         ConnAck, having_properties(assigned_client_identifier="better")

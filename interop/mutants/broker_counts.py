@@ -11,9 +11,9 @@ from typing import Any
 
 from interop.mutants.moments import second
 from interop.mutants.mutant import Hears, Says, around, table
-from reference_broker.broker.routing import Merged, Router
-from reference_broker.broker.sending import Sender
-from reference_broker.broker.sessions import Session
+from reference_broker.broker.keeping.routing import Merged, Router
+from reference_broker.broker.outgoing.mailbox import Mailbox
+from reference_broker.broker.outgoing.sending import Sender
 from reference_broker.session.packet_ids import HIGHEST_PACKET_ID, PacketIds
 from reference_broker.wire.packets import PubAck, PubComp, Publish, PubRec, PubRel, Subscribe, Unsubscribe
 
@@ -52,7 +52,7 @@ def _window(most: int) -> Any:
 
 
 def _queue(most: int) -> Any:
-    return around(Session, "_is_full", lambda real, self, size, config: len(self.queue or ()) >= most)
+    return around(Mailbox, "_is_full", lambda real, self, size, config: len(self.queue or ()) >= most)
 
 
 def _first_merged(real: Any, self: Any, subscriptions: Any) -> None:
@@ -96,8 +96,8 @@ def _each(kinds: Any, number: int) -> Any:
 
 def _first_identified() -> Any:
     def subscribe(real: Any, self: Any, session: Any, options: Any, granted: Any, ids: Any, *rest: Any) -> bool:
-        memory = session.link.memory
-        is_next = ids and memory.get("request") == session.link.memory.get("requests")
+        memory = session.sender.output.memory
+        is_next = ids and memory.get("request") == session.sender.output.memory.get("requests")
         memory["request"] = memory.get("requests")
         return bool(real(self, session, options, granted, () if is_next else ids, *rest))
 

@@ -12,13 +12,16 @@ from typing import Any
 from interop.mutants.broker_connect import refuses
 from interop.mutants.mutant import Hears, Patch, Says, around, table
 from interop.mutants.words import every_second, having, having_properties, nothing, twice
-from reference_broker.broker import connecting
-from reference_broker.broker.link import HANDLERS, Link
-from reference_broker.broker.message import Message
-from reference_broker.broker.phase import Phase
-from reference_broker.broker.sessions import Sessions
-from reference_broker.broker.waiting import Waiting
-from reference_broker.broker.wills import Wills
+from reference_broker.broker.keeping.sessions import Sessions
+from reference_broker.broker.keeping.wills import Wills
+from reference_broker.broker.link import Link
+from reference_broker.broker.outgoing.output import Output
+from reference_broker.broker.outgoing.waiting import Waiting
+from reference_broker.broker.peers import connecting
+from reference_broker.broker.peers.dispatch import HANDLERS
+from reference_broker.broker.peers.peer import Peer
+from reference_broker.broker.values.message import Message
+from reference_broker.broker.values.phase import Phase
 from reference_broker.session import keep_alive
 from reference_broker.session.keep_alive import ServerKeepAlive
 from reference_broker.wire import decoders
@@ -58,23 +61,23 @@ def _unless(reason: ReasonCode | None, *, silent: bool = False) -> Patch:
         if not (concerned and silent):
             real(link, why, text, now, publish_will=publish_will and not concerned)
 
-    return around(Link, "disconnect", disconnect)
+    return around(Peer, "disconnect", disconnect)
 
 
 def _one_at_a_time(real: Any, link: Any, now: float, data: Any) -> None:
-    for other in link.broker.links:
+    for other in link.house.connections:
         if other is not link:
             other.disconnect(ReasonCode.SESSION_TAKEN_OVER, "one at a time", now)
     real(link, now, data)
 
 
 def _is_connected(packet: Connect, link: Any) -> bool:
-    existing = link.broker.sessions.get(packet.client_id)
-    return existing is not None and existing.link is not None
+    existing = link.house.sessions.get(packet.client_id)
+    return existing is not None and existing.sender is not None
 
 
 def _lose_others_messages(real: Any, link: Any, error: RemoteError, now: float) -> None:
-    for session in link.broker.sessions:
+    for session in link.house.sessions:
         session.queue = None
         session.outbound.drop_all()
         session.inbound.drop_all()
@@ -83,7 +86,7 @@ def _lose_others_messages(real: Any, link: Any, error: RemoteError, now: float) 
 
 def _close_others(real: Any, link: Any, error: RemoteError, now: float) -> None:
     real(link, error, now)
-    for other in link.broker.links:
+    for other in link.house.connections:
         other.disconnect(ReasonCode.UNSPECIFIED_ERROR, "one of them broke the protocol", now)
 
 
@@ -110,9 +113,9 @@ ENDING = table("broker", "connect disconnect takeover session malformed will flo
     "lets DISCONNECT make a session last": Patch(HANDLERS, ON_DISCONNECT, _disconnect_sets_expiry),
     "closes without DISCONNECT": Says(Disconnect, nothing),
     "closes with an unspecified error": Says(Disconnect, having(reason=0x80)),
-    "says DISCONNECT to 3.x": around(Link, "end", _goodbye_in_3),
+    "says DISCONNECT to 3.x": around(Peer, "end", _goodbye_in_3),
     "leaves the connection open after a DISCONNECT of its own": (
-        Says(Disconnect, _said_goodbye), around(Link, "end", _unless_it_said_goodbye),
+        Says(Disconnect, _said_goodbye), around(Peer, "end", _unless_it_said_goodbye),
     ),
     "leaves the connection open after errors": _passes_over(),
     "leaves the connection open after malformed packets": _passes_over(ReasonCode.MALFORMED_PACKET),
@@ -152,26 +155,26 @@ def _any_bytes_count(real: Any, link: Any, data: bytes, now: float) -> None:
 
 def _own_packets_count(real: Any, link: Any, data: bytes) -> None:
     if link.keep_alive is not None:
-        link.keep_alive.packet_received(link.broker.now)
+        link.keep_alive.packet_received(link.house.round.now)
     real(link, data)
 
 
 KEEP_ALIVE = table("broker", "keep_alive will connect", {
     "gives a silent client 1.0 keep alive": Patch(keep_alive, "SERVER_GRACE", 1.0),
     "gives a silent client 3.0 keep alive": Patch(keep_alive, "SERVER_GRACE", 3.0),
-    "never gives a silent client up": around(Link, "_watch_keep_alive", nothing),
+    "never gives a silent client up": around(Peer, "_watch_keep_alive", nothing),
     "does not take PINGREQ for activity": _counts(*(set(PacketType) - {PacketType.PINGREQ})),
     "takes nothing but PINGREQ for activity": _counts(PacketType.PINGREQ),
     "takes nothing for activity": around(ServerKeepAlive, "packet_received", nothing),
     "takes half a packet for activity": around(Link, "receive_data", _any_bytes_count),
-    "takes its own packets for activity": around(Link, "write", _own_packets_count),
+    "takes its own packets for activity": around(Output, "write", _own_packets_count),
     "never answers PINGREQ": Says(PingResp, nothing),
     "answers PINGREQ twice": Says(PingResp, twice),
     "answers every second PINGREQ": Hears(PingReq, every_second),
     "answers PINGREQ with PINGREQ": Says(PingResp, lambda p, _: PingReq()),
     "demands no keep alive": Says(ConnAck, having_properties(server_keep_alive=None)),
     "takes keep alive 0 for one second": around(
-        Link, "connected", lambda real, link, now, seconds: real(link, now, seconds or 1)
+        Peer, "connected", lambda real, link, now, seconds: real(link, now, seconds or 1)
     ),
     "publishes no will at a keep alive timeout": _unless(ReasonCode.KEEP_ALIVE_TIMEOUT),
     "gives a keep alive timeout another code": Says(
@@ -207,7 +210,7 @@ def _publish_will_of(link: Any, now: float) -> None:
     will = link.connect.will
     if will is not None:
         message = Message(will.topic, will.payload, will.qos, will.retain, NO_PROPERTIES, now, link.client_id)
-        link.broker.accept(message, now)
+        link.house.exchange.accept(message, now)
 
 
 def _also_when_refused(real: Any, link: Any, reason: int, text: str, now: float) -> None:
@@ -221,7 +224,7 @@ def _also_at_connect(real: Any, link: Any, now: float, data: Any) -> None:
 
 
 def _of_an_earlier_connection(real: Any, link: Any, now: float, data: Any) -> None:
-    wills = link.broker.memory
+    wills = link.house.memory
     if link.connect.will is None:
         link.connect = replace(link.connect, will=wills.get(link.connect.client_id))
     wills.setdefault(link.connect.client_id, link.connect.will)
@@ -243,7 +246,7 @@ def _twice(real: Any, self: Any, session: Any, now: float) -> None:
 
 
 def _online_only(real: Any, self: Any, session: Any, now: float) -> None:
-    queues = {each: Waiting(each.queue or ()) for each in self._broker.sessions if each.link is None}
+    queues = {each: Waiting(each.queue or ()) for each in self.house.sessions if each.sender is None}
     real(self, session, now)
     for each, queue in queues.items():
         each.queue = queue
@@ -257,7 +260,7 @@ def _although_the_client_is_back(
     session, present = real(self, client_id, version, clean_start, now)
     if present and will is not None:
         session.will = will
-        self._broker.wills.publish(session, now)
+        self.house.wills.publish(session, now)
     return session, present
 
 

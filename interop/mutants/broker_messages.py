@@ -12,14 +12,15 @@ from typing import Any
 
 from interop.mutants.mutant import Change, Hears, Patch, Says, Set, around, table
 from interop.mutants.words import having, having_properties, nothing, swap_pairs, twice, when
-from reference_broker.broker import subscribing
-from reference_broker.broker.broker import Broker
-from reference_broker.broker.link import Link
-from reference_broker.broker.message import Message
-from reference_broker.broker.retained import RetainedMessages, _Walk
-from reference_broker.broker.routing import Merged, Router
-from reference_broker.broker.sending import Sender
-from reference_broker.broker.shared import SharedSubscription
+from reference_broker.broker.keeping.exchange import Exchange
+from reference_broker.broker.keeping.retained import RetainedMessages
+from reference_broker.broker.keeping.retained_tree import RetainedTree, _Walk
+from reference_broker.broker.keeping.routing import Merged, Router
+from reference_broker.broker.keeping.shared import SharedSubscription
+from reference_broker.broker.outgoing.sending import Sender
+from reference_broker.broker.peers import subscribing
+from reference_broker.broker.peers.peer import Peer
+from reference_broker.broker.values.message import Message
 from reference_broker.session import delivery
 from reference_broker.session.delivery import Inbound, Outbound, Sending
 from reference_broker.session.flow_control import ReceiveQuota, SendQuota
@@ -159,17 +160,17 @@ QOS = table("broker", "qos1 qos2 delivery ordering session flow_control shared m
     "releases in pairs, the second first": Says(PubRel, swap_pairs),
     "delivers in pairs, the second first": Says(Publish, swap_pairs),
     "delivers everything twice": around(
-        Broker, "deliver_to", lambda real, *a, **n: (real(*a, **n), real(*a, **n))[0]
+        Exchange, "deliver_to", lambda real, *a, **n: (real(*a, **n), real(*a, **n))[0]
     ),
-    "delivers nothing": around(Broker, "deliver_to", nothing),
+    "delivers nothing": around(Exchange, "deliver_to", nothing),
     "delivers at QoS 0": around(
-        Broker, "deliver_to", lambda real, self, s, m, qos, *rest: real(self, s, m, QoS.AT_MOST_ONCE, *rest)
+        Exchange, "deliver_to", lambda real, self, s, m, qos, *rest: real(self, s, m, QoS.AT_MOST_ONCE, *rest)
     ),
     "delivers at the publisher's QoS": around(
-        Broker, "deliver_to", lambda real, self, s, m, qos, *rest: real(self, s, m, m.qos, *rest)
+        Exchange, "deliver_to", lambda real, self, s, m, qos, *rest: real(self, s, m, m.qos, *rest)
     ),
     "delivers at QoS 1 what should be QoS 2": around(
-        Broker, "deliver_to", lambda real, self, s, m, qos, *rest: real(self, s, m, QoS(min(qos, 1)), *rest)
+        Exchange, "deliver_to", lambda real, self, s, m, qos, *rest: real(self, s, m, QoS(min(qos, 1)), *rest)
     ),
     "cuts payloads at 100 bytes": Says(Publish, lambda p, _: replace(p, payload=p.payload[:100])),
     "cuts payloads at their first null": Says(Publish, lambda p, _: replace(p, payload=p.payload.partition(b"\0")[0])),
@@ -194,12 +195,6 @@ def _less(quota: Any) -> Any:
 # --- what the receiver takes ------------------------------------------------------------------------------------------
 
 
-def _always_aliased(real: Any, self: Any, publish: Any) -> Any:
-    return (
-        real(self, publish) if self.maximum else replace(publish, properties=replace(publish.properties, topic_alias=1))
-    )
-
-
 def _alias_before_topic(real: Any, self: Any, publish: Any) -> Any:
     aliased = real(self, publish)
     return replace(aliased, topic="") if aliased.properties.topic_alias else aliased
@@ -210,12 +205,13 @@ def _never_replaced(real: Any, self: Any, publish: Any) -> Any:
     return real(self, replace(publish, topic=known) if known else publish)
 
 
-def _too_large_anyway(real: Any, self: Any, link: Any, version: Any, config: Any, announced: Any) -> None:
-    real(self, link, version, config, replace(announced, maximum_packet_size=None))
+def _too_large_anyway(real: Any, self: Any, *others: Any) -> None:
+    real(self, *others[:-1], replace(others[-1], maximum_packet_size=None))
 
 
-def _aliases_beyond(real: Any, self: Any, link: Any, version: Any, config: Any, announced: Any) -> None:
-    real(self, link, version, config, replace(announced, topic_alias_maximum=9 if version == 5 else None))
+def _aliases_beyond(real: Any, self: Any, link: Any, version: Any, *others: Any) -> None:
+    announced = replace(others[-1], topic_alias_maximum=9 if version == 5 else None)
+    real(self, link, version, *others[:-1], announced)
 
 
 ALIASES = table("broker", "topic_alias flow_control delivery properties malformed retained", {
@@ -254,9 +250,9 @@ def _first_id_only(real: Any, self: Any, subscriptions: Any) -> None:
 
 
 def _to_everybody(_real: Any, self: Any, message: Any, now: float) -> int:
-    for session in self.sessions:
+    for session in self.house.sessions:
         self.deliver_to(session, message, message.qos, False, (), now)
-    return len(self.sessions)
+    return len(self.house.sessions)
 
 
 def _first_of_all(real: Any, self: Any, may_receive: Any) -> Any:
@@ -313,8 +309,8 @@ SUBSCRIPTIONS = table("broker", "subscription topics shared retained "
     "sends one subscription identifier only": around(Merged, "__init__", _first_id_only),
     "invents subscription identifiers": Says(Publish, having_properties(subscription_identifier=(77,))),
     "delivers at the lowest QoS of several subscriptions": around(Merged, "__init__", _lowest_qos),
-    "delivers to all who share": around(Broker, "deliver_shared", _all_members),
-    "delivers to nobody who shares": around(Broker, "deliver_shared", lambda *_: False),
+    "delivers to all who share": around(Exchange, "deliver_shared", _all_members),
+    "delivers to nobody who shares": around(Exchange, "deliver_shared", lambda *_: False),
     "always shares with the first": around(SharedSubscription, "choose", _first_of_all),
     "keeps members that left": around(SharedSubscription, "leave", nothing),
     "takes shared filters for ordinary ones": around(subscribing, "_request", lambda real, link, options, packet: (
@@ -325,7 +321,7 @@ SUBSCRIPTIONS = table("broker", "subscription topics shared retained "
         Patch(subscribing, "split_shared", lambda topic_filter: (None, topic_filter)),
     ),
     "takes filters it says it has no room for": around(subscribing, "_check_available", nothing),
-    "delivers to everybody": around(Broker, "_deliver", _to_everybody),
+    "delivers to everybody": around(Exchange, "_deliver", _to_everybody),
     "refuses every filter": Says(SubAck, lambda p, end: replace(
         p, reasons=tuple(0x80 if end.version >= 4 else 0 for _ in p.reasons))),
 })  # fmt: skip
@@ -359,34 +355,34 @@ _PASSED_ON: dict[str, Any] = {
 }  # fmt: skip
 
 RETAINED = table("broker", "retained expiry will properties request_response delivery subscription shared session", {
-    "retains nothing": around(Broker, "retain", lambda *_: True),
-    "retains everything": around(Broker, "accept", lambda real, self, message, now: (
-        self.retained.set(message) if message.payload else None, real(self, message, now))[1]),
-    "retains the first message": around(RetainedMessages, "set", _retain_first),
-    "retains QoS 1 and 2 only": around(Broker, "retain", _stored_later),
-    "clears no retained message": around(RetainedMessages, "clear", nothing),
-    "clears retained messages at any empty payload": around(Broker, "accept", lambda real, self, message, now: (
-        None if message.payload else self.retained.clear(message.topic), real(self, message, now))[1]),
-    "does not pass on what clears": around(Broker, "_deliver", lambda real, self, message, now: (
+    "retains nothing": around(RetainedMessages, "keep", lambda *_: True),
+    "retains everything": around(Exchange, "accept", lambda real, self, message, now: (
+        self.house.retained.set(message) if message.payload else None, real(self, message, now))[1]),
+    "retains the first message": around(RetainedTree, "set", _retain_first),
+    "retains QoS 1 and 2 only": around(RetainedMessages, "keep", _stored_later),
+    "clears no retained message": around(RetainedTree, "clear", nothing),
+    "clears retained messages at any empty payload": around(Exchange, "accept", lambda real, self, message, now: (
+        None if message.payload else self.house.retained.clear(message.topic), real(self, message, now))[1]),
+    "does not pass on what clears": around(Exchange, "_deliver", lambda real, self, message, now: (
         0 if message.retain and not message.payload else real(self, message, now))),
-    "sends RETAIN to everybody": around(Broker, "deliver_to", lambda real, self, s, m, q, retain, *rest: real(
+    "sends RETAIN to everybody": around(Exchange, "deliver_to", lambda real, self, s, m, q, retain, *rest: real(
         self, s, m, q, m.retain, *rest)),
     "sends RETAIN always": Says(Publish, having(retain=True)),
     "sends RETAIN never": Says(Publish, having(retain=False)),
-    "sends retained messages of exact topics only": around(RetainedMessages, "match", lambda real, self, name, now: (
+    "sends retained messages of exact topics only": around(RetainedTree, "match", lambda real, self, name, now: (
         iter(()) if "#" in name or "+" in name else real(self, name, now))),
-    "sends one retained message": around(RetainedMessages, "match", lambda real, self, name, now: iter(
+    "sends one retained message": around(RetainedTree, "match", lambda real, self, name, now: iter(
         list(real(self, name, now))[:1])),
     "lets # find retained messages under $": (
         Set(dollar_topics_between_clients=True),
-        around(RetainedMessages, "match", _under_dollar_too),
+        around(RetainedTree, "match", _under_dollar_too),
     ),
     "sends retained messages before SUBACK at any QoS": around(
         subscribing, "_send_retained", lambda real, link, r, g, now: real(link, r, QoS.EXACTLY_ONCE, now)),
     "sends retained messages at QoS 0": around(
         subscribing, "_send_retained", lambda real, link, r, g, now: real(link, r, QoS.AT_MOST_ONCE, now)),
-    "forgets retained messages with their publisher": around(Link, "end", lambda real, link, now, *, publish_will: (
-        [link.broker.retained.clear(m.topic) for m in list(link.broker.retained) if m.publisher == link.client_id],
+    "forgets retained messages with their publisher": around(Peer, "end", lambda real, link, now, *, publish_will: (
+        [link.house.retained.clear(m.topic) for m in list(link.house.retained) if m.publisher == link.client_id],
         real(link, now, publish_will=publish_will))[1]),
     "does not count expiry down": around(Message, "properties_for", lambda real, self, version, ids, now: real(
         self, version, ids, self.accepted_at)),
@@ -395,7 +391,7 @@ RETAINED = table("broker", "retained expiry will properties request_response del
     "delivers what expired": around(Message, "is_expired", lambda *_: False),
     "lets messages expire at once": around(Message, "is_expired", lambda real, self, now: self.expires_at is not None),
     "never expires retained messages": (
-        around(Broker, "_expire_retained", nothing), around(Message, "is_expired", lambda *_: False)),
+        around(RetainedMessages, "_expire", nothing), around(Message, "is_expired", lambda *_: False)),
     **{f"loses {name}": Says(Publish, having_properties(**{name: value})) for name, value in _PASSED_ON.items()},
     "invents a user property": Says(Publish, having_properties(user_property=(("mutant", "yes"),))),
     "reverses user properties": Says(Publish, lambda p, _: replace(

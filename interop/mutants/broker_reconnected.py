@@ -11,12 +11,13 @@ from typing import Any
 
 from interop.mutants.moments import Resumption, at_each_moment, resuming
 from interop.mutants.mutant import Hears, around, table
-from reference_broker.broker import sessions
-from reference_broker.broker.broker import Broker
+from reference_broker.broker.keeping import sessions
+from reference_broker.broker.keeping.exchange import Exchange
+from reference_broker.broker.keeping.sessions import Sessions
+from reference_broker.broker.keeping.wills import Wills
 from reference_broker.broker.link import Link
-from reference_broker.broker.message import Message
-from reference_broker.broker.sessions import Sessions
-from reference_broker.broker.wills import Wills
+from reference_broker.broker.peers.peer import Peer
+from reference_broker.broker.values.message import Message
 from reference_broker.session.flow_control import SendQuota
 from reference_broker.session.topic_aliases import OutboundAliases
 from reference_broker.wire.packets import Connect, Disconnect
@@ -107,7 +108,7 @@ def _old_expiry(resumption: Resumption) -> None:
 
 
 def _from_the_beginning(real: Any, self: Any, session: Any, expires_seconds: Any, now: float) -> None:
-    began = self._broker.memory.setdefault(("began", session.client_id), now)
+    began = self.house.memory.setdefault(("began", session.client_id), now)
     if expires_seconds is not None:
         expires_seconds = max(0.0, began + expires_seconds - now)
     real(self, session, expires_seconds, now)
@@ -119,8 +120,8 @@ def _first_timer_goes_on(real: Any, session: Any) -> None:
 
 
 def _ends_although_connected(real: Any, self: Any, session: Any, now: float) -> None:
-    if session.link is not None and session.link.session is session:
-        session.link.disconnect(ReasonCode.UNSPECIFIED_ERROR, "its session ended", now)
+    if session.sender is not None and session.sender.output.session is session:
+        session.sender.output.disconnect(ReasonCode.UNSPECIFIED_ERROR, "its session ended", now)
     real(self, session, now)
 
 
@@ -146,12 +147,12 @@ def _disconnect_expiry(change: Any) -> Hears:
 def _sticky(packet: Disconnect, end: Any) -> Disconnect:
     expiry = packet.properties.session_expiry_interval
     if expiry is not None:
-        end.broker.memory["expiry", end.session.client_id] = expiry
+        end.house.memory["expiry", end.session.client_id] = expiry
     return packet
 
 
 def _as_disconnected(resumption: Resumption) -> None:
-    expiry = resumption.broker.memory.get(("expiry", resumption.session.client_id))
+    expiry = resumption.house.memory.get(("expiry", resumption.session.client_id))
     if expiry is not None:
         resumption.session.expiry_interval = expiry
 
@@ -182,7 +183,7 @@ EXPIRY = table("broker", "session takeover disconnect will expiry shared connect
     "counts Session Expiry from the first end": around(Sessions, "wait_for_return", _from_the_beginning),
     "ends a session at its old deadline": (
         around(sessions, "_cancel", _first_timer_goes_on), around(Sessions, "end", _ends_although_connected)),
-    "keeps sessions without expiry at a takeover": around(Link, "disconnect", _not_by_takeover),
+    "keeps sessions without expiry at a takeover": around(Peer, "disconnect", _not_by_takeover),
     "ignores a shorter expiry in DISCONNECT": _disconnect_expiry(
         lambda expiry, end: max(expiry, end.requested_expiry)),
     "ignores a longer expiry in DISCONNECT": _disconnect_expiry(
@@ -196,8 +197,8 @@ EXPIRY = table("broker", "session takeover disconnect will expiry shared connect
 
 
 def _is_absent(packet: Connect, link: Any) -> bool:
-    existing = link.broker.sessions.get(packet.client_id)
-    return existing is not None and existing.link is None
+    existing = link.house.sessions.get(packet.client_id)
+    return existing is not None and existing.sender is None
 
 
 # --- wills ------------------------------------------------------------------------------------------------------------
@@ -232,7 +233,7 @@ def _waits_for_its_delay(real: Any, self: Any, session: Any, now: float, *, publ
         session.client_id,
     )  # fmt: skip
     session.will = None
-    self._broker.timers.at(now + delay, lambda at: self._broker.accept(message, at))
+    self.house.timers.at(now + delay, lambda at: self.house.exchange.accept(message, at))
 
 
 def _none_if_it_is_back(real: Any, link: Any, reason: int, text: str, now: float, *, publish_will: bool = True) -> None:
@@ -246,18 +247,18 @@ def _none_if_it_is_back(real: Any, link: Any, reason: int, text: str, now: float
 def _and_again_at_the_end(real: Any, self: Any, session: Any, now: float) -> None:
     will = session.will
     real(self, session, now)
-    if session.expiry_interval and session.client_id in self._broker.sessions:
+    if session.expiry_interval and session.client_id in self.house.sessions:
         session.will = will
 
 
 def _noting_wills(real: Any, self: Any, session: Any, now: float) -> None:
-    self._broker.memory["is a will"] = True
+    self.house.memory["is a will"] = True
     real(self, session, now)
-    self._broker.memory["is a will"] = False
+    self.house.memory["is a will"] = False
 
 
 def _of_nobody(real: Any, self: Any, message: Message, now: float) -> Any:
-    if self.memory.get("is a will"):
+    if self.house.memory.get("is a will"):
         message.publisher = None
     return real(self, message, now)
 
@@ -281,10 +282,10 @@ WILLS = table("broker", "will takeover session disconnect shared subscription ke
     **at_each_moment("keeps the old will where there is no new one", _old_will_if_none),
     "publishes a delayed will at its old time": around(sessions, "_cancel", _will_timer_goes_on),
     "waits out the will's delay though the session is over": around(Wills, "connection_closed", _waits_for_its_delay),
-    "drops a delayed will at a takeover": around(Link, "disconnect", _none_if_it_is_back),
+    "drops a delayed will at a takeover": around(Peer, "disconnect", _none_if_it_is_back),
     "publishes the will again when the session ends": around(Wills, "publish", _and_again_at_the_end),
     "sends clients their own will despite No Local": (
-        around(Wills, "publish", _noting_wills), around(Broker, "accept", _of_nobody)),
+        around(Wills, "publish", _noting_wills), around(Exchange, "accept", _of_nobody)),
     "counts a will's lifetime from its connection's end": around(Wills, "publish", _lifetime_from_connect),
     "takes Disconnect with Will for a normal one if there is a delay": Hears(Disconnect, _discard_at_disconnect_4),
 })  # fmt: skip

@@ -11,13 +11,15 @@ from dataclasses import replace
 from typing import Any
 
 from interop.mutants.mutant import Hears, around, table
-from reference_broker.broker import connecting, persistence
-from reference_broker.broker.broker import Broker
-from reference_broker.broker.link import Link
-from reference_broker.broker.retained import RetainedMessages
-from reference_broker.broker.sending import Sender
-from reference_broker.broker.sessions import Session, Sessions
-from reference_broker.broker.wills import Wills
+from reference_broker.broker.keeping import persistence
+from reference_broker.broker.keeping.exchange import Exchange
+from reference_broker.broker.keeping.retained_tree import RetainedTree
+from reference_broker.broker.keeping.sessions import Sessions
+from reference_broker.broker.keeping.wills import Wills
+from reference_broker.broker.outgoing.mailbox import Mailbox
+from reference_broker.broker.outgoing.sending import Sender
+from reference_broker.broker.peers import connecting
+from reference_broker.broker.peers.peer import Peer
 from reference_broker.session.delivery import Outbound
 from reference_broker.session.flow_control import ReceiveQuota
 from reference_broker.session.packet_ids import PacketIds
@@ -31,7 +33,7 @@ from reference_broker.wire.types import QoS, ReasonCode
 
 def _forget_in_flight(real: Any, self: Any, client_id: str, version: Any, clean: bool, now: float) -> Any:
     session, present = real(self, client_id, version, clean, now)
-    memory, key = self._broker.memory, ("resumed", client_id)
+    memory, key = self.house.memory, ("resumed", client_id)
     memory[key] = memory.get(key, 0) + 1 if present else 0
     if memory[key] == 2:
         session.outbound.drop_all()
@@ -82,7 +84,7 @@ def _counted_twice(real: Any, self: Any, packet_id: int) -> None:
 
 
 def _quota_of_the_last_connection(real: Any, self: Any) -> Any:
-    memory, key = self.broker.memory, ("receive quota", self.client_id)
+    memory, key = self.house.memory, ("receive quota", self.client_id)
     if self.receive_quota is None and key in memory:
         self.receive_quota = memory[key]
     quota = real(self)
@@ -104,7 +106,7 @@ WINDOWS = table("broker", "flow_control qos2", {
         Sender, "acknowledged", _unknown_frees),
     "reported: counts a repeated QoS 2 PUBLISH twice": around(ReceiveQuota, "take", _counted_twice),  # MQTT.js #2065
     "reported: counts what an earlier connection left unfinished": around(  # FlashMQ #173
-        Link, "open_receive_quota", _quota_of_the_last_connection),
+        Peer, "open_receive_quota", _quota_of_the_last_connection),
     "reported: takes a third copy of a QoS 2 PUBLISH for an error": Hears(  # mosquitto #3602
         Publish, _third_is_an_error),
 })  # fmt: skip
@@ -113,9 +115,9 @@ WINDOWS = table("broker", "flow_control qos2", {
 
 
 def _takes_over_first(real: Any, link: Any, reason: int, text: str, now: float) -> None:
-    existing = link.broker.sessions.get(link.client_id or "")
-    if existing is not None and existing.link is not None:
-        existing.link.disconnect(ReasonCode.SESSION_TAKEN_OVER, "another connection uses this client id", now)
+    existing = link.house.sessions.get(link.client_id or "")
+    if existing is not None and existing.sender is not None:
+        existing.sender.output.disconnect(ReasonCode.SESSION_TAKEN_OVER, "another connection uses this client id", now)
     real(link, reason, text, now)
 
 
@@ -136,7 +138,7 @@ def _only_delay(will: Any) -> Any:
 
 
 def _delays_once(real: Any, self: Any, session: Any, now: float, *, publish_will: bool) -> None:
-    memory, key = self._broker.memory, ("lost", session.client_id)
+    memory, key = self.house.memory, ("lost", session.client_id)
     memory[key] = memory.get(key, 0) + 1
     if memory[key] > 1 and session.will is not None and publish_will:
         self.publish(session, now)
@@ -160,16 +162,16 @@ ENDS = table("broker", "takeover will", {
 
 
 def _hidden_by_a_share(
-    real: Any, self: Any, session: Any, message: Any, qos: Any, retain: Any, ids: Any, now: float, shared: Any = None
+    real: Any, self: Any, session: Any, message: Any, qos: Any, retain: Any, ids: Any, now: float, share: Any = None
 ) -> None:
-    shares = (each for each in session.subscriptions.values() if each.shared is not None)
-    if session.link is None and shared is None and any(each.qos == QoS.AT_MOST_ONCE for each in shares):
+    shares = (each for each in session.subscriptions.values() if each.share is not None)
+    if session.sender is None and share is None and any(each.qos == QoS.AT_MOST_ONCE for each in shares):
         return
-    real(self, session, message, qos, retain, ids, now, shared)
+    real(self, session, message, qos, retain, ids, now, share)
 
 
 def _not_by_wildcards(real: Any, self: Any, undelivered: Any, now: float) -> None:
-    real(self, [each for each in undelivered if each.shared is None or _is_plain(each.shared.topic_filter)], now)
+    real(self, [each for each in undelivered if each.share is None or _is_plain(each.share)], now)
 
 
 def _is_plain(topic_filter: str) -> bool:
@@ -183,22 +185,23 @@ def _only_in_flight(real: Any, self: Any) -> Any:
 
 def _at_its_own_qos(_real: Any, self: Any, undelivered: Any, now: float) -> None:
     for each in undelivered:
-        if each.shared is None or each.message.is_expired(now):
+        shared = None if each.share is None else self.house.router.shared_subscription(each.share)
+        if shared is None or each.message.is_expired(now):
             continue
-        chosen = each.shared.choose(lambda _: True)
+        chosen = shared.choose(lambda _: True)
         if chosen is not None:
-            self._broker.deliver_to(
-                chosen.session, each.message, each.qos, False, chosen.subscription_ids, now, each.shared
+            self.house.exchange.deliver_to(
+                chosen.session, each.message, each.qos, False, chosen.subscription_ids, now, each.share
             )
 
 
 SHARES = table("broker", "shared", {
     "reported: lets a share at QoS 0 hide a subscription in the queue": around(  # nanomq #2355
-        Broker, "deliver_to", _hidden_by_a_share),
+        Exchange, "deliver_to", _hidden_by_a_share),
     "reported: hands nothing over of shares with wildcards": around(  # emqx #9094
         Sessions, "_hand_over_shared", _not_by_wildcards),
     "reported: hands over only what was in flight": around(  # emqx #9094, vernemq #751
-        Session, "take_undelivered", _only_in_flight),
+        Mailbox, "take_undelivered", _only_in_flight),
     "reported: hands over at the QoS of who left": around(  # rocketmq-mqtt #248
         Sessions, "_hand_over_shared", _at_its_own_qos),
 })  # fmt: skip
@@ -228,9 +231,9 @@ def _bare(message: Any) -> Any:
 
 KEPT = table("broker", "retained restart", {
     "reported: finds no retained messages by + and # together": around(  # emqx #3621
-        RetainedMessages, "match", _not_by_both),
+        RetainedTree, "match", _not_by_both),
     "reported: clears the retained message of the level above too": around(  # nanomq #2066
-        RetainedMessages, "clear", _level_above_too),
+        RetainedTree, "clear", _level_above_too),
     "reported: forgets properties of retained messages over a restart": around(  # MQTTnet #1256
         persistence._Taker, "take", _stored_bare),
     "reported: gives identifiers in flight to others after a restart": around(  # rmqtt #459

@@ -21,8 +21,8 @@ from interop.mutants.moments import (
 )
 from interop.mutants.mutant import Says, around, table
 from interop.mutants.words import having, having_properties, when
-from reference_broker.broker.sending import Sender
-from reference_broker.broker.waiting import Waiting
+from reference_broker.broker.outgoing.sending import Sender
+from reference_broker.broker.outgoing.waiting import Waiting
 from reference_broker.session.packet_ids import HIGHEST_PACKET_ID, PacketIds
 from reference_broker.wire.packets import PubComp, Publish, PubRel
 from reference_broker.wire.properties import NO_PROPERTIES
@@ -59,7 +59,7 @@ def _is_expired(packet: Any, resumption: Resumption) -> bool:
 def _is_unsubscribed(packet: Any, resumption: Resumption) -> bool:
     if packet.type is not PacketType.PUBLISH:
         return False
-    route = resumption.broker.router.route(packet.topic)
+    route = resumption.house.router.route(packet.topic)
     return not any(target.session is resumption.session for target in route.targets)
 
 
@@ -195,29 +195,29 @@ RECEIVED = table("broker", _AREAS, {
 # --- what outlives a session ------------------------------------------------------------------------------------------
 
 
-def _queue(_broker: Any, ended: Ended, session: Any) -> None:
+def _queue(_house: Any, ended: Ended, session: Any) -> None:
     session.queue = Waiting(ended.queue)
 
 
-def _unsettled(_broker: Any, ended: Ended, session: Any) -> None:
+def _unsettled(_house: Any, ended: Ended, session: Any) -> None:
     session.queue = Waiting(ended.inflight)
 
 
-def _received(_broker: Any, ended: Ended, session: Any) -> None:
+def _received(_house: Any, ended: Ended, session: Any) -> None:
     for packet_id in ended.received:
         session.inbound.restore(packet_id)
 
 
-def _subscriptions(broker: Any, ended: Ended, session: Any) -> None:
+def _subscriptions(house: Any, ended: Ended, session: Any) -> None:
     for name, subscribed in ended.subscriptions.items():
-        if subscribed.shared is None:
+        if subscribed.share is None:
             subscribed.session = session
             session.subscriptions[name] = subscribed
-            broker.router._tree.set(name, session, subscribed)
-    broker.router.cut()
+            house.router._tree.set(name, session, subscribed)
+    house.router.cut()
 
 
-def _numbers(_broker: Any, ended: Ended, session: Any) -> None:
+def _numbers(_house: Any, ended: Ended, session: Any) -> None:
     session.packet_ids._last = len(ended.inflight)
 
 

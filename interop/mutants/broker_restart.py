@@ -12,8 +12,9 @@ from typing import Any
 
 from interop.mutants.mutant import Patch, around, table
 from interop.mutants.words import nothing
-from reference_broker.broker import broker, persistence
+from reference_broker.broker import broker
 from reference_broker.broker.broker import Broker
+from reference_broker.broker.keeping import persistence
 from reference_broker.store import MemoryStore, Snapshot, StoredSession, StoredSubscription
 from reference_broker.wire.types import QoS
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from interop.mutants.mutant import Patch, Set, around, table
 from interop.mutants.words import nothing
-from reference_broker.broker.broker import Broker
-from reference_broker.broker.config import NO_LIMIT
-from reference_broker.broker.sessions import Session, Sessions
-from reference_broker.broker.waiting import Waiting
+from reference_broker.broker.keeping.exchange import Exchange
+from reference_broker.broker.keeping.sessions import Sessions
+from reference_broker.broker.outgoing.mailbox import Mailbox
+from reference_broker.broker.outgoing.waiting import Waiting
+from reference_broker.broker.values.config import NO_LIMIT
 from reference_broker.wire.types import ReasonCode
 
 
@@ -37,7 +38,7 @@ def _emptied(what: Any) -> Patch:
 
 def _without_subscriptions(sessions: Any, session: Any) -> None:
     for name in list(session.subscriptions):
-        sessions._broker.router.unsubscribe(session, name)
+        sessions.house.router.unsubscribe(session, name)
 
 
 def _kept_by_clean_start(real: Any, self: Any, client_id: str, version: Any, clean: bool, now: float) -> Any:
@@ -58,8 +59,8 @@ def _all_at_qos_1(real: Any, self: Any, session: Any, now: float) -> None:
 
 
 def _every_second(real: Any, self: Any, message: Any, now: float) -> Any:
-    self.memory["count"] = self.memory.get("count", 0) + 1
-    return real(self, message, now) if self.memory["count"] % 2 else ReasonCode.SUCCESS
+    self.house.memory["count"] = self.house.memory.get("count", 0) + 1
+    return real(self, message, now) if self.house.memory["count"] % 2 else ReasonCode.SUCCESS
 
 
 SESSIONS = table("broker", "session shared connect qos1 qos2 ordering takeover will expiry disconnect delivery "
@@ -77,14 +78,14 @@ SESSIONS = table("broker", "session shared connect qos1 qos2 ordering takeover w
     "forgets what waited in a kept session": _emptied(lambda _, session: setattr(session, "queue", None)),
     "forgets what was in flight": _emptied(lambda _, session: session.outbound.drop_all()),
     "forgets QoS 2 messages it received": _emptied(lambda _, session: session.inbound.drop_all()),
-    "queues nothing for the absent": around(Session, "enqueue", nothing),
+    "queues nothing for the absent": around(Mailbox, "enqueue", nothing),
     "queues QoS 0 for the absent too": Set(queue_qos0_offline=True),
-    "queues the newest first": around(Session, "dequeue", _newest_first),
-    "queues without bounds": around(Session, "_is_full", lambda *_: False),
-    "queues one message": around(Session, "_is_full", lambda real, self, size, config: bool(self.queue)),
+    "queues the newest first": around(Mailbox, "dequeue", _newest_first),
+    "queues without bounds": around(Mailbox, "_is_full", lambda *_: False),
+    "queues one message": around(Mailbox, "_is_full", lambda real, self, size, config: bool(self.queue)),
     "hands nothing over from shared subscriptions": around(Sessions, "_hand_over_shared", nothing),
     "hands QoS 2 in flight over too": around(Sessions, "end", _all_at_qos_1),
-    "loses every second message": around(Broker, "accept", _every_second),
+    "loses every second message": around(Exchange, "accept", _every_second),
 })  # fmt: skip
 
 MUTANTS = SESSIONS

@@ -10,15 +10,16 @@ from dataclasses import replace
 from typing import Any
 
 from interop.mutants.mutant import Hears, around, table
-from reference_broker.broker import subscribing
-from reference_broker.broker.broker import Broker
-from reference_broker.broker.link import Link
-from reference_broker.broker.message import Delivery
-from reference_broker.broker.retained import RetainedMessages
-from reference_broker.broker.routing import Router
-from reference_broker.broker.sessions import Sessions
-from reference_broker.broker.shared import SharedSubscription
-from reference_broker.broker.waiting import WaitingRetained
+from reference_broker.broker.keeping.exchange import Exchange
+from reference_broker.broker.keeping.retained import RetainedMessages
+from reference_broker.broker.keeping.retained_tree import RetainedTree
+from reference_broker.broker.keeping.routing import Router
+from reference_broker.broker.keeping.sessions import Sessions
+from reference_broker.broker.keeping.shared import SharedSubscription
+from reference_broker.broker.outgoing.waiting import WaitingRetained
+from reference_broker.broker.peers import subscribing
+from reference_broker.broker.peers.peer import Peer
+from reference_broker.broker.values.message import Delivery
 from reference_broker.wire.packets import Unsubscribe
 from reference_broker.wire.types import QoS
 
@@ -26,7 +27,7 @@ from reference_broker.wire.types import QoS
 
 
 def _connected_only(real: Any, self: Any, shared: Any, message: Any, now: float) -> bool:
-    if any(member.session.link is not None for member in shared._order):
+    if any(member.session.sender is not None for member in shared._order):
         return bool(real(self, shared, message, now))
     return False
 
@@ -59,7 +60,7 @@ def _left_at_disconnect(real: Any, link: Any, now: float, *, publish_will: bool)
     session = link.session
     if session is not None:
         for name in [name for name in session.subscriptions if name.startswith("$share/")]:
-            link.broker.router.unsubscribe(session, name)
+            link.house.router.unsubscribe(session, name)
     real(link, now, publish_will=publish_will)
 
 
@@ -74,7 +75,7 @@ def _all_leave(real: Any, self: Any, session: Any, name: str) -> bool:
 
 def _not_beside_ordinary(real: Any, self: Any, shared: Any, message: Any, now: float) -> bool:
     """A client that has the message by an ordinary subscription gets none by its share, nor does anybody else."""
-    ordinary = {target.session for target in self.router.route(message.topic).targets}
+    ordinary = {target.session for target in self.house.router.route(message.topic).targets}
     return False if any(each in ordinary for each in shared._members) else bool(real(self, shared, message, now))
 
 
@@ -97,8 +98,9 @@ def _with_ordinary(real: Any, self: Any, session: Any, name: str) -> bool:
 
 def _dead_members_count(real: Any, self: Any, session: Any, now: float) -> None:
     """When a session expires its memberships stay."""
-    if session.link is None and session.expiry_timer is not None:
-        shares = {name: each.shared for name, each in session.subscriptions.items() if each.shared is not None}
+    if session.sender is None and session.expiry_timer is not None:
+        router = self.house.router
+        shares = {name: router.shared_subscription(name) for name, each in session.subscriptions.items() if each.share}
         members = {name: session.subscriptions[name] for name in shares}
         real(self, session, now)
         for name, shared in shares.items():
@@ -112,23 +114,24 @@ def _hand_over_at_loss(real: Any, self: Any, session: Any, now: float, *, publis
     """QoS 2 messages in flight go to other members as soon as the connection is lost."""
     real(self, session, now, publish_will=publish_will)
     for delivery in list(session.inflight.values()):
-        others = [each for each in (delivery.shared._order if delivery.shared else ()) if each.session is not session]
+        shared = self.house.router.shared_subscription(delivery.share)
+        others = [each for each in (shared._order if shared else ()) if each.session is not session]
         if others and delivery.qos == QoS.EXACTLY_ONCE:
-            self._broker.deliver_to(others[0].session, delivery.message, QoS.EXACTLY_ONCE, False, (), now)
+            self.house.exchange.deliver_to(others[0].session, delivery.message, QoS.EXACTLY_ONCE, False, (), now)
 
 
 SHARES = table("broker", "shared session takeover subscription delivery retained expiry topics", {
-    "shares among connected members only": around(Broker, "deliver_shared", _connected_only),
+    "shares among connected members only": around(Exchange, "deliver_shared", _connected_only),
     "grants all who share what the last one asked for": _as_the_last_that_joined("qos"),
     "grants all who share what the first one asked for": _as_the_first_that_joined("qos"),
     "sends all who share the last one's identifier": _as_the_last_that_joined("subscription_ids"),
     "sends all who share the first one's identifier": _as_the_first_that_joined("subscription_ids"),
     "keeps RETAIN for all who share as the last one asked": _as_the_last_that_joined("retain_as_published"),
     "keeps RETAIN for all who share as the first one asked": _as_the_first_that_joined("retain_as_published"),
-    "leaves shares with the connection": around(Link, "end", _left_at_disconnect),
+    "leaves shares with the connection": around(Peer, "end", _left_at_disconnect),
     "ends a share when one member leaves": around(Router, "unsubscribe", _all_leave),
     "delivers nothing by a share beside an ordinary subscription": around(
-        Broker, "deliver_shared", _not_beside_ordinary),
+        Exchange, "deliver_shared", _not_beside_ordinary),
     "takes a share in place of the ordinary subscription": around(Router, "subscribe", _ordinary_instead),
     "unsubscribes shares with the ordinary subscription": around(Router, "unsubscribe", _with_ordinary),
     "keeps members whose session expired": around(Sessions, "end", _dead_members_count),
@@ -139,7 +142,7 @@ SHARES = table("broker", "shared session takeover subscription delivery retained
 
 
 def _old_timer_clears(real: Any, self: Any, message: Any) -> None:
-    self.retained.clear(message.topic)
+    self.clear(message.topic)
 
 
 def _old_timer_goes_on(real: Any, self: Any, last: Any, message: Any) -> None:
@@ -156,7 +159,7 @@ def _not_when_shorter(real: Any, self: Any, message: Any) -> None:
 
 def _without_own(real: Any, link: Any, request: Any, granted: Any, now: float) -> None:
     """What a session published itself it does not get as a retained message."""
-    kept = link.broker.retained
+    kept = link.house.retained
     own = [m for m in kept if m.publisher == link.client_id]
     for message in own:
         kept.clear(message.topic)
@@ -170,7 +173,7 @@ def _changed_retained(**values: Any) -> Any:
 
     def delivery(real: Any, self: Any, message: Any) -> Any:
         right = real(self, message)
-        names = ("message", "qos", "retain", "subscription_ids", "shared")
+        names = ("message", "qos", "retain", "subscription_ids", "share")
         return Delivery(**{name: getattr(right, name) for name in names} | values)
 
     return around(WaitingRetained, "delivery", delivery)
@@ -185,25 +188,26 @@ def _only_if_it_may_leave(real: Any, link: Any, request: Any, granted: Any, now:
 
 def _cleared_by_unsubscribe(packet: Unsubscribe, end: Any) -> Unsubscribe:
     for name in packet.topic_filters:
-        message = end.broker.retained.get(name)
+        message = end.house.retained.get(name)
         if message is not None and message.publisher != end.client_id:
-            end.broker.retained.clear(name)
+            end.house.retained.clear(name)
     return packet
 
 
 def _in_session_only(real: Any, self: Any, session: Any, now: float) -> None:
     """Retained messages go with their publisher's session."""
-    for message in list(self._broker.retained):
-        if message.publisher == session.client_id and session.link is None:
-            self._broker.retained.clear(message.topic)
+    for message in list(self.house.retained):
+        if message.publisher == session.client_id and session.sender is None:
+            self.house.retained.clear(message.topic)
     real(self, session, now)
 
 
 RETAINED = table("broker", "retained expiry subscription session shared will flow_control delivery takeover", {
     "lets the old message's expiry clear the new one": (
-        around(Broker, "_expire_retained", _old_timer_clears), around(Broker, "_account_for", _old_timer_goes_on),
+        around(RetainedMessages, "_expire", _old_timer_clears),
+        around(RetainedMessages, "_account_for", _old_timer_goes_on),
     ),
-    "keeps user properties of the retained message before": around(RetainedMessages, "set", _not_when_shorter),
+    "keeps user properties of the retained message before": around(RetainedTree, "set", _not_when_shorter),
     "sends nobody its own retained messages": around(subscribing, "_send_retained", _without_own),
     "sends retained messages without identifiers": _changed_retained(subscription_ids=()),
     "sends retained messages with RETAIN 0": _changed_retained(retain=False),

@@ -16,8 +16,8 @@ from urllib.parse import unquote
 from interop.mutants.broker_versions import NOTED, STATES
 from interop.mutants.mutant import Hears, Says, around, table
 from interop.mutants.words import when
-from reference_broker.broker.retained import RetainedMessages
-from reference_broker.broker.routing import Router
+from reference_broker.broker.keeping.retained_tree import RetainedTree
+from reference_broker.broker.keeping.routing import Router
 from reference_broker.wire.errors import ProtocolError
 from reference_broker.wire.packets import Publish, Subscribe
 
@@ -59,7 +59,7 @@ def _matches(translate: Translation) -> tuple[Any, ...]:
 def _retains(translate: Translation) -> tuple[Any, ...]:
     """Retained messages are found under, and replaced by, what translates to the same."""
     change = _behind_token(translate)
-    return (around(RetainedMessages, "match", lambda real, self, name, now: real(self, change(name), now)),)
+    return (around(RetainedTree, "match", lambda real, self, name, now: real(self, change(name), now)),)
 
 
 def _closes_at(character: str) -> Hears:

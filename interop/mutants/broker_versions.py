@@ -11,12 +11,13 @@ from typing import Any
 
 from interop.mutants.mutant import Change, Hears, Patch, Says, around, table
 from interop.mutants.words import having, having_properties, nothing, when
-from reference_broker.broker import subscribing
-from reference_broker.broker.broker import Broker
-from reference_broker.broker.message import Message
-from reference_broker.broker.sending import Sender
-from reference_broker.broker.sessions import Sessions
-from reference_broker.broker.wills import Wills
+from reference_broker.broker.keeping.exchange import Exchange
+from reference_broker.broker.keeping.retained import RetainedMessages
+from reference_broker.broker.keeping.sessions import Sessions
+from reference_broker.broker.keeping.wills import Wills
+from reference_broker.broker.outgoing.sending import Sender
+from reference_broker.broker.peers import subscribing
+from reference_broker.broker.values.message import Message
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import Disconnect, Publish, PubRel
 from reference_broker.wire.properties import NO_PROPERTIES
@@ -29,35 +30,35 @@ _V5 = Version.V5
 
 
 def _noted(real: Any, self: Any, message: Any, now: float) -> Any:
-    publisher = self.sessions.get(message.publisher)
+    publisher = self.house.sessions.get(message.publisher)
     if publisher is not None:
-        self.memory[message.topic, message.payload] = publisher.version
+        self.house.memory[message.topic, message.payload] = publisher.version
     return real(self, message, now)
 
 
 def _noted_waiting(real: Any, self: Any, session: Any, message: Any, *rest: Any, **named: Any) -> Any:
-    if session.link is None:
-        self.memory["waits", message.topic, message.payload] = True
+    if session.sender is None:
+        self.house.memory["waits", message.topic, message.payload] = True
     return real(self, session, message, *rest, **named)
 
 
 def _noted_will(real: Any, self: Any, session: Any, now: float) -> Any:
     if session.will is not None:
-        self._broker.memory["will", session.will.topic, session.will.payload] = session.version
-        self._broker.memory[session.will.topic, session.will.payload] = session.version
+        self.house.memory["will", session.will.topic, session.will.payload] = session.version
+        self.house.memory[session.will.topic, session.will.payload] = session.version
     return real(self, session, now)
 
 
 NOTED = (
-    around(Broker, "accept", _noted),
-    around(Broker, "deliver_to", _noted_waiting),
+    around(Exchange, "accept", _noted),
+    around(Exchange, "deliver_to", _noted_waiting),
     around(Wills, "publish", _noted_will),
 )
 """The broker remembers of each message which version it came from, whether it waited, and whether it was a will."""
 
 
 def _origin(packet: Publish, end: Any) -> Any:
-    return end.broker.memory.get((packet.topic, packet.payload))
+    return end.house.memory.get((packet.topic, packet.payload))
 
 
 def to_older(packet: Publish, end: Any) -> bool:
@@ -88,11 +89,11 @@ def _without_packet_id(packet: Publish, end: Any) -> bytes:
 
 
 def _waited(packet: Publish, end: Any) -> bool:
-    return not packet.dup and ("waits", packet.topic, packet.payload) in end.broker.memory
+    return not packet.dup and ("waits", packet.topic, packet.payload) in end.house.memory
 
 
 def _of_a_will(packet: Publish, end: Any) -> bool:
-    return ("will", packet.topic, packet.payload) in end.broker.memory
+    return ("will", packet.topic, packet.payload) in end.house.memory
 
 
 def _live(packet: Publish, end: Any) -> bool:
@@ -125,13 +126,13 @@ def _is_at_a_boundary(packet: Publish, end: Any) -> bool:
 
 
 def _to_its_own_kind(real: Any, self: Any, session: Any, message: Any, *rest: Any, **named: Any) -> None:
-    publisher = self.sessions.get(message.publisher)
+    publisher = self.house.sessions.get(message.publisher)
     if publisher is None or (publisher.version is _V5) == (session.version is _V5):
         real(self, session, message, *rest, **named)
 
 
 def _at_qos_0(real: Any, self: Any, session: Any, message: Any, qos: Any, *rest: Any, **named: Any) -> None:
-    publisher = self.sessions.get(message.publisher)
+    publisher = self.house.sessions.get(message.publisher)
     if publisher is not None and (publisher.version is _V5) != (session.version is _V5):
         qos = QoS.AT_MOST_ONCE
     real(self, session, message, qos, *rest, **named)
@@ -142,21 +143,21 @@ def _once_for_all(real: Any, self: Any, version: Any, *rest: Any) -> Any:
 
 
 def _noted_mixed(real: Any, self: Any, message: Any, now: float) -> Any:
-    versions = {target.session.version for target in self.router.route(message.topic).targets}
+    versions = {target.session.version for target in self.house.router.route(message.topic).targets}
     if _V5 in versions and len(versions) > 1:
-        self.memory["mixed", message.topic, message.payload] = True
+        self.house.memory["mixed", message.topic, message.payload] = True
     return real(self, message, now)
 
 
 def _noted_alias(packet: Publish, end: Any) -> Publish:
     alias = packet.properties.topic_alias
     if alias is not None:
-        end.broker.memory["aliased", packet.payload] = end.memory.setdefault(("alias", alias), packet.topic)
+        end.house.memory["aliased", packet.payload] = end.memory.setdefault(("alias", alias), packet.topic)
     return packet
 
 
 def _first_topic(packet: Publish, end: Any) -> Publish:
-    topic = end.broker.memory.get(("aliased", packet.payload))
+    topic = end.house.memory.get(("aliased", packet.payload))
     return replace(packet, topic=topic) if topic else packet
 
 
@@ -169,38 +170,38 @@ def _ageless(real: Any, self: Any, now: float) -> None:
 
 def _ageless_retained(real: Any, link: Any, request: Any, granted: Any, now: float) -> None:
     if link.version < _V5:
-        for message in link.broker.retained:
+        for message in link.house.retained:
             message.expires_at = None
     real(link, request, granted, now)
 
 
 def _prompt(real: Any, self: Any, session: Any, delay: float, now: float) -> None:
-    if any(each.version < _V5 for each in self._broker.sessions):
+    if any(each.version < _V5 for each in self.house.sessions):
         self.publish(session, now)
     else:
         real(self, session, delay, now)
 
 
 def _all_no_local(real: Any, self: Any, session: Any, message: Any, *rest: Any, **named: Any) -> None:
-    publisher = self.sessions.get(message.publisher)
+    publisher = self.house.sessions.get(message.publisher)
     if publisher is None or publisher.version is _V5 or not any(s.no_local for s in session.subscriptions.values()):
         real(self, session, message, *rest, **named)
 
 
 def _share_of_5(real: Any, self: Any, shared: Any, message: Any, now: float) -> Any:
-    publisher = self.sessions.get(message.publisher)
+    publisher = self.house.sessions.get(message.publisher)
     return real(self, shared, message, now) if publisher is None or publisher.version is _V5 else False
 
 
 def _share_takes_all(real: Any, self: Any, session: Any, message: Any, *rest: Any, **named: Any) -> None:
-    if session.version is _V5 or not self.router.route(message.topic).shared:
+    if session.version is _V5 or not self.house.router.route(message.topic).shared:
         real(self, session, message, *rest, **named)
 
 
 def _measured(by: int) -> Any:
     def start(real: Any, self: Any, delivery: Any, now: float) -> None:
         limit = self.maximum_packet_size
-        origin = self._link.broker.memory.get((delivery.message.topic, delivery.message.payload), _V5)
+        origin = self.output.house.memory.get((delivery.message.topic, delivery.message.payload), _V5)
         if limit is not None and origin < _V5:
             self.maximum_packet_size = limit + by
         real(self, delivery, now)
@@ -209,17 +210,21 @@ def _measured(by: int) -> Any:
     return around(Sender, "_start", start)
 
 
-def _of_another_kind(broker: Any, message: Any) -> bool:
-    stored = broker.retained.get(message.topic)
-    one, other = (broker.sessions.get(each.publisher) if each else None for each in (stored, message))
+def _of_another_kind(house: Any, message: Any) -> bool:
+    stored = house.retained.get(message.topic)
+    one, other = (house.sessions.get(each.publisher) if each else None for each in (stored, message))
     return one is not None and other is not None and (one.version is _V5) != (other.version is _V5)
 
 
 def _keeps_foreign(*, cleared: bool) -> Any:
     def retain(real: Any, self: Any, message: Any) -> Any:
-        return True if bool(message.payload) is not cleared and _of_another_kind(self, message) else real(self, message)
+        return (
+            True
+            if bool(message.payload) is not cleared and _of_another_kind(self.house, message)
+            else real(self, message)
+        )
 
-    return around(Broker, "retain", retain)
+    return around(RetainedMessages, "keep", retain)
 
 
 MEETING = table("broker", "versions", {
@@ -229,8 +234,8 @@ MEETING = table("broker", "versions", {
     },
     "sends what is of 5.0 to older clients without a packet id": _says(
         _both(to_older, lambda p, _: p.qos > 0), _without_packet_id),
-    "sends nothing to clients of another version": around(Broker, "deliver_to", _to_its_own_kind),
-    "sends at QoS 0 to clients of another version": around(Broker, "deliver_to", _at_qos_0),
+    "sends nothing to clients of another version": around(Exchange, "deliver_to", _to_its_own_kind),
+    "sends at QoS 0 to clients of another version": around(Exchange, "deliver_to", _at_qos_0),
     "keeps nothing for absent clients of another version": _says(_both(crossing, _waited), nothing),
     "sends no will to clients of another version": _says(_both(crossing, _of_a_will), nothing),
     "finds no retained messages of another version": _says(
@@ -242,8 +247,8 @@ MEETING = table("broker", "versions", {
         _is_at_a_boundary, lambda p, _: replace(p, payload=p.payload[:-1])),
     "encodes QoS 0 once for all versions": around(Message, "encoded_qos0", _once_for_all),
     "loses properties where an older client subscribes too": (
-        around(Broker, "accept", _noted_mixed), Says(Publish, when(
-            lambda p, end: ("mixed", p.topic, p.payload) in end.broker.memory, having(properties=NO_PROPERTIES)))),
+        around(Exchange, "accept", _noted_mixed), Says(Publish, when(
+            lambda p, end: ("mixed", p.topic, p.payload) in end.house.memory, having(properties=NO_PROPERTIES)))),
     "invents properties for what older clients publish": _says(to_newer, having_properties(payload_format_indicator=1)),
     "knows the first topic of an alias for older clients": (
         *NOTED, Hears(Publish, _noted_alias), Says(Publish, when(to_older, _first_topic))),
@@ -251,14 +256,14 @@ MEETING = table("broker", "versions", {
         p, properties=replace(p.properties, topic_alias=77))),
     "counts no expiry in the queues of older clients": around(Sender, "pump", _ageless),
     "counts no expiry of what older clients find retained": (
-        around(Broker, "_expire_retained", nothing), around(subscribing, "_send_retained", _ageless_retained)),
+        around(RetainedMessages, "_expire", nothing), around(subscribing, "_send_retained", _ageless_retained)),
     "delays no will while an older client is there": around(Wills, "publish_later", _prompt),
     "knows no identifiers for what older clients publish": _says(
         to_newer, having_properties(subscription_identifier=())),
-    "takes what older clients publish for local": around(Broker, "deliver_to", _all_no_local),
+    "takes what older clients publish for local": around(Exchange, "deliver_to", _all_no_local),
     "loses RETAIN of older clients": _says(_both(to_newer, lambda p, _: p.retain), having(retain=False)),
-    "shares nothing that older clients publish": around(Broker, "deliver_shared", _share_of_5),
-    "lets a share take what older clients subscribe to": around(Broker, "deliver_to", _share_takes_all),
+    "shares nothing that older clients publish": around(Exchange, "deliver_shared", _share_of_5),
+    "lets a share take what older clients subscribe to": around(Exchange, "deliver_to", _share_takes_all),
     "measures packets in the form they came in": (*NOTED, _measured(1)),
     "measures packets a byte too long that older clients sent": (*NOTED, _measured(-1)),
 })  # fmt: skip
@@ -296,27 +301,27 @@ def _not_discarded(real: Any, self: Any, client_id: str, version: Any, clean: bo
 
 def _without_subscriptions(sessions: Any, session: Any) -> None:
     for name in list(session.subscriptions):
-        sessions._broker.router.unsubscribe(session, name)
+        sessions.house.router.unsubscribe(session, name)
 
 
 def _without_options(sessions: Any, session: Any) -> None:
     for each in session.subscriptions.values() if session.version < _V5 else ():
         each.no_local = each.retain_as_published = False
         each.subscription_ids = ()
-    sessions._broker.router.cut()
+    sessions.house.router.cut()
 
 
 def _marked(sessions: Any, session: Any) -> None:
-    sessions._broker.memory["changed", session.client_id] = True
+    sessions.house.memory["changed", session.client_id] = True
 
 
 def _has_changed(_packet: Any, end: Any) -> bool:
-    return ("changed", end.client_id) in end.broker.memory
+    return ("changed", end.client_id) in end.house.memory
 
 
 def _by_older(packet: Disconnect, end: Any) -> bool:
     is_taken_over = packet.reason == ReasonCode.SESSION_TAKEN_OVER
-    return is_taken_over and any((each.version or _V5) < _V5 for each in end.broker.opening)
+    return is_taken_over and any((each.version or _V5) < _V5 for each in end.house.opening)
 
 
 CHANGING = table("broker", "versions", {

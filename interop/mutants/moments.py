@@ -12,11 +12,12 @@ from typing import Any
 
 from interop.mutants.mutant import Change, Hears, Patch, Says, around
 from interop.mutants.words import when
-from reference_broker.broker import connecting
-from reference_broker.broker.link import Link
-from reference_broker.broker.sending import Sender
-from reference_broker.broker.sessions import Session, Sessions
-from reference_broker.broker.waiting import Waiting
+from reference_broker.broker.keeping.sessions import Sessions
+from reference_broker.broker.outgoing.mailbox import Mailbox
+from reference_broker.broker.outgoing.sending import Sender
+from reference_broker.broker.outgoing.waiting import Waiting
+from reference_broker.broker.peers import connecting
+from reference_broker.broker.peers.peer import Peer
 from reference_broker.wire.packets import Publish
 
 
@@ -45,13 +46,13 @@ class Resumption:
     now: float
 
     @property
-    def broker(self) -> Any:
-        """The broker."""
-        return self.link.broker
+    def house(self) -> Any:
+        """What all connections of the broker share."""
+        return self.link.house
 
     def reroute(self) -> None:
         """Subscriptions were changed."""
-        self.broker.router.cut()
+        self.house.router.cut()
 
 
 Act = Callable[[Resumption], Any]
@@ -72,15 +73,15 @@ MOMENTS: dict[str, Condition] = {
 
 
 def _noticing(real: Any, link: Any, now: float, data: Any) -> None:
-    existing = link.broker.sessions.get(link.connect.client_id)
-    link.memory["takes over"] = existing is not None and existing.link is not None
+    existing = link.house.sessions.get(link.connect.client_id)
+    link.memory["takes over"] = existing is not None and existing.sender is not None
     real(link, now, data)
 
 
 def _leaving(real: Any, link: Any, now: float, *, publish_will: bool) -> None:
     session = link.session
     if session is not None and link.sender is not None:
-        link.broker.memory["left", session.client_id] = Left(
+        link.house.memory["left", session.client_id] = Left(
             link.sender,
             link.keep_alive,
             link.inbound_aliases,
@@ -95,11 +96,11 @@ def resuming(act: Act, condition: Condition = any_time, *, afterwards: bool = Fa
     """`act` is done where a session is resumed, before its messages flow, or `afterwards`; one of it to a mutant."""
 
     def begin(real: Any, self: Any, session: Any, now: float, *, resumed: bool) -> None:
-        memory, key = self._link.broker.memory, ("resumed", session.client_id)
+        memory, key = self.output.house.memory, ("resumed", session.client_id)
         memory[key] = memory.get(key, 0) + 1 if resumed else 0
         before, left = None, memory.get(("left", session.client_id))
         if resumed and left is not None:  # else another broker, which this one was before it ended, was left
-            before = Resumption(session, self._link, self, memory[key], self._link.memory["takes over"], left, now)
+            before = Resumption(session, self.output, self, memory[key], self.output.memory["takes over"], left, now)
         if before is not None and not afterwards and condition(before):
             act(before)
         real(self, session, now, resumed=resumed)
@@ -108,7 +109,7 @@ def resuming(act: Act, condition: Condition = any_time, *, afterwards: bool = Fa
 
     return (
         around(connecting, "accept", _noticing),
-        around(Link, "end", _leaving),
+        around(Peer, "end", _leaving),
         around(Sender, "begin", begin),
     )
 
@@ -138,7 +139,7 @@ def resent(change: Change) -> Says:
 
 def waited(change: Callable[[Any, Any], Any]) -> Patch:
     """What waited in a session, whether its client was away or its window closed, is changed: delivery, session."""
-    return around(Session, "dequeue", lambda real, self: change(real(self), self))
+    return around(Mailbox, "dequeue", lambda real, self: change(real(self), self))
 
 
 def not_enqueued(unwanted: Callable[[Any, Any], bool]) -> Patch:
@@ -148,7 +149,7 @@ def not_enqueued(unwanted: Callable[[Any, Any], bool]) -> Patch:
         if not unwanted(self, delivery):
             real(self, delivery, config, now)
 
-    return around(Session, "enqueue", enqueue)
+    return around(Mailbox, "enqueue", enqueue)
 
 
 def waiting_as(rearranged: Callable[[list[Any]], Iterable[Any]]) -> Act:
@@ -171,10 +172,10 @@ class Ended:
 
 
 def inheriting(take: Callable[[Any, Ended, Any], Any], *, clean_start: bool) -> tuple[Patch, ...]:
-    """`take` (broker, what ended, new session) is done where a session begins with or without Clean Start after one."""
+    """`take` (house, what ended, new session) is done where a session begins with or without Clean Start after one."""
 
     def end(real: Any, self: Any, session: Any, now: float) -> None:
-        self._broker.memory["ended", session.client_id] = Ended(
+        self.house.memory["ended", session.client_id] = Ended(
             dict(session.subscriptions),
             list(session.queue or ()),
             list(session.inflight.values()),
@@ -184,9 +185,9 @@ def inheriting(take: Callable[[Any, Ended, Any], Any], *, clean_start: bool) -> 
 
     def open_(real: Any, self: Any, client_id: str, version: Any, clean: bool, now: float) -> Any:
         session, present = real(self, client_id, version, clean, now)
-        ended = self._broker.memory.get(("ended", client_id))
+        ended = self.house.memory.get(("ended", client_id))
         if not present and ended is not None and clean is clean_start:
-            take(self._broker, ended, session)
+            take(self.house, ended, session)
         return session, present
 
     return around(Sessions, "end", end), around(Sessions, "open", open_)

@@ -12,7 +12,7 @@ from typing import Any
 
 from interop.mutants.mutant import Hears, Says, around, table
 from interop.mutants.words import having, nothing
-from reference_broker.broker.sending import Sender
+from reference_broker.broker.outgoing.sending import Sender
 from reference_broker.client.limits import ServerLimits
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import Auth, ConnAck, Connect, Publish, Subscribe

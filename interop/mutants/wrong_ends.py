@@ -19,8 +19,10 @@ from interop.drivers.builtin import BuiltinAdapter
 from interop.mutants.mutant import Hears, Mutant, Says, Set, Tells
 from interop.mutants.wrong_websocket import wrong_websocket
 from reference_broker.broker.broker import Broker
-from reference_broker.broker.config import BrokerConfig
+from reference_broker.broker.fast.heads import Heads
+from reference_broker.broker.keeping.house import House
 from reference_broker.broker.link import Buffer, Link
+from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.client import ClientCore
 from reference_broker.store import Store
 from reference_broker.wire.decode import Reader
@@ -100,10 +102,10 @@ class WrongLink(Link):
 
     __slots__ = ("memory", "mutant")
 
-    def __init__(self, broker: WrongBroker, now: float, peer: str) -> None:
-        self.mutant = broker.mutant
+    def __init__(self, house: House, heads: Heads | None, now: float, peer: str) -> None:
+        self.mutant: Mutant = vars(house)["mutant"]
         self.memory: dict[Any, Any] = {}
-        super().__init__(broker, now, peer)
+        super().__init__(house, heads, now, peer)
 
     def _receive_packets(self, data: bytes, now: float) -> None:
         reader = self.reader
@@ -147,9 +149,12 @@ class WrongBroker(Broker):
 
     def __init__(self, mutant: Mutant, config: BrokerConfig, store: Store | None = None) -> None:
         self.mutant = mutant
-        self.memory: dict[Any, Any] = {}
         settings = {name: value for fault in mutant.of(Set) for name, value in fault.settings.items()}
         super().__init__(dataclasses.replace(config, **settings), store=store, fast_path=False)
+        house = self.house
+        vars(house).update(mutant=mutant, memory={})
+        for room in (house.exchange, house.retained, house.sessions, house.wills):
+            vars(room).update(house=house)  # a fault in one room may need what the right broker keeps in another
 
 
 class WrongBrokerSpec(ReferenceSpec):

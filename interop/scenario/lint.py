@@ -119,7 +119,7 @@ def broker_settings(one: LoadedScenario) -> Found:
 
 @cache
 def _broker_settings() -> list[str]:
-    from reference_broker.broker.config import BrokerConfig  # noqa: PLC0415  # only where a scenario has settings
+    from reference_broker.broker.values.config import BrokerConfig  # noqa: PLC0415  # only where a scenario has settings
 
     return sorted(field.name for field in fields(BrokerConfig))
 

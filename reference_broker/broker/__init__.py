@@ -1,7 +1,7 @@
 """The sans-IO reference broker: bytes and times come in, bytes, deadlines and log lines go out."""
 
 from reference_broker.broker.broker import Broker
-from reference_broker.broker.config import AccessRule, Action, BrokerConfig, ChallengeMethod, DropPolicy
 from reference_broker.broker.link import Link
+from reference_broker.broker.values.config import AccessRule, Action, BrokerConfig, ChallengeMethod, DropPolicy
 
 __all__ = ["AccessRule", "Action", "Broker", "BrokerConfig", "ChallengeMethod", "DropPolicy", "Link"]

@@ -17,7 +17,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from reference_broker.broker.config import BrokerConfig
+from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.net.address import Address, Transport
 
 

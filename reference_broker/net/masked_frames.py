@@ -11,7 +11,7 @@ import struct
 from websockets.frames import CloseCode
 from websockets.utils import apply_mask as _apply_mask
 
-from reference_broker.broker.runs import run_length
+from reference_broker.broker.values.runs import run_length
 
 try:
     from websockets.speedups import apply_mask

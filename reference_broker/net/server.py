@@ -172,7 +172,7 @@ class BrokerServer:
                 connection.close()
         if self._paused:
             self._resume_paused()
-        if self.broker.dirty:  # more than could be held at once
+        if self.broker.has_output:  # more than could be held at once
             asyncio.get_running_loop().call_soon(self.flush)
         self._set_timer()
 

@@ -227,7 +227,7 @@ class Client:
 
 def in_flight(world: World, client_id: str) -> int:
     """How many QoS 1 and 2 messages were sent to a client and are not settled, in whatever form they are kept."""
-    session = world.broker.sessions.get(client_id)
+    session = world.broker.house.sessions.get(client_id)
     assert session is not None
     return len(session.outbound) + (0 if session.flight is None else len(session.flight))
 

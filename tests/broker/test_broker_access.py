@@ -6,7 +6,7 @@ import pytest
 from broker_harness import ALL_VERSIONS, V5, V31, V311, Client, World, kept
 
 from reference_broker.broker import AccessRule, Action, ChallengeMethod
-from reference_broker.broker.access import covers
+from reference_broker.broker.values.access import covers
 from reference_broker.wire.packets import Auth, ConnAck, Disconnect, PubAck, Publish, SubAck, Subscribe, Subscription
 from reference_broker.wire.properties import Properties
 from reference_broker.wire.topics import matches
@@ -72,7 +72,7 @@ def test_a_forbidden_publish_reaches_nobody_and_is_acknowledged(version, qos):
         if qos:
             assert answer.reason == (ReasonCode.NOT_AUTHORIZED if version is V5 else 0)
     assert anna.messages() == []
-    assert len(world.broker.retained) == 0
+    assert len(world.broker.house.retained) == 0
     assert not bob.closed
     assert len(world.log) == 2
     bob.publish("open/x", b"allowed", qos)
@@ -92,7 +92,7 @@ def test_clients_can_be_kept_from_exchanging_messages_on_dollar_topics(version):
             assert answer.reason == (ReasonCode.NOT_AUTHORIZED if version is V5 else 0)
     talker.publish("a/$private", b"seen", 1)
     assert listener.payloads() == [b"seen"]
-    assert len(world.broker.retained) == 0
+    assert len(world.broker.house.retained) == 0
 
 
 def test_a_forbidden_qos_2_publish_may_be_sent_anew_with_its_identifier():
@@ -232,7 +232,7 @@ def test_a_wrong_answer_does_not(answer):
     client.send(auth(0x18, answer))
     assert client.expect(ConnAck).reason == ReasonCode.NOT_AUTHORIZED
     assert client.closed
-    assert "c" not in world.broker.sessions
+    assert "c" not in world.broker.house.sessions
 
 
 def test_no_method_no_auth():
@@ -259,7 +259,7 @@ def test_only_the_right_auth_may_come_before_connack(packet, reason):
     client.send(packet)
     assert client.expect(ConnAck).reason == reason  # no DISCONNECT before CONNACK [5.0 MQTT-3.14.0-1]
     assert client.closed
-    assert "c" not in world.broker.sessions
+    assert "c" not in world.broker.house.sessions
 
 
 def test_the_client_may_give_up():
@@ -268,7 +268,7 @@ def test_the_client_may_give_up():
     client.send(Disconnect())
     assert client.closed
     assert client.inbox == []
-    assert "c" not in world.broker.sessions
+    assert "c" not in world.broker.house.sessions
 
 
 def test_authentication_takes_no_longer_than_a_connect_may():

@@ -281,7 +281,7 @@ def test_a_publisher_goes_on_only_when_both_output_and_queue_have_drained():
     subscriber.link.pause_writing()
     subscriber.send(PubAck(first.packet_id), PubAck(second.packet_id))
     subscriber.send(PubAck(second.packet_id + 1), PubAck(second.packet_id + 2))  # which it cannot have read
-    assert len(world.broker.sessions.get("s").queue) == 1
+    assert len(world.broker.house.sessions.get("s").queue) == 1
     assert publisher.link.reading_paused
     subscriber.link.resume_writing()
     world.collect()

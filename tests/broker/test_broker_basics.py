@@ -45,7 +45,7 @@ def test_qos_1_delivery_ends_with_puback(version):
     assert in_flight(world, "s") == 1
     subscriber.send(PubAck(message.packet_id))
     assert in_flight(world, "s") == 0
-    assert world.broker.sessions.get("s").inflight == {}
+    assert world.broker.house.sessions.get("s").inflight == {}
 
 
 @pytest.mark.parametrize("version", ALL_VERSIONS)

@@ -70,7 +70,7 @@ def test_a_topic_has_no_more_levels_than_allowed(version, retain, qos):
         if qos:
             assert answer.reason == (ReasonCode.TOPIC_NAME_INVALID if version is V5 else 0)
     assert watcher.messages() == []
-    assert len(world.broker.retained) == 0
+    assert len(world.broker.house.retained) == 0
     assert len(world.log) == 4
     client.publish(levels(3), b"x", qos, retain=retain)
     assert watcher.payloads() == [b"x"]
@@ -97,7 +97,7 @@ def test_a_filter_has_no_more_levels_than_allowed(version, refusal):
     assert client.subscribe(*filters, qos=1).reasons == (refusal, 1, refusal, refusal)
     if version is V5:
         assert client.subscribe("$share/g/+/+/#", "$share/g/+/+/+/#").reasons == (0, refusal)
-    assert len(world.broker.sessions.get("c").subscriptions) == (2 if version is V5 else 1)
+    assert len(world.broker.house.sessions.get("c").subscriptions) == (2 if version is V5 else 1)
 
 
 @pytest.mark.parametrize("version", ALL_VERSIONS)
@@ -143,14 +143,14 @@ def test_long_topics_are_not_remembered_for_good(name):
 
 def test_topics_of_many_subscribers_are_not_remembered_for_good(monkeypatch):
     """A route holds each of its targets, and those that overlap are made for it."""
-    monkeypatch.setattr("reference_broker.broker.routing._REMEMBERED_BYTES", MEBI)
+    monkeypatch.setattr("reference_broker.broker.keeping.routing._REMEMBERED_BYTES", MEBI)
     world = World()
     for number in range(50):
         world.client(f"s{number}", V5).subscribe("#", "+/+", identifier=number + 1)
 
     def attack() -> None:
         for number in range(500):
-            assert len(world.broker.router.route(f"t/{number}").targets) == 50
+            assert len(world.broker.house.router.route(f"t/{number}").targets) == 50
 
     assert kept_bytes(attack) < 1.5 * MEBI
 
@@ -160,7 +160,7 @@ def test_ten_thousand_ordinary_topics_are_remembered():
     publisher = world.client("p", V311)
     for number in range(10_000):
         publisher.link.receive_data(encode(Publish(f"house/floor/room/{number}", b""), V311), world.now)
-    assert len(world.broker.router.routes) == len(world.broker.heads.of(publisher.link)) == 10_000
+    assert len(world.broker.house.router.routes) == len(world.broker.heads.of(publisher.link.session)) == 10_000
 
 
 def test_user_names_are_not_remembered_for_good():
@@ -417,7 +417,7 @@ def test_a_retained_message_that_is_replaced_is_not_kept_until_it_expires():
     assert client.subscribe("t").reasons == (0,)
     assert client.payloads() == [b"long"]
     world.advance(1000)
-    assert len(world.broker.retained) == 0
+    assert len(world.broker.house.retained) == 0
 
 
 def test_retained_messages_are_bounded_in_bytes_with_their_topics():
@@ -434,8 +434,8 @@ def test_retained_messages_are_bounded_in_bytes_with_their_topics():
 
     assert kept_bytes(attack) < 2 * MEBI
     assert reasons[-1] == ReasonCode.QUOTA_EXCEEDED
-    assert 10 < len(world.broker.retained) < 100
-    for topic in [message.topic for message in world.broker.retained]:
+    assert 10 < len(world.broker.house.retained) < 100
+    for topic in [message.topic for message in world.broker.house.retained]:
         assert client.publish(topic, b"y", 1, retain=True).reason != ReasonCode.QUOTA_EXCEEDED  # as large as before
         client.publish(topic, b"", retain=True)
     assert client.publish("room/again", b"x", 1, retain=True).reason != ReasonCode.QUOTA_EXCEEDED
@@ -480,13 +480,13 @@ def test_subscriptions_are_bounded_in_bytes_with_their_levels(version, refusal, 
 
 def test_a_session_that_ends_gives_back_what_its_subscriptions_took():
     world = World()
-    before = world.broker.router.size_bytes()
+    before = world.broker.house.router.size_bytes()
     for _ in range(3):
         client = world.client("c", V5)
         client.subscribe("a", "a/+/b", "+/#", "$share/g/x/+/y", "$share/g/z")
-        assert world.broker.router.size_bytes() > before
+        assert world.broker.house.router.size_bytes() > before
         client.drop()
-        assert world.broker.router.size_bytes() == before
+        assert world.broker.house.router.size_bytes() == before
 
 
 @pytest.mark.parametrize(("version", "refusal"), [(V5, 0x97), (V311, 0x03)])
@@ -515,7 +515,7 @@ def test_sessions_and_wills_are_bounded_in_bytes(version, refusal):
     assert world.client("0", version, **kept(version)).connack.session_present  # it has one
     for number in range(connected):
         world.client(f"{number}", version).disconnect()
-    size_bytes = world.broker.sessions.size_bytes
+    size_bytes = world.broker.house.sessions.size_bytes
     assert size_bytes < 2100  # the bystander's
     world.client("61", version, will=will("w", bytes(60_000)))
 
@@ -547,7 +547,7 @@ def test_what_waits_is_bounded_with_its_topics_and_properties(topic, properties)
     assert kept_bytes(attack) < 2 * MEBI
     client.connect(**kept(V5))
     assert len(client.messages()) == MEBI // 60_010
-    assert len(world.broker.sessions.get("c").queue or ()) == 0
+    assert len(world.broker.house.sessions.get("c").queue or ()) == 0
 
 
 @pytest.mark.parametrize("qos", [1, 2])

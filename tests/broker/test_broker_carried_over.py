@@ -228,7 +228,7 @@ def test_a_filter_subscribed_in_two_versions_is_one_subscription(world, versions
     publisher.publish("t", b"shared", 1)
     publisher.publish(SHARED, b"plain", 1)
     assert client.take() == []
-    assert world.broker.router.route("t").shared == ()
+    assert world.broker.house.router.route("t").shared == ()
 
 
 @pytest.mark.parametrize("versions", [(V311, V5), (V5, V311)], ids=["3.1.1-5.0", "5.0-3.1.1"])

@@ -17,7 +17,7 @@ def refused(world: World, client_id: str, version, expect: int, **fields) -> Cli
     client.connect(expect=expect, **fields)
     assert client.closed
     assert not client.connack.session_present
-    assert client.client_id not in world.broker.sessions
+    assert client.client_id not in world.broker.house.sessions
     return client
 
 
@@ -90,7 +90,7 @@ def test_empty_client_id_is_assigned_a_new_one_in_5():
     world = World()
     ids = [world.client("", V5).connack.properties.assigned_client_identifier for _ in range(3)]
     assert len(set(ids)) == 3
-    assert all(client_id in world.broker.sessions for client_id in ids)
+    assert all(client_id in world.broker.house.sessions for client_id in ids)
 
 
 def test_assigned_client_id_can_be_used_to_return():
@@ -109,7 +109,7 @@ def test_empty_client_id_with_clean_session_works_in_311():
     world = World()
     world.client("", V311)
     world.client("", V311)
-    assert len(world.broker.sessions) == 2
+    assert len(world.broker.house.sessions) == 2
 
 
 def test_empty_client_id_with_a_kept_session_is_refused_in_311():
@@ -342,7 +342,7 @@ def test_a_client_no_connack_fits_is_closed():
     client.send(client.connect_packet(maximum_packet_size=5))
     assert client.closed
     assert client.wire == b""
-    assert "c" not in world.broker.sessions
+    assert "c" not in world.broker.house.sessions
 
 
 def test_a_refusal_carries_a_reason_string_unless_told_not_to():

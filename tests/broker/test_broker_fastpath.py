@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference_broker.broker import AccessRule
-from reference_broker.broker.runs import run_length
+from reference_broker.broker.fast import fastpath
+from reference_broker.broker.peers import dispatch
+from reference_broker.broker.values.runs import run_length
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import (
     Disconnect,
@@ -79,14 +81,13 @@ def test_streams_do_not_take_the_slow_path(publisher_version, subscriber_version
     subscriber, publisher = world.client("s", subscriber_version), world.client("p", publisher_version)
     subscriber.subscribe("t", qos=qos, identifier=identifier if subscriber_version is V5 else None)
     made = []
-    for module in ("heads", "publishing"):
+    for module in ("outgoing.forms", "peers.publishing"):
         monkeypatch.setattr(f"reference_broker.broker.{module}.Message", lambda *fields: made.append(fields))
     handled = []
-    handle = type(publisher.link).handle
     monkeypatch.setattr(
-        type(publisher.link), "handle", lambda link, packet, now: (handled.append(packet), handle(link, packet, now))
+        fastpath, "handle", lambda link, packet, now: (handled.append(packet), dispatch.handle(link, packet, now))
     )
-    world.broker.active_link = None
+    world.broker.house.round.active = None
     publisher.send_bytes(stream(qos, 500, publisher_version))
     assert (handled, made) == ([], [])
     messages = [packet for packet in subscriber.take() if isinstance(packet, Publish)]
@@ -98,7 +99,7 @@ def test_streams_do_not_take_the_slow_path(publisher_version, subscriber_version
         for kind in ACKNOWLEDGED_BY[qos]:
             subscriber.send(*[kind(message.packet_id) for message in messages])
         assert handled == []
-        assert len(world.broker.sessions.get("s").flight) == 0
+        assert len(world.broker.house.sessions.get("s").flight) == 0
     if qos == 2:
         publisher.take()
         publisher.send(*[PubRel(packet_id) for packet_id in range(1, 501)])
@@ -117,7 +118,7 @@ def test_what_a_client_publishes_to_itself_stays_between_its_acknowledgements(ve
         twins.feed(name, encode(Subscribe(1, (Subscription("t", QoS(qos)),)), version), [])
     twins.clients["c"][0].inbox.clear()
     made = []
-    monkeypatch.setattr("reference_broker.broker.heads.Message", lambda *fields: made.append(fields))
+    monkeypatch.setattr("reference_broker.broker.outgoing.forms.Message", lambda *fields: made.append(fields))
     twins.feed("c", stream(qos, 100, version), [])
     kinds = [type(packet) for packet in twins.clients["c"][0].inbox]
     answer = ACKNOWLEDGED_BY[qos][0]
@@ -144,7 +145,7 @@ def test_a_stream_to_a_shared_subscription_is_dealt_out_in_turns(version, qos, c
     twins.feed("all", encode(Subscribe(1, (Subscription("#", QoS(qos)),)), V5), [])
     twins.connect("p", version)
     made = []
-    monkeypatch.setattr("reference_broker.broker.heads.Message", lambda *fields: made.append(fields))
+    monkeypatch.setattr("reference_broker.broker.outgoing.forms.Message", lambda *fields: made.append(fields))
     twins.feed("p", stream(qos, 100, version), cut)
     assert made == []
     got = {
@@ -183,7 +184,7 @@ def test_acknowledging_an_older_message_leaves_the_stream_behind_it_compact(qos)
     older, *others = subscriber.messages()
     for kind in ACKNOWLEDGED_BY[qos]:
         subscriber.send(kind(older.packet_id))
-    session = world.broker.sessions.get("s")
+    session = world.broker.house.sessions.get("s")
     assert (len(session.outbound), len(session.flight)) == (0, 100)
     for kind in ACKNOWLEDGED_BY[qos]:
         subscriber.send(*[kind(message.packet_id) for message in others])
@@ -228,7 +229,7 @@ def test_what_the_fast_path_sent_is_resumed_in_order():
 @pytest.mark.parametrize("kept_back", [[], [1], [2, 30], [49, 50]])
 def test_packet_identifiers_go_round_and_leave_out_those_in_flight(kept_back, monkeypatch):
     """[3.1.1 MQTT-2.3.1-2, 5.0 MQTT-2.2.1-3]"""
-    for module in ("broker.flight", "session.packet_ids"):
+    for module in ("broker.outgoing.mailbox", "broker.outgoing.flight", "session.packet_ids"):
         monkeypatch.setattr(f"reference_broker.{module}.HIGHEST_PACKET_ID", 50)
     twins = Twins()
     twins.connect("s", V311)
@@ -266,7 +267,7 @@ def test_a_full_buffer_drops_a_stretch_and_counts_it(version, monkeypatch):
     for client in twins.clients["s"]:
         assert client.link.dropped_messages == 420 - kept
     made = []
-    monkeypatch.setattr("reference_broker.broker.heads.Message", lambda *fields: made.append(fields))
+    monkeypatch.setattr("reference_broker.broker.outgoing.forms.Message", lambda *fields: made.append(fields))
     twins.clients["p"][0].send_bytes(stream(0, 50, V311))
     assert made == []
     twins.clients["p"][1].send_bytes(stream(0, 50, V311))
@@ -352,14 +353,14 @@ def test_a_padded_length_is_never_passed_on():
 
 
 def test_remembered_heads_are_bounded(monkeypatch):
-    monkeypatch.setattr("reference_broker.broker.heads._REMEMBERED_HEADS", 10)
+    monkeypatch.setattr("reference_broker.broker.fast.heads._REMEMBERED_HEADS", 10)
     world = World()
     subscriber, publisher = world.client("s", V311), world.client("p", V311)
     subscriber.subscribe("#")
     for number in range(100):
         publisher.publish(f"t/{number}", b"x")
     assert len(subscriber.messages()) == 100
-    assert len(world.broker.heads.of(publisher.link)) <= 10
+    assert len(world.broker.heads.of(publisher.link.session)) <= 10
 
 
 @settings(max_examples=200, deadline=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from broker_harness import V5, V311, World, kept
 
+from reference_broker.broker import Broker, BrokerConfig
 from reference_broker.wire.encode import encode
 from reference_broker.wire.errors import LocalError
 from reference_broker.wire.packets import (
@@ -180,7 +181,7 @@ def test_packet_identifiers_are_not_reused_while_in_flight():
     publisher = world.client("p", V311)
     publisher.publish("t", b"stays", 1)
     (stays,) = client.messages()
-    ids = world.broker.sessions.get("s").outbound
+    ids = world.broker.house.sessions.get("s").outbound
     for _ in range(3):
         publisher.publish("t", b"goes", 1)
         (message,) = client.messages()
@@ -212,7 +213,7 @@ def test_a_message_too_large_for_a_client_is_dropped_as_if_delivered(qos):
     if qos == 1:
         small.send(PubAck(first[0].packet_id))
         assert small.payloads() == [b"y"]
-    session = world.broker.sessions.get("small")
+    session = world.broker.house.sessions.get("small")
     assert len(session.outbound) == (1 if qos else 0)
     assert len(session.inflight) == (1 if qos else 0)
 
@@ -230,7 +231,7 @@ def test_a_queued_message_meets_the_limit_of_the_next_connection():
     publisher.publish("t", b"small", 1)
     client.connect(**kept(V5), maximum_packet_size=50)
     assert client.payloads() == [b"in flight", b"small"]
-    assert len(world.broker.sessions.get("s").outbound) == 2
+    assert len(world.broker.house.sessions.get("s").outbound) == 2
 
 
 @pytest.mark.parametrize("version", [V311, V5])
@@ -402,10 +403,10 @@ def test_a_message_the_receivers_version_cannot_carry_counts_as_delivered(qos, m
             raise LocalError("268435456 does not fit")
         return encode(packet, version)
 
-    monkeypatch.setattr("reference_broker.broker.sending.encode", refuse)
-    monkeypatch.setattr("reference_broker.broker.message.encode", refuse)
-    world = World(maximum_inflight=1)
-    world.broker.fast_path = False  # it leaves packets of that size alone
+    monkeypatch.setattr("reference_broker.broker.outgoing.sending.encode", refuse)
+    monkeypatch.setattr("reference_broker.broker.values.message.encode", refuse)
+    # The fast path leaves packets of that size alone.
+    world = World(Broker(BrokerConfig(maximum_inflight=1), fast_path=False))
     new, old, publisher = world.client("n", V5), world.client("o", V311), world.client("p", V311)
     for client in (new, old):
         client.subscribe("t", qos=2)
@@ -414,4 +415,4 @@ def test_a_message_the_receivers_version_cannot_carry_counts_as_delivered(qos, m
         publisher.publish("t", payload, qos)
     assert [m.payload for m in new.inbox if isinstance(m, Publish)] == [b"small"]
     assert [m.payload for m in old.inbox if isinstance(m, Publish)] == [b"huge", b"small"]
-    assert len(world.broker.sessions.get("n").outbound) == 0
+    assert len(world.broker.house.sessions.get("n").outbound) == 0

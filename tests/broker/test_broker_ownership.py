@@ -72,7 +72,7 @@ def test_what_was_in_flight_is_not_sent_again_to_somebody_else(settings, qos):
         assert other.expect(PubRel).packet_id == sent.packet_id
         other.send(PubComp(sent.packet_id))
     assert other.take() == []
-    assert len(world.broker.sessions.get("c").outbound) == 0
+    assert len(world.broker.house.sessions.get("c").outbound) == 0
 
 
 def test_a_pubrel_that_is_owed_is_sent_whoever_comes_back():

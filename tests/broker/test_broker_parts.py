@@ -6,10 +6,10 @@ from broker_harness import World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reference_broker.broker.message import Message
-from reference_broker.broker.retained import RetainedMessages
-from reference_broker.broker.timers import Timers
-from reference_broker.broker.topic_tree import TopicTree
+from reference_broker.broker.keeping.retained_tree import RetainedTree
+from reference_broker.broker.keeping.topic_tree import TopicTree
+from reference_broker.broker.values.message import Message
+from reference_broker.broker.values.timers import Timers
 from reference_broker.wire.properties import NO_PROPERTIES
 from reference_broker.wire.topics import matches
 from reference_broker.wire.types import QoS
@@ -49,7 +49,7 @@ def test_the_tree_finds_what_matching_one_by_one_finds(entries, removed, topics)
 @settings(max_examples=120, deadline=None)
 @given(topics=st.lists(TOPIC, max_size=12), cleared=st.lists(TOPIC, max_size=6), topic_filter=FILTER)
 def test_the_retained_tree_finds_what_matching_one_by_one_finds(topics, cleared, topic_filter):
-    retained = RetainedMessages()
+    retained = RetainedTree()
     for topic in topics:
         retained.set(Message(topic, b"x", QoS.AT_MOST_ONCE, True, NO_PROPERTIES, 0.0))
     for topic in cleared:
@@ -122,5 +122,5 @@ def test_an_idle_connection_holds_nothing_that_it_does_not_use():
     world = World()
     client = world.client("c")
     client.subscribe("t")
-    link, session = client.link, world.broker.sessions.get("c")
+    link, session = client.link, world.broker.house.sessions.get("c")
     assert (link._reader, link._output, session.queue, session._outbound, session._inbound) == (None,) * 5

@@ -227,7 +227,7 @@ def test_a_retained_message_expires():
     assert message.properties.message_expiry_interval == 7
     world.advance(6.6)
     assert retained_by(world) == []
-    assert len(world.broker.retained) == 0
+    assert len(world.broker.house.retained) == 0
 
 
 def test_an_expired_message_does_not_take_its_successor_along():

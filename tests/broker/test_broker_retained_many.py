@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference_broker.broker import AccessRule, Broker, BrokerConfig, DropPolicy
-from reference_broker.broker.message import Message
-from reference_broker.broker.retained import RetainedMessages
+from reference_broker.broker.keeping.retained_tree import RetainedTree
+from reference_broker.broker.values.message import Message
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import Publish, SubAck, Subscribe, Subscription
 from reference_broker.wire.properties import NO_PROPERTIES, Properties
@@ -31,7 +31,7 @@ def world_with(count: int, qos: int = 1, *, fast_path: bool = True, size: int = 
     world = World(Broker(BrokerConfig(**settings), seed=1, fast_path=fast_path))
     for number in range(count):
         payload = b"%d" % number + bytes(size)
-        world.broker.retain(
+        world.broker.house.retained.keep(
             Message(f"r/{number}", payload, QoS(qos), True, NO_PROPERTIES, world.now, "publisher"),
         )
     return world
@@ -169,8 +169,8 @@ def test_others_get_their_turn_while_many_are_sent(qos):
 def test_others_get_their_turn_while_many_are_looked_at_in_vain():
     world = World()
     for number in range(20_000):
-        world.broker.retain(Message(f"a/{number}/b", b"x", QoS(0), True, NO_PROPERTIES, world.now))
-    world.broker.retain(Message("a/last/c", b"x", QoS(0), True, NO_PROPERTIES, world.now))
+        world.broker.house.retained.keep(Message(f"a/{number}/b", b"x", QoS(0), True, NO_PROPERTIES, world.now))
+    world.broker.house.retained.keep(Message("a/last/c", b"x", QoS(0), True, NO_PROPERTIES, world.now))
     client = world.client("s", V5)
     filters = (Subscription("+/+/c", QoS.AT_MOST_ONCE), Subscription("a/+/c", QoS.AT_MOST_ONCE))
     before = time.process_time()
@@ -218,7 +218,7 @@ def test_one_large_message_asked_for_often_in_one_packet_is_held_a_few_times(fil
     client.link.pause_writing()
     world.advance(BREATHS)
     assert client.link.held_bytes == 0
-    session = world.broker.sessions.get("s")
+    session = world.broker.house.sessions.get("s")
     assert session is not None
     assert session.queue is None or len(session.queue.retained) <= len(set(filters))
 
@@ -229,10 +229,10 @@ def test_nothing_is_left_behind_when_all_have_left():
     client = reader(world)
     client.subscribe("#", qos=1)
     world.advance(BREATHS)
-    session = world.broker.sessions.get("s")
+    session = world.broker.house.sessions.get("s")
     assert session is not None
     assert session.queue is None
-    assert world.broker.retained._waiting_at == {}
+    assert world.broker.house.retained._waiting_at == {}
     assert client.link.sender.is_plain
 
 
@@ -241,14 +241,14 @@ def test_the_store_forgets_who_wanted_the_rest(end):
     world = world_with(100)
     client = world.client("s", V5, receive_maximum=1)
     client.subscribe("#", qos=1)
-    assert len(world.broker.retained._waiting_at) == 1
+    assert len(world.broker.house.retained._waiting_at) == 1
     if end == "unsubscribe":
         client.unsubscribe("#")
     elif end == "clean-start":
         world.client("s", V5, clean_start=True)
     else:
         client.drop()
-    assert world.broker.retained._waiting_at == {}
+    assert world.broker.house.retained._waiting_at == {}
 
 
 # --- carried over ----------------------------------------------------------------------------------------------------
@@ -527,7 +527,7 @@ def test_what_expires_or_may_not_be_received_or_is_ones_own_is_left_out():
         properties = Properties(message_expiry_interval=interval)
         publisher = "s" if name == "own" else "p"
         for topic in (f"{name}/a", f"{name}/b"):
-            world.broker.retain(Message(topic, b"x", QoS(1), True, properties, world.now, publisher))
+            world.broker.house.retained.keep(Message(topic, b"x", QoS(1), True, properties, world.now, publisher))
     client = world.client("s", V5)
     client.subscribe("+/a", "#", qos=1, no_local=True)
     arrived = []
@@ -554,7 +554,7 @@ FILTER = st.sampled_from(["#", "+", "a/#", "+/b", "a/+/b", "+/#", "$x/#", "a/b",
     changes=st.lists(st.tuples(st.sampled_from(["next", "next", "set", "clear"]), TOPIC), max_size=30),
 )
 def test_whatever_changes_meanwhile_each_message_that_stays_is_found_once(before, topic_filter, changes):
-    retained = RetainedMessages()
+    retained = RetainedTree()
 
     def put(topic: str) -> Message:
         message = Message(topic, b"x", QoS.AT_MOST_ONCE, True, NO_PROPERTIES, 0.0)
@@ -595,4 +595,4 @@ def test_the_rest_reaches_no_other_user_who_may_not_have_it(rule):
     client = reader(world, username="bob", **kept(V5))
     world.advance(BREATHS)
     assert set(numbers(publishes(client))) <= ({0} if rule == "r/#" else {0, 1, 2, 4, 5})
-    assert world.broker.retained._waiting_at == {}
+    assert world.broker.house.retained._waiting_at == {}

@@ -38,7 +38,7 @@ def test_a_clean_session_ends_with_its_connection(version):
     client = world.client("c", version)
     client.subscribe("t")
     client.drop()
-    assert "c" not in world.broker.sessions
+    assert "c" not in world.broker.house.sessions
     assert not client.connect(**kept(version)).session_present
     world.client("p", V5).publish("t", b"x")
     assert client.messages() == []
@@ -130,7 +130,7 @@ def test_disconnect_changes_the_expiry():
     world.advance(99)
     assert client.connect(clean_start=False, session_expiry_interval=10).session_present
     client.disconnect(session_expiry_interval=0)
-    assert "c" not in world.broker.sessions
+    assert "c" not in world.broker.house.sessions
 
 
 def test_disconnect_may_not_make_a_session_last_that_would_not():
@@ -141,7 +141,7 @@ def test_disconnect_may_not_make_a_session_last_that_would_not():
     client = world.client("c", V5, will=will())
     client.send(Disconnect(0, client.connect_packet(session_expiry_interval=5).properties))
     assert client.expect(Disconnect).reason == ReasonCode.PROTOCOL_ERROR
-    assert "c" not in world.broker.sessions
+    assert "c" not in world.broker.house.sessions
     assert watcher.payloads() == [b"will"]  # it was no valid DISCONNECT
 
 
@@ -169,7 +169,7 @@ def test_a_second_connection_takes_the_client_id_over(version, clean_start):
         assert old.inbox == []
     assert new.connack.session_present == (not clean_start and present(version))
     old.drop()  # the old connection's end means nothing to the session
-    assert world.broker.sessions.get("c").link is new.link
+    assert world.broker.house.sessions.get("c").sender is new.link.sender
     world.client("p", V5).publish("t", b"x")
     assert new.payloads() == ([] if clean_start else [b"x"])
 
@@ -364,7 +364,7 @@ def test_a_full_queue_drops_by_policy(policy, left, bound):
         publisher.publish("t", b"%d" % number, 1)
     client.connect(**kept(V5))
     assert client.payloads() == left
-    assert world.broker.sessions.get("s").queue.size_bytes == 0
+    assert world.broker.house.sessions.get("s").queue.size_bytes == 0
 
 
 def test_expired_messages_make_room_in_a_full_queue():

@@ -193,7 +193,7 @@ def test_nothing_is_lost_doubled_or_out_of_order(fast_path, seed):
     for receiver in simulation.endpoints:
         assert len(receiver.inbound) == 0
         assert len(receiver.outbound) == 0
-        session = simulation.world.broker.sessions.get(receiver.name)
+        session = simulation.world.broker.house.sessions.get(receiver.name)
         assert len(session.outbound) == 0
         assert not session.flight
         assert not session.queue

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reference_broker.broker import DropPolicy
-from reference_broker.broker.bursts import Burst
-from reference_broker.broker.heads import Head
-from reference_broker.broker.message import Delivery, Message
-from reference_broker.broker.routing import Target
-from reference_broker.broker.sessions import Session
-from reference_broker.broker.waiting import Waiting, WaitingRun
+from reference_broker.broker.keeping.session import Session
+from reference_broker.broker.outgoing.bursts import Burst
+from reference_broker.broker.outgoing.forms import Form
+from reference_broker.broker.outgoing.waiting import Waiting, WaitingRun
+from reference_broker.broker.values.message import Delivery, Message
+from reference_broker.broker.values.terms import Terms
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import PubAck, Publish, Subscribe, Subscription
 from reference_broker.wire.properties import NO_PROPERTIES, Properties
@@ -25,7 +25,7 @@ from reference_broker.wire.types import QoS, Version
 
 ONE = QoS.AT_LEAST_ONCE
 PAYLOAD_BYTES = 8
-TARGET = Target(Session("s", V311), ONE, False, False, ())
+TERMS = Terms(ONE, False, False, ())
 
 
 def burst(first: int, count: int, version: Version) -> bytes:
@@ -37,8 +37,8 @@ def burst(first: int, count: int, version: Version) -> bytes:
 def kept(first: int, count: int) -> Burst:
     """The same as the fast path keeps it."""
     data = burst(first, count, V311)
-    head = Head("t", NO_PROPERTIES)
-    return Burst(data, 0, len(data) // count, count, 5, 7, head, ONE, False, 0.0, "p")
+    form = Form("t", NO_PROPERTIES)
+    return Burst(data, 0, len(data) // count, count, 5, 7, form, ONE, False, 0.0, "p")
 
 
 def single(number: int, interval: int | None) -> Delivery:
@@ -69,7 +69,7 @@ def test_both_forms_are_one_queue(steps):
             model.append((number, value))
             number += 1
         elif step == "run":
-            waiting.append_run(WaitingRun(kept(number, value), 0, value, ONE, TARGET))
+            waiting.append_run(WaitingRun(kept(number, value), 0, value, ONE, TERMS))
             model.extend((each, None) for each in range(number, number + value))
             number += value
         elif step == "take":
@@ -96,7 +96,7 @@ def test_a_stream_that_outruns_the_quota_is_never_taken_apart(version, monkeypat
     subscriber, publisher = world.client("s", version), world.client("p", version)
     subscriber.subscribe("t", qos=1)
     made = []
-    for module in ("heads", "publishing"):
+    for module in ("outgoing.forms", "peers.publishing"):
         monkeypatch.setattr(f"reference_broker.broker.{module}.Message", lambda *fields: made.append(fields))
     received = []
     for first in range(0, 100, 50):
@@ -141,7 +141,7 @@ def test_a_long_topic_is_not_kept_once_for_each_message():
     topic = "t" * 300
     packets = [encode(Publish(topic, b"%d" % n, ONE, packet_id=n + 1), V311) for n in range(9)]
     publisher.send_bytes(b"".join(packets))
-    queue = world.broker.sessions.get("s").queue
+    queue = world.broker.house.sessions.get("s").queue
     assert len(queue) == 8
     assert queue.first_run() is None
     assert len({id(delivery.message.topic) for delivery in queue}) == 1
@@ -153,7 +153,7 @@ def test_what_a_full_queue_has_no_room_for_is_not_looked_at(bound, monkeypatch):
     subscriber, publisher = world.client("s", V311), world.client("p", V311)
     subscriber.subscribe("t", qos=1)
     made = []
-    monkeypatch.setattr("reference_broker.broker.heads.Message", lambda *fields: made.append(fields))
+    monkeypatch.setattr("reference_broker.broker.outgoing.forms.Message", lambda *fields: made.append(fields))
     for first in (0, 50):
         publisher.send_bytes(burst(first, 50, V311))
     assert made == []
@@ -174,7 +174,7 @@ def test_what_waits_for_one_session_does_not_keep_another_alive():
     publisher.send_bytes(burst(9, 9, V311))  # until the next message what is known of a topic is kept
     gc.collect()
     assert [each.client_id for each in gc.get_objects() if isinstance(each, Session)].count("ended here") == 0
-    assert len(world.broker.sessions.get("s").queue) == 17
+    assert len(world.broker.house.sessions.get("s").queue) == 17
 
 
 def test_what_waits_does_not_keep_the_rest_of_its_read():
@@ -182,7 +182,7 @@ def test_what_waits_does_not_keep_the_rest_of_its_read():
     subscriber, publisher = world.client("s", V311), world.client("p", V311)
     subscriber.subscribe("t", qos=1)
     publisher.send_bytes(encode(Publish("elsewhere", bytes(100_000)), V311) + burst(0, 9, V311))
-    waiting = world.broker.sessions.get("s").queue.first_run()
+    waiting = world.broker.house.sessions.get("s").queue.first_run()
     assert len(waiting.burst.data) == len(burst(0, 9, V311))
 
 

@@ -96,7 +96,7 @@ def test_an_empty_retained_will_clears_the_topic():
     world.client("p", V5).publish("gone/c", b"old", retain=True)
     world.client("c", V311, will=will("gone/c", b"", retain=True)).drop()
     assert watcher.payloads() == [b"old", b""]
-    assert len(world.broker.retained) == 0
+    assert len(world.broker.house.retained) == 0
 
 
 def test_will_properties_travel_and_the_delay_does_not():

@@ -27,7 +27,7 @@ from interop.brokers.programs import EJABBERD, MOSQUITTO, NATS, RUMQTTD, RUMQTTD
 from interop.brokers.reference import ReferenceSpec, broker_config
 from interop.brokers.registry import broker_spec
 from interop.brokers.scratch import Scratch
-from reference_broker.broker.config import AccessRule, BrokerConfig, ChallengeMethod, DropPolicy
+from reference_broker.broker.values.config import AccessRule, BrokerConfig, ChallengeMethod, DropPolicy
 from reference_broker.net.address import Address, Transport
 from reference_broker.net.stream import dial
 from reference_broker.wire.decode import Reader

@@ -6,14 +6,14 @@ import pytest
 
 from interop.brokers.registry import broker_spec
 from interop.brokers.ticking import TickingBroker, TickingSpec
-from reference_broker.broker.config import BrokerConfig
+from reference_broker.broker.values.config import BrokerConfig
 
 
 @pytest.mark.parametrize(("due", "tick"), [(10.0, 10.0), (10.01, 11.0), (10.99, 11.0)])
 def test_what_is_due_is_done_at_the_next_whole_second(due: float, tick: float) -> None:
     broker = TickingBroker(BrokerConfig())
     done: list[float] = []
-    broker.timers.at(due, done.append)
+    broker.house.timers.at(due, done.append)
     deadline = broker.next_deadline()
     assert deadline == tick
     broker.handle_timer(deadline)

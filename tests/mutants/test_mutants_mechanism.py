@@ -15,7 +15,7 @@ from interop.mutants.trial import Trial
 from interop.mutants.words import having, nothing, swap_pairs, twice
 from interop.mutants.wrong_ends import WrongBroker, changed
 from interop.scenario.load import load_scenarios
-from reference_broker.broker.config import BrokerConfig
+from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import ConnAck, Connect, PingReq, PingResp
 from reference_broker.wire.types import Version

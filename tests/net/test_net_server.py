@@ -550,9 +550,9 @@ def test_the_broker_is_woken_for_a_deadline_however_near_and_whatever_comes_mean
         async with BrokerServer(ServerConfig(port=0)) as server:
             fired: asyncio.Future[float] = asyncio.get_running_loop().create_future()
             deadline = server.now() + seconds
-            server.broker.timers.at(server.now() + 60, lambda now: None)
+            server.broker.house.timers.at(server.now() + 60, lambda now: None)
             server.flush()
-            server.broker.timers.at(deadline, fired.set_result)
+            server.broker.house.timers.at(deadline, fired.set_result)
             for _ in range(3):  # the first sets the timer, the others find it there
                 server.flush()
             assert await fired >= deadline
@@ -565,7 +565,7 @@ def test_a_deadline_that_moves_away_leaves_the_timer_and_one_that_comes_nearer_r
         async with BrokerServer(ServerConfig(port=0)) as server:
             handles = []
             for seconds in (60.0, 120.0, 30.0):
-                server.broker.timers.at(server.now() + seconds, lambda now: None)
+                server.broker.house.timers.at(server.now() + seconds, lambda now: None)
                 server.flush()
                 assert server._timer is not None
                 handles.append(server._timer)

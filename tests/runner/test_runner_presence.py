@@ -28,7 +28,7 @@ from interop.runner.preflight import ask_brokers, in_words
 from interop.runner.presence import IN_A_ROW, NobodyThere, Presence, last_alive
 from interop.scenario.load import LoadedScenario, load_scenarios
 from interop.scenario.values import MqttLabel
-from reference_broker.broker.config import BrokerConfig
+from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.net.address import Address
 from reference_broker.net.config import ServerConfig
 from reference_broker.testing import running_broker

@@ -19,7 +19,7 @@ from interop.runner.cell import Cell
 from interop.runner.secrets import Secret, without_password
 from interop.scenario.load import load_scenarios
 from interop.tap.trace import Kind, Sender, TraceEntry
-from reference_broker.broker.config import BrokerConfig
+from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.net.address import Address
 from reference_broker.net.config import ServerConfig
 from reference_broker.testing import running_broker

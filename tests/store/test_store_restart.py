@@ -100,7 +100,7 @@ def test_retained_messages_survive(site):
     assert found["é/x"].properties.content_type == "c"
     assert found["aging"].properties.message_expiry_interval == 70
     site.advance(71)
-    assert len(site.broker.retained) == 1
+    assert len(site.broker.house.retained) == 1
 
 
 def test_a_session_survives_with_all_it_holds(site):
@@ -171,7 +171,7 @@ def test_a_file_from_before_a_table_was_added_is_read(tmp_path):
     with sqlite3.connect(path) as database:
         database.execute("DROP TABLE bringing")
     site.start()
-    assert "s" in site.broker.sessions
+    assert "s" in site.broker.house.sessions
 
 
 def test_sessions_without_expiry_do_not(site):
@@ -188,10 +188,10 @@ def test_expiry_goes_on_from_where_it_stood(site):
     site.advance(60)
     site.restart()
     site.advance(39)
-    assert "s" in site.broker.sessions
+    assert "s" in site.broker.house.sessions
     site.advance(2)
-    assert "s" not in site.broker.sessions
-    assert "for ever" in site.broker.sessions
+    assert "s" not in site.broker.house.sessions
+    assert "for ever" in site.broker.house.sessions
 
 
 def test_a_delayed_will_is_published_after_the_restart_unless_its_client_is_back(site):
@@ -204,9 +204,9 @@ def test_a_delayed_will_is_published_after_the_restart_unless_its_client_is_back
     site.restart()
     site.connect("b")
     site.advance(29)
-    assert len(site.broker.retained) == 0
+    assert len(site.broker.house.retained) == 0
     site.advance(2)
-    (message,) = site.broker.retained
+    (message,) = site.broker.house.retained
     assert (message.topic, message.properties) == ("a", Properties(content_type="w"))
 
 
@@ -215,7 +215,7 @@ def test_state_is_saved_as_time_passes(site):
     site.send(link, Publish("t", b"x", retain=True))
     site.advance(61)
     site.start()  # as after a crash: nobody said goodbye
-    assert len(site.broker.retained) == 1
+    assert len(site.broker.house.retained) == 1
 
 
 def test_a_3x_filter_that_looks_shared_stays_what_it_is(site):
@@ -290,7 +290,7 @@ def test_messages_age_while_no_broker_runs(site):
     _, present, waiting = site.connect("s")
     assert present
     assert [(each.payload, each.properties.message_expiry_interval) for each in waiting] == [(b"long", 40)]
-    assert len(site.broker.retained) == 0
+    assert len(site.broker.house.retained) == 0
 
 
 def test_a_clock_set_back_makes_no_message_younger(site):
@@ -310,7 +310,7 @@ def test_the_will_of_a_connection_that_a_crash_ended_is_published_though_its_ses
     site.connect("v", expiry=0, will=Will("gone", b"farewell", QoS.AT_LEAST_ONCE, True))
     site.broker.save(site.now)
     site.start()  # as after a crash: nobody said goodbye
-    assert [message.payload for message in site.broker.retained] == [b"farewell"]
+    assert [message.payload for message in site.broker.house.retained] == [b"farewell"]
     assert not site.connect("v", expiry=0)[1]
 
 

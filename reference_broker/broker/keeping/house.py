@@ -1,0 +1,61 @@
+"""What all connections of a broker share, as one value: they hold it, and never the broker.
+
+Belongs here: making the rooms of the lower floors and giving each what it needs; which connections there are.
+Does not belong here: anything that happens in a room, or what an adapter calls (`broker`).
+"""
+
+from __future__ import annotations
+
+import random
+
+from reference_broker.broker.keeping.exchange import Exchange
+from reference_broker.broker.keeping.incoming import Incoming
+from reference_broker.broker.keeping.retained import RetainedMessages
+from reference_broker.broker.keeping.routing import Router
+from reference_broker.broker.keeping.sessions import Sessions
+from reference_broker.broker.keeping.wills import Wills
+from reference_broker.broker.outgoing.backpressure import Backpressure
+from reference_broker.broker.outgoing.output import Output, Round
+from reference_broker.broker.values.access import AccessControl
+from reference_broker.broker.values.admission import Admission
+from reference_broker.broker.values.config import BrokerConfig
+from reference_broker.broker.values.log import Log
+from reference_broker.broker.values.timers import Timers
+
+
+class House:
+    """The rooms of one broker, from the lowest floor to the third."""
+
+    def __init__(self, config: BrokerConfig, seed: int | None = None) -> None:
+        """`seed` makes the client ids the broker assigns repeatable."""
+        self.config = config
+        self.log = Log()
+        self.timers = Timers()
+        self.access = AccessControl(config)
+        self.admission = Admission(config, self.access)
+        self.round = Round(config)
+        self.backpressure = Backpressure(config, self.timers, self.round)
+        self.router = Router(self.access)
+        self.retained = RetainedMessages(config, self.timers)
+        self.exchange = Exchange(config, self.access, self.router, self.retained)
+        self.wills = Wills(self.admission, self.timers, self.exchange, self.log)
+        self.sessions = Sessions(self.access, self.timers, self.router, self.exchange, self.wills)
+        self.incoming = Incoming(config)
+        self.opening: dict[Output, None] = {}
+        """Accepted connections without a session yet, the oldest first; the others are found through their sessions."""
+        self.connected_count = 0
+        """Connected clients."""
+        self._random = random.Random(seed)
+
+    @property
+    def connections(self) -> list[Output]:
+        """All that are open."""
+        connected = (session.sender.output for session in self.sessions if session.sender is not None)
+        return [*self.opening, *connected]
+
+    def new_client_id(self) -> str:
+        """A client id no session has. [5.0 MQTT-3.1.3-6, MQTT-3.2.2-16]"""
+        while True:
+            client_id = f"{self.config.assigned_client_id_prefix}{self._random.getrandbits(64):016x}"
+            if client_id not in self.sessions:
+                return client_id

@@ -1,0 +1,141 @@
+"""All sessions by client id, and the life of each: opened, resumed, left, ended. [3.1.1 3.1.2.4, 4.1, 5.0 4.1]
+
+Belongs here: how long a session is kept, and what becomes of what it leaves.
+Does not belong here: the state of one (`session`), will messages (`wills`), or the packets that connect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reference_broker.broker.keeping.exchange import Exchange
+from reference_broker.broker.keeping.routing import Router
+from reference_broker.broker.keeping.session import Session
+from reference_broker.broker.keeping.wills import Wills
+from reference_broker.broker.values.access import AccessControl
+from reference_broker.broker.values.config import NO_LIMIT
+from reference_broker.broker.values.message import Delivery
+from reference_broker.broker.values.sizes import ORDINARY_BEGINNING, SESSION_BYTES, will_bytes
+from reference_broker.broker.values.timers import Timers
+from reference_broker.wire.types import Version
+
+
+class Sessions:
+    """All sessions of a broker by client id. [5.0 MQTT-3.1.3-2]"""
+
+    def __init__(self, access: AccessControl, timers: Timers, router: Router, exchange: Exchange, wills: Wills) -> None:
+        self._access = access
+        self._timers = timers
+        self._router = router
+        self._exchange = exchange
+        self._wills = wills
+        self._by_client_id: dict[str, Session] = {}
+        self.size_bytes = 0
+        """About how much memory they take, without subscriptions and messages."""
+        self._more_bytes: dict[Session, int] = {}
+        """What a long user name or will adds to that."""
+
+    def __contains__(self, client_id: object) -> bool:
+        return client_id in self._by_client_id
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._by_client_id.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_client_id)
+
+    def get(self, client_id: str) -> Session | None:
+        """The session of a client id."""
+        return self._by_client_id.get(client_id)
+
+    def open(self, client_id: str, version: Version, clean_start: bool, now: float) -> tuple[Session, bool]:
+        """The session for a new connection, and whether it was there before. [5.0 MQTT-3.1.2-4 to -6]
+
+        Whoever was connected with this client id must have been disconnected before (`leave`), so that a session that
+        ends with its connection is gone and a delayed will is waiting.
+        """
+        session = self._by_client_id.get(client_id)
+        if session is not None and clean_start:
+            self.end(session, now)
+            session = None
+        if session is not None:
+            _cancel(session)
+            session.will = None  # back before the will was due [5.0 MQTT-3.1.3-9]
+            session.set_version(version)
+            return session, True
+        return self.add(client_id, version), False
+
+    def add(self, client_id: str, version: Version) -> Session:
+        """A new session under a client id that has none."""
+        session = self._by_client_id[client_id] = Session(client_id, version)
+        self.size_bytes += SESSION_BYTES + len(client_id)
+        return session
+
+    def weigh(self, session: Session) -> None:
+        """Take note of the session's user name and will."""
+        more_bytes = will_bytes(session.will) + len(session.username or "")
+        self.size_bytes -= self._more_bytes.pop(session, 0)
+        if more_bytes > ORDINARY_BEGINNING:
+            self._more_bytes[session] = more_bytes
+            self.size_bytes += more_bytes
+
+    def leave(self, session: Session, now: float, *, publish_will: bool) -> None:
+        """The connection is over: the session ends now, later, or never. [5.0 3.1.2.11.2]"""
+        session.sender = None
+        session.unpack(now)
+        self._wills.connection_closed(session, now, publish_will=publish_will)
+        if session.expiry_interval == 0:
+            self.end(session, now)
+        else:
+            expires = None if session.expiry_interval == NO_LIMIT else session.expiry_interval
+            self.wait_for_return(session, expires, now)
+
+    def wait_for_return(self, session: Session, expires_seconds: float | None, now: float) -> None:
+        """Keep the session of an absent client for so long; None for ever."""
+        if expires_seconds is not None:
+            session.expiry_timer = self._timers.at(now + expires_seconds, lambda at: self.end(session, at))
+
+    def end(self, session: Session, now: float) -> None:
+        """Discard the session's state; its will, if still waiting, is published. [5.0 MQTT-4.1.0-2, MQTT-3.1.2-8]"""
+        _cancel(session)
+        if self._by_client_id.pop(session.client_id, None) is not None:
+            self.size_bytes -= SESSION_BYTES + len(session.client_id) + self._more_bytes.pop(session, 0)
+        self._router.remove_session(session)
+        self._hand_over_shared(session.take_undelivered(), now)
+        self._wills.session_ended(session, now)
+
+    def ask_rules_again(self, session: Session, now: float) -> None:
+        """The session has another user, or the broker other rules: what its user may not get does not reach it.
+
+        Its subscriptions stay, and bring nothing while its user may not make them.
+        """
+        access, username = self._access, session.username
+        if not access.limits_receivers:
+            return
+        self._router.ask_rules_again(session)
+        if session.queue is not None:
+            for topic_filter in [
+                each for each in session.queue.retained or () if not access.may_subscribe(username, each)
+            ]:
+                session.queue.remove_retained(topic_filter)
+        withheld = session.withhold(lambda topic: access.may_receive(username, topic))
+        self._hand_over_shared(withheld, now)
+
+    def _hand_over_shared(self, undelivered: list[Delivery], now: float) -> None:
+        """Offer other members what a session leaves undelivered of shared subscriptions. [5.0 4.8.2]
+
+        QoS 1 messages in flight and all that had not been sent yet; a QoS 2 message in flight goes to nobody else.
+        [5.0 MQTT-4.8.2-5] What one member had begun to get is for the next a delivery not yet begun: an expired message
+        goes to nobody. [5.0 MQTT-3.3.2-5]
+        """
+        for delivery in undelivered:
+            if delivery.share is not None and not delivery.message.is_expired(now):
+                self._exchange.deliver_to_share(delivery.share, delivery.message, now)
+                delivery.message.forget_encoded()  # who inherits it next gets what is left of its lifetime then
+
+
+def _cancel(session: Session) -> None:
+    for timer in (session.expiry_timer, session.will_timer):
+        if timer is not None:
+            timer.cancel()
+    session.expiry_timer = session.will_timer = None

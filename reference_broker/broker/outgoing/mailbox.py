@@ -1,0 +1,192 @@
+"""The outgoing half of one session: what waits to be sent, what is in flight, and the bounds of both.
+
+Belongs here: the queue with its bounds, packet identifiers, and the two forms of what is in flight: the plain one, and
+the compact one that the fast path sent (`flight`). `keeping.session` extends it to the whole session.
+Does not belong here: sending (`sending`), what came in, how long a session lasts (`keeping.sessions`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from reference_broker.broker.outgoing.bursts import Burst
+from reference_broker.broker.outgoing.flight import Flight
+from reference_broker.broker.outgoing.waiting import Waiting, WaitingRetained, WaitingRun
+from reference_broker.broker.values.config import BrokerConfig, DropPolicy
+from reference_broker.broker.values.message import Delivery, Message
+from reference_broker.broker.values.sizes import waiting_bytes
+from reference_broker.broker.values.terms import Terms
+from reference_broker.session.delivery import Outbound, Sending
+from reference_broker.session.packet_ids import HIGHEST_PACKET_ID, PacketIds
+from reference_broker.wire.decode import decode
+from reference_broker.wire.packets import PubAck, Publish, PubRec, PubRel
+from reference_broker.wire.types import QoS, Version
+
+
+class ManyPacketIds(PacketIds):
+    """Packet identifiers by the run instead of one at a time, chosen as one at a time would be.
+
+    Those of a `Flight` are not noted as in use: they follow each other, so that its oldest tell whether they are.
+    """
+
+    __slots__ = ()
+
+    def allocate_many(self, count: int, flight: Flight) -> Sequence[int]:
+        """As `count` calls of `allocate`, for `flight`; nothing where those would have to leave one out."""
+        last = self._last
+        over = last + count - HIGHEST_PACKET_ID
+        ids: Sequence[int] = range(last + 1, last + 1 + count)
+        if over > 0:
+            ids = [*range(last + 1, HIGHEST_PACKET_ID + 1), *range(1, over + 1)]
+        if (self._in_use and not self._in_use.isdisjoint(ids)) or flight.begins_within(last, count):
+            return ()
+        self._last = ids[-1]
+        return ids
+
+
+class Mailbox:
+    """What one client is still to get, connected or not.
+
+    `queue` holds what waits to be sent, `flight` what the fast path sent and nobody has looked at since. That is always
+    newer than what `outbound` holds: every plain step unpacks it first. So the order of sending survives, which a
+    resumed session needs. [5.0 MQTT-4.6.0-1]
+    """
+
+    __slots__ = ("_outbound", "client_id", "flight", "queue", "username", "version")
+
+    def __init__(self, client_id: str, version: Version) -> None:
+        self.client_id = client_id
+        self.version = version
+        self.username: str | None = None
+        self.flight: Flight | None = None
+        # Made when first needed: most sessions only listen at QoS 0.
+        self.queue: Waiting | None = None
+        self._outbound: tuple[Outbound, ManyPacketIds, dict[int, Delivery]] | None = None
+
+    @property
+    def outbound(self) -> Outbound:
+        """QoS 1 and 2 messages sent and not settled."""
+        return self._outgoing()[0]
+
+    @property
+    def packet_ids(self) -> ManyPacketIds:
+        """The packet identifiers of `outbound` and `flight`."""
+        return self._outgoing()[1]
+
+    @property
+    def inflight(self) -> dict[int, Delivery]:
+        """What each packet identifier of `outbound` stands for."""
+        return self._outgoing()[2]
+
+    def owes_retained(self) -> bool:
+        """Whether retained messages are still to come, which those do not find that were retained since."""
+        return self.queue is not None and bool(self.queue.retained)
+
+    def _outgoing(self) -> tuple[Outbound, ManyPacketIds, dict[int, Delivery]]:
+        if self._outbound is None:
+            packet_ids = ManyPacketIds()
+            self._outbound = Outbound(self.version, packet_ids), packet_ids, {}
+        return self._outbound
+
+    def take_undelivered(self) -> list[Delivery]:
+        """What the session leaves: QoS 1 messages in flight, then all that had not been sent."""
+        undelivered: list[Delivery] = []
+        if self._outbound is not None:
+            inflight = self._outbound[2]
+            undelivered += [delivery for delivery in inflight.values() if delivery.qos == QoS.AT_LEAST_ONCE]
+            inflight.clear()
+        undelivered += self.queue or ()
+        self.queue = None
+        return undelivered
+
+    def withhold(self, may_receive: Callable[[str], bool]) -> list[Delivery]:
+        """Take out what waits or is in flight on topics that may not be received; what others may still get of it.
+
+        A QoS 2 message in flight stays as its PUBREL: the client may have it, and its identifier must come free.
+        """
+        withheld: list[Delivery] = []
+        if self._outbound is not None:
+            outbound, _, inflight = self._outbound
+            for packet_id, delivery in list(inflight.items()):
+                if may_receive(delivery.message.topic) or outbound.state(packet_id) is Sending.PUBCOMP:
+                    continue
+                del inflight[packet_id]
+                if delivery.qos == QoS.AT_LEAST_ONCE:
+                    outbound.acknowledge(PubAck(packet_id))
+                    withheld.append(delivery)
+                else:
+                    outbound.acknowledge(PubRec(packet_id))
+        if self.queue:
+            withheld += self.queue.take_out(lambda delivery: not may_receive(delivery.message.topic))
+        return withheld
+
+    def set_version(self, version: Version) -> None:
+        """The client may return with another version of the protocol."""
+        self.version = version
+        if self._outbound is not None:
+            self._outbound[0].version = version
+
+    def enqueue(self, delivery: Delivery, config: BrokerConfig, now: float) -> None:
+        """Let a message wait, within the bounds: past them the configured policy says which one is dropped."""
+        size = waiting_bytes(delivery.message)
+        if self._is_full(size, config) and self.queue is not None:
+            self.queue.drop_expired(now)
+        while self._is_full(size, config):
+            if config.queue_drop_policy is DropPolicy.NEWEST or self.queue is None or not len(self.queue):
+                return
+            self.dequeue()
+        if self.queue is None:
+            self.queue = Waiting()
+        self.queue.append(delivery)
+
+    def bring(self, retained: WaitingRetained) -> None:
+        """Let the retained messages of a subscription wait for their turn."""
+        if self.queue is None:
+            self.queue = Waiting()
+        self.queue.append_retained(retained)
+
+    def enqueue_burst(self, burst: Burst, first: int, qos: QoS, terms: Terms, config: BrokerConfig) -> int:
+        """Let a burst wait from its message `first`, as `enqueue` of each; how many messages are done with."""
+        if self.queue is None:
+            self.queue = Waiting()
+        wanted = burst.count - first
+        room = min(wanted, config.queue_maximum_messages - len(self.queue))
+        if burst.payload_size:
+            room = min(room, (config.queue_maximum_bytes - self.queue.size_bytes) // burst.payload_size)
+        if room > 0:
+            burst.waits = True
+            self.queue.append_run(WaitingRun(burst, first, first + room, qos, terms))
+        if config.queue_drop_policy is DropPolicy.NEWEST and not self.queue.may_expire():
+            return wanted  # what has no room is dropped
+        return max(0, room)
+
+    def dequeue(self) -> Delivery:
+        """Take the message that waited longest; there is one."""
+        assert self.queue is not None
+        return self.queue.popleft()
+
+    def _is_full(self, size: int, config: BrokerConfig) -> bool:
+        if self.queue is None:
+            return config.queue_maximum_messages == 0 or size > config.queue_maximum_bytes
+        waiting, waiting_bytes = len(self.queue), self.queue.size_bytes
+        return waiting >= config.queue_maximum_messages or waiting_bytes + size > config.queue_maximum_bytes
+
+    def unpack(self, now: float) -> None:
+        """Move what is in `flight` into `outbound` and `inflight`, as if it had been sent the plain way."""
+        flight = self.flight
+        if flight is None:
+            return
+        self.flight = None
+        for numbers in flight.releases:
+            for packet_id in numbers.packet_ids[numbers.settled :]:
+                self.outbound.restore(PubRel(packet_id))
+        for run in flight.in_order():
+            origin = run.origin
+            for packet_id, data in run.packets():
+                publish = decode(data, self.version)
+                assert isinstance(publish, Publish)
+                self.outbound.restore(publish)
+                qos = publish.qos if origin is None else origin.qos
+                message = Message(publish.topic, publish.payload, qos, False, publish.properties, now)
+                share = None if origin is None else origin.share
+                self.inflight[packet_id] = Delivery(message, publish.qos, retain=False, share=share)

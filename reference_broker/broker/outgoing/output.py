@@ -1,0 +1,188 @@
+"""What leaves by one connection: the bytes not yet taken, and holding them back.
+
+Belongs here: the output buffer with its bounds, acknowledgements that wait, and what of all this the connections of a
+broker share (`Round`). `peers.peer` extends it to the whole connection; what only that can do is abstract here.
+Does not belong here: packets (`sending`), who waits for whom (`backpressure`), what came in.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+
+from reference_broker.broker.outgoing.waiting import Waiting
+from reference_broker.broker.values.config import BrokerConfig
+from reference_broker.wire.types import ReasonCode
+
+Buffer = bytes | bytearray | memoryview
+
+MUCH_BYTES = 1024 * 1024
+"""So many bytes of packets that swelled (see `Output.has_swollen`) may a connection have before they are taken."""
+_LARGE_PIECE = 4096
+"""Output of a peer that does not read is kept in pieces of at least so many bytes."""
+_MOST_HELD_ANSWERS = 4 * 65_535
+"""Bytes of acknowledgements for all identifiers there are."""
+
+
+class Round:
+    """What the connections of a broker note down for each other, until one read is done and the output is taken."""
+
+    __slots__ = ("active", "changed", "dirty", "now", "outgoing_maximum_bytes", "pressed", "resting", "swollen")
+
+    def __init__(self, config: BrokerConfig) -> None:
+        self.outgoing_maximum_bytes = config.outgoing_maximum_bytes
+        self.now = 0.0
+        """The latest time the broker was told."""
+        self.active: Output | None = None
+        """Whose bytes are being read."""
+        self.dirty: list[Output] = []
+        """Who may have output, in the order they got it."""
+        self.swollen: list[Output] = []
+        """Whose output is held until it is taken, see `Output.has_swollen`."""
+        self.pressed: dict[Output, None] = {}
+        """Who got output and does not read, since backpressure was last settled."""
+        self.changed: dict[Output, None] = {}
+        """In whose session more or fewer messages wait, since then."""
+        self.resting: deque[Callable[[float], None]] = deque()
+        """Who has much more to say, and goes on with it when the turn comes: others have theirs first."""
+
+
+class Output(ABC):
+    """The outgoing half of one connection, as those below the connection see it.
+
+    `reading_paused` asks the adapter to read no more until it is False again, `writing_paused` is what the adapter said
+    last.
+    """
+
+    __slots__ = (
+        "_dirty",
+        "_output",
+        "close_requested",
+        "dropped_messages",
+        "held_answers",
+        "held_bytes",
+        "reading_paused",
+        "round",
+        "swollen_bytes",
+        "writing_paused",
+    )
+
+    def __init__(self, round_: Round) -> None:
+        self.round = round_
+        self.reading_paused = False
+        self.writing_paused = False
+        self.held_bytes = 0
+        """Output waiting because writing is paused."""
+        self.swollen_bytes = 0
+        """Output since the last `take_output` that is far more than what was read for it."""
+        self.held_answers: bytearray | None = None
+        """PUBACK and PUBREC packets waiting for a subscriber; None while they leave at once."""
+        self.dropped_messages = 0
+        """QoS 0 messages this client did not get because it did not read."""
+        self.close_requested = False
+        self._output: list[Buffer] | None = None
+        self._dirty = False
+
+    # --- what only the whole connection can do -----------------------------------------------------------------------
+
+    @abstractmethod
+    def is_closed(self) -> bool:
+        """Whether this side is done with the connection."""
+
+    @abstractmethod
+    def queue(self) -> Waiting | None:
+        """What waits in the session, None for nothing."""
+
+    @abstractmethod
+    def has_to_acknowledge(self) -> bool:
+        """Whether the peer has QoS 1 or 2 messages whose acknowledgements are still to come."""
+
+    @abstractmethod
+    def reading_resumed(self, now: float) -> None:
+        """The peer is read again: that it was silent was our doing."""
+
+    @abstractmethod
+    def disconnect(self, reason: ReasonCode, text: str, now: float, *, publish_will: bool = True) -> None:
+        """Close from this side, in 5.0 with a DISCONNECT that says why."""
+
+    @abstractmethod
+    def log(self, what: str) -> None:
+        """One line about this peer."""
+
+    # --- packets out -------------------------------------------------------------------------------------------------
+
+    def write(self, data: Buffer) -> None:
+        """Append whole packets to the output."""
+        if self.writing_paused:
+            self._hold(data)
+        elif self._output is None:
+            self._output = [data]
+        else:
+            self._output.append(data)
+        if not self._dirty:
+            self._mark_dirty()
+
+    def _hold(self, data: Buffer) -> None:
+        """Append to the output of a peer that does not read: small pieces in one, or each would take 50 bytes more."""
+        output = self._output = self._output or []
+        last = output[-1] if output else None
+        if len(data) >= _LARGE_PIECE:
+            output.append(data)
+        elif isinstance(last, bytearray) and len(last) < _LARGE_PIECE:
+            last += data
+        else:
+            output.append(bytearray(data))
+        self.held_bytes += len(data)
+        self.round.pressed[self] = None
+
+    def has_swollen(self, size_bytes: int) -> None:
+        """So much was written for little that was read: past a bound it counts as if the peer did not read.
+
+        Until the output is taken, because only then it is known whether the peer reads.
+        """
+        self.swollen_bytes += size_bytes
+        if self.swollen_bytes > MUCH_BYTES and not self.writing_paused:
+            self.writing_paused = True
+            self.round.swollen.append(self)
+
+    def shrink(self) -> None:
+        """The output is about to be taken."""
+        self.writing_paused = False
+        self.held_bytes = 0
+
+    def answer(self, data: bytes) -> None:
+        """Append PUBACK or PUBREC packets to the output, or keep them until `release_answers`."""
+        if self.held_answers is None:
+            self.write(data)
+            return
+        self.held_answers += data
+        if len(self.held_answers) > _MOST_HELD_ANSWERS:  # more than a client can wait for: it does not wait
+            self.release_answers()
+
+    def release_answers(self) -> None:
+        """Let answers leave, those held back first. [5.0 MQTT-4.6.0-2, MQTT-4.6.0-3]"""
+        answers, self.held_answers = self.held_answers, None
+        if answers and not self.is_closed():
+            self.write(bytes(answers))
+
+    def is_overfull(self) -> bool:
+        """Whether the peer is so far behind that messages are dropped (QoS 0) or wait in the session."""
+        return self.held_bytes >= self.round.outgoing_maximum_bytes and self.writing_paused
+
+    def has_room(self, size_bytes: int) -> bool:
+        """Whether so many bytes of messages may be written, none of which `is_overfull` would have kept back."""
+        return not self.writing_paused or self.held_bytes + size_bytes <= self.round.outgoing_maximum_bytes
+
+    def take_output(self) -> tuple[list[Buffer], bool] | None:
+        """What to write, piece by piece, and whether to close afterwards; None while writing is paused."""
+        self._dirty = False
+        self.swollen_bytes = 0
+        if self.writing_paused and not self.close_requested:
+            return None
+        pieces, self._output = self._output, None
+        return pieces or [], self.close_requested
+
+    def _mark_dirty(self) -> None:
+        self._dirty = True
+        self.round.dirty.append(self)

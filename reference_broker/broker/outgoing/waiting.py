@@ -1,0 +1,213 @@
+"""What waits in one session, first in, first out: messages one by one, bursts as they came, and retained messages.
+
+Belongs here: the three forms, and whose turn it is. The first two are given out as if they were messages one by one; of
+the retained messages that subscriptions bring, which may be very many, only the next of each filter is held here.
+Does not belong here: the queue's bounds (`mailbox`), sending (`sending`).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+
+from reference_broker.broker.outgoing.bursts import Burst
+from reference_broker.broker.values.message import Delivery, Message
+from reference_broker.broker.values.sizes import waiting_bytes
+from reference_broker.broker.values.terms import Terms
+from reference_broker.wire.types import QoS
+
+
+class WaitingRun:
+    """The part of a burst that waits for one session, from its message `first` to before `behind`."""
+
+    __slots__ = ("behind", "burst", "first", "qos", "terms")
+
+    def __init__(self, burst: Burst, first: int, behind: int, qos: QoS, terms: Terms) -> None:
+        """`qos` is what the session gets, `terms` why it gets it."""
+        self.burst = burst
+        self.first = first
+        self.behind = behind
+        self.qos = qos
+        self.terms = terms
+
+    def delivery(self, index: int) -> Delivery:
+        """One of its messages on its way to the session."""
+        terms = self.terms
+        return Delivery(self.burst.message(index), self.qos, False, terms.subscription_ids, terms.share)
+
+
+class WaitingRetained:
+    """The retained messages that one SUBSCRIBE brings for one filter, looked up when their turn comes. [5.0 3.3.1.3]
+
+    `upcoming` is the next one, None while it is not found yet, or when there is no more (`is_over`). Their turn is when
+    `turn` entries have left the queue.
+    """
+
+    __slots__ = ("_messages", "is_over", "no_local", "qos", "subscription_ids", "topic_filter", "turn", "upcoming")
+
+    def __init__(
+        self,
+        topic_filter: str,
+        messages: Iterator[Message | None],
+        qos: QoS,
+        no_local: bool,
+        subscription_ids: tuple[int, ...],
+    ) -> None:
+        """`topic_filter` is that of the subscription, `qos` what it was granted."""
+        self.topic_filter = topic_filter
+        self.qos = qos
+        self.no_local = no_local
+        self.subscription_ids = subscription_ids
+        self.turn = 0
+        self._messages = messages
+        self.is_over = False
+        self.upcoming: Message | None = None
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Look for the message behind `upcoming`, but not for long."""
+        try:
+            self.upcoming = next(self._messages)
+        except StopIteration:
+            self.upcoming = None
+            self.is_over = True
+
+    def delivery(self, message: Message) -> Delivery:
+        """One of its messages on its way to the session; RETAIN is 1. [5.0 3.3.1.3, 3.1.1 MQTT-3.3.1-8]"""
+        return Delivery(message, min(message.qos, self.qos), True, self.subscription_ids)
+
+
+class Waiting:
+    """A queue of deliveries; its length is in messages, `size_bytes` that of their payloads and what is long beside.
+
+    Retained messages that are still to be looked up, by filter in `retained`, are in neither figure.
+    """
+
+    __slots__ = ("_count", "_entries", "_expiring", "_left", "retained", "size_bytes")
+
+    def __init__(self, deliveries: Iterable[Delivery] = ()) -> None:
+        self._entries: deque[Delivery | WaitingRun] = deque()
+        self._left = 0
+        """Entries that have left."""
+        self.retained: dict[str, WaitingRetained] | None = None
+        self._count = 0
+        self._expiring = 0
+        self.size_bytes = 0
+        for delivery in deliveries:
+            self.append(delivery)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __bool__(self) -> bool:
+        return bool(self._entries or self.retained)
+
+    def __iter__(self) -> Iterator[Delivery]:
+        for entry in self._entries:
+            if isinstance(entry, Delivery):
+                yield entry
+            else:
+                yield from map(entry.delivery, range(entry.first, entry.behind))
+
+    def append(self, delivery: Delivery) -> None:
+        """One message more."""
+        self._entries.append(delivery)
+        self._count += 1
+        self._expiring += delivery.message.expires_at is not None
+        self.size_bytes += waiting_bytes(delivery.message)
+
+    def append_run(self, waiting: WaitingRun) -> None:
+        """A run of messages more."""
+        count = waiting.behind - waiting.first
+        self._entries.append(waiting)
+        self._count += count
+        self.size_bytes += count * (waiting.burst.payload_size)
+
+    def append_retained(self, waiting: WaitingRetained) -> None:
+        """Retained messages more, in place of those still to come for the same filter: these are all of them again."""
+        if self.retained is None:
+            self.retained = {}
+        self.retained.pop(waiting.topic_filter, None)
+        self.retained[waiting.topic_filter] = waiting
+        waiting.turn = self._left + len(self._entries)
+
+    def ahead_of(self, waiting: WaitingRetained) -> int:
+        """How many of the messages that wait have their turn before these retained ones."""
+        entries = islice(self._entries, max(0, waiting.turn - self._left))
+        return sum(entry.behind - entry.first if isinstance(entry, WaitingRun) else 1 for entry in entries)
+
+    def due_retained(self) -> WaitingRetained | None:
+        """The retained messages whose turn is before the messages that wait; None if it is not."""
+        waiting = next(iter(self.retained.values()), None) if self.retained else None
+        return waiting if waiting is not None and waiting.turn <= self._left else None
+
+    def remove_retained(self, topic_filter: str) -> None:
+        """No retained messages (more) for this filter."""
+        if self.retained is not None:
+            self.retained.pop(topic_filter, None)
+
+    def popleft(self) -> Delivery:
+        """Take the message that waited longest; there is one."""
+        entry = self._entries[0]
+        if isinstance(entry, WaitingRun):
+            delivery = entry.delivery(entry.first)
+            self.drop_from_run(entry, 1)
+            return delivery
+        self._entries.popleft()
+        self._left += 1
+        self._count -= 1
+        self._expiring -= entry.message.expires_at is not None
+        self.size_bytes -= waiting_bytes(entry.message)
+        return entry
+
+    def first(self) -> Delivery:
+        """The message that waited longest; there is one."""
+        entry = self._entries[0]
+        return entry.delivery(entry.first) if isinstance(entry, WaitingRun) else entry
+
+    def first_run(self) -> WaitingRun | None:
+        """The run whose messages waited longest, if it is one."""
+        entry = self._entries[0] if self._entries else None
+        return entry if isinstance(entry, WaitingRun) else None
+
+    def drop_from_run(self, waiting: WaitingRun, count: int) -> None:
+        """So many messages of `first_run` have left."""
+        waiting.first += count
+        self._count -= count
+        self.size_bytes -= count * (waiting.burst.payload_size)
+        if waiting.first == waiting.behind:
+            self._entries.popleft()
+            self._left += 1
+
+    def may_expire(self) -> bool:
+        """Whether there are messages that `drop_expired` may forget some day."""
+        return self._expiring > 0
+
+    def drop_expired(self, now: float) -> None:
+        """Forget the messages whose time is over. [5.0 MQTT-3.3.2-5]"""
+        if self.may_expire():
+            self.take_out(lambda delivery: delivery.message.is_expired(now))
+
+    def take_out(self, is_unwanted: Callable[[Delivery], bool]) -> list[Delivery]:
+        """Take out some messages, wherever they wait; those of a run are all alike."""
+        taken: list[Delivery] = []
+        entries, self._entries = self._entries, deque()
+        self._count = self._expiring = self.size_bytes = 0
+        kept: list[int] = []
+        for number, entry in enumerate(entries, self._left):
+            if isinstance(entry, WaitingRun):
+                if is_unwanted(entry.delivery(entry.first)):
+                    taken += map(entry.delivery, range(entry.first, entry.behind))
+                    continue
+                self.append_run(entry)
+            elif is_unwanted(entry):
+                taken.append(entry)
+                continue
+            else:
+                self.append(entry)
+            kept.append(number)
+        for waiting in (self.retained or {}).values():
+            waiting.turn = self._left + bisect_left(kept, waiting.turn)
+        return taken

@@ -1,0 +1,77 @@
+"""AUTH: enhanced authentication before CONNACK, and again at any time after. [5.0 4.12]
+
+Belongs here: the exchange of AUTH packets. Does not belong here: the methods themselves (`access`).
+"""
+
+from __future__ import annotations
+
+from reference_broker.broker.peers.accepting import accept, refuse
+from reference_broker.broker.peers.peer import Peer
+from reference_broker.broker.values.access import Authentication, AuthenticationResult
+from reference_broker.broker.values.phase import Phase
+from reference_broker.wire.errors import ProtocolError
+from reference_broker.wire.packets import Auth
+from reference_broker.wire.properties import Properties
+from reference_broker.wire.types import ReasonCode
+
+
+def begin(link: Peer, now: float) -> None:
+    """The CONNECT named a known method: take its data and go on from there."""
+    assert link.connect is not None
+    link.phase = Phase.AUTHENTICATING
+    _step_before_connack(link, link.connect.properties.authentication_data, now)
+
+
+def on_auth_before_connack(link: Peer, packet: Auth, now: float) -> None:
+    """The client's next answer, 0x18 only. [5.0 MQTT-4.12.0-3]"""
+    _check_method(link, packet)
+    if packet.reason != ReasonCode.CONTINUE_AUTHENTICATION:
+        raise ProtocolError("AUTH to re-authenticate before CONNACK", "5.0 MQTT-4.12.0-3")
+    _step_before_connack(link, packet.properties.authentication_data, now)
+
+
+def on_auth(link: Peer, packet: Auth, now: float) -> None:
+    """Re-authentication: started by 0x19, carried on by 0x18, while everything else goes on. [5.0 4.12.1]"""
+    if link.authentication is None:
+        raise ProtocolError("AUTH without an authentication method in CONNECT", "5.0 MQTT-4.12.0-7")
+    _check_method(link, packet)
+    if packet.reason == ReasonCode.RE_AUTHENTICATE:
+        link.authentication = Authentication(link.authentication.method)
+    elif link.authentication.finished:
+        raise ProtocolError("AUTH continues a re-authentication that was not begun", "5.0 4.12.1")
+    result, data = link.authentication.step(packet.properties.authentication_data)
+    if result is AuthenticationResult.FAILURE:
+        link.log("re-authentication failed")
+        link.disconnect(ReasonCode.NOT_AUTHORIZED, "re-authentication failed", now)  # [5.0 MQTT-4.12.1-2]
+        return
+    done = result is AuthenticationResult.SUCCESS
+    _send(link, ReasonCode.SUCCESS if done else ReasonCode.CONTINUE_AUTHENTICATION, data)
+
+
+def _step_before_connack(link: Peer, data: bytes | None, now: float) -> None:
+    assert link.authentication is not None
+    result, answer = link.authentication.step(data)
+    if result is AuthenticationResult.FAILURE:
+        refuse(link, ReasonCode.NOT_AUTHORIZED, "authentication failed", now)  # [5.0 MQTT-4.12.0-4]
+    elif result is AuthenticationResult.SUCCESS:
+        accept(link, now, answer)
+    else:
+        _send(link, ReasonCode.CONTINUE_AUTHENTICATION, answer)  # [5.0 MQTT-4.12.0-2]
+
+
+def _check_method(link: Peer, packet: Auth) -> None:
+    """Every AUTH names the method of CONNECT. [5.0 MQTT-4.12.0-5, MQTT-4.12.1-1]"""
+    assert link.authentication is not None
+    if packet.properties.authentication_method != link.authentication.method.method:
+        raise ProtocolError(
+            f"AUTH with another method, {packet.properties.authentication_method!r}",
+            "5.0 MQTT-4.12.0-5",
+            ReasonCode.BAD_AUTHENTICATION_METHOD,
+        )
+
+
+def _send(link: Peer, reason: ReasonCode, data: bytes | None) -> None:
+    assert link.authentication is not None
+    assert link.sender is not None
+    method = link.authentication.method.method
+    link.sender.send(Auth(reason, Properties(authentication_method=method, authentication_data=data)))
