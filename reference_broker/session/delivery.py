@@ -61,15 +61,15 @@ SENDER: dict[tuple[Sending, PacketType, bool], tuple[Sending, PacketType | None]
 }
 """(state, acknowledgement, refused?) -> (next state, answer). What is not here is out of order. [5.0 4.13.1]"""
 
-RECEIVER: dict[tuple[Receiving, PacketType], tuple[Receiving, PacketType, bool]] = {
-    (Receiving.UNKNOWN, PacketType.PUBLISH): (Receiving.RECEIVED, PacketType.PUBREC, True),
+RECEIVER: dict[tuple[Receiving, PacketType], tuple[Receiving, bool]] = {
+    (Receiving.UNKNOWN, PacketType.PUBLISH): (Receiving.RECEIVED, True),
     # A repeat, whatever its DUP flag says: acknowledged again, delivered no more. [5.0 MQTT-4.3.3-10]
-    (Receiving.RECEIVED, PacketType.PUBLISH): (Receiving.RECEIVED, PacketType.PUBREC, False),
-    (Receiving.RECEIVED, PacketType.PUBREL): (Receiving.UNKNOWN, PacketType.PUBCOMP, True),
+    (Receiving.RECEIVED, PacketType.PUBLISH): (Receiving.RECEIVED, False),
+    (Receiving.RECEIVED, PacketType.PUBREL): (Receiving.UNKNOWN, True),
     # Normal after a lost PUBCOMP; every PUBREL is answered. [5.0 MQTT-4.3.3-11]
-    (Receiving.UNKNOWN, PacketType.PUBREL): (Receiving.UNKNOWN, PacketType.PUBCOMP, False),
+    (Receiving.UNKNOWN, PacketType.PUBREL): (Receiving.UNKNOWN, False),
 }
-"""(state, packet) -> (next state, answer, is it new?)."""
+"""(state, packet) -> (next state, is it news?). PUBLISH is answered by PUBREC, PUBREL by PUBCOMP, in every state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,21 +138,26 @@ class Outbound:
             raise ProtocolError(f"{packet.type.name} for packet identifier {packet_id}, which {state}", "5.0 4.13.1")
         next_state, answer_type = step
         known = state is not Sending.UNKNOWN
+        if known:
+            self._enter(packet_id, next_state)
         completed = known and next_state is Sending.UNKNOWN
-        answer = self._release(packet_id, known) if answer_type is PacketType.PUBREL else None
-        if completed:
+        answer = self._pubrel(packet_id, known) if answer_type is PacketType.PUBREL else None
+        return Outcome(answer, packet_id if completed else None, packet.reason, known)
+
+    def _enter(self, packet_id: int, state: Sending) -> None:
+        """A message that is in flight is in this state now."""
+        if state is Sending.UNKNOWN:
             self._publishes.pop(packet_id, None)
             self._releases.pop(packet_id, None)
             self._packet_ids.release(packet_id)
-        return Outcome(answer, packet_id if completed else None, packet.reason, known)
+        elif state is Sending.PUBCOMP:
+            self._publishes.pop(packet_id, None)  # the payload is the receiver's now [5.0 figure 4.3]
+            self._releases.setdefault(packet_id, PubRel(packet_id))
 
-    def _release(self, packet_id: int, known: bool) -> PubRel:
-        if not known:
-            # Reason codes exist in 5.0 only; 3.x says the same with a plain PUBREL.
-            reason = ReasonCode.PACKET_IDENTIFIER_NOT_FOUND if self.version >= Version.V5 else ReasonCode.SUCCESS
-            return PubRel(packet_id, reason)
-        self._publishes.pop(packet_id, None)  # the payload is the receiver's now [5.0 figure 4.3]
-        return self._releases.setdefault(packet_id, PubRel(packet_id))
+    def _pubrel(self, packet_id: int, known: bool) -> PubRel:
+        if known or self.version < Version.V5:  # reason codes exist in 5.0 only; 3.x says the same with a plain PUBREL
+            return PubRel(packet_id)
+        return PubRel(packet_id, ReasonCode.PACKET_IDENTIFIER_NOT_FOUND)
 
     def resume(self) -> Iterator[Publish | PubRel]:
         """What to send again on a new connection with the session present, and only then. [5.0 MQTT-4.4.0-1]
@@ -213,17 +218,22 @@ class Inbound:
         """
         if publish.qos != QoS.EXACTLY_ONCE or publish.packet_id is None:
             return True
-        _, _, is_new = RECEIVER[self.state(publish.packet_id), publish.type]
-        self._received[publish.packet_id] = None
-        return is_new
+        return self._step(publish.packet_id, publish.type)
 
     def release(self, pubrel: PubRel) -> PubComp:
         """The answer to a PUBREL; 0x92 in 5.0 where nothing had that identifier. [5.0 MQTT-4.3.3-11, 3.7.2.1]"""
-        _, _, known = RECEIVER[self.state(pubrel.packet_id), pubrel.type]
-        self._received.pop(pubrel.packet_id, None)
-        if known or self.version < Version.V5:
+        if self._step(pubrel.packet_id, pubrel.type) or self.version < Version.V5:
             return PubComp(pubrel.packet_id)
         return PubComp(pubrel.packet_id, ReasonCode.PACKET_IDENTIFIER_NOT_FOUND)
+
+    def _step(self, packet_id: int, packet_type: PacketType) -> bool:
+        """Go on as the table says; whether the packet is news."""
+        next_state, is_news = RECEIVER[self.state(packet_id), packet_type]
+        if next_state is Receiving.RECEIVED:
+            self._received[packet_id] = None
+        else:
+            self._received.pop(packet_id, None)
+        return is_news
 
     def forget(self, packet_id: int) -> None:
         """A PUBREC with an error was sent: the next PUBLISH with this identifier is new. [5.0 MQTT-4.3.3-9]"""

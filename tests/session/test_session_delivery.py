@@ -130,6 +130,26 @@ class TestSender:
             for refused in (False, True)
         }
 
+    @pytest.mark.parametrize(("state", "kind", "refused"), SENDER)
+    @pytest.mark.parametrize("next_state", [None, Sending.PUBCOMP, Sending.UNKNOWN])
+    def test_the_table_decides_what_follows(self, state, kind, refused, next_state, monkeypatch):
+        """As it is, and where a row says something else."""
+        row = (state, kind, refused)
+        if next_state is not None and state is not Sending.UNKNOWN:
+            monkeypatch.setitem(SENDER, row, (next_state, SENDER[row][1]))
+        expected, answer = SENDER[row]
+        out = outbound()
+        if state is not Sending.UNKNOWN:
+            out.send(QOS1 if state is Sending.PUBACK else QOS2)
+        if state is Sending.PUBCOMP:
+            out.acknowledge(PubRec(1))
+        assert out.state(1) is state
+        packet = {PacketType.PUBACK: PubAck, PacketType.PUBREC: PubRec, PacketType.PUBCOMP: PubComp}[kind]
+        outcome = out.acknowledge(packet(1, 0x80 if refused else 0))
+        assert out.state(1) is expected
+        assert (outcome.answer.type if outcome.answer else None) is answer
+        assert (outcome.completed == 1) == (expected is Sending.UNKNOWN is not state)
+
     def test_resume_repeats_in_order_with_dup_and_the_same_identifiers(self):  # 5.0 MQTT-4.4.0-1, MQTT-4.6.0-1
         out = outbound()
         sent = [out.send(replace(QOS1 if n % 2 else QOS2, payload=bytes([n]))) for n in range(6)]
@@ -248,3 +268,19 @@ class TestReceiver:
 
     def test_the_table_is_complete(self):
         assert set(RECEIVER) == {(s, p) for s in Receiving for p in (PacketType.PUBLISH, PacketType.PUBREL)}
+
+    @pytest.mark.parametrize(("state", "kind"), RECEIVER)
+    @pytest.mark.parametrize("row", [None, *((state, news) for state in Receiving for news in (True, False))])
+    def test_the_table_decides_what_follows(self, state, kind, row, monkeypatch):
+        """As it is, and where a row says something else."""
+        inbound = Inbound(Version.V5)
+        if state is Receiving.RECEIVED:
+            inbound.restore(1)
+        if row is not None:
+            monkeypatch.setitem(RECEIVER, (state, kind), row)
+        expected, is_news = RECEIVER[state, kind]
+        if kind is PacketType.PUBLISH:
+            assert inbound.receive(replace(QOS2, packet_id=1)) == is_news
+        else:
+            assert inbound.release(PubRel(1)).reason == (0 if is_news else 0x92)
+        assert inbound.state(1) is expected
