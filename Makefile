@@ -10,7 +10,7 @@ IMAGE ?= mqtt-interop
 # Every target starts dozens of Python processes: what one has compiled, the next need not compile again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup interop corpus coverage fairness mutants test check expected compare bench bench-growth bench-smoke wheel image clean
+.PHONY: help setup interop corpus coverage fairness mutants test check expected compare bench bench-growth bench-smoke docs schema wheel image clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -t -s ':'
@@ -51,6 +51,14 @@ check: $(INSTALLED)      ## style, types, import layers, scenario files
 
 compare: $(INSTALLED)    ## verdicts of the last matrix against the committed expectation
 	$(BIN)/mqtt-interop diff $(EXPECTED) $(OUT)/results.jsonl $(ARGS)
+
+docs: $(INSTALLED)       ## the pages of docs/ that follow from code
+	$(BIN)/python -m interop.docs
+
+schema: $(INSTALLED)     ## the JSON Schemas of scenarios, the contract of clients, and results
+	$(BIN)/python -m interop.scenario.schema
+	$(BIN)/python -m interop.drivers.schema
+	$(BIN)/python -m reports.schema
 
 expected: $(INSTALLED)   ## make the last matrix the expectation
 	$(BIN)/mqtt-interop diff --write $(EXPECTED) $(OUT)/results.jsonl

@@ -30,13 +30,19 @@ class ServerConfig:
     """Where a broker listens and how it behaves; a port of None means no such listener, 0 lets the system pick one."""
 
     host: str = "127.0.0.1"
+    """Where every port listens: a name or an address of this machine."""
     port: int | None = 1883
+    """MQTT on TCP."""
     tls_port: int | None = None
+    """MQTT on TLS."""
     ws_port: int | None = None
+    """MQTT on WebSocket."""
     wss_port: int | None = None
+    """MQTT on secure WebSocket."""
     cert: Path | None = None
     """PEM file of the server's certificate chain; `tls_port` and `wss_port` need it and `key`."""
     key: Path | None = None
+    """PEM file of the certificate's private key."""
     ca: Path | None = None
     """PEM file clients verify the certificate by; only handed on in the addresses the server tells."""
     store: Path | None = None

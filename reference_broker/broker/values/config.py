@@ -84,11 +84,11 @@ class BrokerConfig:
     topic_alias_maximum: int = 32
     """Highest topic alias a client may use, 0 to 65,535. [5.0 3.2.2.3.8]"""
     wildcard_subscription_available: bool = True
-    """[5.0 3.2.2.3.11]"""
+    """Whether filters may have wildcards. [5.0 3.2.2.3.11]"""
     subscription_identifier_available: bool = True
-    """[5.0 3.2.2.3.12]"""
+    """Whether subscriptions may have identifiers. [5.0 3.2.2.3.12]"""
     shared_subscription_available: bool = True
-    """[5.0 3.2.2.3.13]"""
+    """Whether subscriptions may be shared. [5.0 3.2.2.3.13]"""
     server_keep_alive: int | None = None
     """Keep alive 5.0 clients must use instead of their own, 0 turns it off; None leaves theirs. [5.0 3.2.2.3.14]"""
     session_expiry_maximum: int = NO_LIMIT
@@ -126,9 +126,11 @@ class BrokerConfig:
     allow_anonymous: bool = False
     """With `users` set: whether a client without a user name is let in as well."""
     access_rules: tuple[AccessRule, ...] = ()
+    """The access list: the first rule that fits decides, and what no rule fits is allowed. [5.0 5.4.2]"""
     dollar_topics_between_clients: bool = True
     """Whether a client may publish to a topic that begins with $; it should not, see SHOULD.md. [5.0 4.7.2]"""
     authentication_methods: tuple[ChallengeMethod, ...] = ()
+    """Methods of enhanced authentication a client may name. [5.0 4.12]"""
 
     # What keeps memory bounded.
     maximum_topic_levels: int = 200
@@ -152,6 +154,7 @@ class BrokerConfig:
     queue_maximum_bytes: int = 16 * 1024 * 1024
     """Payload bytes waiting in one session; topic and properties count where they are longer than 256 bytes."""
     queue_drop_policy: DropPolicy = DropPolicy.NEWEST
+    """Which message goes when a session's queue is full: `newest`, the one that would not fit, or `oldest`."""
     queue_qos0_offline: bool = False
     """Whether QoS 0 messages are queued for absent clients, which the specification leaves open. [5.0 4.1]"""
     retained_maximum_messages: int | None = None
@@ -177,7 +180,7 @@ class BrokerConfig:
     """
 
     def __post_init__(self) -> None:
-        for name, lowest, highest in _RANGES:
+        for name, lowest, highest in RANGES:
             value = getattr(self, name)
             if value is not None and not lowest <= value <= highest:
                 raise LocalError(f"{name} = {value} is not in {lowest}..{highest}")
@@ -189,7 +192,7 @@ class BrokerConfig:
 
 _REFUSALS: Final = (REASONS[Version.V5][PacketType.CONNACK] | REASONS[Version.V311][PacketType.CONNACK]) - {0}
 
-_RANGES: Final = (
+RANGES: Final = (
     ("receive_maximum", 1, _UINT16),
     ("maximum_qos", 0, 2),
     ("maximum_packet_size", 2, _UINT32),
@@ -217,3 +220,4 @@ _RANGES: Final = (
     ("backpressure_seconds", 0, float("inf")),
     ("store_interval_seconds", 0, float("inf")),
 )
+"""By setting: the lowest and the highest value it may have."""
