@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from broker_harness import ALL_VERSIONS, V5, V311, Client, World, kept, will
+from broker_harness import ALL_VERSIONS, V5, V31, V311, Client, World, kept, will
 
 from reference_broker.broker import AccessRule
 from reference_broker.wire.encode import encode
@@ -268,3 +268,14 @@ def test_qos_of_the_will_message_follows_the_subscription():
     world.client("c", V5, will=will("gone/c", qos=2)).drop()
     (message,) = watcher.messages()
     assert message.qos == QoS.AT_MOST_ONCE
+
+
+@pytest.mark.parametrize("version", [V31, V311])
+def test_a_3_x_will_loses_retain_where_nothing_is_retained(version):
+    """As a PUBLISH of 3.x does: its client cannot know. [5.0 3.2.2.3.5]"""
+    world = World(retain_available=False)
+    watcher = world.client("w", V5)
+    watcher.subscribe("gone", retain_as_published=True)
+    world.client("c", version, will=will(retain=True)).drop()
+    (message,) = watcher.messages()
+    assert not message.retain
