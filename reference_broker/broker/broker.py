@@ -8,7 +8,7 @@ and clocks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any
 
 from reference_broker.broker.fast.heads import Heads
 from reference_broker.broker.keeping.house import House
@@ -116,7 +116,8 @@ class Broker:
     @property
     def links(self) -> list[Link]:
         """All connections that are open."""
-        return cast(list[Link], self.house.connections)  # `connect` makes them, and nobody else
+        connections: list[Any] = self.house.connections
+        return connections
 
     def take_output(self) -> list[tuple[Link, list[Buffer], bool]]:
         """What to write since the last call: for each link pieces of bytes, and whether to close it after them.
@@ -129,19 +130,21 @@ class Broker:
         if round_.changed or round_.pressed:
             self.house.backpressure.settle()
         output = []
-        swollen, round_.swollen = cast(list[Link], round_.swollen), []
+        swollen: list[Any] = round_.swollen  # links, here and below: `connect` makes them, and nobody else
         for link in swollen:
             link.shrink()
-        dirty, round_.dirty = cast(list[Link], round_.dirty), []
+        dirty: list[Any] = round_.dirty
+        round_.dirty = []
         for link in dirty:
             taken = link.take_output()
             if taken is not None:
                 pieces, close = taken
                 if pieces or close:
                     output.append((link, pieces, close))
-        for link in swollen:
-            link.resume_writing()
-        if round_.changed or round_.pressed:
+        if swollen:
+            round_.swollen = []
+            for link in swollen:
+                link.resume_writing()
             self.house.backpressure.settle()
         return output
 

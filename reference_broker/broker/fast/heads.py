@@ -71,7 +71,8 @@ class Heads:
     """Heads by user name and by the bytes of topic and properties; None for those the fast path leaves alone."""
 
     def __init__(self, config: BrokerConfig, access: AccessControl, admission: Admission, router: Router) -> None:
-        self._access = access
+        self._has_rules = access.has_rules
+        self._limits_receivers = access.limits_receivers
         self._admission = admission
         self._router = router
         self.size_limit = min(config.maximum_packet_size or _LARGE, _LARGE)
@@ -92,7 +93,7 @@ class Heads:
             self._receivers.clear()
             self._count = 0
         # The same topic may be open to one user and closed to another.
-        username = session.username if self._access.has_rules else None
+        username = session.username if self._has_rules else None
         heads = self._by_user.get(username)
         if heads is None:
             heads = self._by_user[username] = {}
@@ -133,7 +134,7 @@ class Heads:
 
     def _can_deal(self, route: Route) -> bool:
         """Whether messages can be dealt out by the burst: no session gets two copies that have to keep an order."""
-        if len(route.shared) > 1 or self._access.limits_receivers:
+        if len(route.shared) > 1 or self._limits_receivers:
             return False
         return not any(target.session in route.shared[0] for target in route.targets)
 

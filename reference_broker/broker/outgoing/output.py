@@ -168,7 +168,7 @@ class Output(ABC):
 
     def is_overfull(self) -> bool:
         """Whether the peer is so far behind that messages are dropped (QoS 0) or wait in the session."""
-        return self.held_bytes >= self.round.outgoing_maximum_bytes and self.writing_paused
+        return self.writing_paused and self.held_bytes >= self.round.outgoing_maximum_bytes
 
     def has_room(self, size_bytes: int) -> bool:
         """Whether so many bytes of messages may be written, none of which `is_overfull` would have kept back."""
