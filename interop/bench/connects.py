@@ -21,13 +21,11 @@ from reference_broker.wire.decode import Reader
 from reference_broker.wire.encode import encode
 from reference_broker.wire.errors import RemoteError
 from reference_broker.wire.packets import ConnAck, Disconnect, SubAck, Subscribe, Subscription
-from reference_broker.wire.types import Version
+from reference_broker.wire.types import Version, is_error
 
 _STALL_SECONDS = 10.0
 _SETTLE_SECONDS = 0.5
 """How long connections are held before the broker's memory is looked at."""
-
-_FAILURE = 0x80
 
 
 def measure_connections(cell: Cell, target: Target) -> Result:
@@ -103,7 +101,7 @@ class Handshaking:
         if answer is None:
             return False
         refused = not isinstance(answer, ConnAck | SubAck) or (isinstance(answer, ConnAck) and answer.reason)
-        if refused or (isinstance(answer, SubAck) and max(answer.reasons) >= _FAILURE):
+        if refused or (isinstance(answer, SubAck) and is_error(max(answer.reasons))):
             raise BadStream(f"the broker refused: {answer}")
         return True
 

@@ -29,7 +29,7 @@ from interop.bench.stream import (
 from reference_broker.wire.decode import Reader
 from reference_broker.wire.errors import RemoteError
 from reference_broker.wire.packets import Publish
-from reference_broker.wire.types import PacketType, QoS
+from reference_broker.wire.types import PacketType, QoS, is_error
 
 _RUNS = re.compile(rb"(.)\1*+", re.DOTALL)
 
@@ -207,8 +207,6 @@ _ACKNOWLEDGEMENTS = {
 }
 """Runs of acknowledgements without a reason code, by their first byte."""
 
-_FAILURE = 0x80
-
 
 def acknowledgements(packet_type: PacketType, identifiers: bytes) -> bytes:
     """One acknowledgement for each packet identifier."""
@@ -294,7 +292,7 @@ class Inbox:
             end = at + 2 + buffer[at + 1] if filled - at >= 2 else filled + 1
             if end > filled:
                 return at
-            if buffer[at + 4] >= _FAILURE:
+            if is_error(buffer[at + 4]):
                 raise BadStream(f"refused: {_describe(bytes(buffer[at:end]))}")
             identifiers = buffer[at + 2 : at + 4]
         packet_type = PacketType(first >> 4)

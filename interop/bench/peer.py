@@ -21,11 +21,10 @@ from reference_broker.wire.encode import encode
 from reference_broker.wire.errors import RemoteError
 from reference_broker.wire.packets import ConnAck, Connect, Packet, SubAck, Subscribe, Subscription
 from reference_broker.wire.properties import NO_PROPERTIES, Properties
-from reference_broker.wire.types import QoS, Version
+from reference_broker.wire.types import QoS, Version, is_error
 
 _READS_AT_ONCE = 8
 _SENDS_AT_ONCE = 64
-_FAILURE = 0x80
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ class Handshake:
         """Send SUBSCRIBE and wait for a SUBACK that grants all."""
         properties = NO_PROPERTIES if identifier is None else Properties(subscription_identifier=(identifier,))
         answer = self._ask(Subscribe(1, tuple(subscriptions), properties))
-        if not isinstance(answer, SubAck) or max(answer.reasons) >= _FAILURE:
+        if not isinstance(answer, SubAck) or is_error(max(answer.reasons)):
             raise BadStream(f"the broker did not grant the subscription: {answer}")
 
     def _ask(self, packet: Packet) -> Packet:

@@ -18,7 +18,7 @@ from reference_broker.net.stream import Stream, dial
 from reference_broker.wire.encode import encode
 from reference_broker.wire.errors import LocalError, RemoteError
 from reference_broker.wire.packets import Connect, Disconnect
-from reference_broker.wire.types import ConnectReturnCode, PacketType, ReasonCode, Version
+from reference_broker.wire.types import ConnectReturnCode, PacketType, ReasonCode, Version, is_error
 from reference_broker.wire.varint import read_remaining_length
 
 Login = tuple[str, str | None] | None
@@ -28,7 +28,6 @@ ANSWER_SECONDS = 1.0
 """How long a broker that is not busy may take to accept a connection, and again to answer."""
 
 _GOODBYE_SECONDS = 0.2
-_ERROR = 0x80
 _OTHER_VERSION = frozenset({ConnectReturnCode.UNACCEPTABLE_PROTOCOL_VERSION, ReasonCode.UNSUPPORTED_PROTOCOL_VERSION})
 _CREDENTIALS = frozenset({
     ConnectReturnCode.BAD_USER_NAME_OR_PASSWORD, ConnectReturnCode.NOT_AUTHORIZED,
@@ -66,7 +65,7 @@ class Answer:
     @property
     def is_of_another_version(self) -> bool:
         """Whether it says that it does not speak the version; 5.0 has no codes below 0x80 but 0. [5.0 3.2.2.2]"""
-        foreign = self.version is Version.V5 and 0 < self.code < _ERROR
+        foreign = self.version is Version.V5 and self.code != 0 and not is_error(self.code)
         return self.reaction is Reaction.CONNACK and (self.code in _OTHER_VERSION or foreign)
 
     @property
@@ -168,6 +167,6 @@ def as_clause(reason: str) -> str:
 
 
 def _said(code: int) -> str:
-    kind, codes = ("reason code", ReasonCode) if code >= _ERROR else ("return code", ConnectReturnCode)
+    kind, codes = ("reason code", ReasonCode) if is_error(code) else ("return code", ConnectReturnCode)
     name = next((each.name for each in codes if each == code), "")
     return f"{kind} {code:#04x}" + (f", {name.lower().replace('_', ' ')}" if name else "")

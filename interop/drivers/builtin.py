@@ -42,9 +42,7 @@ from reference_broker.net.websocket import WebSocketWrapping
 from reference_broker.wire.errors import LocalError
 from reference_broker.wire.packets import Publish, Subscription, Will
 from reference_broker.wire.properties import Properties
-from reference_broker.wire.types import QoS, RetainHandling, Version
-
-_ERROR = 0x80
+from reference_broker.wire.types import QoS, RetainHandling, Version, is_error
 
 _ENDED_BY = {Cause.BY_SERVER: "broker", Cause.LOST: "network"}
 """Who ended a connection; all other causes are the client's decisions."""
@@ -137,7 +135,7 @@ class BuiltinAdapter(Adapter):
         answer: Published = await self._request(
             lambda link: link.core.publish(publish, link.now()), outlives_connection=command.qos > 0
         )
-        if answer.reason >= _ERROR:
+        if is_error(answer.reason):
             raise Unsuccessful("refused", reason=answer.reason, properties=self._values(answer.properties))
         return contract.Published(reason=answer.reason, properties=self._values(answer.properties))
 

@@ -25,7 +25,7 @@ CONTRACT_VERSION = 1
 
 MqttLabel = Literal["3.1", "3.1.1", "5.0"]
 QoSLevel = Annotated[int, Field(ge=0, le=2)]
-Seconds = Annotated[int, Field(ge=0, le=65535)]
+KeepAliveSeconds = Annotated[int, Field(ge=0, le=65535)]
 
 
 def _bytes_from(value: object) -> object:
@@ -125,7 +125,7 @@ class Connect(Command):
     ca_file: str | None = None
     client_id: str = ""
     clean_start: bool = True
-    keep_alive: Seconds = 60
+    keep_alive: KeepAliveSeconds = 60
     username: str | None = None
     password: Binary | None = None
     will: WillMessage | None = None

@@ -27,6 +27,7 @@ from reference_broker.wire.packets import (
     Unsubscribe,
 )
 from reference_broker.wire.properties import NO_PROPERTIES
+from reference_broker.wire.topics import SHARE_PREFIX
 from reference_broker.wire.types import QoS, Version
 
 Statements = Mapping[Version, tuple[str, ...]]
@@ -113,7 +114,7 @@ def _answered_with_method(talk: Talk, packet: Packet) -> bool:
 
 def _shared(_: Talk, packet: Packet) -> bool:
     return isinstance(packet, Subscribe) and any(
-        each.topic_filter.startswith("$share/") for each in packet.subscriptions
+        each.topic_filter.startswith(SHARE_PREFIX) for each in packet.subscriptions
     )
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from interop.judge.rule import V5, Breach, Rule, must
-from interop.judge.view import BROKER, CLIENT, Case, Talk
+from interop.judge.view import BROKER, CLIENT, Case, Talk, peer_limits
 from interop.tap.trace import Sender
 from reference_broker.wire.packets import PubAck, PubComp, Publish, PubRec
-from reference_broker.wire.properties import Properties
+from reference_broker.wire.types import is_error
 
 RECEIVE_MAXIMUM = Rule(
     "receive-maximum",
@@ -41,15 +41,6 @@ def inspect(case: Case) -> Iterator[Breach]:
                 yield from _sizes(talk, side, limits.maximum_packet_size)
 
 
-def peer_limits(talk: Talk, side: Sender) -> Properties | None:
-    """What the peer allows that side, by CONNACK or CONNECT; None for a client that did not wait for it."""
-    if side is CLIENT:
-        connack = talk.connack(CLIENT)
-        return None if connack is None or talk.is_pipelined else connack[1].properties
-    connect = talk.connect(BROKER)
-    return None if connect is None else connect[1].properties
-
-
 def _quota(talk: Talk, side: Sender, receive_maximum: int) -> Iterator[Breach]:
     """Unfinished are messages, by identifier: what acknowledges another one makes no room. [5.0 MQTT-3.3.4-7, -9]"""
     unfinished: set[int] = set()
@@ -64,7 +55,7 @@ def _quota(talk: Talk, side: Sender, receive_maximum: int) -> Iterator[Breach]:
                 )
             unfinished.add(packet.packet_id)
         elif not event.mine and (
-            isinstance(packet, PubAck | PubComp) or (isinstance(packet, PubRec) and packet.reason >= 0x80)
+            isinstance(packet, PubAck | PubComp) or (isinstance(packet, PubRec) and is_error(packet.reason))
         ):
             unfinished.discard(packet.packet_id)
 

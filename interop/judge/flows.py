@@ -17,7 +17,7 @@ from interop.judge.rule import V5, V31, V311, Breach, Rule, must, should
 from interop.judge.view import BROKER, CLIENT, Case, Chain, Event, Talk
 from interop.tap.trace import Sender
 from reference_broker.wire.packets import Publish, PubRec, PubRel, Subscribe, Unsubscribe
-from reference_broker.wire.types import PacketType, QoS, Version
+from reference_broker.wire.types import PacketType, QoS, Version, is_error
 
 PACKET_ID_IN_USE = Rule(
     "packet-id-in-use",
@@ -346,10 +346,10 @@ class _Publisher:
         self._pubrecs[packet_id] = self._pubrecs.get(packet_id, 0) + 1
         if flow is None:
             return
-        if flow.publish.qos is not QoS.EXACTLY_ONCE or (pubrec.reason >= 0x80 and flow.released):
+        if flow.publish.qos is not QoS.EXACTLY_ONCE or (is_error(pubrec.reason) and flow.released):
             del self._flows[packet_id]
             self._uncertain.add(packet_id)
-        elif pubrec.reason >= 0x80:
+        elif is_error(pubrec.reason):
             del self._flows[packet_id]
             self._pubrecs[packet_id] -= 1
         elif flow.received is None:

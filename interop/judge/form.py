@@ -46,7 +46,7 @@ RULES = (WELL_FORMED, DIRECTION, BINARY, VERSION)
 
 _UNREADABLE = ("incomplete packet", "after lost framing")  # ends of streams, which break no rule by themselves
 _EMPTY_SUBACK = b"\x90\x02"  # in 3.1 nobody says what answers an empty SUBSCRIBE [MQTT31-23]
-_WIRE_SENDERS = {CLIENT: sender.Sender.CLIENT, BROKER: sender.Sender.SERVER}
+_WIRE_SENDERS = {CLIENT: sender.Side.CLIENT, BROKER: sender.Side.SERVER}
 
 
 def statements(version: Version) -> set[str]:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from interop.judge.flow_control import peer_limits
 from interop.judge.rule import V5, Breach, Rule, must
-from interop.judge.view import CLIENT, Case
+from interop.judge.view import CLIENT, Case, peer_limits
 from reference_broker.wire.packets import Packet, Publish, Subscribe
 from reference_broker.wire.properties import Properties
 from reference_broker.wire.topics import SHARE_PREFIX

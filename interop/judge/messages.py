@@ -31,7 +31,7 @@ from reference_broker.wire.packets import (
     Will,
 )
 from reference_broker.wire.topics import SHARE_PREFIX, matches
-from reference_broker.wire.types import QoS
+from reference_broker.wire.types import QoS, is_error
 
 Key = tuple[str, bytes]
 """Topic and payload."""
@@ -85,7 +85,7 @@ class Grant:
     @property
     def was_refused(self) -> bool:
         """Whether SUBACK said no."""
-        return self.code is not None and self.code >= 0x80
+        return self.code is not None and is_error(self.code)
 
     @property
     def was_replaced(self) -> bool:
@@ -217,7 +217,7 @@ class _Intake:
             aliases: dict[int, str] = {}
             self._due.clear()
             for event in talk.story(BROKER):
-                if event.mine and isinstance(event.packet, PubRec) and event.packet.reason >= 0x80:
+                if event.mine and isinstance(event.packet, PubRec) and is_error(event.packet.reason):
                     self._unreleased.pop(event.packet.packet_id, None)  # refused: the next one is new
                 elif event.mine:
                     self._note_end(event)
@@ -303,7 +303,7 @@ class _Reception:
         elif isinstance(packet, Unsubscribe):
             given_up = (self._give_up(topic_filter, event) for topic_filter in packet.topic_filters)
             self._unsubscribed.setdefault(packet.packet_id, []).extend(filter(None, given_up))
-        elif isinstance(packet, PubAck | PubComp) or (isinstance(packet, PubRec) and packet.reason >= 0x80):
+        elif isinstance(packet, PubAck | PubComp) or (isinstance(packet, PubRec) and is_error(packet.reason)):
             self._unfinished.pop(packet.packet_id, None)
 
     def _subscribe(self, subscription: Subscription, identifier: int | None, event: Event) -> Grant:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from interop.judge.rule import V5, V31, V311, Breach, Rule, must
 from interop.judge.view import BROKER, Case, Talk, broker_client_id
 from interop.tap.trace import Kind, TraceEntry
+from reference_broker.wire.properties import NEVER_EXPIRES
 from reference_broker.wire.types import PacketType, ReasonCode, Version
 
 SESSION_PRESENT = Rule(
@@ -45,7 +46,6 @@ TAKEOVER_IS_SAID = Rule(
 RULES = (SESSION_PRESENT, NO_SESSION_PRESENT, ONE_PLACE, TAKEOVER_IS_SAID)
 
 _MARGIN_SECONDS = 1.5
-_FOREVER = 0xFFFF_FFFF  # a Session Expiry Interval that never ends [5.0 3.1.2.11.2]
 
 
 def inspect(case: Case) -> Iterator[Breach]:
@@ -107,7 +107,7 @@ def _fate(before: Talk, connect: TraceEntry) -> _Fate:
             return _Fate(math.inf, math.inf)
         return _Fate(0.0, ending.at if ending is not None and ending.index < connect.index else math.inf)
     interval, margin_seconds = _expiry(before), _MARGIN_SECONDS + before.round_trip_seconds
-    if interval == _FOREVER:
+    if interval == NEVER_EXPIRES:
         return _Fate(math.inf, math.inf)
     if ending is None or ending.index > connect.index:
         return _Fate(math.inf if interval else 0.0, math.inf)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from interop.judge.rule import V5, V31, V311, Breach, Rule, must
 from interop.judge.view import BROKER, Case, Event, Talk
 from reference_broker.wire.packets import SubAck, Subscribe, UnsubAck, Unsubscribe
-from reference_broker.wire.types import Version
+from reference_broker.wire.types import Version, is_error
 
 SUBACK_ID = Rule(
     "suback-answers-subscribe",
@@ -72,7 +72,7 @@ def _suback(event: Event, suback: SubAck, subscribe: Subscribe | None) -> Iterat
         yield SUBACK_COUNT.broken(BROKER, event.entry, message)
         return
     for code, subscription in zip(suback.reasons, asked, strict=True):
-        if subscription.qos < code < 0x80:
+        if code > subscription.qos and not is_error(code):
             message = f"QoS {code} granted for {subscription.topic_filter!r}, {int(subscription.qos)} was asked for"
             yield GRANT.broken(BROKER, event.entry, message)
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from interop.judge.flow_control import peer_limits
 from interop.judge.rule import V5, Breach, Rule, must
-from interop.judge.view import BROKER, CLIENT, Case, Chain
+from interop.judge.view import BROKER, CLIENT, Case, Chain, peer_limits
 from interop.tap.trace import Sender
 from reference_broker.wire.packets import Publish
 

@@ -22,6 +22,7 @@ from functools import cached_property
 
 from interop.tap.trace import Fate, Kind, Sender, TraceEntry
 from reference_broker.wire.packets import Auth, ConnAck, Connect, Disconnect, Packet
+from reference_broker.wire.properties import Properties
 from reference_broker.wire.types import Version
 
 CLIENT, BROKER = Sender.CLIENT, Sender.BROKER
@@ -332,6 +333,15 @@ def _may_go_on(before: Talk, talk: Talk) -> bool:
 def _connect_index(talk: Talk) -> int:
     connect = talk.connect(BROKER)
     return -1 if connect is None else connect[0].index
+
+
+def peer_limits(talk: Talk, side: Sender) -> Properties | None:
+    """What the peer allows that side, by CONNACK or CONNECT; None for a client that did not wait for it."""
+    if side is CLIENT:
+        connack = talk.connack(CLIENT)
+        return None if connack is None or talk.is_pipelined else connack[1].properties
+    connect = talk.connect(BROKER)
+    return None if connect is None else connect[1].properties
 
 
 def broker_client_id(talk: Talk) -> str:

@@ -14,7 +14,7 @@ from reference_broker.broker.keeping.exchange import Exchange
 from reference_broker.broker.keeping.sessions import Sessions
 from reference_broker.broker.outgoing.mailbox import Mailbox
 from reference_broker.broker.outgoing.waiting import Waiting
-from reference_broker.broker.values.config import NO_LIMIT
+from reference_broker.wire.properties import NEVER_EXPIRES
 from reference_broker.wire.types import ReasonCode
 
 
@@ -66,10 +66,10 @@ def _every_second(real: Any, self: Any, message: Any, now: float) -> Any:
 SESSIONS = table("broker", "session shared connect qos1 qos2 ordering takeover will expiry disconnect delivery "
                  "flow_control", {
     "keeps no session": _expiring(lambda _: 0),
-    "keeps every session": _expiring(lambda seconds: seconds or NO_LIMIT),
-    "keeps sessions for ever": _expiring(lambda seconds: NO_LIMIT if seconds else 0),
-    "keeps sessions two seconds longer": _expiring(lambda s: s + 2 if 0 < s < NO_LIMIT else s),
-    "keeps sessions a second less": _expiring(lambda s: s - 1 if 0 < s < NO_LIMIT else s),
+    "keeps every session": _expiring(lambda seconds: seconds or NEVER_EXPIRES),
+    "keeps sessions for ever": _expiring(lambda seconds: NEVER_EXPIRES if seconds else 0),
+    "keeps sessions two seconds longer": _expiring(lambda s: s + 2 if 0 < s < NEVER_EXPIRES else s),
+    "keeps sessions a second less": _expiring(lambda s: s - 1 if 0 < s < NEVER_EXPIRES else s),
     "keeps the session at a clean start": around(Sessions, "open", _kept_by_clean_start),
     "drops the session at any connect": around(
         Sessions, "open", lambda real, self, client_id, version, clean, now: real(self, client_id, version, True, now)

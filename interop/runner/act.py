@@ -24,7 +24,7 @@ from interop.runner.matching import (
     shown_payload,
     shown_reasons,
 )
-from interop.runner.player import PATIENCE_SECONDS, Delivery, Player, Received
+from interop.runner.player import ANSWER_SECONDS, HandedOver, Player, Received
 from interop.runner.stage import Stage
 from interop.scenario import steps
 from interop.scenario.numbered import numbered
@@ -32,12 +32,11 @@ from interop.scenario.values import payload_bytes
 from interop.tap.trace import Fate, Kind, Sender
 from reference_broker.wire.packets import PubAck, PubRec, SubAck, UnsubAck
 from reference_broker.wire.packets import Publish as PublishPacket
-from reference_broker.wire.types import PacketType, Version
+from reference_broker.wire.types import PacketType, Version, is_error
 
 LOT = 500
 """So many messages of a `count` are handed over at a time: what queues of clients and brokers usually hold."""
 
-_ERROR = 0x80
 _LONGEST_SHOWN_RUN = 3
 
 
@@ -76,7 +75,7 @@ async def subscribe(stage: Stage, step: steps.Subscribe) -> None:
         return
     index, reasons = seen[0].index, seen[1].reasons
     if outcome == "done":
-        outcome = "refused" if all(code >= _ERROR for code in reasons) else "done"
+        outcome = "refused" if all(map(is_error, reasons)) else "done"
     _check_outcome("subscription", player, step.outcome, outcome, index)
     _check_granted(step, reasons, index)
     wrong = property_mismatch(step.answer, (), seen[1].properties, stage.names)
@@ -189,12 +188,12 @@ async def _keep_in_step(stage: Stage, reader: Player, came: int) -> None:
     def has_come() -> bool | None:
         return True if reader.inbox.came >= came else None
 
-    if await stage.until(has_come, stage.pace.now() + PATIENCE_SECONDS) is None:
-        what = f"{reader.name} to keep up within {PATIENCE_SECONDS:g} s"
+    if await stage.until(has_come, stage.pace.now() + ANSWER_SECONDS) is None:
+        what = f"{reader.name} to keep up within {ANSWER_SECONDS:g} s"
         raise StepFailed(what, f"{came - reader.inbox.came} messages did not come")
 
 
-def _hand_over(stage: Stage, player: Player, step: steps.Publish, payload: bytes) -> Delivery:
+def _hand_over(stage: Stage, player: Player, step: steps.Publish, payload: bytes) -> HandedOver:
     command = contract.Publish(
         id=player.driver.next_id(),
         topic=stage.names.topic(step.topic),
@@ -203,17 +202,17 @@ def _hand_over(stage: Stage, player: Player, step: steps.Publish, payload: bytes
         retain=step.retain,
         properties=only_v5(stage, player, step.properties),
     )
-    return Delivery(command.topic, payload, player.hand_over(command))
+    return HandedOver(command.topic, payload, player.hand_over(command))
 
 
 def _check_published(
-    stage: Stage, player: Player, step: steps.Publish, delivery: Delivery, answer: AnyEvent, since: int
+    stage: Stage, player: Player, step: steps.Publish, delivery: HandedOver, answer: AnyEvent, since: int
 ) -> None:
     seen = publish_answer(stage, player.name, delivery, since)
     outcome = "done"
     if isinstance(answer, ErrorEvent):
         outcome = "cut-off" if answer.error == "cut-off" else "refused"
-    elif seen is not None and seen[1] >= _ERROR:
+    elif seen is not None and is_error(seen[1]):
         outcome = "refused"
     _check_outcome("publish", player, step.outcome, outcome, seen[0] if seen else None)
     if step.reason is not None and seen is not None and not reason_fits(step.reason, seen[1]):
@@ -229,14 +228,14 @@ def _check_all_published(stage: Stage, player: Player, step: steps.Publish, sinc
     for entry in stage.entries(player.name, since):
         packet = entry.packet
         if isinstance(packet, PubAck | PubRec) and entry.sender is Sender.BROKER:
-            outcome = "refused" if packet.reason >= _ERROR else "done"
+            outcome = "refused" if is_error(packet.reason) else "done"
             _check_outcome("publish", player, step.outcome, outcome, entry.index)
             if step.reason is not None and not reason_fits(step.reason, packet.reason):
                 wanted, said = shown_reasons(step.reason), shown_reasons(packet.reason)
                 raise StepFailed(f"each acknowledged with {wanted}", f"the broker said {said}", trace_index=entry.index)
 
 
-def publish_answer(stage: Stage, link: str, delivery: Delivery, since: int) -> tuple[int, int] | None:
+def publish_answer(stage: Stage, link: str, delivery: HandedOver, since: int) -> tuple[int, int] | None:
     """The trace index and code of the PUBACK or PUBREC that answered a publish, if one was seen."""
     published = {
         entry.index
@@ -266,7 +265,7 @@ async def _until_cut(stage: Stage, player: Player, answers: list[asyncio.Task[An
         faults = (entry for entry in stage.trace.of(player.name, since, Kind.FAULT) if entry.fate is not Fate.INJECTED)
         return "cut-off" if answered or stage.closing(player.name, since) or any(faults) else None
 
-    return await stage.until(end, stage.pace.now() + PATIENCE_SECONDS) or "pending"
+    return await stage.until(end, stage.pace.now() + ANSWER_SECONDS) or "pending"
 
 
 async def ack(stage: Stage, step: steps.Ack) -> None:
@@ -277,7 +276,7 @@ async def ack(stage: Stage, step: steps.Ack) -> None:
     def candidate() -> Received | None:
         return next((each for each in player.inbox.unacknowledged if wanted in (None, each.event.payload)), None)
 
-    message = await stage.until(candidate, stage.pace.now() + steps.PATIENCE_SECONDS)
+    message = await stage.until(candidate, stage.pace.now() + steps.WINDOW_SECONDS)
     if message is None:
         raise StepFailed("a message to acknowledge", f"{player.name} has none")
     player.inbox.unacknowledged.remove(message)

@@ -21,20 +21,13 @@ from interop.scenario.values import Payload, payload_bytes
 from interop.tap.faults import Frames
 from interop.tap.link import How, When
 from interop.tap.trace import Kind, Sender
-from reference_broker.wire import packets
-from reference_broker.wire.packets import Packet, Subscription, Will
+from reference_broker.wire.packets import PACKET_CLASSES, Connect, Packet, Subscription, Will
+from reference_broker.wire.sender import ONLY_FROM, Side
 from reference_broker.wire.types import PacketType, QoS, RetainHandling, Version
 
 _SIDES = {"client": Sender.CLIENT, "broker": Sender.BROKER}
 _OPPOSITE = {"client": Sender.BROKER, "broker": Sender.CLIENT}
 _PAYLOAD: TypeAdapter[Payload] = TypeAdapter(Payload)
-_ONLY_CLIENTS_SEND = {
-    PacketType.CONNECT, PacketType.SUBSCRIBE, PacketType.UNSUBSCRIBE, PacketType.PINGREQ,
-}  # fmt: skip
-_ONLY_BROKERS_SEND = {PacketType.CONNACK, PacketType.SUBACK, PacketType.UNSUBACK, PacketType.PINGRESP}
-_PACKET_CLASSES: dict[str, type[Any]] = {
-    each.type.name: each for each in vars(packets).values() if isinstance(each, type) and hasattr(each, "type")
-}
 
 
 def when(step: steps.Fault) -> When | None:
@@ -47,9 +40,9 @@ def when(step: steps.Fault) -> When | None:
 
 
 def _usual_sender(kind: PacketType) -> Sender:
-    if kind in _ONLY_BROKERS_SEND:
+    if kind in ONLY_FROM[Side.SERVER]:
         return Sender.BROKER
-    if kind in _ONLY_CLIENTS_SEND:
+    if kind in ONLY_FROM[Side.CLIENT]:
         return Sender.CLIENT
     raise StepFailed(f"`from` beside `at: {kind.name}`", "both sides can send it")
 
@@ -169,9 +162,9 @@ def build_packet(written: Mapping[str, Any], stage: Stage, version: Version) -> 
     A CONNECT that names no `version` has this one.
     """
     fields = dict(written)
-    kind = _PACKET_CLASSES[fields.pop("type")]
+    kind = PACKET_CLASSES[fields.pop("type")]
     values = {name: _field_value(name, value, stage) for name, value in fields.items()}
-    if kind is packets.Connect:
+    if kind is Connect:
         values.setdefault("version", version)
     packet: Packet = kind(**values)
     return packet

@@ -15,8 +15,9 @@ import secrets
 import string
 from dataclasses import dataclass, field
 
+from reference_broker.wire.topics import SHARE_PREFIX
+
 ROOT = "root:"
-SHARE = "$share/"
 SIZED = "sized:"
 MAXIMUM_CLIENT_ID_LENGTH = 23  # the longest every server takes, [3.1 3.1, 3.1.1 MQTT-3.1.3-5]
 
@@ -43,9 +44,9 @@ class Names:
 
     def topic(self, name: str) -> str:
         """The topic name or filter on the wire for a scenario's name; an empty one stays empty."""
-        if name.startswith(SHARE) and name.count("/") >= 2:
+        if name.startswith(SHARE_PREFIX) and name.count("/") >= 2:
             _, group, rest = name.split("/", 2)
-            return f"{SHARE}{group}{self.token}/{self.topic(rest)}"
+            return f"{SHARE_PREFIX}{group}{self.token}/{self.topic(rest)}"
         if name.startswith(ROOT):
             return name.removeprefix(ROOT)
         if name.startswith(SIZED):

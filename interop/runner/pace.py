@@ -21,7 +21,7 @@ LONG_SECONDS = 0.4
 """A cell that waits longer than this is started early and fills others' time."""
 
 
-PATIENT_SECONDS = 0.25
+BUSY_SECONDS = 0.25
 """An answer that takes longer than this is waited for without keeping others from work."""
 
 NEAR_SECONDS = 0.02
@@ -160,7 +160,7 @@ class Pace:
     @property
     def patient_seconds(self) -> float:
         """How long to wait for an answer as part of the work."""
-        return PATIENT_SECONDS if self.round_trip_seconds < NEAR_SECONDS else 0.0
+        return BUSY_SECONDS if self.round_trip_seconds < NEAR_SECONDS else 0.0
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:

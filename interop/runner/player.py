@@ -18,7 +18,7 @@ from interop.runner.failures import StepFailed, Unsupported
 from interop.runner.pace import Pace
 from interop.scenario.model import Actor
 
-PATIENCE_SECONDS = 5.0
+ANSWER_SECONDS = 5.0
 """How long a client may take to answer a command before the step fails."""
 
 ALIVE_SECONDS = 5.0
@@ -34,7 +34,7 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class HandedOver:
     """A publish that was handed over; its answer may be long in coming."""
 
     topic: str
@@ -93,7 +93,7 @@ class Player:
         self.actor = actor
         self.driver = driver
         self.inbox = Inbox()
-        self.deliveries: deque[Delivery] = deque()  # those no step has claimed yet
+        self.deliveries: deque[HandedOver] = deque()  # those no step has claimed yet
         self.connected = False
         self.ever_connected = False
         self._pace = pace
@@ -147,7 +147,7 @@ class Player:
     async def answer_of(self, task: asyncio.Task[AnyEvent], what: str) -> AnyEvent:
         """The answer a task stands for; raises like `ask`."""
         patient_seconds = self._pace.patient_seconds
-        most_seconds = PATIENCE_SECONDS + self._pace.answer_seconds()
+        most_seconds = ANSWER_SECONDS + self._pace.answer_seconds()
         if not task.done():
             await asyncio.wait({task}, timeout=patient_seconds)
         if not task.done():

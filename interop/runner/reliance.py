@@ -60,7 +60,7 @@ async def rely_on_faults(stage: Stage, step: steps.AnyStep | None) -> None:
         outstanding = list(relied_on(stage, step))
         return True if not outstanding or any(not link.carries for link, _ in outstanding) else None
 
-    await stage.until(settled, stage.pace.now() + steps.PATIENCE_SECONDS)
+    await stage.until(settled, stage.pace.now() + steps.WINDOW_SECONDS)
     for link, armed in relied_on(stage, step):
         raise SetupFailed(_never_fired(stage, link, armed))
 

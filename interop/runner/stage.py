@@ -19,7 +19,7 @@ from interop.runner.player import Player
 from interop.tap.link import NOTICE_SECONDS, Link
 from interop.tap.trace import Fate, Kind, Sender, Trace, TraceEntry
 from reference_broker.wire.packets import Packet, PubAck, PubComp, Publish, PubRec, PubRel
-from reference_broker.wire.types import PacketType, ReasonCode, Version
+from reference_broker.wire.types import PacketType, Version, is_error
 
 Seen = TypeVar("Seen")
 
@@ -179,7 +179,7 @@ class Stage:
             if isinstance(packet, Publish | PubRel) and entry.receiver is Sender.CLIENT:
                 goes_on = arrives and packet.packet_id is not None
             elif isinstance(packet, PubAck | PubRec | PubComp) and entry.sender is Sender.CLIENT:
-                is_refusal = packet.reason >= ReasonCode.UNSPECIFIED_ERROR  # [5.0 4.3.3]
+                is_refusal = is_error(packet.reason)  # [5.0 4.3.3]
                 goes_on = arrives and isinstance(packet, PubRec) and not is_refusal
             else:
                 continue

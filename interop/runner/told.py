@@ -19,7 +19,7 @@ from interop.runner.matching import (
     shown_payload,
     shown_reasons,
 )
-from interop.runner.player import Delivery, Player, Received
+from interop.runner.player import HandedOver, Player, Received
 from interop.runner.stage import Seen, Stage
 from interop.runner.window import Observed, check_not_early, missed, seen_in_window
 from interop.scenario import steps
@@ -128,7 +128,7 @@ async def _next_message(
     with stage.pace.waiting():  # nothing tells that no more will come
         found = await stage.until(next_one, stage.pace.now() + OPTIONAL_SECONDS)
         if found is None and not player.actor.manual_ack and stage.is_exchanging(player.name):
-            found = await stage.until(next_one, stage.pace.now() + steps.PATIENCE_SECONDS)  # one is on its way
+            found = await stage.until(next_one, stage.pace.now() + steps.WINDOW_SECONDS)  # one is on its way
     return found
 
 
@@ -239,7 +239,7 @@ _NO_ERROR_IN_RECOVERY = {ReasonCode.PACKET_IDENTIFIER_NOT_FOUND}
 
 
 async def _complete(
-    stage: Stage, player: Player, step: steps.Completed, delivery: Delivery, moment: float, number: int
+    stage: Stage, player: Player, step: steps.Completed, delivery: HandedOver, moment: float, number: int
 ) -> None:
     done = await _heard(stage, player, lambda: True if delivery.answer.done() else None, step, moment, number)
     if done is None:

@@ -16,7 +16,7 @@ from interop.judge.delivery import HAS_PACKET_ID
 from interop.judge.form import WELL_FORMED
 from interop.runner.cell import Cell
 from interop.runner.failures import StepFailed
-from interop.scenario.steps import PATIENCE_SECONDS, AnyStep
+from interop.scenario.steps import WINDOW_SECONDS, AnyStep
 from interop.tap.trace import Sender
 from reports.record import Finding, Verdict
 
@@ -62,7 +62,7 @@ def step_finding(cell: Cell, step: AnyStep, number: int, failure: StepFailed) ->
 def _window(step: AnyStep) -> float:
     """How long what a step looks at was given, in seconds."""
     given: tuple[float | None, ...] = (getattr(step, "within", None), getattr(step, "seconds", None))
-    return next((seconds for seconds in given if seconds), PATIENCE_SECONDS)
+    return next((seconds for seconds in given if seconds), WINDOW_SECONDS)
 
 
 def judge_finding(broken: Broken) -> Finding:
@@ -75,7 +75,7 @@ def judge_finding(broken: Broken) -> Finding:
         cites=broken.cites,
         message=f"{broken.link}: {broken.message}",
         trace_index=broken.trace_index,
-        window_seconds=PATIENCE_SECONDS if RULES[broken.rule].is_timed else None,
+        window_seconds=WINDOW_SECONDS if RULES[broken.rule].is_timed else None,
     )
 
 

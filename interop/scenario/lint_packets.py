@@ -28,18 +28,15 @@ from interop.scenario.steps import (
 )
 from interop.scenario.values import PacketPattern
 from interop.scenario.yaml12 import Where
-from reference_broker.wire import packets
+from reference_broker.wire.packets import PACKET_CLASSES
 from reference_broker.wire.properties import PROPERTY_BY_NAME, WILL
+from reference_broker.wire.sender import ONLY_FROM, Side
 from reference_broker.wire.types import PacketType
 
 Found = Iterator[tuple[Where, str]]
 
 _P = PacketType
-_PACKET_CLASSES: dict[str, type[Any]] = {
-    each.type.name: each for each in vars(packets).values() if isinstance(each, type) and hasattr(each, "type")
-}
-_SENT_BY_CLIENTS = frozenset({_P.CONNECT, _P.SUBSCRIBE, _P.UNSUBSCRIBE, _P.PINGREQ})
-_SENT_BY_BROKERS = frozenset({_P.CONNACK, _P.SUBACK, _P.UNSUBACK, _P.PINGRESP})
+_SENT_BY_CLIENTS, _SENT_BY_BROKERS = ONLY_FROM[Side.CLIENT], ONLY_FROM[Side.SERVER]
 
 _PROPERTY_FIELDS: dict[type[AnyStep], tuple[tuple[str, PacketType], ...]] = {
     Connect: (("properties", _P.CONNECT), ("answer", _P.CONNACK)),
@@ -94,7 +91,7 @@ def _patterns(step: Wire, where: Where) -> Found:
                 yield from _misplaced(pattern.present, packet, (*inner, "present"))
                 yield from _misplaced(pattern.without, packet, (*inner, "without"))
                 given = pattern.model_fields_set - {"packet", "sender", "present", "without", "one_identifier", "hex"}
-                yield from _fields(given, _PACKET_CLASSES[pattern.packet], inner)
+                yield from _fields(given, PACKET_CLASSES[pattern.packet], inner)
 
 
 def _sender(step: Fault, where: Where) -> Found:
@@ -111,21 +108,21 @@ def _sender(step: Fault, where: Where) -> Found:
 def _rewritten(step: Rewrite, where: Where) -> Found:
     if bool(step.set) == (step.hex is not None):
         yield where, "give either `set` or `hex`"
-    yield from _fields(step.set, _PACKET_CLASSES[step.at], (*where, "set"))
+    yield from _fields(step.set, PACKET_CLASSES[step.at], (*where, "set"))
 
 
 def _injected(step: Inject, where: Where) -> Found:
     if step.set and step.repeat is None:
         yield (*where, "set"), "`set` changes a packet that is repeated; say `repeat` as well"
     if step.repeat is not None:
-        yield from _fields(step.set, _PACKET_CLASSES[step.repeat], (*where, "set"))
+        yield from _fields(step.set, PACKET_CLASSES[step.repeat], (*where, "set"))
     if step.packet is None:
         return
     kind = step.packet.get("type")
-    if kind not in _PACKET_CLASSES:
-        yield (*where, "packet"), unknown("packet type", kind, list(_PACKET_CLASSES))
+    if kind not in PACKET_CLASSES:
+        yield (*where, "packet"), unknown("packet type", kind, list(PACKET_CLASSES))
         return
-    yield from _fields([key for key in step.packet if key != "type"], _PACKET_CLASSES[kind], (*where, "packet"))
+    yield from _fields([key for key in step.packet if key != "type"], PACKET_CLASSES[kind], (*where, "packet"))
     yield from _packet_id(step.packet.get("packet_id"), (*where, "packet", "packet_id"))
     properties = step.packet.get("properties", {})
     if isinstance(properties, Mapping):
@@ -136,7 +133,7 @@ def _packet_id(written: object, where: Where) -> Found:
     if not isinstance(written, Mapping):
         return
     named = written.get("of") if len(written) == 1 else None
-    with_one = [name for name, kind in _PACKET_CLASSES.items() if any(f.name == "packet_id" for f in fields(kind))]
+    with_one = [name for name, kind in PACKET_CLASSES.items() if any(f.name == "packet_id" for f in fields(kind))]
     if named not in with_one:
         yield where, f"found {dict(written)!r}; expected a number, or {{of: one of {', '.join(with_one)}}}"
 

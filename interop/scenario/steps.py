@@ -37,7 +37,7 @@ from interop.scenario.values import (
     Strict,
 )
 
-PATIENCE_SECONDS = 3.0
+WINDOW_SECONDS = 3.0
 """How long an observation waits when the step names no `within`."""
 
 
@@ -428,7 +428,7 @@ class Windowed(AnyStep):
     """
 
     after: Seconds = 0.0
-    within: Seconds = PATIENCE_SECONDS
+    within: Seconds = WINDOW_SECONDS
     because: str = ""
 
 

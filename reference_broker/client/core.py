@@ -56,7 +56,7 @@ from reference_broker.wire.packets import (
 )
 from reference_broker.wire.properties import NO_PROPERTIES, Properties
 from reference_broker.wire.reasons import CLIENT_REASONS, reason_name
-from reference_broker.wire.sender import Sender
+from reference_broker.wire.sender import Side
 from reference_broker.wire.types import PacketType, QoS, ReasonCode, Version
 
 
@@ -103,10 +103,10 @@ class ClientCore:
         self.state = State.IDLE
         self.closing = Closing.NO
         self.limits = ServerLimits()
-        self.watch: Callable[[Sender, Packet], None] | None = None
+        self.watch: Callable[[Side, Packet], None] | None = None
         """Told about every packet, sent or received, before it takes effect; for logs."""
         self._reader = Reader(
-            options.version, maximum_packet_size=options.properties.maximum_packet_size, sender=Sender.SERVER
+            options.version, maximum_packet_size=options.properties.maximum_packet_size, sender=Side.SERVER
         )
         self._out: list[bytes] = []
         self._events: list[Event] = []
@@ -267,7 +267,7 @@ class ClientCore:
 
     def _receive(self, packet: Packet) -> None:
         if self.watch is not None:
-            self.watch(Sender.SERVER, packet)
+            self.watch(Side.SERVER, packet)
         if self.options.properties.request_problem_information == 0:
             _check_problem_information(packet)
         handler = self._HANDLERS[self.state].get(packet.type)
@@ -415,7 +415,7 @@ class ClientCore:
 
     def _write(self, packet: Packet, data: bytes) -> None:
         if self.watch is not None:
-            self.watch(Sender.CLIENT, packet)
+            self.watch(Side.CLIENT, packet)
         self._out.append(data)
         self._last_sent = self._now
         if self._keep_alive is not None:

@@ -12,7 +12,7 @@ from reference_broker.session.flow_control import DEFAULT_RECEIVE_MAXIMUM
 from reference_broker.wire.encode import encode
 from reference_broker.wire.errors import LocalError, ProtocolError
 from reference_broker.wire.packets import ConnAck, Packet, Publish, Subscribe
-from reference_broker.wire.sender import Sender, check_sender
+from reference_broker.wire.sender import Side, check_sender
 from reference_broker.wire.topics import SHARE_PREFIX
 from reference_broker.wire.types import QoS, Version
 
@@ -54,7 +54,7 @@ class ServerLimits:
         """The bytes of a packet that a client may send and this server takes; raises LocalError. [5.0 MQTT-3.2.2-15]"""
         data = encode(packet, version)
         try:
-            check_sender(packet, version, Sender.CLIENT)
+            check_sender(packet, version, Side.CLIENT)
         except ProtocolError as error:
             raise LocalError(str(error)) from None
         if self.maximum_packet_size is not None and len(data) > self.maximum_packet_size:

@@ -15,7 +15,7 @@ from reference_broker.session.flow_control import DEFAULT_RECEIVE_MAXIMUM, Recei
 from reference_broker.session.topic_aliases import InboundAliases
 from reference_broker.wire.packets import PubAck, PubComp, Publish, PubRec, PubRel
 from reference_broker.wire.properties import NO_PROPERTIES, Properties
-from reference_broker.wire.types import QoS, ReasonCode, Version
+from reference_broker.wire.types import QoS, Version, is_error
 
 _Answer = TypeVar("_Answer", PubAck, PubRec)
 
@@ -129,7 +129,7 @@ class Receiver:
             self._send(puback)
         for pubrec in _take_ready(self._pubrecs):
             self._session.unanswered.pop(pubrec.packet_id, None)
-            if pubrec.reason >= ReasonCode.UNSPECIFIED_ERROR:
+            if is_error(pubrec.reason):
                 self._session.inbound.forget(pubrec.packet_id)
                 self._quota.give_back(pubrec.packet_id)
             self._send(pubrec)

@@ -19,6 +19,7 @@ from reference_broker.client import ClientOptions, Session
 from reference_broker.net.address import DEFAULT_PORTS, Address, Transport
 from reference_broker.wire.packets import Will
 from reference_broker.wire.properties import (
+    NEVER_EXPIRES,
     NO_PROPERTIES,
     PROPERTY_BY_NAME,
     WILL,
@@ -28,7 +29,6 @@ from reference_broker.wire.properties import (
 )
 from reference_broker.wire.types import PacketType, QoS, Version
 
-NEVER_EXPIRES = 0xFFFF_FFFF
 """Session Expiry Interval of a session that does not expire. [5.0 3.1.2.11.2]"""
 
 VERSIONS = {

@@ -30,7 +30,7 @@ from reference_broker.wire.errors import LocalError
 from reference_broker.wire.packets import Publish
 from reference_broker.wire.reasons import reason_name
 from reference_broker.wire.topics import check_topic_name
-from reference_broker.wire.types import PacketType, ReasonCode
+from reference_broker.wire.types import PacketType, is_error
 
 INTERRUPTED = 130
 """As a shell shows a process that SIGINT ended: not everything was published."""
@@ -122,7 +122,7 @@ async def _publish(arguments: argparse.Namespace, options: CommonOptions, topic:
 async def _publish_one(client: AsyncClient, options: CommonOptions, publish: Publish, payload: bytes) -> None:
     properties = options.properties_of(PacketType.PUBLISH)
     published = await client.publish(publish.topic, payload, publish.qos, publish.retain, properties)
-    if published.reason >= ReasonCode.UNSPECIFIED_ERROR:
+    if is_error(published.reason):
         acknowledgement = PacketType.PUBACK if publish.qos == 1 else PacketType.PUBREC
         name = reason_name(acknowledgement, published.reason, options.client.version)
         raise Refused(f"Publish {published.packet_id} failed: {name}.", published.reason)

@@ -23,7 +23,7 @@ from reference_broker.net.client import AsyncClient, ConnectionEnded, Reconnecti
 from reference_broker.wire.describe import summary
 from reference_broker.wire.errors import LocalError
 from reference_broker.wire.packets import Packet
-from reference_broker.wire.sender import Sender
+from reference_broker.wire.sender import Side
 
 FAILED = 1
 CONNECTION_LOST = 7
@@ -92,8 +92,8 @@ def make_client(
 ) -> AsyncClient:
     """The client the options ask for; with -d it prints every packet."""
 
-    def show(sender: Sender, packet: Packet) -> None:
-        verb = "sending" if sender is Sender.CLIENT else "received"
+    def show(sender: Side, packet: Packet) -> None:
+        verb = "sending" if sender is Side.CLIENT else "received"
         client_id = client.session.client_id or "(null)"
         sys.stdout.write(f"Client {client_id} {verb} {summary(packet, options.client.version)}\n")
         sys.stdout.flush()

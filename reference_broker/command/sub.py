@@ -32,7 +32,7 @@ from reference_broker.wire.errors import LocalError
 from reference_broker.wire.packets import Subscription
 from reference_broker.wire.reasons import reason_name
 from reference_broker.wire.topics import check_topic_filter, matches
-from reference_broker.wire.types import SUBACK_FAILURE, PacketType
+from reference_broker.wire.types import PacketType, is_error
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str = "mqtt-interop sub") -> int:
@@ -176,10 +176,10 @@ class _Subscriber:
     def _check_granted(self, reasons: tuple[int, ...]) -> None:
         options = self._options
         for topic, reason in zip(options.topics, reasons, strict=True):
-            if reason >= SUBACK_FAILURE:
+            if is_error(reason):
                 name = reason_name(PacketType.SUBACK, reason, options.client.version)
                 say(f"Warning: subscription to {topic} denied: {name}.", quiet=options.quiet)
-        if min(reasons) >= SUBACK_FAILURE:
+        if is_error(min(reasons)):
             raise Refused("All subscription requests were denied.", reasons[0])
 
     async def _show_messages(self) -> None:

@@ -31,7 +31,7 @@ from reference_broker.net.client import AsyncClient, Authenticator, ConnectionEn
 from reference_broker.wire.errors import LocalError
 from reference_broker.wire.packets import Packet, Subscription
 from reference_broker.wire.properties import NO_PROPERTIES, Properties
-from reference_broker.wire.sender import Sender
+from reference_broker.wire.sender import Side
 
 _Result = TypeVar("_Result")
 
@@ -56,7 +56,7 @@ class BlockingClient:
         authenticator: Authenticator | None = None,
         on_message: Callable[[Message], None] | None = None,
         on_event: Callable[[Event], None] | None = None,
-        on_packet: Callable[[Sender, Packet], None] | None = None,
+        on_packet: Callable[[Side, Packet], None] | None = None,
     ) -> None:
         """See `AsyncClient`."""
         self._timeout = timeout_seconds

@@ -40,7 +40,7 @@ from reference_broker.net.stream import dial
 from reference_broker.wire.errors import LocalError
 from reference_broker.wire.packets import Packet, Publish, Subscription
 from reference_broker.wire.properties import NO_PROPERTIES, Properties
-from reference_broker.wire.sender import Sender
+from reference_broker.wire.sender import Side
 from reference_broker.wire.types import QoS, ReasonCode
 
 __all__ = ["AsyncClient", "Authenticator", "ConnectionEnded", "Reconnection", "RequestFailed"]
@@ -80,7 +80,7 @@ class AsyncClient:
         authenticator: Authenticator | None = None,
         on_message: Callable[[Message], None] | None = None,
         on_event: Callable[[Event], None] | None = None,
-        on_packet: Callable[[Sender, Packet], None] | None = None,
+        on_packet: Callable[[Side, Packet], None] | None = None,
     ) -> None:
         """`address` may be `host`, `host:port` or a URL; `options` default to 5.0 with a clean start.
 

@@ -16,7 +16,7 @@ from enum import StrEnum
 from reference_broker.session.packet_ids import PacketIds
 from reference_broker.wire.errors import LocalError, ProtocolError
 from reference_broker.wire.packets import PubAck, PubComp, Publish, PubRec, PubRel
-from reference_broker.wire.types import PacketType, QoS, ReasonCode, Version
+from reference_broker.wire.types import PacketType, QoS, ReasonCode, Version, is_error
 
 
 class Sending(StrEnum):
@@ -133,7 +133,7 @@ class Outbound:
         """
         packet_id = packet.packet_id
         state = self.state(packet_id)
-        step = SENDER.get((state, packet.type, packet.reason >= ReasonCode.UNSPECIFIED_ERROR))
+        step = SENDER.get((state, packet.type, is_error(packet.reason)))
         if step is None:
             raise ProtocolError(f"{packet.type.name} for packet identifier {packet_id}, which {state}", "5.0 4.13.1")
         next_state, answer_type = step

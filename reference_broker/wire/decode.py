@@ -17,7 +17,7 @@ from reference_broker.wire.errors import MalformedPacket, ProtocolError
 from reference_broker.wire.header import FIXED_FLAGS, PACKET_TYPES
 from reference_broker.wire.packets import Connect, Packet
 from reference_broker.wire.rules import Rule
-from reference_broker.wire.sender import Sender, check_sender
+from reference_broker.wire.sender import Side, check_sender
 from reference_broker.wire.types import PacketType, Version
 from reference_broker.wire.varint import read_remaining_length, varint_size
 
@@ -119,7 +119,7 @@ class Reader:
         version: Version | None = None,
         *,
         maximum_packet_size: int | None = None,
-        sender: Sender | None = None,
+        sender: Side | None = None,
     ) -> None:
         self.version = version
         self.maximum_packet_size = maximum_packet_size
@@ -217,7 +217,7 @@ class Reader:
         remaining_length, body = header
         size = body - position + remaining_length
         if self.maximum_packet_size is not None and size > self.maximum_packet_size:
-            rule = Rule.CLIENT_PACKET_SIZE if self.sender is Sender.SERVER else Rule.SERVER_PACKET_SIZE
+            rule = Rule.CLIENT_PACKET_SIZE if self.sender is Side.SERVER else Rule.SERVER_PACKET_SIZE
             raise rule.broken(self.version, f"{size} bytes, more than {self.maximum_packet_size}")
         if available < size:
             self._needed = size

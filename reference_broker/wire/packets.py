@@ -11,7 +11,7 @@ granted QoS or 0x80 in a 3.x SUBACK, `ReasonCode` in 5.0); in 3.x acknowledgemen
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, get_args
 
 from reference_broker.wire.properties import NO_PROPERTIES, Properties
 from reference_broker.wire.types import PacketType, QoS, RetainHandling, Version
@@ -213,3 +213,6 @@ Packet = (
     | Disconnect
     | Auth
 )
+
+PACKET_CLASSES: dict[str, type[Any]] = {each.type.name: each for each in get_args(Packet)}
+"""By the name of its type."""

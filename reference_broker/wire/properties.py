@@ -75,6 +75,9 @@ class Properties:
 _NAMES = tuple(field.name for field in fields(Properties))
 NO_PROPERTIES = Properties()
 
+NEVER_EXPIRES = 0xFFFF_FFFF
+"""As a Session Expiry Interval: the session never expires. [5.0 3.1.2.11.2]"""
+
 
 @dataclass(frozen=True, slots=True)
 class PropertyRule:
@@ -147,5 +150,4 @@ PROPERTY_RULES: tuple[PropertyRule, ...] = (
     _rule(0x2A, "shared_subscription_available", _T.BYTE, _P.CONNACK, maximum=1),
 )  # fmt: skip
 
-PROPERTY_BY_IDENTIFIER = {rule.identifier: rule for rule in PROPERTY_RULES}
 PROPERTY_BY_NAME = {rule.name: rule for rule in PROPERTY_RULES}

@@ -17,7 +17,7 @@ from reference_broker.wire.rules import Rule
 from reference_broker.wire.types import PacketType, Version
 
 
-class Sender(Enum):
+class Side(Enum):
     """The side of a connection a packet comes from."""
 
     CLIENT = "client"
@@ -29,17 +29,23 @@ _BOTH = frozenset({_P.PUBLISH, _P.PUBACK, _P.PUBREC, _P.PUBREL, _P.PUBCOMP})
 _CLIENT = _BOTH | {_P.CONNECT, _P.SUBSCRIBE, _P.UNSUBSCRIBE, _P.PINGREQ, _P.DISCONNECT}
 _SERVER = _BOTH | {_P.CONNACK, _P.SUBACK, _P.UNSUBACK, _P.PINGRESP}
 
-PACKETS: dict[tuple[Version, Sender], frozenset[PacketType]] = {
-    (Version.V31, Sender.CLIENT): _CLIENT,
-    (Version.V31, Sender.SERVER): _SERVER,
-    (Version.V311, Sender.CLIENT): _CLIENT,
-    (Version.V311, Sender.SERVER): _SERVER,
-    (Version.V5, Sender.CLIENT): _CLIENT | {_P.AUTH},
-    (Version.V5, Sender.SERVER): _SERVER | {_P.DISCONNECT, _P.AUTH},
+PACKETS: dict[tuple[Version, Side], frozenset[PacketType]] = {
+    (Version.V31, Side.CLIENT): _CLIENT,
+    (Version.V31, Side.SERVER): _SERVER,
+    (Version.V311, Side.CLIENT): _CLIENT,
+    (Version.V311, Side.SERVER): _SERVER,
+    (Version.V5, Side.CLIENT): _CLIENT | {_P.AUTH},
+    (Version.V5, Side.SERVER): _SERVER | {_P.DISCONNECT, _P.AUTH},
 }
 """Which packets flow from which side. [3.1.1 table 2.1, 5.0 table 2-1]"""
 
-_REASONS = {Sender.CLIENT: CLIENT_REASONS, Sender.SERVER: SERVER_REASONS}
+ONLY_FROM = {
+    Side.CLIENT: PACKETS[Version.V5, Side.CLIENT] - PACKETS[Version.V5, Side.SERVER],
+    Side.SERVER: PACKETS[Version.V5, Side.SERVER] - PACKETS[Version.V5, Side.CLIENT],
+}
+"""Which of them tell their side, in every version."""
+
+_REASONS = {Side.CLIENT: CLIENT_REASONS, Side.SERVER: SERVER_REASONS}
 _REASON_RULES = {
     _P.PUBACK: Rule.PUBACK_REASON_DIRECTION,
     _P.PUBREC: Rule.PUBREC_REASON_DIRECTION,
@@ -48,7 +54,7 @@ _REASON_RULES = {
 }
 
 
-def check_sender(packet: Packet, version: Version, sender: Sender) -> None:
+def check_sender(packet: Packet, version: Version, sender: Side) -> None:
     """Raise ProtocolError when `sender` may not send this packet, its reason code or one of its properties."""
     packet_type = packet.type
     if packet_type not in PACKETS[version, sender]:
@@ -58,10 +64,10 @@ def check_sender(packet: Packet, version: Version, sender: Sender) -> None:
     allowed = _REASONS[sender].get(packet_type)
     if allowed is not None and (reason := getattr(packet, "reason", 0)) not in allowed:
         raise _REASON_RULES[packet_type].broken(version, f"{reason:#04x} from a {sender.value}")
-    if sender is Sender.CLIENT and isinstance(packet, Publish) and packet.properties.subscription_identifier:
+    if sender is Side.CLIENT and isinstance(packet, Publish) and packet.properties.subscription_identifier:
         raise Rule.CLIENT_SUBSCRIPTION_IDENTIFIER.broken(version)
     if (
-        sender is Sender.SERVER
+        sender is Side.SERVER
         and isinstance(packet, Disconnect)
         and packet.properties.session_expiry_interval is not None
     ):

@@ -84,6 +84,11 @@ SUBACK_FAILURE = 0x80
 """The one failure code of a 3.1.1 SUBACK. [3.1.1 3.9.3]"""
 
 
+def is_error(code: int) -> bool:
+    """Whether a reason code, or the code of a SUBACK in any version, reports a failure. [5.0 2.4, 3.1.1 3.9.3]"""
+    return code >= 0x80
+
+
 class ReasonCode(IntEnum):
     """Reason codes of 5.0; a name shared by several packets stands once. [5.0 2.4]"""
 
@@ -133,5 +138,5 @@ class ReasonCode(IntEnum):
 
     @property
     def is_error(self) -> bool:
-        """Whether the code reports a failure, that is 0x80 or greater. [5.0 2.4]"""
-        return self >= 0x80
+        """As the function, for a code that is one of 5.0."""
+        return is_error(self)

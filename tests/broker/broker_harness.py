@@ -28,7 +28,7 @@ from reference_broker.wire.packets import (
     Will,
 )
 from reference_broker.wire.properties import Properties
-from reference_broker.wire.sender import Sender
+from reference_broker.wire.sender import Side
 from reference_broker.wire.types import QoS, Version
 
 P = TypeVar("P", bound=Packet)
@@ -94,7 +94,7 @@ class Client:
         """A new network connection."""
         self.link = self.world.broker.connect(self.world.now, f"peer-{self.client_id}")
         self.world.clients[self.link] = self
-        self.reader = Reader(self.version, sender=Sender.SERVER)
+        self.reader = Reader(self.version, sender=Side.SERVER)
         self.closed = False
         self.wire = b""
 

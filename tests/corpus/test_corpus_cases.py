@@ -11,7 +11,7 @@ from interop.corpus.model import Case, Stage, UnderTest
 from interop.requirements.requirements import known
 from reference_broker.wire.decode import Reader
 from reference_broker.wire.errors import RemoteError
-from reference_broker.wire.sender import Sender
+from reference_broker.wire.sender import Side
 from reference_broker.wire.types import Version
 
 BOTH = pytest.mark.parametrize("tested", list(UnderTest))
@@ -19,7 +19,7 @@ BOTH = pytest.mark.parametrize("tested", list(UnderTest))
 
 def parses(case: Case) -> bool:
     """Whether our own strict reader takes a case's bytes, all of them, for packets of their sender."""
-    sender = Sender.CLIENT if case.tested is UnderTest.BROKER else Sender.SERVER
+    sender = Side.CLIENT if case.tested is UnderTest.BROKER else Side.SERVER
     version = None if case.tested is UnderTest.BROKER and case.stage is Stage.FIRST else case.version
     reader = Reader(version, sender=sender)
     reader.feed(case.data)

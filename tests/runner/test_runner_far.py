@@ -12,7 +12,7 @@ from test_runner_plugin import RIGHT, collection, matrix, records
 
 from interop.runner.engine import FAR_CELLS_UNDER_WAY, LONG_CELLS_UNDER_WAY, cells_under_way
 from interop.runner.names import Names
-from interop.runner.pace import PATIENT_SECONDS, Pace, Slots
+from interop.runner.pace import BUSY_SECONDS, Pace, Slots
 from interop.runner.stage import GRACE_SECONDS, Stage
 from interop.scenario.load import DEFAULT_FOLDER
 from interop.tap.network import Network
@@ -37,7 +37,7 @@ def test_an_answer_may_take_as_many_round_trips_more_as_a_step_needs() -> None:
 def test_nothing_changes_with_a_broker_on_loopback() -> None:
     for pace in (far(0.0), Pace(Slots(1, 1))):
         assert pace.answer_seconds(20) == pace.quiet_seconds == 0.0
-        assert pace.patient_seconds == PATIENT_SECONDS
+        assert pace.patient_seconds == BUSY_SECONDS
 
 
 def test_far_away_as_many_cells_are_under_way_as_the_machine_can_do() -> None:

@@ -94,7 +94,7 @@ def test_very_many_are_sent_by_lots_each_once_the_one_before_is_answered_and_has
 
 
 def test_who_gets_no_message_is_not_kept_in_step_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(act, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(act, "ANSWER_SECONDS", 0.1)
     record = played(scenario(tmp_path, SEVERAL_LOTS.replace("a/+", "b")))
     assert record.verdict is Verdict.FAIL
     assert "sub to keep up within 0.1 s, but 500 messages did not come" in record.reason

@@ -6,7 +6,7 @@ from reference_broker.wire.decode import Reader
 from reference_broker.wire.encode import encode
 from reference_broker.wire.errors import MalformedPacket, ProtocolError, UnacceptableProtocolVersion
 from reference_broker.wire.packets import Connect, Disconnect, PingReq, Publish
-from reference_broker.wire.sender import Sender
+from reference_broker.wire.sender import Side
 from reference_broker.wire.types import ReasonCode, Version
 
 V31, V311, V5 = Version.V31, Version.V311, Version.V5
@@ -73,9 +73,9 @@ def test_a_remaining_length_of_four_bytes_is_waited_for():
     ("sender", "version", "statement"),
     [
         (None, V5, "5.0 MQTT-3.2.2-15"),
-        (Sender.CLIENT, V5, "5.0 MQTT-3.2.2-15"),
-        (Sender.SERVER, V5, "5.0 MQTT-3.1.2-24"),
-        (Sender.CLIENT, V311, ""),
+        (Side.CLIENT, V5, "5.0 MQTT-3.2.2-15"),
+        (Side.SERVER, V5, "5.0 MQTT-3.1.2-24"),
+        (Side.CLIENT, V311, ""),
     ],
 )
 def test_a_packet_above_the_maximum_size_is_refused_at_its_header(sender, version, statement):
@@ -120,9 +120,9 @@ def test_what_is_fed_may_be_changed_afterwards():
 def test_a_peer_that_sends_what_is_not_its_own_is_refused_only_by_a_reader_that_knows_it():
     disconnect = encode(Disconnect(), V311)
     assert _reader(disconnect, version=V311).next_packet() == Disconnect()
-    assert _reader(disconnect, version=V311, sender=Sender.CLIENT).next_packet() == Disconnect()
+    assert _reader(disconnect, version=V311, sender=Side.CLIENT).next_packet() == Disconnect()
     with pytest.raises(ProtocolError, match="DISCONNECT from a server"):
-        _reader(disconnect, version=V311, sender=Sender.SERVER).next_packet()
+        _reader(disconnect, version=V311, sender=Side.SERVER).next_packet()
 
 
 def test_frames_are_cut_byte_for_byte_whatever_they_hold():

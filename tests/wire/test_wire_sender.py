@@ -21,11 +21,11 @@ from reference_broker.wire.packets import (
     Unsubscribe,
 )
 from reference_broker.wire.properties import Properties
-from reference_broker.wire.sender import Sender, check_sender
+from reference_broker.wire.sender import Side, check_sender
 from reference_broker.wire.types import Version
 
 V31, V311, V5 = Version.V31, Version.V311, Version.V5
-CLIENT, SERVER = Sender.CLIENT, Sender.SERVER
+CLIENT, SERVER = Side.CLIENT, Side.SERVER
 
 BOTH_SEND = [Publish("a"), PubAck(1), PubRec(1), PubRel(1), PubComp(1)]
 CLIENTS_SEND = [Connect(V5, ""), Subscribe(1, ()), Unsubscribe(1, ()), PingReq()]

@@ -13,7 +13,6 @@ from itertools import dropwhile
 from reference_broker.broker.keeping.house import House
 from reference_broker.broker.keeping.session import Session, Subscribed
 from reference_broker.broker.outgoing.waiting import Waiting, WaitingRetained
-from reference_broker.broker.values.config import NO_LIMIT
 from reference_broker.broker.values.message import Delivery, Message
 from reference_broker.store import (
     Snapshot,
@@ -26,6 +25,7 @@ from reference_broker.store import (
     StoredWill,
 )
 from reference_broker.wire.packets import Publish, PubRel, Subscription
+from reference_broker.wire.properties import NEVER_EXPIRES
 
 
 def take_snapshot(house: House, now: float, saved_at: float | None = None) -> Snapshot:
@@ -59,7 +59,7 @@ class _Taker:
     def _session(self, session: Session) -> StoredSession:
         session.unpack(self._now)
         expires: float | None = session.expiry_interval
-        if session.expiry_interval == NO_LIMIT:
+        if session.expiry_interval == NEVER_EXPIRES:
             expires = None
         elif session.expiry_timer is not None:
             expires = session.expiry_timer.deadline - self._now

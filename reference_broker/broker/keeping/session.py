@@ -50,7 +50,7 @@ class Session(Mailbox):
     """All that outlives a connection for one client id. [5.0 4.1]
 
     `sender` sends what it gets while its client is connected. `expiry_interval` is in seconds after the connection's
-    end: 0 for none, `NO_LIMIT` for ever.
+    end: 0 for none, `NEVER_EXPIRES` for ever.
     """
 
     __slots__ = (

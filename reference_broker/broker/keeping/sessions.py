@@ -13,10 +13,10 @@ from reference_broker.broker.keeping.routing import Router
 from reference_broker.broker.keeping.session import Session
 from reference_broker.broker.keeping.wills import Wills
 from reference_broker.broker.values.access import AccessControl
-from reference_broker.broker.values.config import NO_LIMIT
 from reference_broker.broker.values.message import Delivery
 from reference_broker.broker.values.sizes import ORDINARY_BEGINNING, SESSION_BYTES, will_bytes
 from reference_broker.broker.values.timers import Timers
+from reference_broker.wire.properties import NEVER_EXPIRES
 from reference_broker.wire.types import Version
 
 
@@ -87,7 +87,7 @@ class Sessions:
         if session.expiry_interval == 0:
             self.end(session, now)
         else:
-            expires = None if session.expiry_interval == NO_LIMIT else session.expiry_interval
+            expires = None if session.expiry_interval == NEVER_EXPIRES else session.expiry_interval
             self.wait_for_return(session, expires, now)
 
     def wait_for_return(self, session: Session, expires_seconds: float | None, now: float) -> None:

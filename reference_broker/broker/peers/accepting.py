@@ -10,13 +10,13 @@ from dataclasses import replace
 
 from reference_broker.broker.outgoing.sending import Sender
 from reference_broker.broker.peers.peer import Peer
-from reference_broker.broker.values.config import NO_LIMIT, BrokerConfig
+from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.session.flow_control import DEFAULT_RECEIVE_MAXIMUM
 from reference_broker.wire.decoders import read_protocol
 from reference_broker.wire.encode import encode
 from reference_broker.wire.errors import RemoteError, UnacceptableProtocolVersion
 from reference_broker.wire.packets import ConnAck, Connect
-from reference_broker.wire.properties import NO_PROPERTIES, Properties
+from reference_broker.wire.properties import NEVER_EXPIRES, NO_PROPERTIES, Properties
 from reference_broker.wire.reasons import REASONS
 from reference_broker.wire.types import ConnectReturnCode, PacketType, ReasonCode, Version
 from reference_broker.wire.varint import read_remaining_length
@@ -168,7 +168,7 @@ def _requested_expiry(connect: Connect) -> int:
     """The Session Expiry Interval a CONNECT asks for; 3.x knows only "now" and "never". [5.0 3.1.2.11.2]"""
     if connect.version is Version.V5:
         return connect.properties.session_expiry_interval or 0
-    return 0 if connect.clean_start else NO_LIMIT
+    return 0 if connect.clean_start else NEVER_EXPIRES
 
 
 def connack_properties(connect: Connect, config: BrokerConfig, client_id: str) -> Properties:

@@ -13,7 +13,6 @@ from reference_broker.broker.outgoing.output import Output
 from reference_broker.broker.outgoing.sending import Sender
 from reference_broker.broker.outgoing.waiting import Waiting
 from reference_broker.broker.values.access import Authentication
-from reference_broker.broker.values.config import NO_LIMIT
 from reference_broker.broker.values.log import shortened
 from reference_broker.broker.values.phase import Phase
 from reference_broker.broker.values.timers import Timer
@@ -22,7 +21,7 @@ from reference_broker.session.keep_alive import ServerKeepAlive
 from reference_broker.session.topic_aliases import InboundAliases
 from reference_broker.wire.decode import Reader
 from reference_broker.wire.packets import Connect, Disconnect, Packet
-from reference_broker.wire.sender import Sender as Side
+from reference_broker.wire.sender import Side
 from reference_broker.wire.types import PacketType, ReasonCode, Version
 
 _MOST_LINES = 100
@@ -82,9 +81,11 @@ class Peer(Output):
     def reader(self) -> Reader:
         """What cuts this peer's bytes into packets; it is there only while it has something to do."""
         if self._reader is None:
-            maximum = self.house.config.maximum_packet_size
+            config = self.house.config
+            maximum = config.maximum_packet_size
             if self.phase is not Phase.CONNECTED:
-                maximum = min(maximum or NO_LIMIT, self.house.config.maximum_connect_size)
+                before = config.maximum_connect_size
+                maximum = before if maximum is None else min(maximum, before)
             self._reader = Reader(self.version, maximum_packet_size=maximum, sender=Side.CLIENT)
         return self._reader
 

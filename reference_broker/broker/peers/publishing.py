@@ -13,7 +13,7 @@ from reference_broker.session.topic_aliases import InboundAliases
 from reference_broker.wire.errors import ProtocolError
 from reference_broker.wire.packets import PubAck, Publish, PubRec, PubRel
 from reference_broker.wire.properties import NO_PROPERTIES, Properties
-from reference_broker.wire.types import PacketType, QoS, ReasonCode, Version
+from reference_broker.wire.types import PacketType, QoS, ReasonCode, Version, is_error
 
 _REASON_TEXTS: dict[int, str] = {
     ReasonCode.PACKET_IDENTIFIER_IN_USE: "the packet identifier belongs to an unfinished QoS 2 message",
@@ -67,7 +67,7 @@ def _receive_qos2(link: Peer, packet: Publish, packet_id: int, now: float) -> No
         return
     reason, text = _accept(link, packet, now)
     answer = PubRec(packet_id, *_outcome(sender, PacketType.PUBREC, reason, text))
-    if answer.reason >= ReasonCode.UNSPECIFIED_ERROR:
+    if is_error(answer.reason):
         session.inbound.forget(packet_id)  # [5.0 MQTT-4.3.3-9]
         if link.receive_quota is not None:
             link.receive_quota.give_back(packet_id)

@@ -23,6 +23,7 @@ from reference_broker.wire.types import (
     ReasonCode,
     RetainHandling,
     Version,
+    is_error,
 )
 
 
@@ -62,7 +63,7 @@ def on_subscribe(link: Peer, packet: Subscribe, now: float) -> None:
             _change_retained(session, request, granted)
     worst = max(reasons)
     properties = NO_PROPERTIES
-    if worst >= SUBACK_FAILURE:
+    if is_error(worst):
         properties = sender.diagnostics(PacketType.SUBACK, "not every topic filter is allowed")
     sender.send(SubAck(packet.packet_id, tuple(reasons), properties))
     for request, granted in retained:

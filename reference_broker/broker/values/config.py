@@ -11,12 +11,10 @@ from enum import StrEnum
 from typing import Final
 
 from reference_broker.wire.errors import LocalError
+from reference_broker.wire.properties import NEVER_EXPIRES
 from reference_broker.wire.reasons import REASONS
 from reference_broker.wire.topics import check_topic_filter
 from reference_broker.wire.types import PacketType, Version
-
-NO_LIMIT: Final = 0xFFFFFFFF
-"""As a Session Expiry Interval: the session never expires. [5.0 3.1.2.11.2]"""
 
 _UINT16: Final = 0xFFFF
 _UINT32: Final = 0xFFFFFFFF
@@ -91,7 +89,7 @@ class BrokerConfig:
     """Whether subscriptions may be shared. [5.0 3.2.2.3.13]"""
     server_keep_alive: int | None = None
     """Keep alive 5.0 clients must use instead of their own, 0 turns it off; None leaves theirs. [5.0 3.2.2.3.14]"""
-    session_expiry_maximum: int = NO_LIMIT
+    session_expiry_maximum: int = NEVER_EXPIRES
     """Longest Session Expiry Interval granted; 3.x sessions that are kept last as long. [5.0 3.2.2.3.2]"""
     response_information: str | None = None
     """Prefix of the Response Information a client may ask for; its client id is appended. [5.0 3.2.2.3.15]"""
