@@ -48,7 +48,6 @@ class Link(Peer):
             return
         round_ = self.round
         round_.now = now
-        round_.active = self
         begun_bytes = 0 if self._reader is None else len(self._reader)
         try:
             if self._heads is not None and self.phase is Phase.CONNECTED and begun_bytes < _LARGE_PACKET:
@@ -63,7 +62,6 @@ class Link(Peer):
                 self._reader = None  # thousands of idle connections have nothing to read
             if round_.changed or round_.pressed:
                 self.house.backpressure.settle(self)
-            round_.active = None
             if (left_bytes or begun_bytes) and not self.is_closed():
                 self._begun(left_bytes, now)
 

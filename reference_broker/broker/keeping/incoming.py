@@ -1,7 +1,7 @@
 """Incomplete packets: how many bytes of them all connections together may have sent.
 
 Belongs here: counting them, and choosing who has to go when they are too many.
-Does not belong here: one packet's size (`wire.decode`), or how many connections there are (`broker`).
+Does not belong here: one packet's size (`wire.decode`), or how many connections there are (`house`).
 
 Who holds most goes, whoever sent the last byte: clients that send what they began are not harmed by one that does not.
 """

@@ -1,7 +1,7 @@
 """Will messages: when one is published, and when not. [3.1.1 3.1.2.5, 5.0 3.1.2.5, 3.1.3.2]
 
 Belongs here: the decision at each end of a connection or session, and the message that results.
-Does not belong here: whether a CONNECT's will is acceptable (`connecting`).
+Does not belong here: whether a CONNECT's will is acceptable (`values.admission`).
 """
 
 from __future__ import annotations

@@ -28,14 +28,12 @@ _MOST_HELD_ANSWERS = 4 * 65_535
 class Round:
     """What the connections of a broker note down for each other, until one read is done and the output is taken."""
 
-    __slots__ = ("active", "changed", "dirty", "now", "outgoing_maximum_bytes", "pressed", "resting", "swollen")
+    __slots__ = ("changed", "dirty", "now", "outgoing_maximum_bytes", "pressed", "resting", "swollen")
 
     def __init__(self, config: BrokerConfig) -> None:
         self.outgoing_maximum_bytes = config.outgoing_maximum_bytes
         self.now = 0.0
         """The latest time the broker was told."""
-        self.active: Output | None = None
-        """Whose bytes are being read."""
         self.dirty: list[Output] = []
         """Who may have output, in the order they got it."""
         self.swollen: list[Output] = []

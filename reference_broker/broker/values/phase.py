@@ -1,4 +1,7 @@
-"""How far a connection has come; `link` says which packet is allowed in which phase."""
+"""How far a connection has come.
+
+Belongs here: the names. Does not belong here: which packet is allowed in which phase (`peers.dispatch`).
+"""
 
 from __future__ import annotations
 
