@@ -8,7 +8,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Iterator, Sequence
 
-from interop.corpus.bench import Bench
+from interop.corpus.making import Bench
 from interop.corpus.model import Case, UnderTest
 from interop.corpus.rules_fields import fields
 from interop.corpus.rules_framing import framing

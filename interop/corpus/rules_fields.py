@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from interop.corpus.bench import ANY_ERROR, MALFORMED, Bench, Fault
+from interop.corpus.making import ANY_ERROR, MALFORMED, Bench, Fault
 from interop.corpus.model import Case, UnderTest, says
 from interop.corpus.shapes import Kind, Part, Shape, connect, prefixed, shapes
 from reference_broker.wire.reasons import CLIENT_REASONS, SERVER_REASONS, V5_REASONS

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from interop.corpus.bench import TRUNCATED, Bench, Fault
+from interop.corpus.making import TRUNCATED, Bench, Fault
 from interop.corpus.model import CLOSE, Case, Stage, UnderTest
 from interop.corpus.shapes import Kind, Shape, shapes, varint
 from reference_broker.wire.types import PacketType, Version

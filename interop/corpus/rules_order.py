@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from interop.corpus.bench import ANY_ERROR, Bench, Fault, with_own_client_id
+from interop.corpus.making import ANY_ERROR, Bench, Fault, with_own_client_id
 from interop.corpus.model import Case, Stage, UnderTest
 from interop.corpus.shapes import Shape, connect, shapes
 from reference_broker.wire.types import PacketType, Version

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from interop.corpus.bench import ANY_ERROR, TRUNCATED, Bench, Fault
+from interop.corpus.making import ANY_ERROR, TRUNCATED, Bench, Fault
 from interop.corpus.model import OPEN, Case, Reaction, UnderTest, says
 from interop.corpus.rules_strings import ILL_FORMED
 from interop.corpus.shapes import USER_PROPERTY, Kind, Part, Shape, prefixed, property_block, shapes

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from interop.corpus.bench import Bench, Fault
+from interop.corpus.making import Bench, Fault
 from interop.corpus.model import Case, Reaction, answers, says
 from interop.corpus.shapes import Kind, Shape, prefixed, shapes
 from reference_broker.wire.types import PacketType, Version

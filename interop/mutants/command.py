@@ -1,7 +1,7 @@
 """`mqtt-interop mutants`: play scenarios against wrong brokers and clients, and print who was caught by what.
 
 Belongs here: the options, what a run is to show, the exit code.
-Does not belong here: the trials (`plan`), playing (`run`), counting (`table`).
+Does not belong here: the trials (`plan`), playing (`run`), counting (`kill_table`).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pathlib import Path
 
 from interop.exit_codes import FELL_SHORT, OK, CommandError
 from interop.judge import RULES
+from interop.mutants.kill_table import KillTable
 from interop.mutants.mutant import Mutant
 from interop.mutants.plan import in_turns, known_trials, worth_knowing, write_known
+from interop.mutants.registry import MUTANTS
 from interop.mutants.run import Played, Settled, play_trials
-from interop.mutants.table import KillTable
-from interop.mutants.tables import MUTANTS
 from interop.scenario.load import LoadedScenario, load_scenarios
 from interop.tap.network import BadNetwork, Network, network_of
 from reports.claim import Claim

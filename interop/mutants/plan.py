@@ -1,7 +1,7 @@
 """Which trials are played, and in which order: first those that told something before, then what may tell the rest.
 
 Belongs here: the list of known trials, the search for what they leave open, the choice of those worth knowing.
-Does not belong here: playing (`run`), counting (`table`).
+Does not belong here: playing (`run`), counting (`kill_table`).
 
 A trial in `known.csv` proves nothing: it is played again in every run. It only saves the search, which is long.
 """

@@ -31,7 +31,7 @@ from interop.drivers.pool import DriverPool
 from interop.drivers.registry import DriverStarter
 from interop.lifeline import end_with_parent
 from interop.mutants.mutant import take_crashes
-from interop.mutants.tables import MUTANTS
+from interop.mutants.registry import MUTANTS
 from interop.mutants.trial import Kill, Trial, kill_of
 from interop.mutants.wrong_ends import WrongBrokerSpec, wrong_adapter
 from interop.runner.cell import Cell

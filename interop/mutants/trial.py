@@ -1,7 +1,7 @@
 """What is played: one mutant put to one scenario in one version, and what it showed.
 
 Belongs here: the values that pass between planning, playing and counting.
-Does not belong here: which are played (`plan`), playing (`run`), counting (`table`).
+Does not belong here: which are played (`plan`), playing (`run`), counting (`kill_table`).
 """
 
 from __future__ import annotations

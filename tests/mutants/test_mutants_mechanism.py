@@ -7,10 +7,10 @@ import fnmatch
 import pytest
 
 from interop.judge import RULES
-from interop.mutants import tables
+from interop.mutants import registry
 from interop.mutants.mutant import Hears, Mutant, Patch, Says, around, table, take_crashes
+from interop.mutants.registry import MUTANTS
 from interop.mutants.run import Played, Settled, play_trials
-from interop.mutants.tables import MUTANTS
 from interop.mutants.trial import Trial
 from interop.mutants.words import having, nothing, swap_pairs, twice
 from interop.mutants.wrong_ends import WrongBroker, changed
@@ -89,7 +89,7 @@ def test_faults_are_applied_one_after_the_other_and_remember_for_each_connection
 
 
 def test_no_two_mutants_have_one_name() -> None:
-    assert len(MUTANTS) == sum(len(each.MUTANTS) for each in tables._TABLES)
+    assert len(MUTANTS) == sum(len(each.MUTANTS) for each in registry._TABLES)
 
 
 def test_every_subject_is_an_area_or_fits_a_scenario() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from interop.mutants.kill_table import KillTable
 from interop.mutants.mutant import Mutant
 from interop.mutants.plan import all_trials, in_turns, known_trials, worth_knowing, write_known
-from interop.mutants.table import KillTable
 from interop.mutants.trial import Kill, Trial, kill_of
 from interop.scenario.load import load_scenarios
 from reports.record import Finding, Record, Verdict

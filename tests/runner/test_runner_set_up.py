@@ -13,7 +13,7 @@ from interop.drivers.driver import Driver
 from interop.drivers.in_process import InProcessDriver
 from interop.drivers.pool import DriverPool
 from interop.mutants.mutant import Hears, Mutant, table
-from interop.mutants.tables import MUTANTS
+from interop.mutants.registry import MUTANTS
 from interop.mutants.trial import Trial
 from interop.mutants.words import disliked, when
 from interop.mutants.wrong_ends import WrongBrokerSpec, wrong_adapter
