@@ -8,6 +8,7 @@ import judge_stories_forwarding
 import judge_stories_keep_alive
 import judge_stories_limits
 import judge_stories_resending
+import judge_stories_sessions
 import pytest
 from judge_story import BREAKING, BROKER, CLIENT, KEEPING, Story, Told
 
@@ -23,6 +24,7 @@ STORIES = (
     judge_stories_keep_alive,
     judge_stories_limits,
     judge_stories_resending,
+    judge_stories_sessions,
 )
 
 
