@@ -15,22 +15,12 @@ from interop.scenario.load import DEFAULT_FOLDER, LoadedScenario
 from interop.scenario.model import VersionClause
 from interop.scenario.steps import (
     AnyStep,
-    Closed,
-    Completed,
     Connect,
-    Delay,
-    Elapse,
-    Frame,
     Inject,
-    Nothing,
     Publish,
     Receive,
-    Reported,
-    Restart,
     Rewrite,
-    StaysOpen,
     Subscribe,
-    Wire,
 )
 from interop.scenario.values import MqttLabel, TransportName
 
@@ -111,7 +101,7 @@ class Cell:
     @property
     def expected_wait_seconds(self) -> float:
         """How long the scenario makes the cell wait when all goes well."""
-        return sum(_wait_seconds(step) for _, step in self.steps())
+        return sum(step.waits_seconds for _, step in self.steps())
 
     @property
     def limit_seconds(self) -> float:
@@ -141,18 +131,6 @@ def _qos_used(step: AnyStep) -> Iterator[tuple[str, int]]:
             yield step.actor, step.qos
         case Inject() if step.packet is not None:
             yield step.link, int(step.packet.get("qos", 0))
-
-
-def _wait_seconds(step: AnyStep) -> float:
-    match step:
-        case Elapse() | Nothing() | StaysOpen() | Delay():
-            return step.seconds
-        case Restart():
-            return step.down_seconds
-        case Receive() | Closed() | Wire() | Frame() | Completed() | Reported():
-            return step.after
-        case _:
-            return 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,11 @@ class AnyStep(Strict):
         None, description="statement ids, when this step proves others than the scenario"
     )
 
+    @property
+    def waits_seconds(self) -> float:
+        """How long it makes a cell wait when all goes well."""
+        return 0.0
+
 
 # --- actors -----------------------------------------------------------------------------------------------------------
 
@@ -306,6 +311,11 @@ class Delay(Fault):
     at: PacketName
     seconds: Seconds
 
+    @property
+    def waits_seconds(self) -> float:
+        """How long it makes a cell wait when all goes well."""
+        return self.seconds
+
 
 class Split(AnyStep):
     """From now on bytes from this side arrive one by one, each in a segment (over WebSocket: a message) of its own."""
@@ -404,6 +414,11 @@ class Elapse(AnyStep):
     seconds: Seconds
     because: str
 
+    @property
+    def waits_seconds(self) -> float:
+        """How long it makes a cell wait when all goes well."""
+        return self.seconds
+
 
 class Restart(AnyStep):
     """The broker ends, by SIGTERM or SIGKILL (`how`), is away for that long, and starts again with what it kept.
@@ -415,6 +430,11 @@ class Restart(AnyStep):
     do: Literal["restart"]
     how: Literal["stop", "kill"] = "stop"
     down_seconds: Seconds = 0.0
+
+    @property
+    def waits_seconds(self) -> float:
+        """How long it makes a cell wait when all goes well."""
+        return self.down_seconds
 
 
 # --- observations -----------------------------------------------------------------------------------------------------
@@ -430,6 +450,11 @@ class Windowed(AnyStep):
     after: Seconds = 0.0
     within: Seconds = WINDOW_SECONDS
     because: str = ""
+
+    @property
+    def waits_seconds(self) -> float:
+        """How long it makes a cell wait when all goes well."""
+        return self.after
 
 
 class AtLeastAtMost(Strict):
@@ -476,6 +501,11 @@ class Nothing(AnyStep):
     actor: str = Field(alias="as")
     topic: str | None = None
     seconds: Seconds = 0.2
+
+    @property
+    def waits_seconds(self) -> float:
+        """How long it makes a cell wait when all goes well."""
+        return self.seconds
 
 
 class Completed(Windowed):
@@ -548,6 +578,11 @@ class StaysOpen(AnyStep):
     do: Literal["stays_open"]
     link: str
     seconds: Seconds = 0.2
+
+    @property
+    def waits_seconds(self) -> float:
+        """How long it makes a cell wait when all goes well."""
+        return self.seconds
 
 
 Step = Annotated[
