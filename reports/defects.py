@@ -1,0 +1,270 @@
+"""Defects, not cells: bad cells grouped by what was broken, so that a reader sees ten things to mend and not 87 cells.
+
+Belongs here: pure functions over records; which cells show the same defect, the order defects are read in, their words.
+Does not belong here: markup, or how a verdict came about (`interop.runner.verdict`).
+
+Cells show the same defect when the same side of the same name is to blame, the same rule of the judge or verb of a step
+told, and its message says the same of the same packet, but for names and numbers. A rule of the judge is about one
+thing, so that is all for it. A step's words say little of what they are about (`it stayed open`), so its cells must
+also have something in common that they are about: a statement of the same version, or the scenario, which ties
+versions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, NamedTuple
+
+from reports.record import Finding, KnownFailure, Record, Verdict
+from reports.summary import Outcome, cells, is_known, number, outcome_of, reading_order
+
+Sentences = Mapping[tuple[str, str], str]
+"""What the statements say, by version and id."""
+NO_SENTENCES: Sentences = MappingProxyType({})
+
+Tie = tuple[str, str]
+
+_BAD = frozenset({Verdict.FAIL, Verdict.WARN})
+_TITLES = {Outcome.FAIL: "new", Outcome.KNOWN_FAILURE: "known", Outcome.WARN: "warning"}
+_PACKETS = (
+    *("type 0", "CONNECT", "CONNACK", "PUBLISH", "PUBACK", "PUBREC", "PUBREL", "PUBCOMP"),
+    *("SUBSCRIBE", "SUBACK", "UNSUBSCRIBE", "UNSUBACK", "PINGREQ", "PINGRESP", "DISCONNECT", "AUTH"),
+)
+_ABSTRACTED = "…"
+_AND_MORE = re.compile(r" \(and \d+ more\)$")
+_PACKET = r"[A-Z]{4,}(?:\{[^{}]*\})?"
+_DIFFERS = "|".join(
+    (
+        r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"",  # what is quoted
+        rf"{_PACKET}(?:, {_PACKET})+",  # packets in a row
+        r"\{[^{}]*\}|\[[^\[\]]*\]",  # a packet's fields, several values
+        r"\b[0-9a-f]{2}(?: [0-9a-f]{2})+\b|\b0x[0-9A-Fa-f]+(?:/0x[0-9A-Fa-f]+)*",  # bytes
+        r"\b\d+(?:\.\d+)?\b",
+    )
+)
+
+
+class Cited(NamedTuple):
+    """A statement of one version."""
+
+    mqtt: str
+    id: str
+
+
+class _Seen(NamedTuple):
+    """What cells of one defect have in common; its order is that of defects which are equally bad."""
+
+    verdict: Verdict
+    side: Literal["client", "broker", "unknown"]
+    name: str
+    source: Literal["step", "judge"]
+    rule: str
+    packet: str
+    shape: str
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """One thing that is broken, and the cells that show it."""
+
+    number: int
+    """1 for the first"""
+    outcome: Outcome
+    """`fail` where a cell of it is new, `known-failure` where all are listed, `warn`"""
+    side: Literal["client", "broker", "unknown"]
+    name: str
+    """the implementation that is to blame; `client with broker` where the side is not known"""
+    rule: str
+    """the rule of the judge, or the step's verb"""
+    source: Literal["step", "judge"]
+    headline: str
+    """what the smallest case says; where others say another name or number, `…`"""
+    statements: tuple[Cited, ...]
+    """the one that most of its cells are about in the version of the smallest case, then those of other versions"""
+    records: tuple[Record, ...]
+    """in reading order"""
+    smallest: Record
+    """the cell with the shortest trace"""
+
+    @property
+    def known(self) -> int:
+        """How many of its cells are listed."""
+        return sum(map(is_known, self.records))
+
+    @property
+    def is_known(self) -> bool:
+        """Whether all of its cells are listed."""
+        return self.known == len(self.records)
+
+    @property
+    def listed_as(self) -> tuple[KnownFailure, ...]:
+        """Why cells of it are listed, the reason of most cells first."""
+        found = Counter(record.known_failure for record in self.records if record.known_failure)
+        return tuple(sorted(found, key=lambda known: (-found[known], known.reason, known.link or "")))
+
+    @property
+    def blamed(self) -> str:
+        """`the client gmqtt`, or `paho with mosquitto, side unknown`."""
+        return f"{self.name}, side unknown" if self.side == "unknown" else f"the {self.side} {self.name}"
+
+    @property
+    def extent(self) -> str:
+        """`58 cells, 50 of them known`."""
+        count = len(self.records)
+        aside = "" if not self.known else ", known" if self.is_known else f", {number(self.known)} of them known"
+        return cells(count) + aside
+
+    @property
+    def where(self) -> str:
+        """`MQTT 3.1.1, 5.0 over tcp`."""
+        versions, transports = ({*each} for each in zip(*((r.mqtt, r.transport) for r in self.records), strict=True))
+        return f"MQTT {', '.join(sorted(versions))} over {', '.join(sorted(transports))}"
+
+    def sentence(self, sentences: Sentences) -> str:
+        """What its first statement says; empty where none is cited, or the sentence is not at hand."""
+        return sentences.get(self.statements[0], "") if self.statements else ""
+
+
+def is_bad(record: Record) -> bool:
+    """Whether a cell shows a defect of an implementation, known or not."""
+    return record.verdict in _BAD
+
+
+def find_defects(records: Iterable[Record]) -> tuple[Defect, ...]:
+    """All defects, the worst first and the most frequent of equally bad ones; every bad cell is in exactly one."""
+    alike: defaultdict[_Seen, list[Record]] = defaultdict(list)
+    for record in sorted(filter(is_bad, records), key=reading_order):
+        alike[_seen(record)].append(record)
+    found = [(seen, group) for seen, some in alike.items() for group in _tied(some)]
+    found.sort(key=lambda each: (*_badness(each[1]), each[0], reading_order(each[1][0])))
+    return tuple(_defect(place, seen, group) for place, (seen, group) in enumerate(found, start=1))
+
+
+def in_numbers(defects: Sequence[Defect]) -> str:
+    """`35 defects: 12 new, 18 known, 5 warnings.`; empty when there is none."""
+    if not defects:
+        return ""
+    counts = Counter(defect.outcome for defect in defects)
+    parts = [
+        f"{number(counts[outcome])} {title}{'s' if outcome is Outcome.WARN and counts[outcome] > 1 else ''}"
+        for outcome, title in _TITLES.items()
+        if counts[outcome]
+    ]
+    return f"{number(len(defects))} {'defect' if len(defects) == 1 else 'defects'}: {', '.join(parts)}."
+
+
+def _defect(place: int, seen: _Seen, group: Sequence[Record]) -> Defect:
+    smallest = min(group, key=lambda record: (not record.trace, len(record.trace), record.cell_id))
+    return Defect(
+        number=place,
+        outcome=min(map(outcome_of, group), key=lambda outcome: outcome.rank),
+        side=seen.side,
+        name=seen.name,
+        rule=seen.rule,
+        source=seen.source,
+        headline=_headline(smallest, group),
+        statements=_statements(smallest, group),
+        records=tuple(group),
+        smallest=smallest,
+    )
+
+
+def _badness(group: Sequence[Record]) -> tuple[int, bool, int]:
+    return min(outcome_of(record).rank for record in group), all(map(is_known, group)), -len(group)
+
+
+def _told(record: Record) -> Finding | None:
+    """The finding that the reason of a cell tells."""
+    told = [finding for finding in record.findings if finding.message == _AND_MORE.sub("", record.reason)]
+    return (told or record.findings or (None,))[0]
+
+
+def _seen(record: Record) -> _Seen:
+    told = _told(record)
+    blame = told.blame if told else record.blame
+    side: Literal["client", "broker", "unknown"] = blame if blame in ("client", "broker") else "unknown"
+    return _Seen(
+        record.verdict,
+        side,
+        {"client": record.client, "broker": record.broker}.get(side, f"{record.client} with {record.broker}"),
+        told.source if told else "step",
+        told.rule if told else "",
+        _packet(record, told),
+        _differs(record).sub(_ABSTRACTED, _words(record)),
+    )
+
+
+def _packet(record: Record, told: Finding | None) -> str:
+    """The packet that diverges, also one that cannot be decoded; empty where there is none."""
+    if told is None or told.trace_index is None or not 0 <= told.trace_index < len(record.trace):
+        return ""
+    entry = record.trace[told.trace_index]
+    is_broken = entry.kind == "malformed" and entry.hex
+    return entry.packet or (_PACKETS[int(entry.hex[0], 16)] if is_broken else "")
+
+
+def _words(record: Record) -> str:
+    """What a cell's reason tells, without the link on which a rule of the judge saw it."""
+    told = _told(record)
+    if told is None:
+        return record.reason
+    is_named = told.source == "judge" and told.message.split(": ")[0] in _links(record)
+    return told.message.partition(": ")[2] if is_named else told.message
+
+
+def _links(record: Record) -> set[str]:
+    return {entry.link for entry in record.trace}
+
+
+def _differs(record: Record) -> re.Pattern[str]:
+    """What may differ between cells of one defect; a link may have the name of a side, so these are names, too."""
+    names = sorted({"client", "broker"} | (_links(record) - {""}), key=lambda name: (-len(name), name))
+    return re.compile(rf"{_DIFFERS}|\b(?:{'|'.join(map(re.escape, names))})\b")
+
+
+def _headline(smallest: Record, group: Sequence[Record]) -> str:
+    told = [_differs(record).findall(_words(record)) for record in group]
+    same = iter([len(set(values)) == 1 for values in zip(*told, strict=True)])
+    return _differs(smallest).sub(lambda match: match[0] if next(same) else _ABSTRACTED, _words(smallest))
+
+
+def _cites(record: Record) -> tuple[str, ...]:
+    told = _told(record)
+    return (told.cites if told else ()) or record.cites
+
+
+def _ties(record: Record) -> Iterator[Tie]:
+    told = _told(record)
+    if told and told.source == "judge":
+        yield "rule", told.rule
+        return
+    yield "scenario", record.scenario.partition("[")[0]
+    for cite in _cites(record):
+        yield record.mqtt, cite
+
+
+def _tied(records: Iterable[Record]) -> list[list[Record]]:
+    """Those that have a tie in common, or each one with a third, are together; the order is kept."""
+    groups: list[tuple[set[Tie], list[Record]]] = []
+    for record in records:
+        ties, together = set(_ties(record)), [record]
+        near = [group for group in groups if not ties.isdisjoint(group[0])]
+        groups = [group for group in groups if ties.isdisjoint(group[0])]
+        for group_ties, members in near:
+            ties |= group_ties
+            together += members
+        groups.append((ties, together))
+    return [sorted(members, key=reading_order) for _, members in groups]
+
+
+def _statements(smallest: Record, group: Iterable[Record]) -> tuple[Cited, ...]:
+    counts = Counter(Cited(record.mqtt, cite) for record in group for cite in dict.fromkeys(_cites(record)))
+    own = _cites(smallest)
+    of_version: dict[str, Cited] = {}
+    for cited in sorted(counts, key=lambda each: (-counts[each], own.index(each.id) if each.id in own else 99, each)):
+        of_version.setdefault(cited.mqtt, cited)
+    return tuple(sorted(of_version.values(), key=lambda each: (each.mqtt != smallest.mqtt, each.mqtt)))
