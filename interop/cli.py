@@ -292,6 +292,7 @@ def _report(options: argparse.Namespace) -> int:
 
 def _draw_again(results: list[Path], out: Path) -> str:
     from interop.coverage.coverage import coverage, ran  # noqa: PLC0415
+    from interop.requirements.requirements import sentences  # noqa: PLC0415
     from reports.claim import Claim  # noqa: PLC0415
     from reports.record import merge_records  # noqa: PLC0415
     from reports.summary import RunInfo  # noqa: PLC0415
@@ -308,7 +309,7 @@ def _draw_again(results: list[Path], out: Path) -> str:
         command=f"{PROG} report {' '.join(map(str, results))}",
     )
     with Claim(out, run.command):
-        return f"{len(records)} results: {write_all(records, out, run, coverage(ran(records)))}"
+        return f"{len(records)} results: {write_all(records, out, run, coverage(ran(records)), sentences())}"
 
 
 def _span(cells: Iterable[tuple[str, float]]) -> tuple[str, float]:

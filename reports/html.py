@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from importlib import resources
 from itertools import groupby
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote, urlencode
+from typing import Any, Generic, TypeVar
+from urllib.parse import urlencode
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
@@ -29,13 +29,15 @@ from pydantic import BaseModel
 
 from reports.again import Again, first_time
 from reports.coverage import StatementLine, by_side
-from reports.record import Finding, Record, StepResult, TraceEntry
+from reports.defects import NO_SENTENCES, Defect, Sentences, find_defects, in_numbers
+from reports.record import Finding, Record, StepResult, TraceEntry, Verdict
 from reports.summary import (
     Column,
     Counts,
     Outcome,
     RunInfo,
     Summary,
+    cell_link,
     cells,
     duration,
     milliseconds,
@@ -48,10 +50,15 @@ _SCRIPTS = ("dom", "data", "packet", "sequence", "pcapng", "timing", "cells", "c
 _CHUNK_CHARACTERS = 400_000
 _STATIC_ROWS = 400
 """how many failures are listed for a reader without JavaScript"""
+_OPEN_UP_TO = 5
+"""how many known defects, or warnings, are shown without being asked for"""
 _INDEX_FIELDS = (
     *("scenario", "title", "area", "client", "broker", "mqtt", "transport"),
     *("verdict", "reason", "cites", "seconds", "overhead_seconds"),
 )
+
+
+Member = TypeVar("Member", Record, Defect)
 
 
 def write_html(records: Iterable[Record], path: Path, *, run: RunInfo | None = None) -> None:
@@ -59,9 +66,17 @@ def write_html(records: Iterable[Record], path: Path, *, run: RunInfo | None = N
     path.write_text(render(Summary.of(records, not_run=len(run.not_run) if run else 0), run=run), encoding="utf-8")
 
 
-def render(summary: Summary, *, run: RunInfo | None = None, statements: Sequence[StatementLine] = ()) -> str:
+def render(
+    summary: Summary,
+    *,
+    run: RunInfo | None = None,
+    statements: Sequence[StatementLine] = (),
+    sentences: Sentences = NO_SENTENCES,
+) -> str:
     """The whole page; `statements` by version and side, in that order."""
-    packed = _Packed.of(summary.records)
+    defects = find_defects(summary.records)
+    packed = _Packed.of(summary.records, defects)
+    versions = {record.mqtt for record in summary.records if record.verdict is not Verdict.UNSUPPORTED}
     return (
         _environment()
         .get_template("report.html.j2")
@@ -69,12 +84,16 @@ def render(summary: Summary, *, run: RunInfo | None = None, statements: Sequence
             summary=summary,
             run=run,
             again=Again.of(summary.records),
+            defects=defects,
+            defects_in_numbers=in_numbers(defects),
+            sentences=sentences,
+            open_up_to=_OPEN_UP_TO,
             matrix=Matrix.of(summary),
             listed=summary.attention[:_STATIC_ROWS],
             unlisted=len(summary.attention[_STATIC_ROWS:]),
             outcomes=list(Outcome),
-            sides=list(by_side(statements)),
-            metadata=_json_in_html(_metadata()),
+            sides=[side for side in by_side(statements) if side.mqtt in versions],
+            metadata=_json_in_html(_metadata(summary.records, defects, sentences)),
             index=Markup(packed.index),
             chunks=[Markup(chunk) for chunk in packed.chunks],
             style=Markup(_asset("static/report.css")),
@@ -109,28 +128,35 @@ def _asset(name: str) -> str:
     return resources.files("reports").joinpath(name).read_text(encoding="utf-8")
 
 
-def cell_link(record: Record) -> str:
-    """Where the page of a cell is, within the report."""
-    return f"#cell/{quote(record.cell_id, safe='/')}"
-
-
 def filter_link(**wanted: str) -> str:
     """Where the list of cells is that have these values; without any, of all cells."""
     return f"#cells?{urlencode(wanted or {'verdict': 'all'})}"
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
+class _Group(Generic[Member]):
     outcome: Outcome
-    records: list[Record]
+    members: list[Member]
 
 
-def _by_outcome(records: Iterable[Record]) -> list[_Group]:
-    return [_Group(outcome, list(group)) for outcome, group in groupby(records, key=outcome_of)]
+def _by_outcome(ordered: Iterable[Member]) -> list[_Group[Member]]:
+    groups = groupby(ordered, key=lambda each: each.outcome if isinstance(each, Defect) else outcome_of(each))
+    return [_Group(outcome, list(group)) for outcome, group in groups]
 
 
-def _metadata() -> dict[str, Any]:
-    """What the scripts need to know of the model: the outcomes, and the defaults that packed cells leave out."""
+def _cited(records: Iterable[Record], sentences: Sentences) -> dict[str, dict[str, str]]:
+    """The sentences of all statements that records cite, by version and id."""
+    found: dict[str, dict[str, str]] = {}
+    for record in records:
+        for cites in (record.cites, *(finding.cites for finding in record.findings)):
+            for cite in cites:
+                if sentence := sentences.get((record.mqtt, cite)):
+                    found.setdefault(record.mqtt, {})[cite] = sentence
+    return found
+
+
+def _metadata(records: Iterable[Record], defects: Iterable[Defect], sentences: Sentences) -> dict[str, Any]:
+    """What the scripts need to know: what is cited, the outcomes, and the defaults that packed cells leave out."""
     models: dict[str, type[BaseModel]] = {
         "record": Record,
         "trace": TraceEntry,
@@ -138,6 +164,8 @@ def _metadata() -> dict[str, Any]:
         "findings": Finding,
     }
     return {
+        "defects": [defect.headline for defect in defects],
+        "sentences": _cited(records, sentences),
         "outcomes": [
             {"id": outcome, "label": outcome.label, "meaning": outcome.meaning, "quiet": outcome.is_quiet}
             for outcome in Outcome
@@ -165,14 +193,15 @@ class _Packed:
     chunks: list[str]
 
     @classmethod
-    def of(cls, ordered: Sequence[Record]) -> _Packed:
+    def of(cls, ordered: Sequence[Record], defects: Iterable[Defect]) -> _Packed:
         """`ordered` is the reading order; chunks hold neighbours by name."""
+        shows = {id(record): defect.number for defect in defects for record in defect.records}
         places: dict[int, tuple[int, int]] = {}
         texts: list[str] = []
         for number_of_chunk, chunk in enumerate(_chunked(sorted(ordered, key=lambda record: record.cell_id))):
             texts.append(f"[{','.join(text for _, text in chunk)}]")
             places |= {id(record): (number_of_chunk, place) for place, (record, _) in enumerate(chunk)}
-        index = [_index_entry(record, *places[id(record)]) for record in ordered]
+        index = [_index_entry(record, shows.get(id(record)), *places[id(record)]) for record in ordered]
         with ThreadPoolExecutor() as pool:  # zlib works without the interpreter's lock
             return cls(_pack(json.dumps(index, ensure_ascii=False)), list(pool.map(_pack, texts)))
 
@@ -191,11 +220,11 @@ def _chunked(records: Iterable[Record]) -> Iterator[list[tuple[Record, str]]]:
         yield chunk
 
 
-def _index_entry(record: Record, chunk: int, place: int) -> dict[str, Any]:
+def _index_entry(record: Record, defect: int | None, chunk: int, place: int) -> dict[str, Any]:
     entry = {name: getattr(record, name) for name in _INDEX_FIELDS}
     listed = None if record.unexpected_pass else record.known_failure
     known = listed.reason if listed else None
-    entry |= {"reason": why(record), "first_time": first_time(record)}
+    entry |= {"reason": why(record), "first_time": first_time(record), "defect": defect}
     return entry | {"id": record.cell_id, "outcome": outcome_of(record), "known": known, "chunk": chunk, "place": place}
 
 
@@ -252,5 +281,5 @@ def _entry(summary: Summary, where: dict[str, str]) -> Entry | None:
         return None
     pair = f"{where['client']} with {where['broker']}, MQTT {where['mqtt']}" if "client" in where else "all clients"
     others = counts.besides_passes()
-    words = f"{where.get('area', 'all areas')}, {pair}: {number(counts.passed)} of {cells(counts.total)} pass"
+    words = f"{where.get('area', 'all areas')}, {pair}: {number(counts.passed)} {counts.of_applying} pass"
     return Entry(counts, f"{words}; {others}" if others else words, filter_link(**where))

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from reports.again import Again
-from reports.record import Record
+from reports.defects import NO_SENTENCES, Defect, Sentences, find_defects, in_numbers
+from reports.record import KnownFailure, Record
 from reports.summary import (
     Counts,
     Outcome,
     RunInfo,
     Summary,
+    cell_link,
     cells,
     duration,
     number,
@@ -29,29 +32,60 @@ _SLOWEST = 5
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~#@&])")
 
 
-def write_markdown(summary: Summary, path: Path, *, run: RunInfo | None = None) -> None:
+def write_markdown(
+    summary: Summary, path: Path, *, run: RunInfo | None = None, sentences: Sentences = NO_SENTENCES
+) -> None:
     """Write `summary.md`; raises OSError."""
-    path.write_text(markdown(summary, run=run), encoding="utf-8")
+    path.write_text(markdown(summary, run=run, sentences=sentences), encoding="utf-8")
 
 
-def markdown(summary: Summary, *, run: RunInfo | None = None) -> str:
-    """The whole text."""
+def markdown(summary: Summary, *, run: RunInfo | None = None, sentences: Sentences = NO_SENTENCES) -> str:
+    """The whole text; its links lead to a `report.html` beside it."""
     sections = (
         [f"## MQTT interoperability\n\n**{summary.headline}**"],
+        _defects(find_defects(summary.records), sentences),
         _not_run(run),
         ["\n".join(f"- {_escape(implementation.sentence)}" for implementation in summary.implementations)],
         [Again.of(summary.records).sentence],
         _news(summary),
         _matrix(summary),
-        _listing("Known failures", summary.with_outcome(Outcome.KNOWN_FAILURE), fold=True),
         _costs(summary, run),
     )
     return "\n\n".join(part for section in sections for part in section if part) + "\n"
 
 
+def _defects(defects: Sequence[Defect], sentences: Sentences) -> Iterable[str]:
+    """New ones in full, then known ones and warnings to be unfolded."""
+    if not defects:
+        return
+    yield f"### {in_numbers(defects).rstrip('.')}"
+    for outcome, ordered in groupby(defects, key=lambda defect: defect.outcome):
+        group = list(ordered)
+        if outcome is not Outcome.FAIL:
+            yield f"<details><summary>{number(len(group))} {outcome.label}</summary>"
+        yield "\n".join(_defect(defect, sentences) for defect in group[:_MAXIMUM_ROWS])
+        if len(group) > _MAXIMUM_ROWS:
+            yield f"… and {number(len(group) - _MAXIMUM_ROWS)} more in `report.html`."
+        if outcome is not Outcome.FAIL:
+            yield "</details>"
+
+
+def _defect(defect: Defect, sentences: Sentences) -> str:
+    """One item of a numbered list."""
+    smallest = defect.smallest
+    link = f"[{_code(smallest.scenario)}](<report.html{cell_link(smallest)}>)"
+    lines = [f"{defect.number}. **{defect.outcome.label}** by {_escape(defect.blamed)}: {_escape(defect.headline)}"]
+    if defect.statements:
+        mqtt, cite = defect.statements[0]
+        lines.append(_escape(f"{mqtt} {cite}: {defect.sentence(sentences)}".rstrip(": ")))
+    lines += [f"Listed as known: {_known(known)}" for known in defect.listed_as]
+    lines.append(f"{defect.extent}; smallest trace: {link}, {_place(smallest)}")
+    return "<br>\n   ".join(lines)
+
+
 def _news(summary: Summary) -> Iterable[str]:
-    failed = (Outcome.FAIL, Outcome.HARNESS_ERROR, Outcome.SETUP_FAILED, Outcome.FLAKY)
-    yield from _listing("New failures and errors", summary.with_outcome(*failed))
+    failed = (Outcome.HARNESS_ERROR, Outcome.SETUP_FAILED, Outcome.FLAKY)
+    yield from _listing("Errors and flaky cells", summary.with_outcome(*failed))
     yield from _listing("Unexpected passes", summary.with_outcome(Outcome.UNEXPECTED_PASS))
 
 
@@ -66,34 +100,28 @@ def _not_run(run: RunInfo | None) -> Iterable[str]:
     yield "</details>"
 
 
-def _listing(title: str, records: Sequence[Record], *, fold: bool = False) -> Iterable[str]:
+def _listing(title: str, records: Sequence[Record]) -> Iterable[str]:
     if not records:
         return
     rows = [
-        f"| {outcome_of(r).label} | {_code(r.scenario)} | {_place(r)} | {_reason(r)} | {_escape(', '.join(r.cites))} |"
+        f"| {outcome_of(r).label} | {_code(r.scenario)} | {_place(r)} | {_escape(why(r))} "
+        f"| {_escape(', '.join(r.cites))} |"
         for r in records[:_MAXIMUM_ROWS]
     ]
     table = "\n".join(["| | scenario | where | why | statements |", "|---|---|---|---|---|", *rows])
-    heading = f"{title} ({number(len(records))})"
-    yield f"<details><summary>{heading}</summary>" if fold else f"### {heading}"
+    yield f"### {title} ({number(len(records))})"
     yield table
     if len(records) > _MAXIMUM_ROWS:
         yield f"… and {cells(len(records) - _MAXIMUM_ROWS)} more in `report.html`."
-    if fold:
-        yield "</details>"
 
 
 def _place(record: Record) -> str:
     return _escape(f"{record.client} with {record.broker}, {record.mqtt}, {record.transport}")
 
 
-def _reason(record: Record) -> str:
-    known = record.known_failure
-    if not known:
-        return _escape(why(record))
+def _known(known: KnownFailure) -> str:
     link = f" ([upstream]({known.link}))" if known.link and re.fullmatch(r"https?://[^\s()|<>]+", known.link) else ""
-    text = why(record) if outcome_of(record) is Outcome.UNEXPECTED_PASS else known.reason
-    return f"{_escape(text)}{link}"
+    return f"{_escape(known.reason)}{link}"
 
 
 def _matrix(summary: Summary) -> Iterable[str]:
@@ -111,10 +139,11 @@ def _matrix(summary: Summary) -> Iterable[str]:
     row = [_entry(summary.counts_where(client=client, broker=broker)) for client, broker in pairs]
     lines.append(f"| **all** | {' | '.join(row)} |")
     yield "\n".join(lines)
+    yield _escape(summary.unsupported_sentence)
 
 
 def _entry(counts: Counts) -> str:
-    if not counts.total:
+    if not counts.applying:
         return "-"
     new, flaky, known = counts[Outcome.FAIL], counts[Outcome.FLAKY], counts[Outcome.KNOWN_FAILURE]
     broken = counts[Outcome.HARNESS_ERROR] + counts[Outcome.SETUP_FAILED]
@@ -125,7 +154,7 @@ def _entry(counts: Counts) -> str:
         f"{number(known)} known" if known else "",
     ]
     aside = ", ".join(filter(None, notes))
-    return f"{number(counts.passed)} of {number(counts.total)}" + (f" ({aside})" if aside else "")
+    return f"{number(counts.passed)} of {number(counts.applying)}" + (f" ({aside})" if aside else "")
 
 
 def _costs(summary: Summary, run: RunInfo | None) -> Iterable[str]:

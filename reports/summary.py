@@ -13,6 +13,7 @@ from enum import StrEnum
 from math import ceil
 from statistics import median
 from typing import Literal, NamedTuple, TypeVar
+from urllib.parse import quote
 
 from reports.record import Record, Verdict
 
@@ -158,6 +159,11 @@ class Counts:
         return self.by_outcome.total()
 
     @property
+    def applying(self) -> int:
+        """Cells that apply to the implementations: all that they do not declare unsupported; passes are of these."""
+        return self.total - self[Outcome.UNSUPPORTED]
+
+    @property
     def passed(self) -> int:
         """Cells whose verdict is `pass`, expected or not."""
         return self[Outcome.PASS] + self[Outcome.UNEXPECTED_PASS]
@@ -166,6 +172,11 @@ class Counts:
     def failed(self) -> int:
         """Cells whose verdict is `fail`, known or not."""
         return self[Outcome.FAIL] + self[Outcome.KNOWN_FAILURE]
+
+    @property
+    def of_applying(self) -> str:
+        """`of 430 cells`, and `that apply` where others are there that do not."""
+        return f"of {cells(self.applying)}" + (" that apply" if self[Outcome.UNSUPPORTED] else "")
 
     def present(self) -> list[tuple[Outcome, int]]:
         """The outcomes that occur, in reading order."""
@@ -222,8 +233,8 @@ class Implementation:
 
     @property
     def sentence(self) -> str:
-        """`paho-mqtt 2.2.0 (client) passes 412 of 430 cells; 9 fail (7 known), 3 unsupported.`"""
-        head = f"{self.label} ({self.role}) passes {number(self.counts.passed)} of {cells(self.counts.total)}"
+        """`paho-mqtt 2.2.0 (client) passes 412 of 427 cells that apply; 9 fail (7 known), 3 unsupported.`"""
+        head = f"{self.label} ({self.role}) passes {number(self.counts.passed)} {self.counts.of_applying}"
         return f"{head}; {self.rest}." if self.rest else f"{head}."
 
 
@@ -274,6 +285,7 @@ class Summary:
     """clients, then brokers, each by name"""
     areas: tuple[str, ...]
     columns: tuple[Column, ...]
+    """those that have a cell that applies"""
     matrix: Mapping[tuple[str, Column], Counts]
     overhead: Overhead | None
     environment: Mapping[str, str]
@@ -291,12 +303,21 @@ class Summary:
             counts=Counts(map(outcome_of, ordered)),
             implementations=(*_implementations(ordered, "client"), *_implementations(ordered, "broker")),
             areas=tuple(sorted({area for area, _ in matrix})),
-            columns=tuple(sorted({column for _, column in matrix})),
+            columns=tuple(sorted({column_of(r) for r in ordered if r.verdict is not Verdict.UNSUPPORTED})),
             matrix={key: Counts(map(outcome_of, group)) for key, group in matrix.items()},
             overhead=Overhead.of(ordered),
             environment=_environment(ordered),
             not_run=not_run,
         )
+
+    @property
+    def unsupported_sentence(self) -> str:
+        """`Not shown, because unsupported: gmqtt with reference, MQTT 3.1.`; empty where all columns have cells."""
+        missing = sorted({column for _, column in self.matrix} - {*self.columns})
+        if not missing:
+            return ""
+        names = "; ".join(f"{client} with {broker}, MQTT {mqtt}" for client, broker, mqtt in missing)
+        return f"Not shown, because unsupported: {names}."
 
     def counts_where(self, **wanted: str) -> Counts:
         """Counts of the cells whose area, client, broker or mqtt is as given."""
@@ -346,6 +367,16 @@ _NEWS = (
     (Outcome.FLAKY, "flaky cell", "flaky cells"),
     (Outcome.UNEXPECTED_PASS, "unexpected pass", "unexpected passes"),
 )
+
+
+def place(record: Record) -> str:
+    """`qos1/delivered  paho with reference, 5.0, tcp`: which cell it is, for a line of text."""
+    return f"{record.scenario}  {record.client} with {record.broker}, {record.mqtt}, {record.transport}"
+
+
+def cell_link(record: Record) -> str:
+    """Where the page of a cell is, within the report page."""
+    return f"#cell/{quote(record.cell_id, safe='/')}"
 
 
 def column_of(record: Record) -> Column:

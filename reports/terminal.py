@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import RLock
 
@@ -18,8 +18,20 @@ from rich.table import Table
 from rich.text import Text
 
 from reports.again import Again
+from reports.defects import NO_SENTENCES, Defect, Sentences, find_defects, in_numbers, is_bad
 from reports.record import Record
-from reports.summary import Counts, Outcome, Summary, cells, duration, not_run_sentence, number, outcome_of, why
+from reports.summary import (
+    Counts,
+    Outcome,
+    Summary,
+    cells,
+    duration,
+    not_run_sentence,
+    number,
+    outcome_of,
+    place,
+    why,
+)
 
 Key = tuple[str, str]
 """(area, client)"""
@@ -114,10 +126,12 @@ class LiveTable:
         if not self._live and self._is_due():
             self._progress()
 
-    def finish(self, report: Path | None = None, stopped: str = "", left_out: str = "") -> None:
-        """End, also of a run that was cut short, for whatever reason: the table, a sentence each, the new failures.
+    def finish(
+        self, report: Path | None = None, stopped: str = "", left_out: str = "", sentences: Sentences = NO_SENTENCES
+    ) -> None:
+        """End, also of a run that was cut short, for whatever reason: the table, the defects, a sentence each.
 
-        `left_out` is the sentence about cells nobody asked for.
+        `left_out` is the sentence about cells nobody asked for, `sentences` is what statements say.
         """
         if self._live:
             self._live.stop()
@@ -126,7 +140,7 @@ class LiveTable:
         summary = Summary.of(self._records, not_run=not_run)
         if self._records:
             self._console.print(self._table())
-        for line in closing_lines(summary, report=report, stopped=stopped, left_out=left_out):
+        for line in closing_lines(summary, report=report, stopped=stopped, left_out=left_out, sentences=sentences):
             self._console.print(line, soft_wrap=True)
 
     def _is_due(self) -> bool:
@@ -170,7 +184,8 @@ class LiveTable:
         total = max(total, counts.total)
         if not total:
             return Text("-", style="dim")
-        text = Text(f"{counts.passed}/{total}", style="green" if counts.passed == total else "")
+        applying = total - counts[Outcome.UNSUPPORTED]
+        text = Text(f"{counts.passed}/{applying}", style="green" if counts.passed == applying else "")
         for outcome, count in counts.present():
             if outcome is not Outcome.PASS:
                 text.append(f" {count} {_LETTERS[outcome]}", style=_STYLES[outcome])
@@ -181,15 +196,23 @@ class LiveTable:
         return text
 
 
-def closing_lines(summary: Summary, *, report: Path | None = None, stopped: str = "", left_out: str = "") -> list[Text]:
-    """What is said at the end of a run, the news last so that it stands above the prompt."""
-    lines = [Text(implementation.sentence) for implementation in summary.implementations]
-    if summary.overhead:
-        lines.append(Text(summary.overhead.sentence, style="dim"))
-    news = [record for record in summary.attention if outcome_of(record).rank < Outcome.KNOWN_FAILURE.rank]
+def closing_lines(
+    summary: Summary,
+    *,
+    report: Path | None = None,
+    stopped: str = "",
+    left_out: str = "",
+    sentences: Sentences = NO_SENTENCES,
+) -> list[Text]:
+    """What is said at the end of a run: the defects, what else needs a look, and the sums above the prompt."""
+    lines = list(_defect_lines(find_defects(summary.records), sentences))
+    news = [r for r in summary.attention if not is_bad(r)]
     lines += [_failure_line(record) for record in news[:_LISTED]]
     if len(news) > _LISTED:
         lines.append(Text(f"... and {cells(len(news) - _LISTED)} more in the report"))
+    lines += [Text(implementation.sentence) for implementation in summary.implementations]
+    if summary.overhead:
+        lines.append(Text(summary.overhead.sentence, style="dim"))
     if left_out:
         lines.append(Text(left_out))
     if again := Again.of(summary.records).sentence:
@@ -202,12 +225,28 @@ def closing_lines(summary: Summary, *, report: Path | None = None, stopped: str 
     return lines
 
 
+def _defect_lines(defects: Sequence[Defect], sentences: Sentences) -> Iterator[Text]:
+    """Each defect with its sentence and smallest trace; of a known one only what it is."""
+    if defects:
+        yield Text(in_numbers(defects), style="bold")
+    for defect in defects[:_LISTED]:
+        text = Text(f"{_LETTERS[defect.outcome]:7} ", style=_STYLES[defect.outcome])
+        yield text.append(f"{defect.blamed}: {defect.headline} ({defect.extent})", style="default")
+        if defect.is_known:
+            continue
+        if defect.statements:
+            mqtt, cite = defect.statements[0]
+            yield Text(f"{'':8}{mqtt} {cite}: {defect.sentence(sentences)}".rstrip(": "))
+        yield Text(f"{'':8}smallest trace: {place(defect.smallest)}", style="dim")
+    if len(defects) > _LISTED:
+        yield Text(f"... and {number(len(defects) - _LISTED)} more in the report")
+
+
 def _failure_line(record: Record) -> Text:
     outcome = outcome_of(record)
     text = Text(f"{_LETTERS[outcome]:7} ", style=_STYLES[outcome])
-    place = f"{record.scenario}  {record.client} with {record.broker}, {record.mqtt}, {record.transport}"
     cites = f" [{', '.join(record.cites)}]" if record.cites else ""
-    return text.append(f"{place}: {why(record)}{cites}", style="default")
+    return text.append(f"{place(record)}: {why(record)}{cites}", style="default")
 
 
 def _plain(counts: Counts) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from reports.coverage import StatementLine, write_coverage
+from reports.defects import NO_SENTENCES, Sentences
 from reports.markdown import write_markdown
 from reports.record import Record, write_records
 from reports.summary import RunInfo, Summary
@@ -32,13 +33,18 @@ class CannotWrite(OSError):
 
 
 def write_all(
-    records: Iterable[Record], out: Path, run: RunInfo | None = None, statements: Sequence[StatementLine] = ()
+    records: Iterable[Record],
+    out: Path,
+    run: RunInfo | None = None,
+    statements: Sequence[StatementLine] = (),
+    sentences: Sentences = NO_SENTENCES,
 ) -> Path:
     """Write results, coverage, page, JUnit and Markdown into `out`, made if need be; gives the page's path.
 
-    `statements` is the evidence that is in `records`; without any there is no coverage to write. Raises CannotWrite,
-    once it has written what can be: each file is whole, or what it was before. Results that have no room in `out` are
-    kept elsewhere, and the message says where: everything else can be made from them again.
+    `statements` is the evidence that is in `records`; without any there is no coverage to write. `sentences` is what
+    the statements say that records cite. Raises CannotWrite, once it has written what can be: each file is whole, or
+    what it was before. Results that have no room in `out` are kept elsewhere, and the message says where: everything
+    else can be made from them again.
     """
     from reports.html import render  # noqa: PLC0415  # templates and XML are of no use where nothing is written
     from reports.junit import write_junit  # noqa: PLC0415
@@ -47,9 +53,11 @@ def write_all(
     writers: dict[str, Callable[[Path], object]] = {
         RESULTS: lambda path: write_records(path, summary.records),
         COVERAGE: lambda path: write_coverage(statements, path),
-        PAGE: lambda path: path.write_text(render(summary, run=run, statements=statements), encoding="utf-8"),
+        PAGE: lambda path: path.write_text(
+            render(summary, run=run, statements=statements, sentences=sentences), encoding="utf-8"
+        ),
         JUNIT: lambda path: write_junit(summary.records, path, run=run),
-        MARKDOWN: lambda path: write_markdown(summary, path, run=run),
+        MARKDOWN: lambda path: write_markdown(summary, path, run=run, sentences=sentences),
     }
     failed: dict[str, str] = {}
     for name, write in writers.items():

@@ -30,6 +30,7 @@ from interop.drivers.pool import DriverPool
 from interop.drivers.registry import UnknownDriver, check_driver_name
 from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, NOTHING_RAN, OK, CommandError
 from interop.installed import environment, own_version
+from interop.requirements.requirements import sentences
 from interop.runner.known_failures import BadKnownFailures, load_known_failures
 from interop.runner.verdict import REFERENCE_BROKER, REFERENCE_CLIENT
 from interop.scenario.features import missing
@@ -119,7 +120,7 @@ def _played(
         info = RunInfo(
             started_at, time.monotonic() - began, own_version(), command, not_run=tuple(not_run), stopped=stopped
         )
-        _say(f"report: {write_all(records, out, info, coverage(ran(records)))}")
+        _say(f"report: {write_all(records, out, info, coverage(ran(records)), sentences())}")
     if stopped:
         raise CommandError(f"the run was ended: {stopped}" if records else stopped)
     return _exit_code(records)

@@ -21,6 +21,7 @@ from interop.monitor.copier import Route
 from interop.monitor.recorder import Limits
 from interop.monitor.telling import Book
 from interop.monitor.watch import Watch
+from interop.requirements.requirements import sentences
 from reference_broker.command.tuning import fastest_loop
 from reference_broker.net.address import Address, without_login
 from reference_broker.net.errors import ListenFailed
@@ -75,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
                 _say(text)
             if book.records:
                 info = RunInfo(started_at, time.monotonic() - began, own_version(), command)
-                _say(f"report: {write_all(book.records, options.out, info)}")
+                _say(f"report: {write_all(book.records, options.out, info, sentences=sentences())}")
     except (CannotWrite, ListenFailed) as error:
         raise CommandError(str(error)) from None
     return FELL_SHORT if any(level == "must" for level, _, _ in book.totals.broken) else OK

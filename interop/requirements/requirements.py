@@ -71,6 +71,12 @@ def statement(version_label: str, statement_id: str) -> Statement:
     return statements(version_label)[statement_id]
 
 
+@cache
+def sentences() -> dict[tuple[str, str], str]:
+    """What every statement of every version says, by version and id."""
+    return {(label, row.id): row.summary for label in VERSIONS for row in statements(label).values()}
+
+
 def known(version_label: str, statement_id: str) -> bool:
     """Whether the version has a statement of that id."""
     return statement_id in statements(version_label)

@@ -28,6 +28,7 @@ from interop.coverage.coverage import coverage, ran
 from interop.exit_codes import HARNESS_FELL_SHORT, NOTHING_RAN
 from interop.installed import environment, own_version
 from interop.lifeline import interrupt_on
+from interop.requirements.requirements import sentences
 from interop.runner.cell import Cell
 from interop.runner.parts import Parts, id_of
 from interop.runner.preflight import Absent, in_words
@@ -278,13 +279,13 @@ class Controller:
         elsewhere = None
         try:
             try:
-                write_all(records, self._folder, info, statements)
+                write_all(records, self._folder, info, statements, sentences())
             except CannotWrite as error:
                 elsewhere = error.results
                 if elsewhere is None:
                     raise
                 self._parts.remove()  # that may be all the room it takes
-                write_all(records, self._folder, info, statements)
+                write_all(records, self._folder, info, statements, sentences())
         except CannotWrite as error:
             self._say(f"mqtt-interop: {error}")
             return False
@@ -302,7 +303,7 @@ class Controller:
             return
         for record in records:  # over, but with an interrupt before its test was
             self._show(record)
-        self._table.finish(page, info.stopped, info.left_out_sentence)
+        self._table.finish(page, info.stopped, info.left_out_sentence, sentences())
         self._table = None
 
     def _say(self, text: str) -> None:

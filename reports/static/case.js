@@ -42,6 +42,7 @@ class CasePage {
       record.started_at ? ["started", record.started_at] : null,
       record.attempts > 1 ? ["attempts", String(record.attempts)] : null,
       blame ? ["at fault", blame] : null,
+      cell.defect ? ["defect", h("a", {href: `#cells?defect=${cell.defect}`}, `${cell.defect} of ${metadata.defects.length}`)] : null,
     ].filter(Boolean);
     return h("section", {class: `card banner o-${cell.outcome}`, "aria-label": "verdict"},
       h("p", {class: "verdict"}, tag(cell.outcome), h("span", {}, record.reason || outcomes.get(cell.outcome).meaning)),
@@ -73,9 +74,8 @@ class CasePage {
     return h("section", {class: "card", "aria-labelledby": "intent"},
       h("h2", {id: "intent"}, "What it is about"),
       record.about ? h("p", {class: "about"}, record.about) : null,
-      h("p", {class: "statements"}, record.cites.length
-        ? [`${words} Statements of MQTT ${record.mqtt}: `, record.cites.map((id) => [statement(id, record.mqtt), " "])]
-        : words));
+      h("p", {class: "statements"}, record.cites.length ? `${words} Statements of MQTT ${record.mqtt}:` : words),
+      record.cites.length ? statementList(record.cites, record.mqtt) : null);
   }
 
   divergences() {
@@ -87,17 +87,20 @@ class CasePage {
   }
 
   finding(finding, order) {
-    const {mqtt, trace} = this.record;
+    const {mqtt, trace, cites} = this.record;
+    const told = finding.cites.filter((id) => cites.includes(id));  // with their sentences, above
+    const untold = finding.cites.filter((id) => !cites.includes(id));
     const origin = finding.source === "judge" ? `rule ${finding.rule}` : `step ${finding.step ?? ""} (${finding.rule})`;
     const blame = finding.blame === "unknown" ? "side unknown" : `by the ${finding.blame}`;
     const side = (name, text) => h("div", {class: name}, h("h4", {}, name === "expected" ? "Expected" : "Observed"), h("p", {}, text || "not recorded"));
     return h("article", {class: `finding level-${finding.level}`},
       h("p", {class: "message"}, h("span", {class: "order"}, String(order)), h("b", {}, finding.message)),
       h("p", {class: "statements"}, h("span", {class: "level"}, finding.level.toUpperCase()), ` broken ${blame}, found by ${origin}. `,
-        finding.cites.map((id) => [statement(id, mqtt), " "]),
+        told.map((id) => [statement(id, mqtt), " "]),
         trace[finding.trace_index]
           ? h("button", {type: "button", class: "link", onclick: () => this.show(finding.trace_index)}, "Show the packet")
           : null),
+      untold.length ? statementList(untold, mqtt) : null,
       finding.expected || finding.observed ? h("div", {class: "sides"}, side("expected", finding.expected), side("observed", finding.observed)) : null);
   }
 

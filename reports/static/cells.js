@@ -1,6 +1,6 @@
 // The list of cells with its filters. Rows look as templates/parts.html.j2 writes them.
 
-const SELECTS = [["client", "Client"], ["broker", "Broker"], ["mqtt", "Version"], ["transport", "Transport"], ["area", "Area"]];
+const SELECTS = [["client", "Client"], ["broker", "Broker"], ["mqtt", "Version"], ["transport", "Transport"], ["area", "Area"], ["defect", "Defect"]];
 const BATCH = 200;
 
 const cellLink = (cell) => `#cell/${cell.id.split("/").map(encodeURIComponent).join("/")}`;
@@ -19,16 +19,16 @@ class CellList {
   }
 
   build() {
-    this.selects = new Map(SELECTS.map(([key]) => {
-      const values = [...new Set(this.index.map((cell) => cell[key]))].sort();
-      const options = values.map((value) => h("option", {value}, value));
+    const choices = new Map(SELECTS.map(([key]) => [key, choicesOf(this.index, key)]).filter(([key, values]) => key !== "defect" || values.length));
+    this.selects = new Map([...choices].map(([key, values]) => {
+      const options = values.map((value) => h("option", {value}, key === "defect" ? `${value}. ${metadata.defects[value - 1]}` : value));
       return [key, h("select", {id: `filter-${key}`, onchange: () => this.edited()}, h("option", {value: ""}, "all"), options)];
     }));
     this.input = h("input", {type: "search", id: "filter-text", placeholder: "scenario, reason, statement …", oninput: () => this.edited()});
     this.chips = h("div", {class: "chips", role: "group", "aria-label": "verdicts shown"});
     this.box.replaceChildren(
       h("div", {class: "fields-row"},
-        SELECTS.map(([key, label]) => h("label", {for: `filter-${key}`}, h("span", {}, label), this.selects.get(key))),
+        SELECTS.filter(([key]) => choices.has(key)).map(([key, label]) => h("label", {for: `filter-${key}`}, h("span", {}, label), this.selects.get(key))),
         h("label", {for: "filter-text", class: "grow"}, h("span", {}, "Text"), this.input)),
       this.chips);
     this.box.hidden = false;
@@ -65,7 +65,7 @@ class CellList {
     const wanted = [...this.selects].filter(([, select]) => select.value);
     const words = this.input.value.toLowerCase().split(/\s+/).filter(Boolean);
     return this.index.filter((cell) =>
-      wanted.every(([key, select]) => cell[key] === select.value) && words.every((word) => cell.text.includes(word)));
+      wanted.every(([key, select]) => String(cell[key]) === select.value) && words.every((word) => cell.text.includes(word)));
   }
 
   draw() {
@@ -146,6 +146,12 @@ class CellList {
     this.list.append(h("h3", {class: `group o-${outcome}`}, icon(outcome), ` ${label} `,
       h("span", {class: "count"}, count.toLocaleString("en")), " ", h("span", {class: "meaning"}, meaning)), this.rows);
   }
+}
+
+/** The values of a filter, in order; a cell that shows no defect has none. */
+function choicesOf(index, key) {
+  const values = [...new Set(index.map((cell) => cell[key]))].filter((value) => value !== null);
+  return key === "defect" ? values.sort((one, two) => one - two) : values.sort();
 }
 
 function groupBy(items, key) {

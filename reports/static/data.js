@@ -30,6 +30,12 @@ function statementLink(id, mqtt) {
   return `https://docs.oasis-open.org/mqtt/mqtt/${edition}#:~:text=${text}`;
 }
 
+/** The statements that are cited, each with what it says. */
+function statementList(ids, mqtt) {
+  const sentence = (id) => metadata.sentences[mqtt]?.[id];
+  return h("ul", {class: "says"}, ids.map((id) => h("li", {}, statement(id, mqtt), sentence(id) ? ` ${sentence(id)}` : null)));
+}
+
 function statement(id, mqtt) {
   const address = statementLink(id, mqtt);
   return address

@@ -25,6 +25,12 @@ def test_four_files_come_out_and_the_page_is_returned(tmp_path: Path) -> None:
     assert len(list(read_records(page.with_name("results.jsonl")))) == 20
 
 
+def test_page_and_markdown_have_the_sentences_they_are_given(tmp_path: Path) -> None:
+    write_all(showcase(), tmp_path, RUN, sentences={("5.0", "MQTT-3.1.2-22"): "A silent client is cut off"})
+    for name in ("report.html", "summary.md"):
+        assert "A silent client is cut off" in (tmp_path / name).read_text()
+
+
 def test_an_old_report_is_replaced(tmp_path: Path) -> None:
     write_all(showcase(), tmp_path, RUN)
     write_all([record()], tmp_path, RUN)

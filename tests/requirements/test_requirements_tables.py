@@ -14,6 +14,7 @@ from interop.requirements.requirements import (
     known,
     nearest,
     row_problems,
+    sentences,
     statement,
     statements,
     table_problems,
@@ -147,3 +148,10 @@ def test_the_page_of_shoulds_not_followed_names_shoulds_of_their_version() -> No
     named = [(version, known_id) for row in rows for version, known_id in re.findall(r"([\d.]+) (MQTT\S+?)[, ]", row)]
     assert len(named) >= len(rows) > 0
     assert [(*each, statement(*each).level) for each in named if statement(*each).level != "should"] == []
+
+
+def test_every_statement_has_its_sentence_by_version_and_id() -> None:
+    found = sentences()
+    assert found["5.0", "MQTT5-U-65"] == statement("5.0", "MQTT5-U-65").summary
+    assert len(found) == sum(len(statements(label)) for label in VERSIONS)
+    assert all(found.values())
