@@ -37,10 +37,12 @@ _PACKETS = (
 _ABSTRACTED = "…"
 _AND_MORE = re.compile(r" \(and \d+ more\)$")
 _PACKET = r"[A-Z]{4,}(?:\{[^{}]*\})?"
+_ROW = re.compile(rf"{_PACKET}(?:, {_PACKET})+")
+"""packets in a row"""
 _DIFFERS = "|".join(
     (
         r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"",  # what is quoted
-        rf"{_PACKET}(?:, {_PACKET})+",  # packets in a row
+        _ROW.pattern,
         r"\{[^{}]*\}|\[[^\[\]]*\]",  # a packet's fields, several values
         r"\b[0-9a-f]{2}(?: [0-9a-f]{2})+\b|\b0x[0-9A-Fa-f]+(?:/0x[0-9A-Fa-f]+)*",  # bytes
         r"\b\d+(?:\.\d+)?\b",
@@ -64,7 +66,8 @@ class _Seen(NamedTuple):
     source: Literal["step", "judge"]
     rule: str
     packet: str
-    shape: str
+    words: tuple[str, ...]
+    """the message without what may differ"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class Defect:
     """the rule of the judge, or the step's verb"""
     source: Literal["step", "judge"]
     headline: str
-    """what the smallest case says; where others say another name or number, `…`"""
+    """what the smallest case says; where others say another name or number, `…`; a row of packets is its own"""
     statements: tuple[Cited, ...]
     """the one that most of its cells are about in the version of the smallest case, then those of other versions"""
     records: tuple[Record, ...]
@@ -194,7 +197,7 @@ def _seen(record: Record) -> _Seen:
         told.source if told else "step",
         told.rule if told else "",
         _packet(record, told),
-        _differs(record).sub(_ABSTRACTED, _words(record)),
+        tuple(_differs(record).split(_words(record))),
     )
 
 
@@ -229,7 +232,9 @@ def _differs(record: Record) -> re.Pattern[str]:
 def _headline(smallest: Record, group: Sequence[Record]) -> str:
     told = [_differs(record).findall(_words(record)) for record in group]
     same = iter([len(set(values)) == 1 for values in zip(*told, strict=True)])
-    return _differs(smallest).sub(lambda match: match[0] if next(same) else _ABSTRACTED, _words(smallest))
+    return _differs(smallest).sub(
+        lambda match: match[0] if next(same) or _ROW.fullmatch(match[0]) else _ABSTRACTED, _words(smallest)
+    )
 
 
 def _cites(record: Record) -> tuple[str, ...]:

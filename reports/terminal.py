@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reports.again import Again
-from reports.defects import NO_SENTENCES, Defect, Sentences, find_defects, in_numbers, is_bad
+from reports.defects import NO_SENTENCES, Defect, Sentences, in_numbers, is_bad
 from reports.record import Record
 from reports.summary import (
     Counts,
@@ -127,11 +127,17 @@ class LiveTable:
             self._progress()
 
     def finish(
-        self, report: Path | None = None, stopped: str = "", left_out: str = "", sentences: Sentences = NO_SENTENCES
+        self,
+        report: Path | None = None,
+        stopped: str = "",
+        left_out: str = "",
+        defects: Sequence[Defect] = (),
+        sentences: Sentences = NO_SENTENCES,
     ) -> None:
         """End, also of a run that was cut short, for whatever reason: the table, the defects, a sentence each.
 
-        `left_out` is the sentence about cells nobody asked for, `sentences` is what statements say.
+        `left_out` is the sentence about cells nobody asked for, `sentences` is what statements say. `defects` are those
+        of the whole records: what was added may have been told in brief, without its trace.
         """
         if self._live:
             self._live.stop()
@@ -140,7 +146,9 @@ class LiveTable:
         summary = Summary.of(self._records, not_run=not_run)
         if self._records:
             self._console.print(self._table())
-        for line in closing_lines(summary, report=report, stopped=stopped, left_out=left_out, sentences=sentences):
+        for line in closing_lines(
+            summary, report=report, stopped=stopped, left_out=left_out, defects=defects, sentences=sentences
+        ):
             self._console.print(line, soft_wrap=True)
 
     def _is_due(self) -> bool:
@@ -202,10 +210,11 @@ def closing_lines(
     report: Path | None = None,
     stopped: str = "",
     left_out: str = "",
+    defects: Sequence[Defect] = (),
     sentences: Sentences = NO_SENTENCES,
 ) -> list[Text]:
     """What is said at the end of a run: the defects, what else needs a look, and the sums above the prompt."""
-    lines = list(_defect_lines(find_defects(summary.records), sentences))
+    lines = list(_defect_lines(defects, sentences))
     news = [r for r in summary.attention if not is_bad(r)]
     lines += [_failure_line(record) for record in news[:_LISTED]]
     if len(news) > _LISTED:

@@ -37,6 +37,7 @@ from interop.runner.schedule import LIVES, ShardScheduling, cell_id
 from interop.runner.worker import ABSENT, FELL_SHORT, GONE, LEFT_OUT, NO_VERDICT, RECORD, STOPPED, UNKEPT, Worker
 from reports.again import Again
 from reports.claim import Claim
+from reports.defects import find_defects
 from reports.record import Record, Verdict, resting_collector
 from reports.summary import RunInfo
 from reports.terminal import LiveTable
@@ -303,7 +304,7 @@ class Controller:
             return
         for record in records:  # over, but with an interrupt before its test was
             self._show(record)
-        self._table.finish(page, info.stopped, info.left_out_sentence, sentences())
+        self._table.finish(page, info.stopped, info.left_out_sentence, find_defects(records), sentences())
         self._table = None
 
     def _say(self, text: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from reports_samples import record, showcase
 from rich.console import Console
 
+from reports.defects import find_defects
 from reports.record import KnownFailure, Record, Verdict
 from reports.summary import Summary
 from reports.terminal import LiveTable, closing_lines
@@ -110,12 +111,14 @@ def test_running_cells_are_told_from_pending_ones() -> None:
 
 
 def closing(cells: list[Record]) -> list[str]:
-    return [line.plain for line in closing_lines(Summary.of(cells))]
+    return [line.plain for line in closing_lines(Summary.of(cells), defects=find_defects(cells))]
 
 
 def test_the_end_begins_with_the_defects_each_with_its_sentence_and_smallest_trace() -> None:
     sentences = {("3.1.1", "MQTT-4.3.3-1"): "PUBREL follows PUBREC"}
-    lines = [line.plain for line in closing_lines(Summary.of(showcase()), sentences=sentences)]
+    cells = showcase()
+    texts = closing_lines(Summary.of(cells), defects=find_defects(cells), sentences=sentences)
+    lines = [text.plain for text in texts]
     assert lines[0] == "4 defects: 2 new, 1 known, 1 warning."
     place = lines.index(
         "FAIL    the client gmqtt: PUBLISH id 1 was sent again after its PUBREC had arrived (2 cells, 1 of them known)"
@@ -154,7 +157,8 @@ def test_a_flood_of_failures_is_cut() -> None:
 def test_text_of_results_is_no_markup(text: str) -> None:
     screen = Screen()
     screen.table.start({("qos1", text): 1})
-    screen.table.add(record("qos1/1", client=text, verdict=Verdict.FAIL, reason=text, implementations={}))
-    screen.table.finish()
+    cell = record("qos1/1", client=text, verdict=Verdict.FAIL, reason=text, implementations={})
+    screen.table.add(cell)
+    screen.table.finish(defects=find_defects([cell]))
     assert f"FAIL    {text} with reference, side unknown: {text} (1 cell)" in screen.lines
     assert screen.lines[1].split("  ")[-1].strip() == text

@@ -15,6 +15,8 @@ import forked
 import pytest
 from runner_matrix import ended, matrix_options, started
 
+from interop.requirements.requirements import sentences
+
 RIGHT = """\
 title: A message arrives
 versions:
@@ -170,6 +172,17 @@ def test_an_implementation_that_falls_short_is_1(tmp_path: Path) -> None:
     assert run.returncode == 1
     assert "goodbye" in run.stdout
     assert sorted(str(record["verdict"]) for record in records(scenarios)) == ["fail", "pass"]
+
+
+def test_the_end_begins_with_the_defects_of_the_whole_records_and_what_their_statements_say(tmp_path: Path) -> None:
+    elsewhere = WRONG.replace("Another", "One more").replace("{sub:", "{other:").replace("as: sub", "as: other")
+    run = matrix(collection(tmp_path, wrong=WRONG, elsewhere=elsewhere))
+    assert run.returncode == 1, run.stdout + run.stderr
+    _, _, end = run.stdout.partition("1 defect: 1 new.")  # what is a link's name is only known from the trace
+    said = end.splitlines()
+    assert "expected 'goodbye', but … got 'hello' (2 cells)" in said[1]
+    assert said[2].strip() == f"5.0 MQTT-3.8.4-8: {sentences()['5.0', 'MQTT-3.8.4-8']}"
+    assert sentences()["5.0", "MQTT-3.8.4-8"] in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_known_failure_keeps_the_build_green(tmp_path: Path) -> None:
