@@ -16,6 +16,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -152,12 +153,14 @@ def in_numbers(defects: Sequence[Defect]) -> str:
     if not defects:
         return ""
     counts = Counter(defect.outcome for defect in defects)
-    parts = [
-        f"{number(counts[outcome])} {title}{'s' if outcome is Outcome.WARN and counts[outcome] > 1 else ''}"
-        for outcome, title in _TITLES.items()
-        if counts[outcome]
-    ]
+    parts = [so_many(counts[outcome], outcome) for outcome in _TITLES if counts[outcome]]
     return f"{number(len(defects))} {'defect' if len(defects) == 1 else 'defects'}: {', '.join(parts)}."
+
+
+def so_many(count: int, outcome: Outcome) -> str:
+    """`12 new`, `18 known`, `5 warnings`."""
+    plural = "s" if outcome is Outcome.WARN and count > 1 else ""
+    return f"{number(count)} {_TITLES[outcome]}{plural}"
 
 
 def _defect(place: int, seen: _Seen, group: Sequence[Record]) -> Defect:
@@ -225,8 +228,13 @@ def _links(record: Record) -> set[str]:
 
 def _differs(record: Record) -> re.Pattern[str]:
     """What may differ between cells of one defect; a link may have the name of a side, so these are names, too."""
-    names = sorted({"client", "broker"} | (_links(record) - {""}), key=lambda name: (-len(name), name))
-    return re.compile(rf"{_DIFFERS}|\b(?:{'|'.join(map(re.escape, names))})\b")
+    return _with_names(frozenset({"client", "broker"} | (_links(record) - {""})))
+
+
+@cache
+def _with_names(names: frozenset[str]) -> re.Pattern[str]:
+    longest_first = sorted(names, key=lambda name: (-len(name), name))
+    return re.compile(rf"{_DIFFERS}|\b(?:{'|'.join(map(re.escape, longest_first))})\b")
 
 
 def _headline(smallest: Record, group: Sequence[Record]) -> str:

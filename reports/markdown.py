@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 
 from reports.again import Again
-from reports.defects import NO_SENTENCES, Defect, Sentences, find_defects, in_numbers
+from reports.defects import NO_SENTENCES, Defect, Sentences, find_defects, in_numbers, so_many
 from reports.record import KnownFailure, Record
 from reports.summary import (
     Counts,
@@ -62,7 +62,7 @@ def _defects(defects: Sequence[Defect], sentences: Sentences) -> Iterable[str]:
     for outcome, ordered in groupby(defects, key=lambda defect: defect.outcome):
         group = list(ordered)
         if outcome is not Outcome.FAIL:
-            yield f"<details><summary>{number(len(group))} {outcome.label}</summary>"
+            yield f"<details><summary>{so_many(len(group), outcome)}</summary>"
         yield "\n".join(_defect(defect, sentences) for defect in group[:_MAXIMUM_ROWS])
         if len(group) > _MAXIMUM_ROWS:
             yield f"… and {number(len(group) - _MAXIMUM_ROWS)} more in `report.html`."

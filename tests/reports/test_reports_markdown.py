@@ -27,8 +27,8 @@ def test_the_news_stand_first_then_the_defects_then_a_sentence_for_each_implemen
 def test_defects_come_before_errors_unexpected_passes_and_the_matrix() -> None:
     text = text_of(showcase())
     titles = [
-        "1 known failure</summary>",
-        "1 warn</summary>",
+        "1 known</summary>",
+        "1 warning</summary>",
         "Errors and flaky cells (3)",
         "Unexpected passes (1)",
         "Cells that pass, by area",
