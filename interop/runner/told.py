@@ -185,10 +185,10 @@ def _check_message_properties(
     stage: Stage, step: steps.Receive, event: MessageEvent, delivered: list[TraceEntry], index: int | None
 ) -> None:
     if event.properties is not None:
-        wrong = property_mismatch(step.properties, step.without, event.properties, stage.names)
+        wrong = property_mismatch(step.properties, step.without, event.properties, stage.names, passed_on=True)
     else:
         found = [entry.packet.properties for entry in delivered if isinstance(entry.packet, Publish)]
-        wrongs = [property_mismatch(step.properties, step.without, each, stage.names) for each in found]
+        wrongs = [property_mismatch(step.properties, step.without, each, stage.names, passed_on=True) for each in found]
         wrong = None if None in wrongs else (wrongs or ["it is not on the wire"])[-1]
     if wrong:
         wanted = ", ".join([*step.properties, *(f"no {name}" for name in step.without)])

@@ -191,6 +191,15 @@ def test_a_property_that_should_be_absent_is_reported() -> None:
     assert property_mismatch({}, ("content_type",), Properties(), NAMES) is None
 
 
+@pytest.mark.parametrize(("seen", "passed_on", "fits"), [
+    (60, False, True), (59, False, False), (60, True, True), (59, True, True), (58, True, False), (61, True, False),
+])  # fmt: skip
+def test_a_broker_may_take_a_second_off_the_expiry_of_what_it_passes_on(seen: int, passed_on: bool, fits: bool) -> None:
+    properties = Properties(message_expiry_interval=seen)
+    wrong = property_mismatch({"message_expiry_interval": 60}, (), properties, NAMES, passed_on=passed_on)
+    assert (wrong is None) is fits
+
+
 # --- cells ------------------------------------------------------------------------------------------------------------
 
 WAITING = """\
