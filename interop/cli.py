@@ -32,6 +32,7 @@ _SCHEMAS = {
 """The published JSON Schemas: each with the module and the function that gives its text."""
 
 _PACKAGES: dict[str, tuple[str, str]] = {
+    "adapter": ("interop.adapter_check.command", "check that an adapter of yours keeps the contract"),
     "coverage": ("interop.coverage.command", "which statements of the specifications there is evidence for"),
     "corpus": ("interop.corpus.command", "send malformed packets to brokers and clients, and judge how they react"),
     "bench": ("interop.bench.command", "measure how much a broker carries, alone or beside another"),

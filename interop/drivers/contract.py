@@ -240,7 +240,7 @@ class HelloEvent(Event):
     contract: int = CONTRACT_VERSION
     client: str
     version: str
-    mqtt: tuple[MqttLabel, ...]
+    mqtt: Annotated[tuple[MqttLabel, ...], Field(min_length=1)]
     transports: tuple[Literal["tcp", "tls", "ws", "wss"], ...] = ("tcp",)
     unsupported: tuple[str, ...] = ()
 

@@ -128,14 +128,17 @@ class ProcessDriver(Driver):
             if not line:
                 self._fail(await self._crash())
                 break
-            try:
-                event = EVENT.validate_json(line)
-            except ValidationError as problem:
-                why = _excerpt(line, problem)
-                self._fail(DriverRubbish(f"{self.name} wrote no event of the contract: {why}", self.log))
-                break
-            self._take(event)
+            self._take_line(line)
         self._child.kill()
+
+    def _take_line(self, line: bytes) -> None:
+        try:
+            event = EVENT.validate_json(line)
+        except ValidationError as problem:
+            why = _excerpt(line, problem)
+            self._fail(DriverRubbish(f"{self.name} wrote no event of the contract: {why}", self.log))
+        else:
+            self._take(event)
 
     async def _crash(self) -> DriverCrashed:
         await asyncio.wait([self._readers[0]], timeout=_LAST_WORDS_SECONDS)

@@ -13,6 +13,8 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from enum import Flag, auto
 
+from interop.scenario.problems import closest
+
 
 class Role(Flag):
     """Who must have a feature."""
@@ -85,6 +87,17 @@ _FEATURES = (
 
 FEATURES: dict[str, Feature] = {feature.name: feature for feature in _FEATURES}
 """Every feature by its name, in the order people read about them."""
+
+
+def unknown_features(names: Iterable[str]) -> list[str]:
+    """What is wrong with names that somebody declares: a sentence for each that stands for no feature."""
+    return [_unknown(name) for name in names if name not in FEATURES]
+
+
+def _unknown(name: str) -> str:
+    close = closest(name, FEATURES)
+    guess = f"; did you mean {close!r}?" if close else ""
+    return f"there is no feature {name!r}{guess} (`mqtt-interop list features` has them all)"
 
 
 def missing(needs: Iterable[str], unsupported: Container[str], mqtt: str) -> list[str]:

@@ -157,6 +157,8 @@ def _main() -> None:
                 answer = {"event": "error", "error": "failed", "detail": str(problem)}
         if answer is not None:
             _emit({"id": command["id"], **answer})
+        if verb == "exit":
+            return
 
 
 if __name__ == "__main__":

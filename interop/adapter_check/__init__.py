@@ -1,0 +1,1 @@
+"""Holds an adapter against the contract, without any scenario: `mqtt-interop adapter check`."""

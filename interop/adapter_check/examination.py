@@ -1,0 +1,94 @@
+"""The whole examination of an adapter: all stages in order, in bounded time, each with a process that is good for it.
+
+Belongs here: brokers, processes, the time there is, what came of each stage.
+Does not belong here: what a stage asks (`stages`), how it is shown (`command`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+from interop.adapter_check.conversation import Conversation
+from interop.adapter_check.lines import Complaint
+from interop.adapter_check.silent import SilentBroker
+from interop.adapter_check.stages import ENDING, STAGES, Setting, Stage
+from interop.drivers.contract import Hello
+from interop.drivers.driver import START_SECONDS
+from reference_broker.net.config import ServerConfig
+from reference_broker.net.server import BrokerServer
+
+LIMIT_SECONDS = 30.0
+"""How long the examination takes at most."""
+
+_OVER_TCP = "only looked at over TCP, which this adapter has not"
+
+
+@dataclass(slots=True)
+class Result:
+    """What came of one stage; `skipped` says why it was not looked at, where it was not."""
+
+    stage: str
+    complaints: list[Complaint] = field(default_factory=list)
+    skipped: str = ""
+
+
+async def examine(command: Sequence[str]) -> AsyncIterator[Result]:
+    """Put an adapter to all stages; raises DriverCrashed, in one line, when there is no such program."""
+    until = asyncio.get_running_loop().time() + LIMIT_SECONDS
+    async with BrokerServer(ServerConfig(port=0)) as server, SilentBroker() as silent:
+        setting = Setting(server.address, silent)
+        adapters = _Adapters(command)
+        try:
+            for name, stage in STAGES.items():
+                result = Result(name, skipped=_why_not(setting, stage))
+                if not result.skipped:
+                    try:
+                        async with asyncio.timeout_at(until):
+                            await stage(await adapters.one_for(stage, result.complaints), setting)
+                    except TimeoutError:
+                        result.skipped = f"not looked at to its end: {LIMIT_SECONDS:g} s were over"
+                    if result.complaints or stage in ENDING:
+                        await adapters.close()
+                yield result
+        finally:
+            await adapters.close()
+
+
+def _why_not(setting: Setting, stage: Stage) -> str:
+    if stage is STAGES["hello"]:
+        return ""
+    if setting.hello is None:
+        return "of no use before `hello` is right"
+    needs_connection = list(STAGES.values()).index(stage) > 2
+    return _OVER_TCP if needs_connection and "tcp" not in setting.hello.transports else ""
+
+
+class _Adapters:
+    """One process after another, each for as many stages as it does well."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
+        self._talk: Conversation | None = None
+        self._complaints: list[Complaint] = []
+
+    def _complain(self, complaint: Complaint) -> None:
+        self._complaints.append(complaint)
+
+    async def one_for(self, stage: Stage, complaints: list[Complaint]) -> Conversation:
+        """A process for a stage; a new one has been asked who it is, unless that is what the stage is about."""
+        self._complaints = complaints
+        if self._talk is None:
+            self._talk = await Conversation.begin(self._command, self._complain)
+            if stage is not STAGES["hello"]:
+                await self._talk.ask(Hello(id=self._talk.next_id()), START_SECONDS)
+        return self._talk
+
+    async def close(self) -> None:
+        """End the process there is."""
+        if self._talk is not None:
+            with contextlib.suppress(Exception):
+                await self._talk.close()
+            self._talk = None

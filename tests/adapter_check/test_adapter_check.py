@@ -1,0 +1,325 @@
+"""`adapter check`: a right adapter has nothing to mend, and each way of being wrong is found and named."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import forked
+import pytest
+
+from interop.adapter_check import examination, stages
+from interop.adapter_check.examination import Result, examine
+from interop.adapter_check.lines import read_line
+from interop.cli import main
+
+# The contract's example, with something done to it.
+ADAPTER = f"""\
+import json, os, signal, sys, time
+sys.path.append({str(forked.REPOSITORY)!r})
+from interop.drivers.examples import minimal
+Client, emit = minimal._Client, minimal._emit
+def change(change):
+    def changed(event):
+        emit(change(dict(event)))
+    minimal._emit = changed
+def instead(verb, event):
+    setattr(Client, verb, lambda self, command: event)
+def before(verb, what):
+    method = getattr(Client, verb)
+    setattr(Client, verb, lambda self, command: (what(self, command), method(self, command))[1])
+"""
+AT_EXIT = "\nminimal._main()\n"
+
+
+def script(folder: Path, fault: str = "", at_exit: str = "") -> Path:
+    """An adapter that is wrong in one way, or in none."""
+    path = folder / "adapter.py"
+    path.write_text(ADAPTER + dedent(fault) + AT_EXIT + at_exit)
+    return path
+
+
+def examined(path: Path) -> dict[str, Result]:
+    """What came of each stage."""
+
+    async def main() -> dict[str, Result]:
+        return {each.stage: each async for each in examine([sys.executable, "-S", str(path)])}
+
+    return asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_a_right_adapter_has_nothing_to_mend(tmp_path: Path) -> None:
+    results = examined(script(tmp_path))
+    assert list(results) == list(stages.STAGES)
+    assert not any(each.complaints or each.skipped for each in results.values()), results
+
+
+FAULTS = {
+    "mute": (
+        "out = open(1, 'w', 65536)\nminimal._emit = lambda event: out.write(json.dumps(event) + '\\n')",
+        "hello",
+        "it does not flush",
+        "standard output flushed after every line",
+    ),
+    "no line feed": (
+        "minimal._emit = lambda event: print(json.dumps(event), end='', flush=True)",
+        "hello",
+        "the line has no end",
+        "a line feed after every event",
+    ),
+    "not JSON": ("minimal._emit = lambda event: print(event, flush=True)", "hello", "is not JSON", "one JSON object"),
+    "no object": ("minimal._emit = lambda event: print([], flush=True)", "hello", "no JSON object", "an object"),
+    "debug text": (
+        "before('connect', lambda self, command: print('connecting...', flush=True))",
+        "every version",
+        "the line is not JSON",
+        "all other text on standard error",
+    ),
+    "wrong id": (
+        "change(lambda event: event | ({'id': 4711} if event['event'] == 'dropped' else {}))",
+        "drop without a connection",
+        "no command had the id 4711",
+        "an answer with the id of its command, 3",
+    ),
+    "no id": (
+        "change(lambda event: {k: v for k, v in event.items() if (event['event'], k) != ('dropped', 'id')})",
+        "drop without a connection",
+        "`dropped` has no `id`",
+        "the id of its command",
+    ),
+    "missing field": (
+        "change(lambda event: {k: v for k, v in event.items() if k != 'topic'})",
+        "every version",
+        "`message` lacks the field `topic`",
+        "`topic` in every `message`",
+    ),
+    "missing field of hello": (
+        "del minimal.HELLO['version']", "hello", "`hello` lacks the field `version`", "in every `hello`",
+    ),
+    "wrong type": (
+        "change(lambda event: event | ({'session_present': 'no'} if event['event'] == 'connected' else {}))",
+        "every version",
+        "`session_present` of `connected` is 'no'",
+        "a valid boolean",
+    ),
+    "a number as text": (
+        "change(lambda event: event | {'id': str(event['id'])} if 'id' in event else event)",
+        "hello",
+        "`id` of `hello` is '1'",
+        "a valid integer",
+    ),
+    "payload as it is": (
+        "change(lambda event: event | ({'payload': 'no base64'} if 'payload' in event else {}))",
+        "every version",
+        "`payload` of `message` is 'no base64'",
+        "base64",
+    ),
+    "unknown field": (
+        "change(lambda event: event | {'colour': 'red'})",
+        "hello",
+        "`hello` has no field `colour`",
+        "the fields id, event, contract, client",
+    ),
+    "unknown event": (
+        "change(lambda event: event | ({'event': 'conected'} if event['event'] == 'connected' else {}))",
+        "every version",
+        "there is no event `conected`",
+        "`connected`, or another",
+    ),
+    "unknown feature": (
+        "minimal.HELLO['unsupported'] = ['keepalive', 'qos-2', *minimal.LACKS]",
+        "hello",
+        "there is no feature 'keepalive'; did you mean 'keep-alive'?",
+        "names of features",
+    ),
+    "another contract": ("minimal.HELLO['contract'] = 9", "hello", "`contract` is 9", "1"),
+    "no version of MQTT": ("minimal.HELLO['mqtt'] = []", "hello", "`mqtt` of `hello` is []", "at least 1 item"),
+    "any verb is fine": (
+        "minimal.UNSUPPORTED = {'event': 'ready'}",
+        "a made-up verb",
+        "is answered with `ready`",
+        "the error `unsupported`",
+    ),
+    "any verb fails": (
+        "minimal.UNSUPPORTED = {'event': 'error', 'error': 'failed'}",
+        "a made-up verb",
+        "is answered with the error `failed`",
+        "the error `unsupported`",
+    ),
+    "drop wants a connection": (
+        "before('drop', lambda self, command: self.socket.fileno())\n"
+        "Client.drop = (lambda drop: lambda self, command: drop(self, command) if self.socket else minimal.CUT_OFF)"
+        "(Client.drop)",
+        "drop without a connection",
+        "`drop` without a connection is answered with the error `cut-off`",
+        "`dropped`",
+    ),
+    "a version it has not": (
+        "minimal.HELLO['mqtt'] = ['3.1.1', '3.1']",
+        "every version",
+        "`connect` is answered with the error `unsupported`, although `hello` claims MQTT 3.1",
+        "`connected`",
+    ),
+    "a version it cannot decode": (
+        "minimal.HELLO['mqtt'] = ['5.0']\n"
+        "before('connect', lambda self, command: command.update(mqtt='3.1.1'))",
+        "every version",
+        "it was asked to connect with MQTT 5.0, and its CONNECT is of 3.1.1",
+        "MQTT 5.0, or no 5.0 in `mqtt` of `hello`",
+    ),
+    "an answer twice": (
+        "change(lambda event: emit(event) or event if event['event'] == 'connected' else event)",
+        "every version",
+        "`connect`, is answered a second time",
+        "one answer to each command",
+    ),
+    "one command at a time": (
+        """
+        subscribe = Client.subscribe
+        def patient(self, command):
+            answer = subscribe(self, command)
+            while self.waiting:
+                time.sleep(0.01)
+            return answer
+        Client.subscribe = patient
+        """,
+        "overlapping commands",
+        "while `subscribe` waits for the broker: it holds up the next command",
+        "the error `unsupported`",
+    ),
+    "subscribed at once": (
+        "instead('subscribe', {'event': 'subscribed'})",
+        "drop without a connection",
+        "`subscribe` without a connection is answered with `subscribed`",
+        "an `error`",
+    ),
+    "drop says goodbye": (
+        "instead('drop', {'event': 'dropped'})\nbefore('drop', lambda self, command: self.close(b'\\xe0\\0'))",
+        "overlapping commands",
+        "`drop` sent DISCONNECT",
+        "without a word",
+    ),
+    "drop is reported as a loss": (
+        "before('drop', lambda self, command: self.socket and emit({'event': 'disconnected'}))",
+        "overlapping commands",
+        "`drop` was followed by `disconnected`",
+        "`dropped`, and nothing else",
+    ),
+    "drop lets nothing go": (
+        "instead('drop', {'event': 'dropped'})",
+        "overlapping commands",
+        "the network connection is still open after `drop`",
+        "its end",
+    ),
+    "a loss is kept secret": (
+        "change(lambda event: event)\n"
+        "minimal._emit = lambda event: event['event'] == 'disconnected' and 'id' not in event or emit(event)",
+        "a lost connection",
+        "the broker closed the connection, and nothing was said of it",
+        "`disconnected`, without an id",
+    ),
+    "dies at reset": (
+        "change(lambda event: sys.exit('out of cheese') if event['event'] == 'ready' else event)",
+        "every version",
+        "ended by itself with exit status 1 at `reset`; the end of its standard error: out of cheese",
+        "the process to go on until `exit`",
+    ),
+    "reset fails": (
+        "change(lambda event: {'id': event['id'], 'event': 'error', 'error': 'failed'}"
+        " if event['event'] == 'ready' else event)",
+        "reset",
+        "`reset` is answered with `error`",
+        "`ready`",
+    ),
+    "reset forgets nothing": (
+        """
+        def changed(event):
+            emit(event)
+            if event["event"] == "ready":
+                emit({"id": event["id"] - 1, "event": "error", "error": "cut-off"})
+        minimal._emit = changed
+        """,
+        "reset",
+        "`subscribe`, is answered a second time",
+        "none to what `reset` threw away",
+    ),
+    "messages are counted on": (
+        "minimal.HELLO['mqtt'] = ['3.1.1', '3.1.1']\n"
+        "numbers = iter(range(1, 99))\n"
+        "change(lambda event: event | ({'message': next(numbers)} if 'message' in event else {}))",
+        "every version",
+        "`message` of the first message of this client instance is 2",
+        "1",
+    ),
+}  # fmt: skip
+
+STAYS = "signal.pause()\n"
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_is_wrong_is_found_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    how, stage, what, expected = FAULTS[fault]
+    monkeypatch.setattr(stages, "ANSWER_SECONDS", 1.0)
+    if fault in ("mute", "no line feed", "not JSON", "no object"):  # nothing else is heard of them
+        monkeypatch.setattr(stages, "START_SECONDS", 0.5)
+    found = examined(script(tmp_path, how))[stage].complaints
+    assert any(what in each.what and expected in each.expected for each in found), found
+
+
+@pytest.mark.parametrize("stage", ["exit", "end of input"])
+def test_what_does_not_leave_is_found(tmp_path: Path, stage: str) -> None:
+    results = examined(script(tmp_path, at_exit=STAYS))
+    assert [each.what.partition("after")[0] for each in results[stage].complaints] == ["it is still there 1 s "]
+    assert not any(each.complaints for name, each in results.items() if name not in ("exit", "end of input"))
+
+
+def test_the_line_is_quoted_as_it_was_written(tmp_path: Path) -> None:
+    (complaint,) = examined(script(tmp_path, "minimal.HELLO['unsupported'] = ['qos-2', *minimal.LACKS]"))[
+        "hello"
+    ].complaints
+    assert complaint.shown_line.startswith('{"id": 1, "event": "hello", "contract": 1, "client": "minimal"')
+    _, (complaint,) = read_line(b"x" * 5000 + b"\n")
+    assert complaint.shown_line == "x" * 300 + "..."
+
+
+def test_nothing_is_looked_at_before_hello_is_right(tmp_path: Path) -> None:
+    results = examined(script(tmp_path, "change(lambda event: {'event': 'error', 'error': 'failed', 'id': 1})"))
+    assert [each.what for each in results.pop("hello").complaints] == ["`hello` is answered with `error`"]
+    assert {each.skipped for each in results.values()} == {"of no use before `hello` is right"}
+
+
+def test_the_examination_ends_in_time_and_so_does_the_adapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examination, "LIMIT_SECONDS", 0.5)
+    results = examined(
+        script(tmp_path, f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)")
+    )
+    assert results["hello"].skipped == "not looked at to its end: 0.5 s were over"
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text()}").exists()
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+def test_the_command_says_what_is_wrong_and_its_exit_code_says_whether(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = script(tmp_path)
+    assert main(["adapter", "check", "--", sys.executable, "-S", str(path)]) == 0
+    assert capsys.readouterr().out.endswith(f"\nnothing is wrong with {sys.executable} -S {path}\n")
+    path = script(tmp_path, "minimal.HELLO['client'] = ''")
+    assert main(["adapter", "check", "--", sys.executable, "-S", str(path)]) == 1
+    said = capsys.readouterr().out
+    assert "WRONG  hello\n         `client` is empty\n           it wrote  {" in said
+    assert said.endswith(f"\n1 thing is wrong with {sys.executable} -S {path}\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"), [([], "name the command"), (["./no-such"], "cannot start ./no-such: No such file")]
+)
+def test_a_command_that_cannot_be_started_is_2(
+    command: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["adapter", "check", "--", *command]) == 2
+    assert said in capsys.readouterr().err
