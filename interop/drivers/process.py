@@ -82,20 +82,28 @@ class ProcessDriver(Driver):
 
     async def close(self) -> None:
         """Ask the process to leave; kill its group when it does not, or is of no use anyway."""
-        if self.fault is None and self._hello is not None and not self._is_closed:
-            self._is_closed = True
-            with contextlib.suppress(DriverFault):
-                await self._exchange(Exit(id=self.next_id()), GOODBYE_SECONDS)
-                self._input.close()
-                await self._child.wait(GOODBYE_SECONDS)
-        self._child.kill()
-        self._fail(DriverCrashed(f"{self.name} was closed"))
-        await self._child.wait(GOODBYE_SECONDS)
-        for reader in self._readers:
-            reader.cancel()
+        try:
+            try:
+                await self._say_goodbye()
+            finally:  # who closes may be cut short, too, when a run ends early
+                self._child.kill()
+                self._fail(DriverCrashed(f"{self.name} was closed"))
+            await self._child.wait(GOODBYE_SECONDS)
+        finally:
+            for reader in self._readers:
+                reader.cancel()
+            for pipe in self._pipes:
+                pipe.close()
         await asyncio.gather(*self._readers, return_exceptions=True)
-        for pipe in self._pipes:
-            pipe.close()
+
+    async def _say_goodbye(self) -> None:
+        if self.fault is not None or self._hello is None or self._is_closed:
+            return
+        self._is_closed = True
+        with contextlib.suppress(DriverFault):
+            await self._exchange(Exit(id=self.next_id()), GOODBYE_SECONDS)
+            self._input.close()
+            await self._child.wait(GOODBYE_SECONDS)
 
     # --- pipes ------------------------------------------------------------------------------------------------------
 

@@ -281,6 +281,23 @@ def test_an_adapter_that_does_not_leave_is_killed(monkeypatch: pytest.MonkeyPatc
     with_driver(body, use)
 
 
+def test_a_close_that_is_cut_short_ends_the_adapter_all_the_same() -> None:
+    body = """
+    for command in commands():
+        polite(command) if command["do"] != "exit" else signal.pause()
+    """
+
+    async def use(adapter: ProcessDriver) -> None:
+        closing = asyncio.create_task(adapter.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait({closing})
+        assert await adapter._child.wait(TIMEOUT_SECONDS) == -9
+        assert await asyncio.wait_for(asyncio.gather(*adapter._readers, return_exceptions=True), TIMEOUT_SECONDS)
+
+    with_driver(body, use)
+
+
 def test_what_an_adapter_started_ends_with_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         child = f"import socket, signal; s = socket.create_connection({listener.getsockname()!r}); signal.pause()"
