@@ -145,7 +145,7 @@ def _reference_command(arguments: list[str]) -> int:
 # --- run --------------------------------------------------------------------------------------------------------------
 
 _RUN_OPTIONS = (
-    ("--client", "NAME", "client under test: builtin, paho, gmqtt, command:./adapter"),
+    ("--client", "NAME", "client under test: builtin, paho, gmqtt, NAME=command:./adapter"),
     ("--broker", "NAME", "broker under test: reference, mosquitto, ejabberd, nats, rumqttd, host:port, docker:IMAGE"),
     ("--mqtt", "VERSION", "3.1, 3.1.1, 5.0"),
     ("--transport", "NAME", "tcp, tls, ws, wss"),
@@ -253,7 +253,7 @@ def _clients(_: argparse.Namespace) -> list[str]:
     from interop.drivers.registry import COMMAND_PREFIX, DRIVERS  # noqa: PLC0415
 
     known = [f"{name}  {entry.summary}" for name, entry in DRIVERS.items()]
-    return [*known, f"{COMMAND_PREFIX}PROGRAM  an adapter of your own, see `{PROG} schema contract`"]
+    return [*known, f"NAME={COMMAND_PREFIX}PROGRAM  an adapter of your own, see `{PROG} schema contract`"]
 
 
 def _brokers(_: argparse.Namespace) -> list[str]:

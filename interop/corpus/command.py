@@ -11,11 +11,12 @@ import itertools
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from interop.brokers.broker import BrokerFault
 from interop.brokers.registry import broker_names, broker_spec, shown_command, shown_name
@@ -25,9 +26,10 @@ from interop.corpus.client_run import AT_ONCE, play_all_on_client
 from interop.corpus.model import Case, NoStart, Played, UnderTest
 from interop.corpus.results import Run, record, watch_record, with_known
 from interop.coverage.coverage import coverage, ran
+from interop.drivers.choice import UnusableClient, chosen_clients
 from interop.drivers.driver import DriverFault
 from interop.drivers.pool import DriverPool
-from interop.drivers.registry import UnknownDriver, check_driver_name
+from interop.drivers.registry import UnknownDriver
 from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, NOTHING_RAN, OK, CommandError
 from interop.installed import environment, own_version
 from interop.requirements.requirements import sentences
@@ -53,7 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     several(
         "--broker", "NAME", "broker under test: reference, mosquitto, ejabberd, nats, rumqttd, host:port, docker:IMAGE"
     )
-    several("--client", "NAME", "client under test: builtin, paho, gmqtt, command:./adapter")
+    several("--client", "NAME", "client under test: builtin, paho, gmqtt, NAME=command:./adapter")
     several("--mqtt", "VERSION", f"{', '.join(_VERSIONS)} (all)")
     several("--case", "PATTERN", "case by id or shell pattern, e.g. '5.0/connect/*' (all)")
     parser.add_argument("--list", action="store_true", help="print the cases instead of sending them")
@@ -66,7 +68,8 @@ def run(options: argparse.Namespace) -> int:
     if unknown := [name for name in versions if name not in _VERSIONS]:
         raise CommandError(f"--mqtt {unknown[0]}: expected one of {', '.join(_VERSIONS)}")
     plan = [(UnderTest.BROKER, name) for name in broker_names(options.broker)]
-    plan += [(UnderTest.CLIENT, name) for name in _names(options.client)]
+    clients = {} if options.list else _clients(options.client)
+    plan += [(UnderTest.CLIENT, name) for name in (_names(options.client) if options.list else clients)]
     plan = plan or [(UnderTest.BROKER, REFERENCE_BROKER), (UnderTest.CLIENT, REFERENCE_CLIENT)]
     cases = {tested: corpus(tested, versions, patterns) for tested in dict.fromkeys(tested for tested, _ in plan)}
     if not any(cases.values()):
@@ -77,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     command = shown_command(["mqtt-interop", *sys.argv[1:]], broker_names(options.broker))
     try:
         with Claim(options.out, command):
-            return _played(plan, cases, options.out, command, whole=not (versions or patterns))
+            return _played(plan, clients, cases, options.out, command, whole=not (versions or patterns))
     except CannotWrite as error:
         raise CommandError(str(error)) from None
 
@@ -96,8 +99,22 @@ class _Progress:
         self.records.append(record(run, played))
 
 
+def _clients(given: Sequence[str]) -> dict[str, str]:
+    """What starts each client, by name."""
+    try:
+        return asyncio.run(chosen_clients(_names(given)))
+    except (UnknownDriver, UnusableClient) as problem:
+        raise CommandError(str(problem)) from None
+
+
 def _played(
-    plan: Sequence[tuple[UnderTest, str]], cases: dict[UnderTest, list[Case]], out: Path, command: str, *, whole: bool
+    plan: Sequence[tuple[UnderTest, str]],
+    clients: Mapping[str, str],
+    cases: dict[UnderTest, list[Case]],
+    out: Path,
+    command: str,
+    *,
+    whole: bool,
 ) -> int:
     began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     try:
@@ -111,7 +128,8 @@ def _played(
         clock, shown = time.monotonic(), shown_name(name)
         progress = _Progress(list(cases[tested]))
         if not stopped:
-            stopped = _stopped_by(tested, name, started_at, progress)
+            play = _on_broker if tested is UnderTest.BROKER else partial(_on_client, clients)
+            stopped = _stopped_by(play(name, started_at, progress))
             some = with_known(progress.records, known, whole=whole and not stopped)
             _say(f"{shown}: {_counts(some)} in {time.monotonic() - clock:.1f} s")
             records += some
@@ -126,12 +144,11 @@ def _played(
     return _exit_code(records)
 
 
-def _stopped_by(tested: UnderTest, name: str, started_at: str, progress: _Progress) -> str:
+def _stopped_by(play: Coroutine[Any, Any, None]) -> str:
     """Play what is wanted of one broker or client; gives why that was cut short, if it was."""
-    play = _on_broker if tested is UnderTest.BROKER else _on_client
     try:
-        asyncio.run(play(name, started_at, progress))
-    except (BrokerFault, NoStart, DriverFault, UnknownDriver) as problem:
+        asyncio.run(play)
+    except (BrokerFault, NoStart, DriverFault) as problem:
         return str(problem)
     except KeyboardInterrupt:
         return "it was interrupted"
@@ -159,9 +176,8 @@ async def _on_broker(name: str, started_at: str, progress: _Progress) -> None:
         await spec.close()
 
 
-async def _on_client(name: str, started_at: str, progress: _Progress) -> None:
-    check_driver_name(name)
-    pool = DriverPool(limit=AT_ONCE)
+async def _on_client(clients: Mapping[str, str], name: str, started_at: str, progress: _Progress) -> None:
+    pool = DriverPool(limit=AT_ONCE, clients=clients)
     try:
         driver = await pool.acquire(name)
         said = driver.hello

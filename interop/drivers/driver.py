@@ -23,6 +23,7 @@ from interop.drivers.contract import (
     HelloEvent,
     Reset,
 )
+from interop.scenario.features import unknown_features
 
 START_SECONDS = 10.0
 """How long an adapter may take from its start to `hello` and the probe."""
@@ -126,7 +127,7 @@ class Driver(ABC):
 
     async def _introduce(self) -> None:
         """Ask who is there, and probe that `unsupported` is an answer the adapter gives; raises DriverFault."""
-        hello = await self._exchange(Hello(id=self.next_id()), START_SECONDS)
+        hello = await self._first_answer()
         if not isinstance(hello, HelloEvent):
             raise self._fail(DriverRubbish(f"{self.name} answered hello with {hello.event}", self.log))
         if hello.contract != CONTRACT_VERSION:
@@ -137,7 +138,15 @@ class Driver(ABC):
         answer = await self._exchange(probe, START_SECONDS)
         if not isinstance(answer, ErrorEvent) or answer.error != "unsupported":
             raise self._fail(DriverRubbish(f"{self.name} did not answer `unsupported` to a made-up verb", self.log))
+        if wrong := unknown_features(hello.unsupported):
+            raise self._fail(DriverRubbish(f"`unsupported` in the hello of {self.name}: {'; '.join(wrong)}", self.log))
         self._hello = hello
+
+    async def _first_answer(self) -> AnyEvent:
+        try:
+            return await self._exchange(Hello(id=self.next_id()), START_SECONDS)
+        except DriverHung as hung:
+            raise DriverHung(f"{hung}; does it flush its standard output after every line?", hung.log) from None
 
     async def _exchange(self, command: AnyCommand | Probe, timeout_seconds: float) -> AnyEvent:
         if self.fault is not None:

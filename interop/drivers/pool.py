@@ -7,7 +7,7 @@ Does not belong here: how one is started (`registry`) or reset (`driver`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from interop.drivers.driver import Driver, DriverFault
@@ -26,10 +26,16 @@ class _Shelf:
 class DriverPool:
     """Lends drivers by name; they start when first wanted, and are introduced and probed then."""
 
-    def __init__(self, *, limit: int = DEFAULT_LIMIT, start: Callable[[str], Awaitable[Driver]] | None = None) -> None:
-        """`start` replaces the drivers of the registry."""
+    def __init__(
+        self,
+        *,
+        limit: int = DEFAULT_LIMIT,
+        start: Callable[[str], Awaitable[Driver]] | None = None,
+        clients: Mapping[str, str] | None = None,
+    ) -> None:
+        """`start` replaces the drivers of the registry; `clients` are those with names of their own (`choice`)."""
         self._limit = limit
-        self._starter = DriverStarter()
+        self._starter = DriverStarter(clients)
         self._start = start or self._starter.start
         self._shelves: dict[str, _Shelf] = {}
         self._lent: dict[Driver, _Shelf] = {}

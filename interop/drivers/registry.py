@@ -10,6 +10,7 @@ import asyncio
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from importlib import import_module
@@ -70,23 +71,26 @@ def check_driver_name(name: str) -> None:
             raise UnknownDriver(f"{name!r} names no command; expected {COMMAND_PREFIX}PROGRAM [ARGUMENTS]")
     elif name not in DRIVERS:
         raise UnknownDriver(
-            f"unknown client {name!r}; expected one of {', '.join(DRIVERS)}, or {COMMAND_PREFIX}PROGRAM"
+            f"unknown client {name!r}; expected one of {', '.join(DRIVERS)}, or NAME={COMMAND_PREFIX}PROGRAM"
         )
 
 
 class DriverStarter:
     """Starts drivers by name, introduced and probed; close it when they are closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, clients: Mapping[str, str] | None = None) -> None:
+        """`clients`: what starts those that were given names of their own."""
+        self._clients = clients or {}
         self._nurseries: dict[str, Nursery] = {}
         self._dead: list[Nursery] = []
 
     async def start(self, name: str) -> Driver:
         """Start one; raises UnknownDriver, DriverFault."""
-        check_driver_name(name)
-        if name.startswith(COMMAND_PREFIX):
-            return await ProcessDriver.start(name, _command(name))
-        entry = DRIVERS[name]
+        adapter = self._clients.get(name, name)
+        check_driver_name(adapter)
+        if adapter.startswith(COMMAND_PREFIX):
+            return await ProcessDriver.start(name, _command(adapter))
+        entry = DRIVERS[adapter]
         if entry.how is How.IN_PROCESS:
             return await InProcessDriver.start(name, import_module(entry.module).ADAPTER)
         if entry.how is How.FORKED and CAN_FORK:

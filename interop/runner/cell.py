@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import fnmatch
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from interop.scenario.load import DEFAULT_FOLDER, LoadedScenario
 from interop.scenario.model import VersionClause
@@ -43,6 +43,8 @@ class Cell:
     broker: str
     mqtt: MqttLabel
     transport: TransportName
+    adapter: str = ""
+    """What starts the client, where that is not its name."""
 
     @property
     def id(self) -> str:
@@ -113,9 +115,10 @@ class Cell:
         """The command that runs just this cell; a scenario that does not ship has its file named."""
         file = self.loaded.path.absolute()
         own = [] if file.is_relative_to(DEFAULT_FOLDER) else ["--scenarios", str(file)]
+        client = f"{self.client}={self.adapter}" if self.adapter else self.client
         slow = ["--slow"] if self.loaded.scenario.slow else []
         return shlex.join(
-            ["mqtt-interop", "run", "--client", self.client, "--broker", self.broker, "--mqtt", self.mqtt,
+            ["mqtt-interop", "run", "--client", client, "--broker", self.broker, "--mqtt", self.mqtt,
              "--transport", self.transport, *own, "--scenario", self.loaded.name, *slow]
         )  # fmt: skip
 
@@ -142,6 +145,8 @@ class Selection:
     versions: tuple[str, ...] = ()
     transports: tuple[str, ...] = ()
     scenarios: tuple[str, ...] = ()
+    adapters: Mapping[str, str] = field(default_factory=dict)
+    """What starts the clients, by name, where that is not the name itself."""
 
     def takes(self, name: str) -> bool:
         """Whether a scenario's name is wanted: equal to, or matched as a shell pattern by, one of those asked for."""
@@ -153,7 +158,7 @@ class Selection:
 def plan(scenarios: Iterable[LoadedScenario], selection: Selection) -> Sequence[Cell]:
     """All cells of a selection, in the order of the scenario files."""
     return [
-        Cell(loaded, client, broker, mqtt, transport)
+        Cell(loaded, client, broker, mqtt, transport, selection.adapters.get(client, ""))
         for loaded in scenarios
         if selection.takes(loaded.name)
         for mqtt in loaded.scenario.versions

@@ -34,7 +34,18 @@ from interop.runner.parts import Parts, id_of
 from interop.runner.preflight import Absent, in_words
 from interop.runner.presence import last_alive
 from interop.runner.schedule import LIVES, ShardScheduling, cell_id
-from interop.runner.worker import ABSENT, FELL_SHORT, GONE, LEFT_OUT, NO_VERDICT, RECORD, STOPPED, UNKEPT, Worker
+from interop.runner.worker import (
+    ABSENT,
+    CLIENTS,
+    FELL_SHORT,
+    GONE,
+    LEFT_OUT,
+    NO_VERDICT,
+    RECORD,
+    STOPPED,
+    UNKEPT,
+    Worker,
+)
 from reports.again import Again
 from reports.claim import Claim
 from reports.defects import find_defects
@@ -60,9 +71,11 @@ class Controller:
         folder: Path,
         brokers: Mapping[str, str],
         absent: Absent,
+        clients: Mapping[str, str],
     ) -> None:
         """Make the folder ours; raises CannotWrite. `brokers`: what they were named on the command line."""
         self._absent = absent
+        self._clients = clients
         self._config = config
         self._cells = {cell.id: cell for cell in cells}
         self._folder = folder
@@ -116,7 +129,7 @@ class Controller:
     def pytest_configure_node(self, node: Any) -> None:
         """A worker is about to start; one that starts later takes the place of one that ended by itself."""
         self._workers.append(node)
-        node.workerinput[ABSENT] = self._absent
+        node.workerinput |= {ABSENT: self._absent, CLIENTS: dict(self._clients)}
         if self._scheduler is not None:
             node.workerinput |= self._scheduler.heir(node.gateway.id)
 

@@ -55,8 +55,8 @@ def cells_under_way(round_trip_seconds: float) -> int:
 class Engine:
     """The cells of one worker; `begin` them all, then ask for each `record`.
 
-    `brokers` are those its cells name, `absent` the versions that are known not to be there. Raises CannotKeep when
-    nothing can be kept in the file `keep`, and LoopNotThere for the `loop`.
+    `brokers` are those its cells name, `absent` the versions that are known not to be there, `clients` what starts
+    those that do not ship. Raises CannotKeep when nothing can be kept in the file `keep`, LoopNotThere for the `loop`.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Engine:
         loop: str = DEFAULT_LOOP,
         absent: Absent | None = None,
         network: Network = LOOPBACK,
+        clients: Mapping[str, str] | None = None,
     ) -> None:
         self._absent = absent
         self._known_failures = known_failures
@@ -76,6 +77,7 @@ class Engine:
         self._records: dict[str, Future[Record]] = {}
         self._loop_name = loop
         self._network = network
+        self._clients = clients
         self._loop = loop_factory(loop)()
         self._stopping = asyncio.Event()
         self._failure: Exception | None = None
@@ -99,7 +101,7 @@ class Engine:
     def record(self, cell: Cell) -> Record:
         """The cell's record, once it is there.
 
-        Raises CannotKeep when it, or one before it, could not be kept, and NobodyThere when the broker was gone before.
+        Raises CannotKeep when it, or one before it, could not be kept, and RunIsOver when no more cells are played.
         """
         self.begin([cell])
         return self._records[cell.id].result()
@@ -139,7 +141,7 @@ class Engine:
             farthest_seconds = max((broker.round_trip_seconds for broker in self._brokers.values()), default=0.0)
             long_under_way = cells_under_way(self._network.round_trip_seconds + farthest_seconds)
             self._workshop = Workshop(
-                drivers=DriverPool(limit=DRIVERS_OF_A_CELL * (CELLS_AT_WORK + long_under_way)),
+                drivers=DriverPool(limit=DRIVERS_OF_A_CELL * (CELLS_AT_WORK + long_under_way), clients=self._clients),
                 brokers=self._brokers,
                 known_failures=self._known_failures,
                 certificates=lambda: make_test_certificates(Path(folder) / "certificates"),
@@ -185,8 +187,8 @@ class Engine:
         else:
             if not waiting.done():  # else the end came while the cell was tidying up, and who waited was told
                 waiting.set_result(record)
-            if self._workshop.presence.over is not None:
-                self._fail(self._workshop.presence.over)
+            if self._workshop.over is not None:
+                self._fail(self._workshop.over)
 
     async def _settled(self, cell: Cell, workshop: Workshop) -> Record:
         """The record of a cell; one that is in doubt is played again when all others are over, alone."""

@@ -1,12 +1,18 @@
-"""How a cell can end before its last step.
+"""How a cell can end before its last step, and a run before its last cell.
 
-Belongs here: the exceptions that steps raise and `play` turns into verdicts.
+Belongs here: the exceptions that steps raise and `play` turns into verdicts, and the one that ends a run.
 Does not belong here: verdicts (`verdict`).
 """
 
 from __future__ import annotations
 
 from interop.tap.trace import Sender
+
+
+class RunIsOver(Exception):
+    """There is no use in more cells; the message says why. `broker` is the one that is gone for good, if that is it."""
+
+    broker = ""
 
 
 class StepFailed(Exception):

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from interop.brokers.broker import BrokerFault, BrokerNotThere, BrokerSpec, RunningBroker
+from interop.drivers.contract import HelloEvent
 from interop.drivers.driver import DriverFault
 from interop.drivers.pool import DriverPool
 from interop.installed import environment
@@ -24,10 +25,11 @@ from interop.judge.evidence import statements_shown
 from interop.judge.view import BROKER, CLIENT, Case
 from interop.runner.able import check_broker_can, check_client_can
 from interop.runner.act import ACTS
+from interop.runner.adapters import Adapters
 from interop.runner.again import Played
 from interop.runner.busy import NO_LAG, Heartbeat, Lag
 from interop.runner.cell import Cell
-from interop.runner.failures import BrokerGone, SetupFailed, StepFailed, Unsupported
+from interop.runner.failures import BrokerGone, RunIsOver, SetupFailed, StepFailed, Unsupported
 from interop.runner.fault import FAULTS
 from interop.runner.known_failures import KnownFailures, explanation
 from interop.runner.loops import DEFAULT_LOOP
@@ -75,7 +77,13 @@ class Workshop:
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     absences: Absences = field(default_factory=Absences)
     presence: Presence = field(default_factory=Presence)
+    adapters: Adapters = field(default_factory=Adapters)
     network: Network = LOOPBACK
+
+    @property
+    def over(self) -> RunIsOver | None:
+        """Why no more cells need be played, if so."""
+        return self.presence.over or self.adapters.over
 
     def round_trip_seconds(self, cell: Cell) -> float:
         """How long a request of the cell and its answer are under way."""
@@ -117,6 +125,7 @@ async def play_watched(cell: Cell, workshop: Workshop, begin: Callable[[Cell], N
         if begin is not None:
             begin(cell)
         began, lag = workshop.heartbeat.moment(), None
+        broken: DriverFault | None = None
         try:
             async with asyncio.timeout(cell.limit_seconds):
                 await _play_on_stage(cell, workshop, Stage(cell, Names(), pace, trace), notes)
@@ -132,6 +141,7 @@ async def play_watched(cell: Cell, workshop: Workshop, begin: Callable[[Cell], N
             if isinstance(failure, BrokerNotThere) and not cell.is_alone:
                 workshop.presence.missed(cell.broker, began.at, str(failure))
         except DriverFault as fault:
+            broken = fault
             notes.log.append(fault.log)
             notes.early_end = Outcome(Verdict.HARNESS_ERROR, f"adapter of {cell.client}: {fault}", (), "none")
         except TimeoutError:
@@ -140,6 +150,7 @@ async def play_watched(cell: Cell, workshop: Workshop, begin: Callable[[Cell], N
         except Exception as error:  # a bug of ours must cost one cell, not the run
             notes.log.append(traceback.format_exc())
             notes.early_end = Outcome(Verdict.HARNESS_ERROR, f"{type(error).__name__}: {error}", (), "none")
+        workshop.adapters.seen(cell.client, broken, said_hello="client" in notes.implementations)
         lag = lag or workshop.heartbeat.since(began)
         return Played(_record(cell, workshop, pace, trace, notes, started_at, lag), lag)
 
@@ -175,7 +186,7 @@ async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: No
             player = Player(name, actor, driver, stage.pace, stage.changed.set, cell.limit_seconds)
             stack.push_async_callback(player.close)
             if not stage.players:
-                notes.implementations |= {"client": f"{driver.hello.client} {driver.hello.version}"}
+                notes.implementations |= {"client": _shown(cell, driver.hello)}
                 check_client_can(cell, player.driver.hello, player.name)
             stage.players[name] = player
             link = Link(
@@ -196,6 +207,12 @@ async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: No
                 f"[{name}]\n{player.driver.log}" for name, player in stage.players.items() if player.driver.log
             ]
             notes.log += [f"[broker]\n{broker.log}"] if broker.log else []
+
+
+def _shown(cell: Cell, hello: HelloEvent) -> str:
+    """The client with its version: by the name it was given, too, where it has another of its own."""
+    said = f"{hello.client} {hello.version}"
+    return said if not cell.adapter or cell.client == hello.client else f"{cell.client} ({said})"
 
 
 async def _run_to_the_end(cell: Cell, workshop: Workshop, stage: Stage, notes: Notes) -> None:

@@ -10,8 +10,9 @@ kept is handed to the controller in the end.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
@@ -19,13 +20,14 @@ import pytest
 
 from interop.brokers.broker import BrokerFault
 from interop.brokers.registry import broker_names, broker_spec, shown_name
-from interop.drivers.registry import UnknownDriver, check_driver_name
+from interop.drivers.choice import Choice, UnusableClient, chosen_clients
+from interop.drivers.registry import UnknownDriver
 from interop.exit_codes import HARNESS_FELL_SHORT, NOTHING_RAN
 from interop.runner.cell import DEFAULT_BROKERS, DEFAULT_CLIENTS, Selection, plan
 from interop.runner.known_failures import BadKnownFailures, load_known_failures
 from interop.runner.loops import DEFAULT_LOOP, LOOPS, LoopNotThere, loop_factory
 from interop.runner.preflight import ask_brokers
-from interop.runner.worker import ABSENT, Worker, marks_of
+from interop.runner.worker import ABSENT, CLIENTS, Worker, marks_of
 from interop.scenario.lint import lint
 from interop.scenario.load import load_scenarios
 from interop.scenario.problems import ScenarioError
@@ -46,7 +48,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     def several(option: str, text: str) -> None:
         group.addoption(option, action="append", default=[], metavar="NAME", help=text)
 
-    several("--client", f"client under test: builtin, paho, gmqtt, command:./adapter ({', '.join(DEFAULT_CLIENTS)})")
+    several(
+        "--client", f"client under test: builtin, paho, gmqtt, NAME=command:./adapter ({', '.join(DEFAULT_CLIENTS)})"
+    )
     several(
         "--broker",
         "broker under test: reference, mosquitto, ejabberd, nats, rumqttd, host:port, docker:IMAGE "
@@ -88,9 +92,15 @@ def _brokers(config: pytest.Config) -> tuple[str, ...]:
     return broker_names(config.getoption("--broker")) or DEFAULT_BROKERS
 
 
-def _selection(config: pytest.Config) -> Selection:
+def _clients(config: pytest.Config) -> tuple[str, ...]:
+    """The clients as they were named, which may be the command lines of adapters."""
+    return _names(config, "--client") or DEFAULT_CLIENTS
+
+
+def _selection(config: pytest.Config, clients: Mapping[str, str]) -> Selection:
     return Selection(
-        clients=_names(config, "--client") or DEFAULT_CLIENTS,
+        clients=tuple(clients),
+        adapters={name: adapter for name, adapter in clients.items() if adapter != name},
         brokers=tuple(map(shown_name, _brokers(config))),
         versions=_names(config, "--mqtt"),
         transports=_names(config, "--transport"),
@@ -107,12 +117,16 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     is_worker = hasattr(config, "workerinput")
     try:
-        selection = _selection(config)
-        if not is_worker:
-            _check_names(selection, _brokers(config))
+        if is_worker:
+            clients = config.workerinput[CLIENTS]  # type: ignore[attr-defined]  # pytest-xdist's
+        else:
+            _check_names(config)
             loop_factory(config.getoption("--loop"))
             network_of(config.getoption("--network"))
         scenarios = load_scenarios(config.getoption("--scenarios"))
+        if not is_worker:
+            clients = asyncio.run(chosen_clients(_clients(config)))
+        selection = _selection(config, clients)
         known_failures = load_known_failures(config.getoption("--known-failures"))
         cells = plan(scenarios, selection)
         if not is_worker and (problems := lint(scenarios)):
@@ -129,7 +143,7 @@ def pytest_configure(config: pytest.Config) -> None:
             from interop.runner.controller import Controller  # noqa: PLC0415  # a worker does without its reports
 
             absent = {} if config.option.collectonly else ask_brokers(cells, named)
-            controller = Controller(config, cells, folder, named, absent)
+            controller = Controller(config, cells, folder, named, absent, clients)
             config.pluginmanager.register(controller, "mqtt-interop-controller")
         if is_worker or config.getoption("dist", "no") == "no":
             worker = Worker(config, cells, known_failures, folder, named, absent)
@@ -143,7 +157,8 @@ class UnknownChoice(Exception):
 
 
 _USERS_MISTAKES = (
-    ScenarioError, BadKnownFailures, BrokerFault, UnknownDriver, CannotWrite, UnknownChoice, LoopNotThere, BadNetwork,
+    ScenarioError, BadKnownFailures, BrokerFault, UnknownDriver, UnusableClient, CannotWrite, UnknownChoice,
+    LoopNotThere, BadNetwork,
 )  # fmt: skip
 
 
@@ -155,16 +170,17 @@ def _said(selection: Selection) -> str:
 _CHOICES = {"--mqtt": get_args(MqttLabel), "--transport": get_args(TransportName)}
 
 
-def _check_names(selection: Selection, brokers: Iterable[str]) -> None:
-    for option, given in (("--mqtt", selection.versions), ("--transport", selection.transports)):
-        for name in given:
-            if name not in _CHOICES[option]:
-                raise UnknownChoice(f"{option} {name}: expected one of {', '.join(_CHOICES[option])}")
-    for client in selection.clients:
-        check_driver_name(client)
+def _check_names(config: pytest.Config) -> None:
+    for option, choices in _CHOICES.items():
+        for name in _names(config, option):
+            if name not in choices:
+                raise UnknownChoice(f"{option} {name}: expected one of {', '.join(choices)}")
+    for text in _clients(config):
+        Choice.of(text)
+    brokers = _brokers(config)
     for name in brokers:
         broker_spec(name)
-    for name, count in Counter(selection.brokers).items():
+    for name, count in Counter(map(shown_name, brokers)).items():
         if count > 1:
             raise UnknownChoice(
                 f"--broker {name}: named {count} times, with different logins perhaps; play each by itself"

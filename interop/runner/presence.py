@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 
 from interop.brokers.probe import as_clause
 from interop.runner.cell import Cell
-from interop.runner.failures import BrokerGone
+from interop.runner.failures import BrokerGone, RunIsOver
 from interop.runner.stage import Stage
 from interop.tap.trace import Kind, Sender, Trace
 from reference_broker.net.address import Transport
@@ -30,7 +30,7 @@ IN_A_ROW = 5
 """How many cells have to miss a broker, one after the other, before no more are played."""
 
 
-class NobodyThere(Exception):
+class NobodyThere(RunIsOver):
     """The run cannot go on, because a `broker` is gone for good; the message says how that showed."""
 
     def __init__(self, broker: str, why: str) -> None:

@@ -23,10 +23,10 @@ from interop.exit_codes import HARNESS_FELL_SHORT
 from interop.lifeline import end_with_parent, interrupt_on
 from interop.runner.cell import Cell
 from interop.runner.engine import Engine
+from interop.runner.failures import RunIsOver
 from interop.runner.known_failures import KnownFailures
 from interop.runner.parts import CannotKeep, Parts, id_of
 from interop.runner.preflight import Absent
-from interop.runner.presence import NobodyThere
 from interop.runner.schedule import shard, worker_number
 from interop.tap.network import network_of
 from reports.record import Record, Verdict
@@ -35,12 +35,17 @@ RECORD = "record"
 """The property of a test's report that has its record, in brief."""
 ABSENT = "absent"
 """What a worker is told in the beginning: the versions that brokers at addresses do not speak."""
+CLIENTS = "clients"
+"""And what the clients are called, with what starts each."""
 UNKEPT, STOPPED, GONE, LEFT_OUT = "unkept", "stopped", "gone", "left-out"
 """What a worker says in the end: records not on disk, why the run has to end, which broker is gone, and how many slow
 cells were left out."""
 
 SLOW = "slow"
 """The marker of cells that are played only when asked for: by the option of that name, or where `-m` speaks of it."""
+
+_PYTESTS_OWN = frozenset({SLOW, "skip", "skipif", "xfail", "parametrize", "usefixtures", "filterwarnings"})
+"""What a client cannot be selected by, though it may be called so: such a marker means something else."""
 
 FELL_SHORT = frozenset({Verdict.FAIL, Verdict.FLAKY})
 NO_VERDICT = frozenset({Verdict.SETUP_FAILED, Verdict.HARNESS_ERROR})
@@ -49,7 +54,9 @@ NO_VERDICT = frozenset({Verdict.SETUP_FAILED, Verdict.HARNESS_ERROR})
 def marks_of(cell: Cell) -> list[str]:
     """The markers of a cell's test: what it has to do with."""
     names = [cell.loaded.area, cell.client, cell.broker, f"mqtt{cell.mqtt.replace('.', '')}", cell.transport]
-    return [name for name in names if name.isidentifier()] + [SLOW] * cell.loaded.scenario.slow
+    return [name for name in names if name.isidentifier() and name not in _PYTESTS_OWN] + [
+        SLOW
+    ] * cell.loaded.scenario.slow
 
 
 def _asks_for_slow(config: pytest.Config) -> bool:
@@ -148,7 +155,10 @@ class Worker:
         try:
             specs = {name: broker_spec(self._brokers[name]) for name in {cell.broker for cell in self._cells}}
             network = network_of(session.config.getoption("--network"))
-            self._engine = Engine(self._known_failures, specs, keep, loop=loop, network=network, absent=self._absent)
+            clients = {cell.client: cell.adapter for cell in self._cells if cell.adapter}
+            self._engine = Engine(
+                self._known_failures, specs, keep, loop=loop, network=network, absent=self._absent, clients=clients
+            )
         except (CannotKeep, BrokerFault) as problem:
             self._end(str(problem))
         values = [item.callspec.params["cell"] for item in session.items if isinstance(item, pytest.Function)]
@@ -168,7 +178,7 @@ class Worker:
                 record = self._kept.get(cell.id) or self._engine.record(cell)
             except CannotKeep as problem:
                 self._end(str(problem))
-            except NobodyThere as problem:
+            except RunIsOver as problem:
                 self.gone = problem.broker
                 self._end(str(problem))
             brief = record.model_copy(update={"trace": (), "steps": (), "log": ""})

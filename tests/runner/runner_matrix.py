@@ -43,6 +43,7 @@ class Client(minimal._Client):
         return super().subscribe(command)
 
 minimal._Client = Client
+minimal.HELLO["client"] = "obedient"
 minimal._main()
 """
 
