@@ -8,10 +8,12 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from interop.drivers import contract
+from interop.drivers import contract, driver, process
 from interop.drivers.adapter import read_command
 from interop.drivers.contract import ANSWERS, COMMAND, EVENT
 from interop.drivers.schema import SCHEMA_FILE, schema_text
+from interop.runner import engine, player
+from interop.scenario import steps
 from reference_broker.wire.properties import PROPERTY_BY_NAME
 
 COMMANDS = [
@@ -131,6 +133,23 @@ def test_an_adapter_of_ours_says_what_is_wrong_with_a_line(line: bytes, number: 
     assert isinstance(answer, contract.ErrorEvent)
     assert (answer.id, answer.error) == (number, "failed")
     assert answer.detail
+
+
+def test_the_limits_it_tells_adapters_are_those_that_hold() -> None:
+    text = " ".join((contract.__doc__ or "").split())
+    for told in (
+        f"A line is at most {process.LINE_LIMIT_BYTES >> 20} MiB long",
+        f"`hello` comes within {driver.START_SECONDS:g} s of the start, the answer to a made-up verb within "
+        f"{driver.START_SECONDS:g} s more",
+        f"`reset` takes at most {driver.RESET_SECONDS:g} s",
+        f"`exit` {process.GOODBYE_SECONDS:g} s, and then the end of the process {process.GOODBYE_SECONDS:g} s",
+        f"Every other command is given {player.PATIENCE_SECONDS:g} s",
+        f"a `hello` within {player.ALIVE_SECONDS:g} s then has hung",
+        f"Up to {engine.CELLS_AT_WORK + engine.cells_under_way(0.0)} run at once",
+        f"{engine.CELLS_AT_WORK + engine.FAR_CELLS_UNDER_WAY} where the broker is far away",
+        f"Scenarios wait {steps.PATIENCE_SECONDS:g} s for it",
+    ):
+        assert told in text
 
 
 def test_every_verb_has_its_answer() -> None:
