@@ -142,6 +142,7 @@ async def play_watched(cell: Cell, workshop: Workshop, begin: Callable[[Cell], N
                 workshop.presence.missed(cell.broker, began.at, str(failure))
         except DriverFault as fault:
             broken = fault
+            _hold_against_nobody(notes, "the adapter broke")
             notes.log.append(fault.log)
             notes.early_end = Outcome(Verdict.HARNESS_ERROR, f"adapter of {cell.client}: {fault}", (), "none")
         except TimeoutError:
@@ -166,11 +167,15 @@ def _failed_setup(cell: Cell, notes: Notes, why: str) -> Outcome:
 def _give_up_on(gone: BrokerGone, notes: Notes) -> None:
     """Hold nothing against anybody: what a broker that is gone did not do is no finding."""
     blame: Blame = "broker" if gone.died_alone else "unknown"
-    notes.log += [f"held against nobody, as the broker is gone: {finding.message}" for finding in notes.findings]
     if not gone.for_good:
         notes.excused = notes.findings
-    notes.findings, notes.judged = [], {}
+    _hold_against_nobody(notes, "the broker is gone")
     notes.early_end = Outcome(Verdict.SETUP_FAILED, str(gone), (), blame)
+
+
+def _hold_against_nobody(notes: Notes, why: str) -> None:
+    notes.log += [f"held against nobody, as {why}: {finding.message}" for finding in notes.findings]
+    notes.findings, notes.judged = [], {}
 
 
 async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: Notes) -> None:
@@ -216,13 +221,19 @@ def _shown(cell: Cell, hello: HelloEvent) -> str:
 
 
 async def _run_to_the_end(cell: Cell, workshop: Workshop, stage: Stage, notes: Notes) -> None:
-    """The steps, the judge, and whether the broker was there for both; raises SetupFailed or BrokerGone."""
+    """The steps, the judge, and whether broker and adapters were there for both.
+
+    Raises SetupFailed, BrokerGone or DriverFault.
+    """
     failure: SetupFailed | None = None
     try:
         await _run_steps(cell, stage, notes)
     except SetupFailed as problem:
         failure = problem
     _judge(cell, stage, notes)  # what kept it from its start may be named
+    if failure or notes.findings:
+        for player in stage.players.values():
+            await player.check_adapter()
     if (heard := last_heard(stage.trace)) is not None:
         workshop.presence.heard(cell.broker, time.monotonic() - stage.pace.now() + heard)
     await check_presence(cell, stage, is_bad=bool(failure or notes.findings))

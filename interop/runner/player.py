@@ -24,6 +24,9 @@ ANSWER_SECONDS = 5.0
 ALIVE_SECONDS = 5.0
 """How long an adapter may take to say that it is alive before it counts as hung."""
 
+NOTICE_SECONDS = 1.0
+"""How long it may take to notice that an adapter has ended."""
+
 
 @dataclass(frozen=True, slots=True)
 class Received:
@@ -134,6 +137,8 @@ class Player:
 
     def _answered(self, task: asyncio.Task[AnyEvent]) -> None:
         self._unanswered.pop(task, None)
+        if not task.cancelled():
+            task.exception()  # it counts as looked at: nobody may wait for the answer
         self._on_change()
 
     async def ask(self, command: AnyCommand) -> AnyEvent:
@@ -161,6 +166,11 @@ class Player:
         if isinstance(answer, ErrorEvent) and answer.error == "unsupported":
             raise Unsupported(f"{self.driver.hello.client} cannot {what}: {answer.detail or 'unsupported'}")
         return answer
+
+    async def check_adapter(self) -> None:
+        """Raise DriverFault where the adapter broke: what it then did to its connection, its client did not."""
+        with suppress(DriverHung):  # whether silence counts is for `prove_alive` to say
+            await self.driver.request(Hello(id=self.driver.next_id()), NOTICE_SECONDS)
 
     async def prove_alive(self) -> None:
         """Raise DriverHung unless the adapter answers: only silence of a client is a finding, not of an adapter."""

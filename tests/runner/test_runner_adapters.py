@@ -6,8 +6,11 @@ import os
 import sys
 from pathlib import Path
 
+import forked
 import pytest
 from runner_matrix import adapter, ended, family, scenarios, started, verdicts
+from runner_stage import played as stage_played
+from runner_stage import scenario
 
 from interop.brokers.registry import broker_spec
 from interop.drivers import driver
@@ -105,6 +108,27 @@ def test_a_first_hello_that_fails_ends_the_run_at_its_first_cell(tmp_path: Path)
     start = f"command:{sys.executable} -S {tmp_path / 'no-such-adapter.py'}"
     records = played(folder, {"acme": start}, "^acme cannot be played: acme ended by itself with exit status 2")
     assert len(records) <= 14  # those under way at that moment
+
+
+def test_what_an_adapter_that_crashes_does_to_its_connection_is_no_failure_of_its_client(tmp_path: Path) -> None:
+    text = """\
+        actors: {client: {}}
+        steps:
+          - {do: connect, as: client}
+          - {do: publish, as: client, topic: "bad/#", payload: x, outcome: pending}
+          - {do: stays_open, link: client, seconds: 0.2}
+        """
+    script = tmp_path / "adapter.py"
+    script.write_text(
+        f"import sys\nsys.path.append({str(forked.REPOSITORY)!r})\nfrom interop.drivers.examples import minimal\n"
+        "def publish(self, command): raise ValueError('no such topic')\n"
+        "minimal._Client.publish = publish\nminimal._main()\n"
+    )
+    record = stage_played(scenario(tmp_path, text), "3.1.1", client=f"command:{sys.executable} -S {script}")
+    assert (record.verdict, record.findings, record.blame) == (Verdict.HARNESS_ERROR, (), "none")
+    assert "ended by itself with exit status 1" in record.reason
+    assert "no such topic" in record.log
+    assert "held against nobody, as the adapter broke: expected the link of client to stay open" in record.log
 
 
 # --- the run ----------------------------------------------------------------------------------------------------------
