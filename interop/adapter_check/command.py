@@ -35,22 +35,25 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _run(command: Sequence[str]) -> int:
-    wrong = skipped = 0
+    wrong, is_whole = 0, True
     async for result in examine(command):
         wrong += len(result.complaints)
-        skipped += bool(result.skipped)
+        is_whole = is_whole and not result.skipped
         sys.stdout.writelines(f"{line}\n" for line in _in_words(result))
         sys.stdout.flush()
     shown = shlex.join(command)
     things = "1 thing is" if wrong == 1 else f"{wrong} things are"
-    sys.stdout.write(f"\n{things} wrong with {shown}\n" if wrong else f"\nnothing is wrong with {shown}\n")
-    return FELL_SHORT if wrong or skipped else OK
+    so_far = "" if is_whole else ", as far as it was looked at"
+    sys.stdout.write(f"\n{things if wrong else 'nothing is'} wrong with {shown}{so_far}\n")
+    return FELL_SHORT if wrong else OK
 
 
 def _in_words(result: Result) -> list[str]:
-    lines = [f"{'WRONG' if result.complaints else '-----' if result.skipped else 'ok   '}  {result.stage}"]
+    if result.skipped:
+        return [f"-----  {result.stage}: {result.skipped}"]
+    lines = [f"{'WRONG' if result.complaints else 'ok   '}  {result.stage}"]
     for each in result.complaints:
         lines.append(f"         {each.what}")
         lines += [f"           it wrote  {each.shown_line}"] if each.line else []
         lines.append(f"           expected  {each.expected}")
-    return [*lines, *([f"         {result.skipped}"] if result.skipped else [])]
+    return lines

@@ -37,19 +37,21 @@ class Result:
 
 async def examine(command: Sequence[str]) -> AsyncIterator[Result]:
     """Put an adapter to all stages; raises DriverCrashed, in one line, when there is no such program."""
-    until = asyncio.get_running_loop().time() + LIMIT_SECONDS
+    clock = asyncio.get_running_loop().time
+    until = clock() + LIMIT_SECONDS
     async with BrokerServer(ServerConfig(port=0)) as server, SilentBroker() as silent:
         setting = Setting(server.address, silent)
         adapters = _Adapters(command)
         try:
             for name, stage in STAGES.items():
-                result = Result(name, skipped=_why_not(setting, stage))
+                result = Result(name, skipped="no time was left" if clock() >= until else _why_not(setting, stage))
                 if not result.skipped:
                     try:
                         async with asyncio.timeout_at(until):
                             await stage(await adapters.one_for(stage, result.complaints), setting)
                     except TimeoutError:
-                        result.skipped = f"not looked at to its end: {LIMIT_SECONDS:g} s were over"
+                        what = f"the examination's {LIMIT_SECONDS:g} s were over before the end of this"
+                        result.complaints.append(Complaint(what, "answers without delay"))
                     if result.complaints or stage in ENDING:
                         await adapters.close()
                 yield result

@@ -305,7 +305,9 @@ def test_the_examination_ends_in_time_and_so_does_the_adapter(tmp_path: Path, mo
     results = examined(
         script(tmp_path, f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)")
     )
-    assert results["hello"].skipped == "not looked at to its end: 0.5 s were over"
+    (complaint,) = results.pop("hello").complaints
+    assert complaint.what == "the examination's 0.5 s were over before the end of this"
+    assert {each.skipped for each in results.values()} == {"no time was left"}
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text()}").exists()
 
 
@@ -323,6 +325,14 @@ def test_the_command_says_what_is_wrong_and_its_exit_code_says_whether(
     said = capsys.readouterr().out
     assert "WRONG  hello\n         `client` is empty\n           it wrote  {" in said
     assert said.endswith(f"\n1 thing is wrong with {sys.executable} -S {path}\n")
+
+
+def test_what_cannot_be_looked_at_is_said_and_is_no_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = script(tmp_path, "minimal.HELLO['transports'] = ['tls']")
+    assert main(["adapter", "check", "--", sys.executable, "-S", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "-----  reset: only looked at over TCP, which this adapter has not\n" in said
+    assert said.endswith(f"{path}, as far as it was looked at\n")
 
 
 @pytest.mark.parametrize(
