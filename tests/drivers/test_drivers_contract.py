@@ -143,11 +143,11 @@ def test_the_limits_it_tells_adapters_are_those_that_hold() -> None:
         f"{driver.START_SECONDS:g} s more",
         f"`reset` takes at most {driver.RESET_SECONDS:g} s",
         f"`exit` {process.GOODBYE_SECONDS:g} s, and then the end of the process {process.GOODBYE_SECONDS:g} s",
-        f"Every other command is given {player.PATIENCE_SECONDS:g} s",
+        f"Every other command is given {player.ANSWER_SECONDS:g} s",
         f"a `hello` within {player.ALIVE_SECONDS:g} s then has hung",
         f"Up to {engine.CELLS_AT_WORK + engine.cells_under_way(0.0)} run at once",
         f"{engine.CELLS_AT_WORK + engine.FAR_CELLS_UNDER_WAY} where the broker is far away",
-        f"Scenarios wait {steps.PATIENCE_SECONDS:g} s for it",
+        f"Scenarios wait {steps.WINDOW_SECONDS:g} s for it",
     ):
         assert told in text
 

@@ -91,7 +91,7 @@ def played(folder: Path, clients: dict[str, str], why: str) -> list[Record]:
 
 
 def test_hangs_in_a_row_end_the_run_and_nothing_outlives_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(player, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(player, "ANSWER_SECONDS", 0.1)
     monkeypatch.setattr(player, "ALIVE_SECONDS", 0.1)
     monkeypatch.setattr(driver, "RESET_SECONDS", 0.1)
     folder = scenarios(tmp_path, **{f"case_{number:02}": ("hang", 0.0) for number in range(40)})
