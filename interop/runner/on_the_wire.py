@@ -250,7 +250,7 @@ async def stays_open(stage: Stage, step: steps.StaysOpen) -> Observed:
     moment = stage.moment
     await stage.quiet_until(moment + step.seconds)
     ending = stage.closing(step.link, stage.last_open(step.link))
-    if ending is not None and ending.kind is Kind.CLOSE:
+    if ending is not None:
         raise StepFailed(
             f"the link of {step.link} to stay open for {step.seconds:g} s",
             f"the {ending.sender} closed it after {ending.at - moment:.3f} s",
