@@ -55,11 +55,13 @@ class Inbox:
         self.endings: list[tuple[float, Disconnected]] = []
         self.unacknowledged: list[Received] = []
         self.came = 0  # how many there ever were
+        self.newest_at = 0.0
         self._waiting: dict[str, deque[Received]] = {}
 
     def add(self, message: Received, *, manual_ack: bool) -> None:
         """A message came."""
         self.came += 1
+        self.newest_at = message.at
         self._waiting.setdefault(message.event.topic, deque()).append(message)
         if manual_ack:
             self.unacknowledged.append(message)

@@ -6,6 +6,7 @@ Does not belong here: what the two sides send each other (`on_the_wire`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from interop.drivers.contract import Disconnected, ErrorEvent, MessageEvent
@@ -74,7 +75,11 @@ async def _receive_many(stage: Stage, player: Player, step: steps.Receive) -> Ob
             missing.pop()
         return None if missing else True
 
-    if await _heard(stage, player, all_of_them, step, moment, step.count) is None:
+    def while_they_come() -> float:  # from far away they may take turns, each behind the one before
+        newest = player.inbox.newest_at
+        return max(moment + step.within, newest) + stage.pace.answer_seconds()
+
+    if await _heard(stage, player, all_of_them, step, moment, step.count, while_they_come) is None:
         came = sum(player.inbox.oldest(topic) is not None for topic in wanted)
         what = f"{step.actor} to get {step.count} messages within {step.within:g} s"
         raise missed(stage, player.name, what, f"{came} came, and none on {stage.names.relative(missing[-1])!r}")
@@ -94,15 +99,16 @@ async def _heard(
     step: steps.Receive | steps.Completed,
     moment: float,
     answers: int,
+    at_most_until: Callable[[], float] = lambda: math.inf,
 ) -> Seen | None:
     """What an application hears in a step's window; little more once it was told of the end of its connection."""
 
-    def last_chance() -> float | None:
+    def last_chance() -> float:
         end, told = stage.end_of(player.name), player.inbox.endings
         began = stage.trace.entries[stage.last_open(player.name)].at
         if end is None or not told or told[-1][0] < began:
-            return None
-        return max(end.at, told[-1][0]) + LEFTOVER_SECONDS
+            return at_most_until()
+        return min(at_most_until(), max(end.at, told[-1][0]) + LEFTOVER_SECONDS)
 
     return await seen_in_window(stage, seen, step, moment, answers, last_chance=last_chance)
 

@@ -221,6 +221,22 @@ def test_several_publishes_that_wait_for_one_another_may_each_take_their_round_t
     assert record.verdict == "pass", record.reason
 
 
+ONE_TOO_FEW = """\
+    actors: {sub: {}}
+    steps:
+      - {do: subscribe, as: sub, topic: "t/#"}
+      - {do: publish, as: sub, topic: "t/{n}", count: 199}
+      - {do: receive, as: sub, topic: "t/{n}", count: 200, within: 0.5, because: the test has no more time}
+"""
+
+
+def test_of_very_many_one_that_is_missing_is_waited_for_a_few_round_trips_not_one_for_each(tmp_path: Path) -> None:
+    record = played(scenario(tmp_path, ONE_TOO_FEW), network=Network.parse("delay=50ms"))
+    assert record.verdict == "fail"
+    assert "199 came, and none on 't/199'" in record.reason
+    assert record.seconds < 20
+
+
 # --- whole runs -------------------------------------------------------------------------------------------------------
 
 
