@@ -6,6 +6,7 @@ Does not belong here: what is looked for (`told`, `on_the_wire`), how time is ke
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from interop.runner.failures import StepFailed
 from interop.runner.stage import Seen, Stage
 from interop.scenario import steps
 from interop.tap.trace import Sender, TraceEntry
+from reference_broker.wire.packets import ConnAck, Connect
 
 Windowed = steps.Receive | steps.Completed | steps.Reported | steps.Wire | steps.Frame | steps.Closed
 
@@ -65,7 +67,24 @@ def on_its_own(stage: Stage, ending: TraceEntry) -> Sender | None:
         for entry in stage.entries(ending.link, stage.action_index)
         if entry.connection == ending.connection and entry.index < ending.index
     )
-    return None if provoked else ending.sender
+    return None if provoked or _was_kept_waiting(stage, ending) else ending.sender
+
+
+def _was_kept_waiting(stage: Stage, ending: TraceEntry) -> bool:
+    """Whether it is a broker that had not heard of its client for one and a half keep alives. [5.0 MQTT-3.1.2-22]"""
+    if ending.sender is not Sender.BROKER:
+        return False
+    keep_alive_seconds, heard_at = 0, math.inf
+    for entry in stage.entries(ending.link):
+        if entry.connection != ending.connection or entry.index > ending.index:
+            continue
+        if isinstance(entry.packet, Connect):
+            keep_alive_seconds = entry.packet.keep_alive
+        elif isinstance(entry.packet, ConnAck) and entry.packet.properties.server_keep_alive is not None:
+            keep_alive_seconds = entry.packet.properties.server_keep_alive
+        if entry.delivered and entry.sender is Sender.CLIENT and entry.packet is not None:
+            heard_at = entry.at
+    return keep_alive_seconds > 0 and ending.at - heard_at >= 1.5 * keep_alive_seconds
 
 
 def check_not_early(what: str, at: float, after: float, moment: float, index: int | None = None) -> None:

@@ -60,6 +60,22 @@ def test_what_is_missed_because_the_other_side_closed_is_no_fault(tmp_path: Path
     assert "the broker had closed the connection" in record.reason
 
 
+def test_a_broker_that_closes_because_its_client_was_silent_did_not_close_on_its_own(tmp_path: Path) -> None:
+    """After one and a half keep alives it has to [5.0 MQTT-3.1.2-22]: what is missed then is the client's fault."""
+    document = """\
+judges: client
+actors: {a: {keep_alive: 1}}
+steps:
+  - {do: connect, as: a}
+  - {do: drop, link: a, at: PINGREQ, every: true}
+  - {do: mark, name: silent}
+  - {do: wire, link: a, since: silent, contains: [{packet: DISCONNECT, from: client}], within: 30}
+"""
+    record = played(scenario(tmp_path, document))
+    assert "the broker had closed the connection at " in record.reason
+    assert (record.verdict, record.blame) == ("fail", "client")
+
+
 def test_an_end_that_came_before_the_last_action_is_not_waited_for_again(tmp_path: Path) -> None:
     steps = "  - {do: connect, as: pub}\n  - {do: closed, link: a, by: broker, within: 30}\n"
     record = played(scenario(tmp_path, TAKEN_OVER + steps))
