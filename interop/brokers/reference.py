@@ -25,7 +25,8 @@ from reference_broker.net.config import ServerConfig
 from reference_broker.net.errors import ListenFailed
 from reference_broker.net.server import BrokerServer
 from reference_broker.net.websocket import WebSocketWrapping
-from reference_broker.store import MemoryStore, Store
+from reference_broker.store.memory import MemoryStore
+from reference_broker.store.records import Store
 from reference_broker.wire.types import Version
 
 LOG_LIMIT_LINES = 500
@@ -43,17 +44,19 @@ class ReferenceBroker(RunningBroker):
         config: ServerConfig,
         files: Scratch,
         websocket_type: type[WebSocketWrapping] = WebSocketWrapping,
+        store: Store | None = None,
     ) -> None:
         super().__init__("reference", own_version())
         self._websocket_type = websocket_type
         self._files = files  # its certificates are there as long as it is
         self._make_broker = make_broker
         self._config = config
+        self._open_store = None if store is None else lambda _run_beside: store
         self._log: deque[str] = deque(maxlen=LOG_LIMIT_LINES)
         self._server = self._new_server()
 
     def _new_server(self) -> BrokerServer:
-        server = BrokerServer(self._config, broker=self._make_broker())
+        server = BrokerServer(self._config, broker=self._make_broker(), open_store=self._open_store)
         server.websocket_type = self._websocket_type
         server.broker.log = self._log.append
         return server
@@ -86,7 +89,7 @@ class ReferenceBroker(RunningBroker):
         await self._server.close()
 
     async def go_down(self, *, kill: bool) -> None:
-        """Say goodbye and save, or be gone at once."""
+        """Say goodbye, or be gone at once."""
         if kill:
             self._server.abort()
         else:
@@ -122,17 +125,17 @@ class ReferenceSpec(BrokerSpec):
         config = broker_config(settings)
         if not persistent:
             return await self._start(config, transport, None)
-        return await self._start(dataclasses.replace(config, store_interval_seconds=0), transport, MemoryStore())
+        return await self._start(config, transport, MemoryStore())
 
     async def _start(self, config: BrokerConfig, transport: Transport, store: Store | None) -> ReferenceBroker:
         server_config = self._server_config(config, transport)
-        make_broker = partial(self._make_broker, config, store)
-        broker = ReferenceBroker(make_broker, server_config, self._scratch, self.websocket_type)
+        make_broker = partial(self._make_broker, config, keeps=store is not None)
+        broker = ReferenceBroker(make_broker, server_config, self._scratch, self.websocket_type, store)
         await broker.start()
         return broker
 
-    def _make_broker(self, config: BrokerConfig, store: Store | None) -> Broker:
-        return Broker(config, store=store)
+    def _make_broker(self, config: BrokerConfig, *, keeps: bool) -> Broker:
+        return Broker(config, keeps=keeps)
 
     def _server_config(self, config: BrokerConfig, transport: Transport) -> ServerConfig:
         ports: dict[str, Any] = dict.fromkeys(_PORT_FIELDS.values()) | {_PORT_FIELDS[transport]: 0}

@@ -10,7 +10,6 @@ import math
 from interop.brokers.reference import ReferenceSpec
 from reference_broker.broker.broker import Broker
 from reference_broker.broker.values.config import BrokerConfig
-from reference_broker.store import Store
 
 
 class TickingBroker(Broker):
@@ -27,5 +26,5 @@ class TickingSpec(ReferenceSpec):
 
     name = "ticking"
 
-    def _make_broker(self, config: BrokerConfig, store: Store | None) -> Broker:
-        return TickingBroker(config, store=store)
+    def _make_broker(self, config: BrokerConfig, *, keeps: bool) -> Broker:
+        return TickingBroker(config, keeps=keeps)

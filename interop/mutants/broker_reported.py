@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from interop.mutants.broker_restart import keeping
 from interop.mutants.mutant import Hears, around, table
-from reference_broker.broker.keeping import persistence
 from reference_broker.broker.keeping.exchange import Exchange
 from reference_broker.broker.keeping.retained_tree import RetainedTree
 from reference_broker.broker.keeping.sessions import Sessions
@@ -20,6 +20,8 @@ from reference_broker.broker.outgoing.mailbox import Mailbox
 from reference_broker.broker.outgoing.sending import Sender
 from reference_broker.broker.peers import connecting
 from reference_broker.broker.peers.peer import Peer
+from reference_broker.broker.values.message import Message
+from reference_broker.broker.values.rows import RETAINED, decode_body, encode_message
 from reference_broker.session.delivery import Outbound
 from reference_broker.session.flow_control import ReceiveQuota
 from reference_broker.session.packet_ids import PacketIds
@@ -219,14 +221,19 @@ def _level_above_too(real: Any, self: Any, topic: str) -> None:
         real(self, topic.rpartition("/")[0])
 
 
-def _stored_bare(real: Any, self: Any, broker: Any) -> Any:
-    snapshot = real(self, broker)
-    return replace(snapshot, retained=tuple(_bare(message) for message in snapshot.retained))
-
-
-def _bare(message: Any) -> Any:
+def _bare(message: Any) -> bytes:
     expiry = message.properties.message_expiry_interval
-    return replace(message, properties=replace(NO_PROPERTIES, message_expiry_interval=expiry))
+    bare = Message(
+        message.topic, message.payload, message.qos, message.retain,
+        replace(NO_PROPERTIES, message_expiry_interval=expiry), message.accepted_at, message.publisher,
+    )  # fmt: skip
+    return encode_message(bare, message.accepted_at)
+
+
+def _stored_bare(key: bytes, value: Any, _rows: Any) -> list[Any]:
+    if key[:1] != RETAINED or not isinstance(value, bytes):
+        return [(key, value)]
+    return [(key, _bare(decode_body(value, 0.0)))]
 
 
 KEPT = table("broker", "retained restart", {
@@ -234,8 +241,7 @@ KEPT = table("broker", "retained restart", {
         RetainedTree, "match", _not_by_both),
     "reported: clears the retained message of the level above too": around(  # nanomq #2066
         RetainedTree, "clear", _level_above_too),
-    "reported: forgets properties of retained messages over a restart": around(  # MQTTnet #1256
-        persistence._Taker, "take", _stored_bare),
+    "reported: forgets properties of retained messages over a restart": keeping(_stored_bare),  # MQTTnet #1256
     "reported: gives identifiers in flight to others after a restart": around(  # rmqtt #459
         PacketIds, "reserve", lambda *_: None),
 })  # fmt: skip

@@ -24,7 +24,6 @@ from reference_broker.broker.keeping.house import House
 from reference_broker.broker.link import Buffer, Link
 from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.client import ClientCore
-from reference_broker.store import Store
 from reference_broker.wire.decode import Reader
 from reference_broker.wire.encode import encode
 from reference_broker.wire.errors import RemoteError
@@ -110,7 +109,7 @@ class WrongLink(Link):
     def _receive_packets(self, data: bytes, now: float) -> None:
         reader = self.reader
         reader.feed(data)
-        while not self.is_closed():
+        while not self.has_to_wait():
             try:
                 packet = reader.next_packet()
             except RemoteError as error:
@@ -141,16 +140,16 @@ class WrongLink(Link):
                 super().write(_encoded(said, version))
 
 
-@wrong_during("load", "save", "shutdown", "connect", "handle_timer", "take_output")
+@wrong_during("load", "take_rows", "take_changes", "shutdown", "connect", "handle_timer", "take_output")
 class WrongBroker(Broker):
     """The reference broker with a mutant's faults; it goes without the fast path, which knows no faults."""
 
     link_type = WrongLink
 
-    def __init__(self, mutant: Mutant, config: BrokerConfig, store: Store | None = None) -> None:
+    def __init__(self, mutant: Mutant, config: BrokerConfig, *, keeps: bool = False) -> None:
         self.mutant = mutant
         settings = {name: value for fault in mutant.of(Set) for name, value in fault.settings.items()}
-        super().__init__(dataclasses.replace(config, **settings), store=store, fast_path=False)
+        super().__init__(dataclasses.replace(config, **settings), keeps=keeps, fast_path=False)
         house = self.house
         vars(house).update(mutant=mutant, memory={})
         for room in (house.exchange, house.retained, house.sessions, house.wills):
@@ -166,8 +165,8 @@ class WrongBrokerSpec(ReferenceSpec):
         self._mutant = mutant
         self.websocket_type = wrong_websocket(mutant)
 
-    def _make_broker(self, config: BrokerConfig, store: Store | None) -> Broker:
-        return WrongBroker(self._mutant, config, store)
+    def _make_broker(self, config: BrokerConfig, *, keeps: bool) -> Broker:
+        return WrongBroker(self._mutant, config, keeps=keeps)
 
 
 # --- the client -------------------------------------------------------------------------------------------------------

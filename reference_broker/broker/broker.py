@@ -1,4 +1,4 @@
-"""The broker as one object: connections in, output and deadlines out, state saved.
+"""The broker as one object: connections and rows in, output, changes and deadlines out.
 
 Belongs here: what an adapter calls.
 Does not belong here: the protocol of a connection (`link`, `peers`), the way of a message (`keeping.exchange`), sockets
@@ -7,17 +7,16 @@ and clocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from reference_broker.broker.fast.heads import Heads
 from reference_broker.broker.keeping.house import House
-from reference_broker.broker.keeping.persistence import restore_snapshot, take_snapshot
 from reference_broker.broker.link import Link
 from reference_broker.broker.outgoing.output import Buffer
 from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.broker.values.timers import Timer
-from reference_broker.store import Store, StoreError
+from reference_broker.store.records import Changes, KeyRange, Row
 from reference_broker.wire.types import ReasonCode
 
 _REST_SECONDS = 0.001
@@ -40,21 +39,20 @@ class Broker:
         *,
         seed: int | None = None,
         fast_path: bool = True,
-        store: Store | None = None,
+        keeps: bool = False,
     ) -> None:
         """`seed` makes the client ids the broker assigns repeatable.
 
         `fast_path` False has every packet decoded and handled by itself, as a broker that deviates on purpose needs.
-        `store` keeps sessions and retained messages over restarts: call `load` before the first connection.
+        `keeps` gives the adapter what has to survive the broker (`take_changes`); call `load` before the first
+        connection.
         """
-        self.house = House(config or BrokerConfig(), seed)
+        self.house = House(config or BrokerConfig(), seed, keeps=keeps)
         self.heads: Heads | None = None
         """What the fast path remembers."""
         if fast_path:
             self.heads = Heads(self.house.config, self.house.access, self.house.admission, self.house.router)
         self._wake: Timer | None = None
-        self._store = store
-        self._unix_time_at_zero: float | None = None
 
     # --- what the adapter calls --------------------------------------------------------------------------------------
 
@@ -67,38 +65,55 @@ class Broker:
     def log(self, write: Callable[[str], None]) -> None:
         self.house.log.write = write
 
-    def load(self, now: float, unix_time: float | None = None) -> None:
-        """Take over what the store holds, and save to it from now on; raises StoreError. Nothing without a store.
+    def load(self, now: float, unix_time: float) -> None:
+        """Begin to take over what the adapter's store has: `next_read` says what, until `is_open` before anybody comes.
 
-        `unix_time` (seconds) is now by the clock on the wall: by it, messages age while no broker runs.
-        [5.0 MQTT-3.3.2-5]
+        `unix_time` (seconds) is now by the clock on the wall: by it, messages age and sessions expire while no broker
+        runs. [5.0 MQTT-3.3.2-5, 3.1.2.11.2]
         """
         self.house.round.now = now
-        if self._store is None:
-            return
-        snapshot = self._store.load()
-        down_seconds = 0.0
-        if unix_time is not None:
-            self._unix_time_at_zero = unix_time - now
-            if snapshot.saved_at is not None:
-                down_seconds = max(0.0, unix_time - snapshot.saved_at)
-        restore_snapshot(self.house, snapshot, now, down_seconds)
-        self.house.timers.run(now)  # what was due at once, e.g. a will, is due before anybody comes
-        if not self.saves_before_answering:
-            self.house.timers.at(now + self.house.config.store_interval_seconds, self._save_regularly)
+        if self.house.moving_in is not None:
+            self.house.moving_in.begin(unix_time)
 
     @property
-    def saves_before_answering(self) -> bool:
-        """Whether the adapter has to call `save` each time before it writes what `take_output` gives."""
-        return self._store is not None and not self.house.config.store_interval_seconds
+    def is_open(self) -> bool:
+        """Whether clients may connect: all is here that has to be before the first one comes."""
+        return self.house.moving_in is None or self.house.moving_in.is_open
 
-    def save(self, now: float) -> None:
-        """Save what has to survive the broker; raises StoreError. Nothing without a store."""
-        if self._store is not None:
-            if self.house.round.resting and self.saves_before_answering:
-                self._go_on()  # it is an answer
-            saved_at = None if self._unix_time_at_zero is None else self._unix_time_at_zero + now
-            self._store.save(take_snapshot(self.house, now, saved_at))
+    def next_read(self) -> KeyRange | None:
+        """Which rows of the store are wanted next; None when all are here."""
+        return None if self.house.moving_in is None else self.house.moving_in.next_read()
+
+    def take_rows(self, covered: KeyRange, rows: Sequence[Row], now: float) -> None:
+        """All rows there are in a range, which is the last `next_read` or a part of it, from its beginning."""
+        self.house.round.now = now
+        assert self.house.moving_in is not None
+        self.house.moving_in.take_rows(covered, rows, now)
+
+    def take_changes(self) -> Changes | None:
+        """What has to survive the broker of what happened since the last call; None for nothing.
+
+        To be called before `take_output`: where it `is_promised`, what that gives may leave only once this, and all
+        that was given before, is kept. What is not promised in any output may be kept later.
+        """
+        journal, round_ = self.house.journal, self.house.round
+        if journal is None:
+            return None
+        if round_.resting:
+            self._go_on()
+        if round_.changed or round_.pressed:
+            self.house.backpressure.settle()
+        return journal.take(round_.now)
+
+    @property
+    def store_is_full(self) -> bool:
+        """Set by the adapter while nothing can be kept: what would have to be is refused."""
+        return self.house.admission.store_is_full
+
+    @store_is_full.setter
+    def store_is_full(self, is_full: bool) -> None:
+        self.house.admission.store_is_full = self.house.retained.store_is_full = is_full
+        self.house.router.cut()  # what is remembered of topics would let them pass
 
     def connect(self, now: float, peer: str = "") -> Link:
         """A network connection was accepted; `peer` names it in the log."""
@@ -125,7 +140,7 @@ class Broker:
         Where `has_output` is true behind it, there is more to take, once this is written.
         """
         round_ = self.house.round
-        if round_.resting and not self.saves_before_answering:
+        if round_.resting and round_.journal is None:  # what they say may have to be kept before
             self._go_on()
         if round_.changed or round_.pressed:
             self.house.backpressure.settle()
@@ -163,11 +178,10 @@ class Broker:
         self.house.timers.run(now)
 
     def shutdown(self, now: float) -> None:
-        """Close every connection, 5.0 ones with DISCONNECT 0x8B, and save. [5.0 3.14.2.1]"""
+        """Close every connection, 5.0 ones with DISCONNECT 0x8B. [5.0 3.14.2.1]"""
         self.house.round.now = now
         for link in self.links:
             link.disconnect(ReasonCode.SERVER_SHUTTING_DOWN, "the broker is shutting down", now)
-        self.save(now)
 
     def _go_on(self) -> None:
         """Let one sender go on, however many there are; if that is not all, have the adapter ask again soon."""
@@ -175,10 +189,3 @@ class Broker:
         round_.resting.popleft()(round_.now)
         if round_.resting and (self._wake is None or self._wake.callback is None):
             self._wake = self.house.timers.at(round_.now + _REST_SECONDS, lambda _now: None)
-
-    def _save_regularly(self, now: float) -> None:
-        try:
-            self.save(now)
-        except StoreError as error:
-            self.house.log.write(f"state not saved: {error}")
-        self.house.timers.at(now + self.house.config.store_interval_seconds, self._save_regularly)

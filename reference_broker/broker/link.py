@@ -20,6 +20,7 @@ from reference_broker.wire.types import PacketType, ReasonCode
 __all__ = ["Buffer", "Link"]
 
 _DISCONNECT_REASONS = SERVER_REASONS[PacketType.DISCONNECT]
+_OPENING = (Phase.AWAITING_CONNECT, Phase.AUTHENTICATING, Phase.AWAITING_SESSION)
 _LARGE_PACKET = 65_536
 """An incomplete packet of this many bytes is left with the reader, which copies it once."""
 _LARGE_READ = 65_536
@@ -73,11 +74,15 @@ class Link(Peer):
             largest.log(text)
             largest.disconnect(ReasonCode.QUOTA_EXCEEDED, text, now)
 
+    def has_to_wait(self) -> bool:
+        """Whether no packet is taken from the peer: it is closed, or its session is not here yet."""
+        return self.phase is Phase.CLOSED or self.phase is Phase.AWAITING_SESSION
+
     def _receive_packets(self, data: bytes, now: float) -> None:
         """The slow path: one packet after the other."""
         reader = self.reader
         reader.feed(data)
-        while not self.is_closed() and (packet := reader.next_packet()) is not None:
+        while not self.has_to_wait() and (packet := reader.next_packet()) is not None:
             self.handle(packet, now)
 
     def _receive_stream(self, heads: Heads, data: bytes, now: float) -> None:
@@ -113,6 +118,7 @@ class Link(Peer):
         self.shrink()
         self.house.backpressure.drained(self)
         if self._output:
+            self.depend()
             self._mark_dirty()
         if self.sender is not None and self.phase is Phase.CONNECTED:
             self.sender.pump(self.round.now)
@@ -121,7 +127,7 @@ class Link(Peer):
         """The peer broke the protocol: say so if that can be said, close. [5.0 MQTT-4.13.1-1, 3.1.1 MQTT-4.8.0-1]"""
         cause = f"{error} [{error.statement}]" if error.statement else str(error)
         self.log(cause)
-        if self.phase is Phase.AWAITING_CONNECT or self.phase is Phase.AUTHENTICATING:
+        if self.phase in _OPENING:
             accepting.answer_failed(self, error, self.reader.take_rest())
             self.end(now, publish_will=False)
         else:

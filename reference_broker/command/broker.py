@@ -3,8 +3,8 @@
 Belongs here: options, the lines a person sees, signals and exit codes.
 Does not belong here: what settings mean (`net.config`, `broker.config`), sockets (`net.server`), speed (`tuning`).
 
-Exit codes: 0 after SIGINT or SIGTERM, 1 when it cannot listen or use its store, 2 for wrong options or a wrong
-settings file.
+Exit codes: 0 after SIGINT or SIGTERM, 1 when it cannot listen, 2 for wrong options, a wrong settings file or a store
+that cannot be used, 3 when it ended with something that it could not keep.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from reference_broker.command.tuning import fastest_loop, keep_freed_memory, loo
 from reference_broker.net.config import ConfigError, ServerConfig, load_settings, make_config
 from reference_broker.net.errors import ListenFailed
 from reference_broker.net.server import LOGGER, BrokerServer
-from reference_broker.store import StoreError
+from reference_broker.store.records import StoreError
 
 _LISTENING: list[tuple[str, type, str]] = [
     ("host", str, "where to listen (127.0.0.1)"),
@@ -37,7 +37,6 @@ _LISTENING: list[tuple[str, type, str]] = [
 
 _KEEPING: list[tuple[str, type, str]] = [
     ("store", Path, "file for sessions and retained messages, which then survive a restart (none)"),
-    ("store_interval_seconds", float, "how often it is written, besides at the end; 0: before every answer (60)"),
 ]
 
 _LIMITS: list[tuple[str, type, str]] = [
@@ -81,15 +80,18 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "mqtt-interop broker"
     keep_freed_memory()
     try:
         with asyncio.Runner(loop_factory=fastest_loop()) as runner:
-            runner.run(_serve(config))
-    except (ListenFailed, StoreError) as error:
+            unkept = runner.run(_serve(config))
+    except ListenFailed as error:
         return _fail(prog, error, 1)
+    except StoreError as error:
+        return _fail(prog, error, 2)
     except KeyboardInterrupt:  # the second one, while shutting down
         return 130
-    return 0
+    return 0 if unkept is None else _fail(prog, unkept, 3)
 
 
-async def _serve(config: ServerConfig) -> None:
+async def _serve(config: ServerConfig) -> StoreError | None:
+    """Serve until a signal; give why something was not kept."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -101,6 +103,7 @@ async def _serve(config: ServerConfig) -> None:
             sys.stdout.write(f"listening on {address}\n")
         sys.stdout.flush()
         await stopped.wait()
+    return server.unkept
 
 
 class _Parser(argparse.ArgumentParser):

@@ -112,11 +112,19 @@ def setting_types() -> dict[str, Any]:
     return server | typing.get_type_hints(BrokerConfig)
 
 
+_GONE = {
+    "store_interval_seconds": "everything is kept before it is answered now, so there is no interval: remove this key"
+}
+"""Settings that there were, and what became of them: whoever relied on one has to know."""
+
+
 # Reading values by the types of the fields they are for.
 
 
 def _read_fields(raw: Mapping[str, Any], hints: Mapping[str, Any], where: str) -> dict[str, Any]:
     for key in raw:
+        if key in _GONE:
+            raise ConfigError(f"{where + key}: {_GONE[key]}")
         if key not in hints:
             raise ConfigError(f"unknown key {where + key!r}{_suggest(key, hints)}")
     return {key: _read(value, hints[key], where + key) for key, value in raw.items()}

@@ -13,17 +13,24 @@ import dataclasses
 import logging
 import math
 import time
+from collections.abc import Iterable
 from types import TracebackType
 
 from reference_broker.broker import Broker, Link
+from reference_broker.broker.keeping.former import changes_of
+from reference_broker.broker.outgoing.output import Buffer
 from reference_broker.net.address import Address, Transport
 from reference_broker.net.config import ServerConfig
 from reference_broker.net.connection import Connection
 from reference_broker.net.errors import BadPeer
+from reference_broker.net.keeping import Keeping, OpenStore
 from reference_broker.net.listening import bind, server_wrapping
 from reference_broker.net.websocket import DEFAULT_MAXIMUM_FRAME_SIZE, WebSocketWrapping
 from reference_broker.net.wrapping import Wrapping
-from reference_broker.store import SqliteStore, StoreError
+from reference_broker.store.records import Change, StoreError
+from reference_broker.store.snapshot import Snapshot
+from reference_broker.store.sqlite import SqliteStore
+from reference_broker.wire.types import ReasonCode
 
 LOGGER = logging.getLogger("reference_broker")
 """One warning for each peer that was refused or broke the rules; connections come and go at debug level."""
@@ -46,14 +53,17 @@ class BrokerServer:
     """A broker that listens; an async context manager, also to be started and closed by hand.
 
     `broker` replaces the one made from `config.broker`, and `websocket_type` its WebSocket, for brokers that deviate on
-    purpose.
+    purpose. `open_store` gives where the broker's changes are kept.
     """
 
     websocket_type: type[WebSocketWrapping] = WebSocketWrapping
 
-    def __init__(self, config: ServerConfig | None = None, *, broker: Broker | None = None) -> None:
+    def __init__(
+        self, config: ServerConfig | None = None, *, broker: Broker | None = None, open_store: OpenStore | None = None
+    ) -> None:
         self.config = config or ServerConfig()
-        self.broker = broker or Broker(self.config.broker, store=_store(self.config))
+        self._open_store = open_store or _store(self.config)
+        self.broker = broker or Broker(self.config.broker, keeps=self._open_store is not None)
         self.broker.log = LOGGER.warning
         self.addresses: dict[Transport, Address] = {}
         self.connections: dict[Link, BrokerConnection] = {}
@@ -63,7 +73,11 @@ class BrokerServer:
         self._wakes_at = math.inf  # kept here, because uvloop's handle of a deadline that is due has no `when`
         self._all_gone: asyncio.Future[None] | None = None
         self._is_open = False
-        self._saves_before_answering = False
+        self._keeping: Keeping | None = None
+        self.is_behind = False
+        """Whether more is to be kept than the store can keep up with: no connection is read."""
+        self.unkept: StoreError | None = None
+        """Why something was not kept, once the server is closed."""
         self.now = time.monotonic
 
     @property
@@ -86,9 +100,8 @@ class BrokerServer:
         Raises AddressInUse, CertificateUnusable or another ListenFailed, and StoreError for an unusable store.
         """
         self.now = asyncio.get_running_loop().time
-        self.broker.load(self.now(), time.time())
-        self._saves_before_answering = self.broker.saves_before_answering
-        self.broker.save(self.now())  # a file that cannot be written is told now, not when all is lost
+        if self._open_store is not None:
+            await self._open(self._open_store)
         self._is_open = True
         try:
             for address in self.config.listeners():
@@ -98,13 +111,26 @@ class BrokerServer:
             raise
         self._set_timer()
 
+    async def _open(self, open_store: OpenStore) -> None:
+        keeping = Keeping(self.broker, self, open_store)
+        await keeping.open()
+        try:
+            self.broker.load(self.now(), time.time())
+            await keeping.load(self.now)
+        except BaseException:
+            await keeping.close()
+            raise
+        self._keeping = keeping
+
     def abort(self) -> None:
         """Be gone at once, as if the process had been killed: nobody is told, and nothing more is saved."""
         for server in self._servers:
             server.close()
         self._servers.clear()
         self._is_open = False
-        self._saves_before_answering = False
+        if self._keeping is not None:
+            self._keeping.kill()
+            self._keeping = None
         for connection in list(self.connections.values()):
             connection.abandon()
         if self._timer is not None:
@@ -120,11 +146,10 @@ class BrokerServer:
             return
         self._is_open = False
         loop = asyncio.get_running_loop()
-        try:
-            self.broker.shutdown(self.now())
-        except StoreError as error:
-            LOGGER.error("state not saved: %s", error)
+        self.broker.shutdown(self.now())
         self.flush()
+        if self._keeping is not None:
+            await self._keeping.drain()
         for connection in list(self.connections.values()):
             connection.close()
         if self.connections:
@@ -132,6 +157,9 @@ class BrokerServer:
             await asyncio.wait([self._all_gone], timeout=_GOODBYE_SECONDS)
             for connection in list(self.connections.values()):
                 connection.abandon()
+        if self._keeping is not None:
+            self.unkept = await self._keeping.close()
+            self._keeping = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -157,8 +185,8 @@ class BrokerServer:
         `active` is the link whose bytes it answered, if it was one's.
         """
         connections = self.connections
-        if self._saves_before_answering and not self._save():
-            return
+        keeping = self._keeping
+        ticket = 0 if keeping is None else keeping.note()
         output = self.broker.take_output()
         if len(output) > 1 and output[-1][0] is active and sum(map(len, output[-1][1])) >= _MANY_ANSWERS_BYTES:
             output.insert(0, output.pop())
@@ -166,33 +194,31 @@ class BrokerServer:
             connection = connections.get(link)
             if connection is None:
                 continue
+            if keeping is not None:
+                if keeping.holds(link, pieces, close, ticket):
+                    continue
+                connection.is_answered = True
             if pieces:
                 connection.write_pieces(pieces)
             if close:
                 connection.close()
+        if ticket and keeping is not None:
+            keeping.refuse_held()
         if self._paused:
-            self._resume_paused()
+            self.resume()
         if self.broker.has_output:  # more than could be held at once
             asyncio.get_running_loop().call_soon(self.flush)
         self._set_timer()
-
-    def _save(self) -> bool:
-        """Save what was done; where that fails, whoever would now be told that it was done loses its connection."""
-        try:
-            self.broker.save(self.now())
-        except StoreError as error:
-            LOGGER.error("state not saved: %s", error)
-            for link, _, _ in self.broker.take_output():
-                if link in self.connections:
-                    self.connections[link].abandon()
-            self._set_timer()
-            return False
-        return True
 
     def pause(self, connection: BrokerConnection) -> None:
         """Read no more from a connection until the broker wants to."""
         connection.pause_reading()
         self._paused.add(connection)
+
+    def end(self, connection: BrokerConnection) -> None:
+        """Close a connection behind all that it is still to get."""
+        if self._keeping is None or not self._keeping.holds(connection.link, [], True, 0):
+            connection.close()
 
     def forget(self, connection: BrokerConnection) -> None:
         """Drop a connection that is gone."""
@@ -201,10 +227,55 @@ class BrokerServer:
         if not self.connections and self._all_gone is not None and not self._all_gone.done():
             self._all_gone.set_result(None)
 
-    def _resume_paused(self) -> None:
+    def resume(self) -> None:
+        """Read from whom nobody has to wait for any more."""
+        if self.is_behind:
+            return
         for connection in [paused for paused in self._paused if not paused.link.reading_paused]:
             self._paused.discard(connection)
             connection.resume_reading()
+
+    # What keeping calls.
+
+    def write(self, link: Link, pieces: list[Buffer], close: bool) -> None:
+        """Write what waited to be kept."""
+        connection = self.connections.get(link)
+        if connection is None:
+            return
+        connection.is_answered = True
+        if pieces:
+            connection.write_pieces(pieces)
+        if close:
+            connection.close()
+
+    def refuse(self, links: Iterable[Link]) -> None:
+        """End connections whose answer cannot be given: 5.0 clients get DISCONNECT 0x97. [5.0 3.14.2.1]
+
+        Who would have got its CONNACK gets nothing, because that has to be the first packet. [5.0 MQTT-3.2.0-1]
+        """
+        keeping = self._keeping
+        refused = {link for link in links if link in self.connections}
+        if keeping is None or not refused:
+            return
+        for link in refused:
+            if self.connections[link].is_answered:
+                link.disconnect(ReasonCode.QUOTA_EXCEEDED, "it cannot be kept", self.now())
+            else:
+                self.connections[link].abandon()
+        ticket = keeping.note()
+        for link, pieces, close in self.broker.take_output():
+            if link in refused or not keeping.holds(link, pieces, close, ticket):
+                self.write(link, pieces, close)
+        keeping.refuse_held()
+        self._set_timer()
+
+    def tell_unkept(self, error: StoreError) -> None:
+        """Log what is wrong with the store."""
+        LOGGER.error("not kept: %s", error)
+
+    def tell_kept(self) -> None:
+        """Log that it is over."""
+        LOGGER.warning("everything is kept again")
 
     def _set_timer(self) -> None:
         """Wake up no later than the broker's next deadline; deadlines mostly move away, and then the timer stays."""
@@ -226,13 +297,16 @@ class BrokerServer:
 class BrokerConnection(Connection):
     """One client's connection and the broker's link for it."""
 
-    __slots__ = ("_server", "link")
+    __slots__ = ("_server", "is_answered", "link")
 
     link: Link
+    is_answered: bool
+    """Whether the client got anything; noted only where answers may have to wait."""
 
     def __init__(self, server: BrokerServer, wrapping: Wrapping | None) -> None:
         super().__init__(wrapping)
         self._server = server
+        self.is_answered = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Open the broker's link at once: its connect timeout bounds the wrapping's handshake too."""
@@ -246,7 +320,7 @@ class BrokerConnection(Connection):
         """Let the broker work on one read."""
         self.link.receive_data(data, self._server.now())
         self._server.flush(self.link)
-        if self.link.reading_paused:
+        if self.link.reading_paused or self._server.is_behind:
             self._server.pause(self)
         elif len(data) >= _FULL_READ:
             self.pause_reading()
@@ -255,7 +329,7 @@ class BrokerConnection(Connection):
     def on_end(self) -> None:
         """An MQTT client that ended its side is gone. [5.0 3.14]"""
         self._lose_link()
-        self.close()
+        self._server.end(self)
 
     def on_bad_peer(self, error: BadPeer) -> None:
         """Log what was wrong; the client is gone."""
@@ -287,7 +361,9 @@ class BrokerConnection(Connection):
             self._transport.abort()
 
     def _read_on(self) -> None:
-        if not self.link.reading_paused:
+        if self._server.is_behind:
+            self._server.pause(self)
+        elif not self.link.reading_paused:
             self.resume_reading()
 
     def _lose_link(self) -> None:
@@ -295,5 +371,11 @@ class BrokerConnection(Connection):
         self._server.flush()
 
 
-def _store(config: ServerConfig) -> SqliteStore | None:
-    return None if config.store is None else SqliteStore(config.store)
+def _store(config: ServerConfig) -> OpenStore | None:
+    path = config.store
+    return None if path is None else lambda run_beside: SqliteStore(path, migrate=_migrate, run_beside=run_beside)
+
+
+def _migrate(snapshot: Snapshot) -> list[Change]:
+    """A store of before, as it would be today."""
+    return changes_of(snapshot, time.time())

@@ -1,31 +1,6 @@
-"""Where a broker's state survives the broker: nowhere (memory) or in a file (SQLite)."""
+"""Where a broker's state survives the broker: as long as an object lives (memory), or in a file (SQLite).
 
-from reference_broker.store.memory import MemoryStore
-from reference_broker.store.records import (
-    Snapshot,
-    Store,
-    StoredInFlight,
-    StoredMessage,
-    StoredRetained,
-    StoredSession,
-    StoredSubscription,
-    StoredWaiting,
-    StoredWill,
-    StoreError,
-)
-from reference_broker.store.sqlite import SqliteStore
-
-__all__ = [
-    "MemoryStore",
-    "Snapshot",
-    "SqliteStore",
-    "Store",
-    "StoreError",
-    "StoredInFlight",
-    "StoredMessage",
-    "StoredRetained",
-    "StoredSession",
-    "StoredSubscription",
-    "StoredWaiting",
-    "StoredWill",
-]
+`records` says what a store is, `memory` and `sqlite` are the two there are. Of the latter: `opening` which files are
+stores, `lock` who has one, `blob` how a commit is written, `pending` what is not in its place yet, `errors` what people
+are told; `format_1` and `snapshot` are how it was before.
+"""

@@ -1,121 +1,76 @@
-"""A broker's state as plain values, the same for every store.
+"""What a store is: an ordered map of bytes to bytes that is changed wholly or not at all.
 
-Belongs here: what a session and a retained message consist of. [3.1.1 4.1, 5.0 4.1]
-Does not belong here: how a broker keeps them while it runs (`broker`), how a file does (`sqlite`).
-
-Times are seconds from the moment the snapshot was taken. The clocks of sessions and wills stand still while the broker
-does not run, which the specification allows [5.0 3.1.2.11.2]; messages go on aging [5.0 MQTT-3.3.2-5], which is what
-`saved_at` is for.
+Belongs here: changes, what reads and keeps them, and what can go wrong with that.
+Does not belong here: what keys and values mean (`broker`), where they are (`memory`, `sqlite`), when they are kept.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Sequence
+from enum import Enum, auto
+from typing import NamedTuple, Protocol
 
-from reference_broker.wire.packets import Subscription, Will
-from reference_broker.wire.properties import Properties
-from reference_broker.wire.types import QoS, Version
+
+class Removal(Enum):
+    """How a key goes: alone, or with every key that begins with it."""
+
+    ONE = auto()
+    ALL = auto()
+
+
+Change = tuple[bytes, bytes | Removal]
+"""A key, and its new value or how it is removed. In a row of them later ones win."""
+
+Row = tuple[bytes, bytes]
+"""A key and its value."""
+
+
+class Changes(NamedTuple):
+    """What one turn of a broker changed; `is_promised`: what it answers may leave only once this is kept."""
+
+    changes: list[Change]
+    is_promised: bool
+
+
+class KeyRange(NamedTuple):
+    """All keys with begin <= key < end, in the order of bytes."""
+
+    begin: bytes
+    end: bytes
 
 
 class StoreError(Exception):
-    """What was stored cannot be read or written; the text says where and why."""
+    """What was stored cannot be read or written; the text says what is wrong, where, and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
-    """An application message; `age_seconds` is how long the broker has had it, for its expiry. [5.0 3.3.2.3.3]"""
-
-    topic: str
-    payload: bytes
-    qos: QoS
-    retain: bool
-    properties: Properties
-    publisher: str | None
-    age_seconds: float
+class StoreFull(StoreError):
+    """There is no room for more."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredSubscription:
-    """A subscription as it was granted; `subscription_id` 0 for none.
-
-    `is_shared` tells a shared one from a 3.x filter that merely begins with `$share/`.
-    """
-
-    options: Subscription
-    granted: QoS
-    subscription_id: int
-    is_shared: bool
-
-
-@dataclass(frozen=True, slots=True)
-class StoredWaiting:
-    """A message that waits to be sent; `shared` is the shared subscription's filter it came by, or None."""
-
-    message: StoredMessage
-    qos: QoS
-    retain: bool
-    subscription_ids: tuple[int, ...]
-    shared: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredRetained:
-    """Retained messages a subscription is still to bring: from `topic` on, behind `ahead` of the messages that wait."""
-
-    topic_filter: str
-    topic: str
-    ahead: int
-
-
-@dataclass(frozen=True, slots=True)
-class StoredInFlight:
-    """A message sent and not settled; `waiting` None: only its PUBREL is left."""
-
-    packet_id: int
-    waiting: StoredWaiting | None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredWill:
-    """The will of a connection that is gone, due in so many seconds."""
-
-    will: Will
-    due_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class StoredSession:
-    """One session without its connection; `expires_seconds` None means never."""
-
-    client_id: str
-    version: Version
-    username: str | None
-    expiry_interval: int
-    expires_seconds: float | None
-    subscriptions: tuple[StoredSubscription, ...]
-    in_flight: tuple[StoredInFlight, ...]
-    waiting: tuple[StoredWaiting, ...]
-    received: tuple[int, ...]
-    """Identifiers of QoS 2 messages received and not released."""
-    will: StoredWill | None
-    retained: tuple[StoredRetained, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All that survives a broker; `saved_at` is Unix time in seconds, None where nobody knows."""
-
-    sessions: tuple[StoredSession, ...] = ()
-    retained: tuple[StoredMessage, ...] = ()
-    saved_at: float | None = None
+class StoreInUse(StoreError):
+    """Somebody else has it."""
 
 
 class Store(Protocol):
-    """Keeps one snapshot."""
+    """Keeps an ordered map; for one thread at a time, which it blocks."""
 
-    def load(self) -> Snapshot:
-        """The last snapshot saved, an empty one if there is none; raises StoreError."""
+    def read(self, begin: bytes, end: bytes, limit: int) -> list[Row]:
+        """The first `limit` rows with begin <= key < end, in the order of keys; raises StoreError."""
 
-    def save(self, snapshot: Snapshot) -> None:
-        """Keep this snapshot in place of the last one, wholly or not at all; raises StoreError."""
+    def commit(self, changes: Sequence[Change]) -> None:
+        """Keep all of them or none, durably, before it returns; raises StoreError, StoreFull where there is no room."""
+
+    def tend(self, *, is_idle: bool) -> bool:
+        """Do a few milliseconds of what keeps it fast, between commits; whether more is left. Raises StoreError.
+
+        `is_idle`: nothing was to be kept lately, so what might as well be done later is done now.
+        """
+
+    def close(self) -> None:
+        """Let go of it; what was committed stays. Nothing else may be called afterwards."""
+
+
+def end_of(prefix: bytes) -> bytes | None:
+    """The first key behind all that begin with `prefix`; None where none is."""
+    stem = prefix.rstrip(b"\xff")
+    return stem[:-1] + bytes((stem[-1] + 1,)) if stem else None

@@ -1,227 +1,251 @@
 """A store in one SQLite file.
 
-Belongs here: the tables, and records to rows and back. Does not belong here: when to save (`broker.persistence`).
+Belongs here: committing, reading, and moving what was committed to its place.
+Does not belong here: which files are stores (`opening`), what a change means, threads and clocks (`net`).
 
-Small values that no query looks at are JSON; topics, payloads and properties are columns of their own kind, the latter
-in the bytes 5.0 has for them.
+A commit is one row of a journal, so it costs one short write and one fdatasync, whatever it changes. Only what still
+matters once the journal has grown is folded into the table of keys and values, in slices of a few milliseconds between
+commits; what was put and removed meanwhile, as most messages are, never gets there. The write-ahead log gets to the
+file the same way: mostly beside the commits, by a connection of its own, and the rest between two of them.
 """
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
 
-from reference_broker.store.records import (
-    Snapshot,
-    StoredInFlight,
-    StoredMessage,
-    StoredRetained,
-    StoredSession,
-    StoredSubscription,
-    StoredWaiting,
-    StoredWill,
-    StoreError,
-)
-from reference_broker.wire.errors import RemoteError
-from reference_broker.wire.packets import Subscription, Will
-from reference_broker.wire.properties import WILL, Properties
-from reference_broker.wire.property_codec import decode_properties, encode_properties
-from reference_broker.wire.types import PacketType, QoS, RetainHandling, Version
+from reference_broker.store.blob import BadBlob, decode_changes, encode_changes
+from reference_broker.store.errors import damaged, store_error, unusable
+from reference_broker.store.lock import FileLock
+from reference_broker.store.opening import Migrate, connect, open_database, prove_writable
+from reference_broker.store.pending import Pending
+from reference_broker.store.records import Change, Row, end_of
 
-_FORMAT = 1
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS message (
-    id INTEGER PRIMARY KEY, topic BLOB NOT NULL, payload BLOB NOT NULL, qos INTEGER NOT NULL, retain INTEGER NOT NULL,
-    properties BLOB NOT NULL, publisher TEXT, age_seconds REAL NOT NULL
-);
-CREATE TABLE IF NOT EXISTS retained (message INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS session (
-    client_id TEXT PRIMARY KEY, version INTEGER NOT NULL, username TEXT, expiry_interval INTEGER NOT NULL,
-    expires_seconds REAL, subscriptions TEXT NOT NULL, received TEXT NOT NULL,
-    will_topic BLOB, will_payload BLOB, will_qos INTEGER, will_retain INTEGER, will_properties BLOB, will_due REAL
-);
-CREATE TABLE IF NOT EXISTS delivery (
-    client_id TEXT NOT NULL, position INTEGER NOT NULL, packet_id INTEGER, message INTEGER, qos INTEGER,
-    retain INTEGER, subscription_ids TEXT, shared TEXT, PRIMARY KEY (client_id, position)
-);
-CREATE TABLE IF NOT EXISTS bringing (
-    client_id TEXT NOT NULL, topic_filter BLOB NOT NULL, topic BLOB NOT NULL, ahead INTEGER NOT NULL
-);
-CREATE TABLE IF NOT EXISTS saved (at REAL NOT NULL);
-"""
-_TABLES = ("message", "retained", "session", "delivery", "bringing", "saved")
+_FOLD_BYTES = 8 * 1024 * 1024
+_FOLD_COUNT = 8192
+"""A journal so large is folded: what is replayed at the next start stays as small."""
+_FOLD_RATE = 2
+"""So much faster than it grows it is folded."""
+_CHECKPOINT_BYTES = 16 * 1024 * 1024
+"""About so much in the write-ahead log goes to the file."""
+_COMMIT_BYTES = 16 * 1024
+"""About what a commit writes besides its changes."""
+_SLICE_ROWS = 256
+"""Rows changed at once: 2 ms where they are all over a large file."""
+_SLICE_BYTES = 512 * 1024
 
 
 class SqliteStore:
-    """Keeps the snapshot in a file, replaced in one transaction."""
+    """Keeps rows in a file, which it locks.
 
-    def __init__(self, path: Path) -> None:
+    `migrate` makes changes of a file of format 1. `run_beside` runs what may take long in another thread, and is over
+    with it before `close`. Raises StoreError for a file that cannot be used, StoreInUse where another broker has it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        migrate: Migrate | None = None,
+        run_beside: Callable[[Callable[[], None]], object] = lambda work: work(),
+    ) -> None:
         self.path = path
-
-    def load(self) -> Snapshot:
-        """The snapshot in the file, an empty one if there is no file; raises StoreError for a file of another kind."""
-        if not self.path.exists():
-            return Snapshot()
+        self._run_beside = run_beside
+        self._folding: Iterator[None] | None = None
+        self._pending = Pending()
+        self._owed_slices = 0.0
+        """How many slices are to be folded before the next commit, so that the journal does not outgrow the folding."""
+        self._wal_bytes = 0
+        self._checkpoint: bool | sqlite3.Error | None = None
+        """What became of the checkpoint beside: None for none, False while it runs, True when it is through."""
         try:
-            with closing(sqlite3.connect(self.path)) as database:
-                if database.execute("PRAGMA user_version").fetchone() != (_FORMAT,):
-                    raise StoreError(f"{self.path} does not hold the state of this broker's version")
-                database.executescript(_SCHEMA)  # a table may have been added since
-                return _read(database)
-        except (sqlite3.Error, ValueError, TypeError, RemoteError) as error:
-            raise StoreError(f"{self.path} cannot be read: {error}") from error
-
-    def save(self, snapshot: Snapshot) -> None:
-        """Replace what the file holds; raises StoreError."""
+            self._lock = FileLock(path)
+        except OSError as error:
+            raise unusable(path, error) from error
         try:
-            with closing(sqlite3.connect(self.path)) as database:
-                database.executescript(_SCHEMA)
-                with database:
-                    for table in _TABLES:
-                        database.execute(f"DELETE FROM {table}")
-                    _Writer(database).write(snapshot)
-                    database.execute(f"PRAGMA user_version = {_FORMAT}")
+            self._database = open_database(path, migrate)
+        except BaseException:
+            self._lock.release()
+            raise
+        self._beside = connect(path)
+        try:
+            self._pending = self._journal()
+            prove_writable(path, self._database)
+            self._fold_all()
+        except BaseException:
+            self.close()
+            raise
+
+    def read(self, begin: bytes, end: bytes, limit: int) -> list[Row]:
+        """The first `limit` rows with begin <= key < end, in the order of keys; raises StoreError."""
+        self._fold_all()
+        query = "SELECT key, value FROM kept WHERE key >= ? AND key < ? ORDER BY key LIMIT ?"
+        try:
+            return self._database.execute(query, (begin, end, limit)).fetchall()
         except sqlite3.Error as error:
-            raise StoreError(f"{self.path} cannot be written: {error}") from error
+            raise store_error(self.path, error) from error
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        """Keep all of them or none, durably, before it returns; raises StoreError, StoreFull where there is no room."""
+        blob = encode_changes(changes)
+        try:
+            self._database.execute("INSERT INTO journal (changes) VALUES (?)", (blob,))
+        except sqlite3.Error as error:
+            raise store_error(self.path, error) from error
+        self._pending.note(changes, len(blob))
+        self._wal_bytes += len(blob) + _COMMIT_BYTES
+        if self._folding is not None:
+            self._owed_slices += _FOLD_RATE * max(len(changes) / _SLICE_ROWS, len(blob) / _SLICE_BYTES)
+
+    def tend(self, *, is_idle: bool) -> bool:
+        """Fold a slice of a journal that has grown, or empty the write-ahead log; whether more is left."""
+        try:
+            self._tend_log(is_idle)
+        except sqlite3.Error as error:
+            raise store_error(self.path, error) from error
+        if self._folding is None and self._is_to_be_folded(is_idle):
+            self._folding = self._fold()
+        while self._folding is not None:
+            with self._folded_anew_where_it_fails():
+                self._fold_slice()
+            self._owed_slices -= 1
+            if self._owed_slices <= 0:
+                break
+        self._owed_slices = 0.0
+        return self._folding is not None
+
+    def close(self) -> None:
+        """Let go of the file; the last connection empties the write-ahead log."""
+        self._beside.close()
+        self._database.close()
+        self._lock.release()
+
+    # --- from the journal to its place -------------------------------------------------------------------------------
+
+    def _is_to_be_folded(self, is_idle: bool) -> bool:
+        pending = self._pending
+        return pending.count >= (1 if is_idle else _FOLD_COUNT) or pending.bytes >= _FOLD_BYTES
+
+    def _fold_all(self) -> None:
+        """Fold everything at once: in one transaction, because nobody waits for anything else."""
+        if self._folding is None and not self._pending.count:
+            return
+        with self._folded_anew_where_it_fails():
+            self._database.execute("BEGIN IMMEDIATE")
+            while self._folding is not None or self._pending.count:
+                self._folding = self._folding or self._fold()
+                self._fold_slice()
+            self._database.execute("COMMIT")
+
+    def _fold_slice(self) -> None:
+        if self._folding is not None and next(self._folding, self) is self:
+            self._folding = None
+
+    @contextmanager
+    def _folded_anew_where_it_fails(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            self._folding = None
+            self._pending = self._journal()  # it is all there still, in part twice
+            raise store_error(self.path, error) from error
+
+    def _journal(self) -> Pending:
+        pending = Pending()
+        try:
+            for (blob,) in self._database.execute("SELECT changes FROM journal ORDER BY id"):
+                pending.note(decode_changes(blob), len(blob))
+        except sqlite3.Error as error:
+            raise store_error(self.path, error) from error
+        except (BadBlob, TypeError) as error:
+            raise damaged(self.path, "its journal cannot be read") from error
+        return pending
+
+    def _fold(self) -> Iterator[None]:
+        """Fold all that is pending now, pausing after each slice.
+
+        Every slice is a transaction of its own: the journal goes last and from its beginning, and to fold what is left
+        of it once more leads to the same rows.
+        """
+        pending, self._pending = self._pending, Pending()
+        ((first, last),) = self._database.execute("SELECT min(id), max(id) FROM journal")
+        folding = pending.folding()
+        for prefix in folding.prefixes:
+            yield from self._remove_all(prefix)
+        yield from self._remove(folding.removed)
+        yield from self._put(folding.put)
+        yield from self._forget_journal(first, last, pending.bytes)
+        self._wal_bytes += pending.bytes
+
+    def _remove_all(self, prefix: bytes) -> Iterator[None]:
+        end = end_of(prefix)
+        where, bounds = ("key >= ?", [prefix]) if end is None else ("key >= ? AND key < ?", [prefix, end])
+        next_slice = f"SELECT key FROM kept WHERE {where} ORDER BY key LIMIT 1 OFFSET {_SLICE_ROWS}"
+        while (row := self._database.execute(next_slice, bounds).fetchone()) is not None:
+            self._database.execute("DELETE FROM kept WHERE key >= ? AND key < ?", (prefix, row[0]))
+            yield
+        self._database.execute(f"DELETE FROM kept WHERE {where}", bounds)
+
+    def _remove(self, keys: list[bytes]) -> Iterator[None]:
+        """Remove single keys. Mostly none of them is there, which the next key that is there says of many at once."""
+        at = 0
+        query = "SELECT key FROM kept WHERE key >= ? AND key <= ? ORDER BY key LIMIT 1"
+        while at < len(keys):
+            row = self._database.execute(query, (keys[at], keys[-1])).fetchone()
+            if row is None:
+                return
+            at = bisect_left(keys, row[0], at)
+            some = keys[at : at + _SLICE_ROWS]
+            self._database.execute(f"DELETE FROM kept WHERE key IN ({_marks('?', len(some))})", some)
+            at += _SLICE_ROWS
+            yield
+
+    def _put(self, rows: list[Row]) -> Iterator[None]:
+        values: list[bytes] = []
+        size = 0
+        for key, value in rows:
+            values += (key, value)
+            size += len(value)
+            if len(values) == 2 * _SLICE_ROWS or size >= _SLICE_BYTES or key is rows[-1][0]:
+                self._database.execute(f"REPLACE INTO kept VALUES {_marks('(?, ?)', len(values) // 2)}", values)
+                values.clear()
+                size = 0
+                yield
+
+    def _forget_journal(self, first: int, last: int, size_bytes: int) -> Iterator[None]:
+        rows = max(1, (last - first + 1) * _SLICE_BYTES // size_bytes)
+        for end in range(first + rows, last + rows + 1, rows):
+            self._database.execute("DELETE FROM journal WHERE id < ? AND id <= ?", (end, last))
+            yield
+
+    # --- from the write-ahead log to the file ------------------------------------------------------------------------
+
+    def _tend_log(self, is_idle: bool) -> None:
+        if self._checkpoint is None:
+            if self._wal_bytes >= (1 if is_idle else _CHECKPOINT_BYTES):
+                self._checkpoint = False
+                self._run_beside(self._checkpoint_beside)
+        elif self._checkpoint is not False:
+            done, self._checkpoint = self._checkpoint, None
+            self._wal_bytes = 0
+            if isinstance(done, sqlite3.Error):
+                raise done
+            self._database.execute("PRAGMA wal_checkpoint(PASSIVE)")  # the rest: the next commit begins a new log
+
+    def _checkpoint_beside(self) -> None:
+        try:
+            self._beside.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            self._checkpoint = True
+        except sqlite3.Error as error:
+            self._checkpoint = error
 
 
-class _Writer:
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self._database = database
-        self._ids: dict[int, int] = {}
-
-    def write(self, snapshot: Snapshot) -> None:
-        if snapshot.saved_at is not None:
-            self._insert("saved", snapshot.saved_at)
-        for message in snapshot.retained:
-            self._insert("retained", self._message(message))
-        for session in snapshot.sessions:
-            will = session.will
-            self._insert(
-                "session", session.client_id, session.version, session.username, session.expiry_interval,
-                session.expires_seconds, json.dumps([_from_subscription(s) for s in session.subscriptions]),
-                json.dumps(session.received), *((None,) * 6 if will is None else _from_will(will)),
-            )  # fmt: skip
-            deliveries: list[tuple[int | None, StoredWaiting | None]] = [
-                (entry.packet_id, entry.waiting) for entry in session.in_flight
-            ]
-            deliveries += [(None, waiting) for waiting in session.waiting]
-            for position, (packet_id, waiting) in enumerate(deliveries):
-                row = (None,) * 5 if waiting is None else self._waiting(waiting)
-                self._insert("delivery", session.client_id, position, packet_id, *row)
-            for each in session.retained:
-                self._insert("bringing", session.client_id, each.topic_filter.encode(), each.topic.encode(), each.ahead)
-
-    def _insert(self, table: str, *values: Any) -> int:
-        marks = ", ".join("?" * len(values))
-        return self._database.execute(f"INSERT INTO {table} VALUES ({marks})", values).lastrowid or 0
-
-    def _message(self, message: StoredMessage) -> int:
-        """The row of a message, which many sessions may share."""
-        if id(message) not in self._ids:
-            self._ids[id(message)] = self._insert(
-                "message", None, message.topic.encode(), message.payload, message.qos, message.retain,
-                encode_properties(message.properties, PacketType.PUBLISH), message.publisher, message.age_seconds,
-            )  # fmt: skip
-        return self._ids[id(message)]
-
-    def _waiting(self, waiting: StoredWaiting) -> tuple[Any, ...]:
-        ids = json.dumps(waiting.subscription_ids)
-        return self._message(waiting.message), waiting.qos, waiting.retain, ids, waiting.shared
-
-
-def _read(database: sqlite3.Connection) -> Snapshot:
-    messages = {
-        row[0]: StoredMessage(
-            bytes(row[1]).decode(), bytes(row[2]), QoS(row[3]), bool(row[4]),
-            _to_properties(row[5], PacketType.PUBLISH), row[6], row[7],
-        )
-        for row in database.execute("SELECT * FROM message")
-    }  # fmt: skip
-    sessions = tuple(
-        _to_session(row, list(_deliveries(database, row[0], messages)), tuple(_retained(database, row[0])))
-        for row in database.execute("SELECT * FROM session ORDER BY rowid").fetchall()
-    )
-    retained = tuple(messages[row[0]] for row in database.execute("SELECT message FROM retained ORDER BY rowid"))
-    return Snapshot(sessions, retained, _saved_at(database))
-
-
-def _saved_at(database: sqlite3.Connection) -> float | None:
-    """When it was saved; files of before that was noted do not know."""
-    row = database.execute("SELECT at FROM saved").fetchone()
-    return None if row is None else float(row[0])
-
-
-def _deliveries(
-    database: sqlite3.Connection, client_id: str, messages: dict[int, StoredMessage]
-) -> Iterator[tuple[int | None, StoredWaiting | None]]:
-    query = (
-        "SELECT packet_id, message, qos, retain, subscription_ids, shared FROM delivery WHERE client_id = ? "
-        "ORDER BY position"
-    )
-    for packet_id, message, qos, retain, ids, shared in database.execute(query, (client_id,)):
-        if message is None:
-            yield packet_id, None
-        else:
-            waiting = StoredWaiting(messages[message], QoS(qos), bool(retain), tuple(json.loads(ids)), shared)
-            yield packet_id, waiting
-
-
-def _retained(database: sqlite3.Connection, client_id: str) -> Iterator[StoredRetained]:
-    query = "SELECT topic_filter, topic, ahead FROM bringing WHERE client_id = ? ORDER BY rowid"
-    for topic_filter, topic, ahead in database.execute(query, (client_id,)):
-        yield StoredRetained(bytes(topic_filter).decode(), bytes(topic).decode(), ahead)
-
-
-def _to_session(
-    row: tuple[Any, ...],
-    deliveries: list[tuple[int | None, StoredWaiting | None]],
-    retained: tuple[StoredRetained, ...],
-) -> StoredSession:
-    client_id, version, username, interval, expires, subscriptions, received, *will = row
-    return StoredSession(
-        client_id,
-        Version(version),
-        username,
-        interval,
-        expires,
-        tuple(_to_subscription(fields) for fields in json.loads(subscriptions)),
-        tuple(StoredInFlight(packet_id, waiting) for packet_id, waiting in deliveries if packet_id is not None),
-        tuple(waiting for packet_id, waiting in deliveries if packet_id is None and waiting is not None),
-        tuple(json.loads(received)),
-        None if will[0] is None else _to_will(*will),
-        retained,
-    )
-
-
-def _from_subscription(stored: StoredSubscription) -> list[Any]:
-    o = stored.options
-    return [
-        o.topic_filter, o.qos, o.no_local, o.retain_as_published, o.retain_handling, stored.granted,
-        stored.subscription_id, stored.is_shared,
-    ]  # fmt: skip
-
-
-def _to_subscription(fields: list[Any]) -> StoredSubscription:
-    topic_filter, qos, no_local, retain_as_published, retain_handling, granted, subscription_id, is_shared = fields
-    options = Subscription(topic_filter, QoS(qos), no_local, retain_as_published, RetainHandling(retain_handling))
-    return StoredSubscription(options, QoS(granted), subscription_id, is_shared)
-
-
-def _from_will(stored: StoredWill) -> tuple[Any, ...]:
-    will = stored.will
-    properties = encode_properties(will.properties, WILL)
-    return will.topic.encode(), will.payload, will.qos, will.retain, properties, stored.due_seconds
-
-
-def _to_will(topic: bytes, payload: bytes, qos: int, retain: int, properties: bytes, due: float) -> StoredWill:
-    will = Will(bytes(topic).decode(), bytes(payload), QoS(qos), bool(retain), _to_properties(properties, WILL))
-    return StoredWill(will, due)
-
-
-def _to_properties(data: bytes, place: PacketType | str) -> Properties:
-    return decode_properties(bytes(data), 0, len(data), place)[0]
+@cache
+def _marks(mark: str, count: int) -> str:
+    return ", ".join([mark] * count)

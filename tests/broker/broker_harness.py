@@ -8,6 +8,9 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from reference_broker.broker import Broker, BrokerConfig, Link
+from reference_broker.broker.link import Buffer
+from reference_broker.store.memory import MemoryStore
+from reference_broker.store.records import KeyRange
 from reference_broker.wire.decode import Reader
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import (
@@ -38,14 +41,44 @@ FOREVER = 0xFFFFFFFF
 
 
 class World:
-    """One broker, its clients and the time."""
+    """One broker, its clients and the time; with a `store`, all that has to survive the broker."""
 
-    def __init__(self, broker: Broker | None = None, **settings: Any) -> None:
-        self.broker = broker or Broker(BrokerConfig(**settings), seed=1)
+    def __init__(
+        self,
+        broker: Broker | None = None,
+        store: MemoryStore | None = None,
+        unix_time: float = 1_000_000.0,
+        **settings: Any,
+    ) -> None:
+        self.broker = broker or Broker(BrokerConfig(**settings), seed=1, keeps=store is not None)
+        self.store = store
         self.now = 1000.0
+        self._unix_time_at_zero = unix_time - self.now
         self.log: list[str] = []
         self.broker.log = self.log.append
         self.clients: dict[Link, Client] = {}
+        if store is not None:
+            self.broker.load(self.now, unix_time)
+            self.take_in()
+
+    @property
+    def unix_time(self) -> float:
+        """By the clock on the wall."""
+        return self._unix_time_at_zero + self.now
+
+    def take_in(self) -> None:
+        """Let the broker have all that is stored."""
+        assert self.store is not None
+        while (wanted := self.broker.next_read()) is not None:
+            rows = self.store.read(*wanted, 3)
+            covered = KeyRange(wanted.begin, rows[2][0] + b"\0") if len(rows) == 3 else wanted
+            self.broker.take_rows(covered, rows, self.now)
+            self.collect()
+
+    def restarted(self, down_seconds: float = 0.0, **settings: Any) -> World:
+        """Another broker after a crash of this one: nobody said goodbye."""
+        assert self.store is not None
+        return World(store=MemoryStore(self.store.rows), unix_time=self.unix_time + down_seconds, **settings)
 
     def client(self, client_id: str = "", version: Version = V5, **connect: Any) -> Client:
         """A client that has connected; `connect` are fields of CONNECT or properties."""
@@ -61,11 +94,18 @@ class World:
 
     def collect(self) -> None:
         """Give the clients what the broker has written."""
-        while output := self.broker.take_output():
+        while output := self._kept_output():
             for link, pieces, close in output:
                 client = self.clients.get(link)
                 if client is not None:
                     client.take_bytes(b"".join(pieces), close)
+
+    def _kept_output(self) -> list[tuple[Link, list[Buffer], bool]]:
+        """What the broker has written, once what it depends on is kept."""
+        changes = self.broker.take_changes()
+        if changes is not None and self.store is not None:
+            self.store.commit(changes.changes)
+        return self.broker.take_output()
 
     def advance(self, seconds: float) -> None:
         """Let time pass, stopping at every deadline on the way."""

@@ -193,7 +193,6 @@ UNUSUAL: dict[str, Any] = {
     "inflight_maximum_bytes": 200_000,
     "outgoing_maximum_bytes": 2000,
     "backpressure_seconds": 2.0,
-    "store_interval_seconds": 1.0,
 }
 """For every setting a value with which something happens; each history has some of them."""
 
@@ -215,9 +214,11 @@ def test_there_is_an_unusual_value_for_every_setting():
 class History:
     """One random history of some clients; raises when the twins part."""
 
+    twins_type = Twins
+
     def __init__(self, seed: int, config: dict[str, Any] | None = None) -> None:
         self.rng = rng = random.Random(seed)
-        self.twins = Twins(**(settings_of(rng) if config is None else config))
+        self.twins = self.twins_type(**(settings_of(rng) if config is None else config))
         self.names = [f"c{number}" for number in range(rng.choice([2, 3, 5]))]
         self.ids = {name: [rng.randrange(400)] for name in self.names}
         for name in self.names:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from broker_harness import ALL_VERSIONS, V5, V311, Client, World, kept, will
 
-from reference_broker.broker import AccessRule, Action, Broker, BrokerConfig, ChallengeMethod
-from reference_broker.store import MemoryStore
+from reference_broker.broker import AccessRule, Action, ChallengeMethod
+from reference_broker.store.memory import MemoryStore
 from reference_broker.wire.packets import Auth, ConnAck, Disconnect, PubAck, PubComp, Publish, PubRec, PubRel
 from reference_broker.wire.properties import Properties
 from reference_broker.wire.types import QoS, ReasonCode, Version
@@ -204,18 +204,9 @@ def test_a_client_returns_to_its_own_session():
 # --- other rules after a restart -------------------------------------------------------------------------------------
 
 
-def restarted(world: World, **settings) -> World:
-    store = world.broker._store
-    world.broker.shutdown(world.now)
-    fresh = World(Broker(BrokerConfig(**settings), store=store))
-    fresh.broker.load(fresh.now)
-    return fresh
-
-
 @pytest.mark.parametrize("qos", [1, 2])
 def test_rules_that_changed_over_a_restart_hold_for_what_was_kept(qos):
-    world = World(Broker(BrokerConfig(), store=MemoryStore()))
-    world.broker.load(world.now)
+    world = World(store=MemoryStore())
     client = world.client("c", V5, username="bob", **kept(V5))
     client.subscribe("#", "secret/#", qos=2)
     publisher = world.client("p", V5)
@@ -224,7 +215,7 @@ def test_rules_that_changed_over_a_restart_hold_for_what_was_kept(qos):
     client.drop()
     publisher.publish("secret/x", b"waiting", qos)
     publisher.publish("open", b"open", qos)
-    world = restarted(world, access_rules=RULES)
+    world = world.restarted(access_rules=RULES)
     client = world.client("c", V5, username="bob", **kept(V5))
     assert client.connack.session_present
     world.client("p", V5, username="alice").publish("secret/x", b"live", qos)
@@ -232,11 +223,10 @@ def test_rules_that_changed_over_a_restart_hold_for_what_was_kept(qos):
 
 
 def test_a_will_is_published_by_the_rules_of_the_day():
-    world = World(Broker(BrokerConfig(), store=MemoryStore()))
-    world.broker.load(world.now)
+    world = World(store=MemoryStore())
     for client_id, topic in (("c", "secret/x"), ("d", "open")):
         world.client(client_id, V5, username="bob", will=will(topic, will_delay_interval=10), **kept(V5)).drop()
-    world = restarted(world, access_rules=RULES)
+    world = world.restarted(access_rules=RULES)
     watcher = world.client("w", V5, username="alice")
     watcher.subscribe("secret/#", "open")
     world.advance(11)

@@ -17,7 +17,9 @@ import pytest
 import reference_broker
 from reference_broker import command
 from reference_broker.command import broker
+from reference_broker.net.config import ServerConfig
 from reference_broker.net.tls import TestCertificates
+from reference_broker.store.records import StoreError, StoreFull
 
 pytestmark = pytest.mark.usefixtures("on_both_loops")
 
@@ -193,14 +195,29 @@ def test_a_store_keeps_sessions_and_retained_messages_over_a_restart(tmp_path: P
         exchange(listening_port(process), (KEPT_CONNECT, session_present), (SUBSCRIBE, suback + RETAINED_PUBLISH))
 
 
-def test_a_store_that_cannot_be_used_is_one_line_and_exit_code_1_and_is_left_alone(
+def test_a_store_that_cannot_be_used_is_one_line_and_exit_code_2_and_is_left_alone(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     text = tmp_path / "letter.txt"
     text.write_text("Dear broker, " * 100)
     exit_code, line = failure(capsys, "--port", "0", "--store", str(text))
-    assert (exit_code, line) == (1, f"mqtt-interop broker: {text} cannot be read: file is not a database")
+    assert (exit_code, line) == (
+        2,
+        f"mqtt-interop broker: {text} is no store but a file of another kind: choose another store",
+    )
     assert text.read_text() == "Dear broker, " * 100
     nowhere = tmp_path / "none" / "state.sqlite"
     exit_code, line = failure(capsys, "--port", "0", "--store", str(nowhere))
-    assert (exit_code, line) == (1, f"mqtt-interop broker: {nowhere} cannot be written: unable to open database file")
+    assert exit_code == 2
+    assert line.startswith(f"mqtt-interop broker: {nowhere} cannot be written, because there is no such folder")
+
+
+def test_an_end_with_something_not_kept_is_one_line_and_exit_code_3(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unkept(_config: ServerConfig) -> StoreError:
+        return StoreFull("state.db cannot grow, because its disk is full")
+
+    monkeypatch.setattr(broker, "_serve", unkept)
+    line = "mqtt-interop broker: state.db cannot grow, because its disk is full"
+    assert failure(capsys) == (3, line)

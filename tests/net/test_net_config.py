@@ -12,7 +12,7 @@ import pytest
 import reference_broker
 from reference_broker.broker import AccessRule, Action, BrokerConfig, ChallengeMethod, DropPolicy
 from reference_broker.net.address import Address, Transport
-from reference_broker.net.config import ConfigError, ServerConfig, load_settings, make_config, setting_types
+from reference_broker.net.config import _GONE, ConfigError, ServerConfig, load_settings, make_config, setting_types
 
 EVERY_KEY = """
 host = "0.0.0.0"
@@ -54,7 +54,6 @@ maximum_connect_size = 1400
 opening_maximum_bytes = 15
 incoming_maximum_bytes = 16
 connect_timeout_seconds = 3
-store_interval_seconds = 4.0
 maximum_connections = 5
 maximum_inflight = 6
 queue_maximum_messages = 7
@@ -125,7 +124,7 @@ def test_the_example_with_every_key_has_every_key_and_no_default(tmp_path: Path)
     file = tmp_path / "broker.toml"
     file.write_text(EVERY_KEY)
     settings = load_settings(file)
-    assert settings.keys() == setting_types().keys()
+    assert settings.keys() == setting_types().keys() - _GONE.keys()
     for cls in (ServerConfig, BrokerConfig):
         default = cls()
         for field in dataclasses.fields(cls):
@@ -184,6 +183,13 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, text: str, expected: str
 def test_a_broker_that_would_listen_nowhere_is_refused() -> None:
     with pytest.raises(ConfigError, match="listen nowhere"):
         ServerConfig(port=None)
+
+
+def test_a_setting_that_is_gone_says_what_became_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "broker.toml"
+    file.write_text("store_interval_seconds = 4.0\n")
+    with pytest.raises(ConfigError, match="everything is kept before it is answered now, so there is no interval"):
+        load_settings(file)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

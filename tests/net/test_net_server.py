@@ -8,19 +8,20 @@ import dataclasses
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from reference_broker.broker import Broker, BrokerConfig
+from reference_broker.broker import BrokerConfig
 from reference_broker.net.address import Address, Transport
 from reference_broker.net.config import ServerConfig
 from reference_broker.net.server import BrokerConnection, BrokerServer
 from reference_broker.net.stream import AddressInUse, CertificateUnusable, ConnectFailed, Stream, dial
 from reference_broker.net.tls import TestCertificates
-from reference_broker.store import MemoryStore, Snapshot, StoreError
+from reference_broker.store.memory import MemoryStore
+from reference_broker.store.records import Change, StoreFull
 from reference_broker.wire.decode import Reader
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import (
@@ -38,7 +39,7 @@ from reference_broker.wire.packets import (
     Will,
 )
 from reference_broker.wire.properties import Properties
-from reference_broker.wire.types import QoS, ReasonCode, Version
+from reference_broker.wire.types import ConnectReturnCode, QoS, ReasonCode, Version, is_error
 
 pytestmark = pytest.mark.usefixtures("on_both_loops")
 
@@ -629,68 +630,70 @@ def test_peers_that_never_finish_their_handshake_cost_no_bystander_its_connectio
 
 
 def retained_in(store: MemoryStore) -> list[bytes]:
-    return [message.payload for message in store.load().retained]
+    return [value[-5:-1] for key, value in store.rows.items() if key.startswith(b"r")]
 
 
-def test_with_an_interval_of_0_nothing_is_acknowledged_that_is_not_kept(run: Run) -> None:
-    async def main() -> list[bytes]:
+def keeping(store: MemoryStore) -> BrokerServer:
+    return BrokerServer(ServerConfig(port=0), open_store=lambda _run_beside: store)
+
+
+def test_nothing_is_acknowledged_that_is_not_kept_and_a_server_that_aborts_keeps_nothing_more(run: Run) -> None:
+    async def main() -> list[list[bytes]]:
         store = MemoryStore()
-        broker = Broker(BrokerConfig(store_interval_seconds=0), store=store)
-        server = BrokerServer(ServerConfig(port=0), broker=broker)
+        server = keeping(store)
         await server.start()
         peer = Peer(await dial(server.address), Version.V5)
-        await peer.ask(Connect(Version.V5, "c"))
+        await peer.ask(Connect(Version.V5, "c", will=Will("gone", b"will", QoS.AT_LEAST_ONCE, True)))
         assert isinstance(await peer.ask(Publish("t", b"kept", QoS.AT_LEAST_ONCE, True, packet_id=1)), PubAck)
         kept = retained_in(store)
-        server.abort()
-        await peer.leave()
-        return kept
-
-    assert run(main()) == [b"kept"]
-
-
-def test_a_server_that_aborts_tells_nobody_and_saves_nothing_more(run: Run) -> None:
-    async def main() -> tuple[object, list[bytes]]:
-        store = MemoryStore()
-        server = BrokerServer(ServerConfig(port=0), broker=Broker(store=store))
-        await server.start()
-        peer = Peer(await dial(server.address), Version.V5)
-        await peer.ask(Connect(Version.V5, "c", will=Will("gone", b"x", QoS.AT_LEAST_ONCE, True)))
-        await peer.ask(Publish("t", b"unsaved", QoS.AT_LEAST_ONCE, True, packet_id=1))
         server.abort()
         with contextlib.suppress(ConnectionError):
             assert await peer.receive() is None
         with pytest.raises(ConnectFailed):
             await dial(server.address)
         await peer.leave()
-        return None, retained_in(store)
+        return [kept, retained_in(store)]
 
-    assert run(main()) == (None, [])
+    assert run(main()) == [[b"kept"], [b"kept"]]
 
 
-def test_what_cannot_be_kept_is_not_acknowledged(run: Run, caplog: pytest.LogCaptureFixture) -> None:
-    class FullDisk(MemoryStore):
-        is_full = False
+class FullDisk(MemoryStore):
+    """Has no room, when told so."""
 
-        def save(self, snapshot: Snapshot) -> None:
-            if self.is_full:
-                raise StoreError("state.db cannot be written: no space left on device")
-            super().save(snapshot)
+    is_full = False
 
-    async def main() -> Packet | None:
+    def commit(self, changes: Sequence[Change]) -> None:
+        if self.is_full:
+            raise StoreFull("state.db: no space left on device: make room")
+        super().commit(changes)
+
+
+def test_what_cannot_be_kept_is_refused_and_the_rest_is_served(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> list[Packet | None]:
         store = FullDisk()
-        broker = Broker(BrokerConfig(store_interval_seconds=0), store=store)
-        async with BrokerServer(ServerConfig(port=0), broker=broker) as server:
-            peer = Peer(await dial(server.address), Version.V5)
-            await peer.ask(Connect(Version.V5, "c"))
+        async with keeping(store) as server:
+            first = Peer(await dial(server.address), Version.V5)
+            await first.ask(Connect(Version.V5, "first"))
+            other = Peer(await dial(server.address), Version.V5)
+            await other.ask(Connect(Version.V5, "other"))
             store.is_full = True
-            try:
-                return await peer.ask(Publish("t", b"lost", QoS.AT_LEAST_ONCE, packet_id=1))
-            except ConnectionError:
-                return None
-            finally:
-                store.is_full = False
+            retained = Publish("t", b"lost", QoS.AT_LEAST_ONCE, True, packet_id=1)
+            seen: list[Packet | None] = [await first.ask(retained)]
+            seen.append(await other.ask(retained))
+            seen.append(await other.ask(Publish("t", b"nobody keeps it", QoS.AT_LEAST_ONCE, packet_id=2)))
+            old = Peer(await dial(server.address), Version.V311)
+            seen.append(await old.ask(Connect(Version.V311, "old", clean_start=False)))
+            store.is_full = False
+            for peer in (first, other, old):
                 await peer.leave()
+        return seen
 
-    assert run(main()) is None
+    refused, second, third, old = run(main())
+    assert isinstance(refused, Disconnect)
+    assert refused.reason == ReasonCode.QUOTA_EXCEEDED
+    assert isinstance(second, PubAck)
+    assert second.reason == ReasonCode.QUOTA_EXCEEDED
+    assert isinstance(third, PubAck)
+    assert not is_error(third.reason)
+    assert old == ConnAck(False, ConnectReturnCode.SERVER_UNAVAILABLE)
     assert "no space left on device" in caplog.text

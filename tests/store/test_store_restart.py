@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
-from pathlib import Path
-
 import pytest
 
 from reference_broker.broker import Broker, BrokerConfig
-from reference_broker.store import MemoryStore, Snapshot, SqliteStore, StoreError
+from reference_broker.store.memory import MemoryStore
 from reference_broker.wire.decode import Reader
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import (
@@ -30,29 +27,43 @@ V5, V311 = Version.V5, Version.V311
 
 
 class Site:
-    """A broker at a time, restarted at will."""
+    """A broker at a time, killed and started at will; what it was to keep is kept."""
 
-    def __init__(self, store) -> None:
-        self.store = store
+    def __init__(self, unix_time: float = 1_000.0) -> None:
+        self.store = MemoryStore()
         self.now = 100.0
+        self.start(unix_time)
+
+    @property
+    def unix_time(self) -> float:
+        """By the clock on the wall."""
+        return self._zero + self.now
+
+    def start(self, unix_time: float) -> None:
+        self._zero = unix_time - self.now
         self.links: dict = {}
-        self.start()
-
-    def start(self, unix_time: float | None = None) -> None:
-        self.broker = Broker(BrokerConfig(store_interval_seconds=60), store=self.store)
+        self.broker = Broker(BrokerConfig(), keeps=True)
         self.broker.load(self.now, unix_time)
+        while (wanted := self.broker.next_read()) is not None:
+            self.broker.take_rows(wanted, self.store.read(*wanted, 1_000_000), self.now)
+        self.keep()
 
-    def restart(self) -> None:
-        """Stop, wait, start with another clock."""
-        self.broker.shutdown(self.now)
+    def restart(self, down_seconds: float = 0.0) -> None:
+        """It is killed, nobody said goodbye; then another starts whose clock shows something else."""
+        unix_time = self.unix_time + down_seconds
         self.now = 5_000_000.0
-        self.start()
+        self.start(unix_time)
+
+    def keep(self) -> None:
+        if (changes := self.broker.take_changes()) is not None:
+            self.store.commit(changes.changes)
 
     def advance(self, seconds: float) -> None:
         end = self.now + seconds
         while (deadline := self.broker.next_deadline()) is not None and deadline <= end:
             self.now = max(self.now, deadline)
             self.broker.handle_timer(self.now)
+            self.keep()
         self.now = end
 
     def connect(self, client_id: str, version: Version = V5, **fields):
@@ -64,21 +75,26 @@ class Site:
         assert isinstance(connack, ConnAck)
         return link, connack.session_present, rest
 
+    def lose(self, link) -> None:
+        link.connection_lost(self.now)
+        self.keep()
+
     def send(self, link, *packets: Packet) -> list[Packet]:
         for packet in packets:
             link.receive_data(encode(packet, link.version or packet.version), self.now)
         return self.received(link)
 
     def received(self, link) -> list[Packet]:
+        self.keep()
         for other, pieces, _ in self.broker.take_output():
             if other in self.links:
                 self.links[other].feed(b"".join(pieces))
         return list(self.links[link])
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def site(request, tmp_path: Path) -> Site:
-    return Site(MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "state.db"))
+@pytest.fixture
+def site() -> Site:
+    return Site()
 
 
 def publish(topic: str, payload: bytes, qos: int = 0, packet_id: int | None = None, **properties) -> Publish:
@@ -114,7 +130,7 @@ def test_a_session_survives_with_all_it_holds(site):
         site.send(publisher, publish("t/x", b"%d" % number, 2, number + 1, user_property=(("a", "b"),)))
     first = [packet for packet in site.received(link) if isinstance(packet, Publish)]
     site.send(link, PubRec(first[0].packet_id))
-    link.connection_lost(site.now)
+    site.lose(link)
     site.send(publisher, publish("t/x", b"queued", 1, 77), publish("u", b"shared", 1, 78))
     site.restart()
     link, present, packets = site.connect("s")
@@ -163,17 +179,6 @@ def test_the_rest_of_many_retained_messages_follows_after_the_restart(site, qos)
     assert len(new) == len(set(new))
 
 
-def test_a_file_from_before_a_table_was_added_is_read(tmp_path):
-    path = tmp_path / "state.db"
-    site = Site(SqliteStore(path))
-    site.connect("s")
-    site.broker.shutdown(site.now)
-    with sqlite3.connect(path) as database:
-        database.execute("DROP TABLE bringing")
-    site.start()
-    assert "s" in site.broker.house.sessions
-
-
 def test_sessions_without_expiry_do_not(site):
     """[5.0 MQTT-4.1.0-2]"""
     site.connect("s", expiry=0)
@@ -183,7 +188,7 @@ def test_sessions_without_expiry_do_not(site):
 
 def test_expiry_goes_on_from_where_it_stood(site):
     link, _, _ = site.connect("s", expiry=100)
-    link.connection_lost(site.now)
+    site.lose(link)
     site.connect("for ever", V311)
     site.advance(60)
     site.restart()
@@ -199,7 +204,7 @@ def test_a_delayed_will_is_published_after_the_restart_unless_its_client_is_back
     for name in ("a", "b"):
         will = Will(name, b"gone", QoS.AT_LEAST_ONCE, True, Properties(will_delay_interval=50, content_type="w"))
         link, _, _ = site.connect(name, will=will)
-        link.connection_lost(site.now)
+        site.lose(link)
     site.advance(20)
     site.restart()
     site.connect("b")
@@ -208,14 +213,6 @@ def test_a_delayed_will_is_published_after_the_restart_unless_its_client_is_back
     site.advance(2)
     (message,) = site.broker.house.retained
     assert (message.topic, message.properties) == ("a", Properties(content_type="w"))
-
-
-def test_state_is_saved_as_time_passes(site):
-    link, _, _ = site.connect("p")
-    site.send(link, Publish("t", b"x", retain=True))
-    site.advance(61)
-    site.start()  # as after a crash: nobody said goodbye
-    assert len(site.broker.house.retained) == 1
 
 
 def test_a_3x_filter_that_looks_shared_stays_what_it_is(site):
@@ -229,53 +226,13 @@ def test_a_3x_filter_that_looks_shared_stays_what_it_is(site):
     assert [packet.payload for packet in site.send(link, publish("$share/g/t", b"yes"))] == [b"yes"]
 
 
-def test_a_file_of_another_kind_is_not_overwritten_by_mistake(tmp_path):
-    text = tmp_path / "notes.txt"
-    text.write_text("not a database, but long enough to be taken for one " * 10)
-    with pytest.raises(StoreError, match=r"notes\.txt"):
-        SqliteStore(text).load()
-    other = tmp_path / "other.db"
-    with sqlite3.connect(other) as database:
-        database.execute("CREATE TABLE something (x)")
-    with pytest.raises(StoreError, match=r"other\.db"):
-        SqliteStore(other).load()
-
-
-def test_no_file_is_an_empty_snapshot_and_a_missing_folder_an_error(tmp_path):
-    assert SqliteStore(tmp_path / "none.db").load() == Snapshot()
-    with pytest.raises(StoreError, match="cannot be written"):
-        SqliteStore(tmp_path / "no" / "folder.db").save(Snapshot())
-
-
-def test_a_snapshot_is_replaced_wholly(tmp_path):
-    store = SqliteStore(tmp_path / "state.db")
-    site = Site(store)
-    link, _, _ = site.connect("p")
-    site.send(link, Publish("t", b"x", retain=True))
-    site.broker.save(site.now)
-    assert len(store.load().retained) == 1
-    site.send(link, Publish("t", b"", retain=True))
-    site.broker.save(site.now)
-    assert store.load().retained == ()
-
-
-def test_a_store_that_fails_does_not_stop_the_broker(tmp_path):
-    site = Site(SqliteStore(tmp_path / "state.db"))
-    site.store.path = tmp_path / "no" / "folder.db"
-    lines: list[str] = []
-    site.broker.log = lines.append
-    site.advance(121)
-    assert len(lines) == 2
-    assert "cannot be written" in lines[0]
-
-
 def test_messages_age_while_no_broker_runs(site):
     """[5.0 MQTT-3.3.2-5, MQTT-3.3.2-6]"""
     site.start(unix_time=1_000.0)
-    site.connect("s")[0].connection_lost(site.now)
+    site.lose(site.connect("s")[0])
     subscriber, _, _ = site.connect("s")
     site.send(subscriber, Subscribe(1, (Subscription("t", QoS.AT_LEAST_ONCE),)))
-    subscriber.connection_lost(site.now)
+    site.lose(subscriber)
     link, _, _ = site.connect("p")
     site.send(
         link,
@@ -308,24 +265,6 @@ def test_a_clock_set_back_makes_no_message_younger(site):
 def test_the_will_of_a_connection_that_a_crash_ended_is_published_though_its_session_is_gone(site):
     """[3.1.1 MQTT-3.1.2-8, 5.0 MQTT-3.1.2-8]"""
     site.connect("v", expiry=0, will=Will("gone", b"farewell", QoS.AT_LEAST_ONCE, True))
-    site.broker.save(site.now)
-    site.start()  # as after a crash: nobody said goodbye
+    site.restart()
     assert [message.payload for message in site.broker.house.retained] == [b"farewell"]
     assert not site.connect("v", expiry=0)[1]
-
-
-def test_a_file_of_before_the_time_was_noted_is_read(tmp_path):
-    store = SqliteStore(tmp_path / "state.db")
-    store.save(Snapshot(saved_at=3.0))
-    assert store.load().saved_at == 3.0
-    with sqlite3.connect(store.path) as database:
-        database.execute("DROP TABLE saved")
-    assert store.load() == Snapshot()
-
-
-def test_an_interval_of_0_leaves_saving_to_whoever_writes_the_answers():
-    broker = Broker(BrokerConfig(store_interval_seconds=0), store=MemoryStore())
-    broker.load(0.0)
-    assert broker.saves_before_answering
-    assert broker.next_deadline() is None
-    assert not Broker(BrokerConfig(store_interval_seconds=0)).saves_before_answering

@@ -31,7 +31,7 @@ from typing import Final
 from reference_broker.broker.fast.forwarding import Forwarder, Run
 from reference_broker.broker.fast.heads import NOBODY, Head, Heads
 from reference_broker.broker.outgoing.bursts import Burst
-from reference_broker.broker.outgoing.flight import Numbers
+from reference_broker.broker.outgoing.flight import Numbers, OnSettled
 from reference_broker.broker.peers.dispatch import handle
 from reference_broker.broker.peers.peer import Peer
 from reference_broker.broker.values.runs import run_length
@@ -274,22 +274,34 @@ class _Walker(Forwarder):
 
     def pubacks(self, _packets: bytes, encoded: bytes) -> int:
         flight = self._session.flight
-        return self._settle(flight.settle_publishes(encoded, QoS.AT_LEAST_ONCE) if flight is not None else [])
+        if flight is None:
+            return 0
+        return self._settle(flight.settle_publishes(encoded, QoS.AT_LEAST_ONCE, self._on_settled()))
 
     def pubrecs(self, packets: bytes, encoded: bytes) -> int:
         flight = self._session.flight
         if flight is None:
             return 0
         taken = 0
-        for packet_ids in flight.settle_publishes(encoded, QoS.EXACTLY_ONCE):
+        ledger = self._session.ledger
+        for packet_ids in flight.settle_publishes(encoded, QoS.EXACTLY_ONCE, self._on_settled()):
             begin, taken = taken, taken + len(packet_ids)
-            flight.releases.append(Numbers(packet_ids, encoded[2 * begin : 2 * taken]))
+            released = Numbers(packet_ids, encoded[2 * begin : 2 * taken])
+            flight.releases.append(released)
+            if ledger is not None:
+                ledger.run_released(released)
         self._answer(packets, taken, _PUBREL)
         return taken
 
     def pubcomps(self, _packets: bytes, encoded: bytes) -> int:
         flight = self._session.flight
-        return self._settle(flight.settle_releases(encoded) if flight is not None else [])
+        if flight is None:
+            return 0
+        return self._settle(flight.settle_releases(encoded, self._on_settled()))
+
+    def _on_settled(self) -> OnSettled | None:
+        ledger = self._session.ledger
+        return None if ledger is None else ledger.run_settled
 
     def _settle(self, done: list[Sequence[int]]) -> int:
         """These messages are done with, others may take their place; how many."""

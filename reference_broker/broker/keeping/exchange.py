@@ -7,6 +7,8 @@ messages that begin alike (`fast.forwarding`), sending (`outgoing.sending`).
 
 from __future__ import annotations
 
+from itertools import chain
+
 from reference_broker.broker.keeping.retained import RetainedMessages
 from reference_broker.broker.keeping.routing import Router
 from reference_broker.broker.keeping.session import Session
@@ -40,6 +42,12 @@ class Exchange:
         if not receivers and self._config.no_matching_subscribers_reason:
             return ReasonCode.NO_MATCHING_SUBSCRIBERS
         return ReasonCode.SUCCESS
+
+    def has_to_be_kept(self, topic: str) -> bool:
+        """Whether somebody gets messages of this topic whose session outlives the broker."""
+        route = self._router.route(topic)
+        sessions = chain((each.session for each in route.targets), chain.from_iterable(route.shared))
+        return any(session.ledger is not None for session in sessions)
 
     def deliver_to_share(self, share: str, message: Message, now: float) -> None:
         """Deliver to a member of the shared subscription with this filter, if it has one still. [5.0 4.8.2]"""

@@ -10,6 +10,7 @@ import random
 
 from reference_broker.broker.keeping.exchange import Exchange
 from reference_broker.broker.keeping.incoming import Incoming
+from reference_broker.broker.keeping.moving_in import MovingIn
 from reference_broker.broker.keeping.retained import RetainedMessages
 from reference_broker.broker.keeping.routing import Router
 from reference_broker.broker.keeping.sessions import Sessions
@@ -19,6 +20,7 @@ from reference_broker.broker.outgoing.output import Output, Round
 from reference_broker.broker.values.access import AccessControl
 from reference_broker.broker.values.admission import Admission
 from reference_broker.broker.values.config import BrokerConfig
+from reference_broker.broker.values.journal import Journal
 from reference_broker.broker.values.log import Log
 from reference_broker.broker.values.timers import Timers
 
@@ -26,20 +28,25 @@ from reference_broker.broker.values.timers import Timers
 class House:
     """The rooms of one broker, from the lowest floor to the third."""
 
-    def __init__(self, config: BrokerConfig, seed: int | None = None) -> None:
-        """`seed` makes the client ids the broker assigns repeatable."""
+    def __init__(self, config: BrokerConfig, seed: int | None = None, *, keeps: bool = False) -> None:
+        """`seed` makes the client ids the broker assigns repeatable; `keeps` notes what has to survive the broker."""
         self.config = config
         self.log = Log()
         self.timers = Timers()
         self.access = AccessControl(config)
         self.admission = Admission(config, self.access)
-        self.round = Round(config)
+        self.journal = Journal() if keeps else None
+        self.round = Round(config, self.journal)
         self.backpressure = Backpressure(config, self.timers, self.round)
         self.router = Router(self.access)
-        self.retained = RetainedMessages(config, self.timers)
+        self.retained = RetainedMessages(config, self.timers, self.journal)
         self.exchange = Exchange(config, self.access, self.router, self.retained)
         self.wills = Wills(self.admission, self.timers, self.exchange, self.log)
-        self.sessions = Sessions(self.access, self.timers, self.router, self.exchange, self.wills)
+        self.sessions = Sessions(self.access, self.timers, self.router, self.exchange, self.wills, self.journal)
+        self.moving_in: MovingIn | None = None
+        """What is still to come from the store."""
+        if self.journal is not None:
+            self.moving_in = MovingIn(self.journal, self.timers, self.router, self.retained, self.sessions, self.wills)
         self.incoming = Incoming(config)
         self.opening: dict[Output, None] = {}
         """Accepted connections without a session yet, the oldest first; the others are found through their sessions."""

@@ -66,8 +66,11 @@ class RetainedTree:
             node = node.children[level]
         return node.message
 
-    def set(self, message: Message) -> None:
-        """Keep a message in place of its topic's last one. [5.0 MQTT-3.3.1-5]"""
+    def set(self, message: Message, *, is_old: bool = False) -> None:
+        """Keep a message in place of its topic's last one. [5.0 MQTT-3.3.1-5]
+
+        One that `is_old` was there before all lookups.
+        """
         node = self._root_of(message.topic)
         for level in message.topic.split("/"):
             if node.children is None:
@@ -79,7 +82,7 @@ class RetainedTree:
         if node.message is None:
             self._count += 1
         self._changes += 1
-        node.message, node.serial = message, self._changes
+        node.message, node.serial = message, 0 if is_old else self._changes
 
     def clear(self, topic: str) -> None:
         """Keep nothing on this topic any more. [5.0 MQTT-3.3.1-6]"""

@@ -132,6 +132,7 @@ class Router:
                 self._shared_tree.set(bare, shared, shared)
         subscribed = Subscribed(session, options, granted, subscription_ids, None if share is None else topic_filter)
         session.subscriptions[topic_filter] = subscribed
+        session.keep_subscription(topic_filter)
         if is_new:
             self._subscription_bytes += SUBSCRIPTION_BYTES + getsizeof(topic_filter)
         if shared is None:
@@ -157,6 +158,7 @@ class Router:
         subscribed = session.subscriptions.pop(topic_filter, None)
         if subscribed is None:
             return False
+        session.keep_subscription(topic_filter)
         self._subscription_bytes -= SUBSCRIPTION_BYTES + getsizeof(topic_filter)
         bare = topic_filter
         if subscribed.share is None:

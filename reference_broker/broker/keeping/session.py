@@ -9,19 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reference_broker.broker.keeping.record import Record
 from reference_broker.broker.outgoing.mailbox import Mailbox
 from reference_broker.broker.outgoing.sending import Sender
+from reference_broker.broker.values.rows import SessionRow, SubscriptionRow
 from reference_broker.broker.values.terms import Terms
 from reference_broker.broker.values.timers import Timer
 from reference_broker.session.delivery import Inbound
 from reference_broker.wire.packets import Subscription, Will
-from reference_broker.wire.types import QoS, Version
+from reference_broker.wire.types import PacketType, QoS, Version
 
 
 class ManyInbound(Inbound):
-    """Received QoS 2 messages by the run instead of one at a time."""
+    """Received QoS 2 messages by the run instead of one at a time; `record` is told, where there is one."""
 
-    __slots__ = ()
+    __slots__ = ("record",)
+
+    def __init__(self, version: Version, record: Record | None = None) -> None:
+        super().__init__(version)
+        self.record = record
 
     def restore_new(self, packet_ids: Sequence[int]) -> int:
         """Store identifiers up to the first that is 0 or stored already; how many."""
@@ -29,21 +35,43 @@ class ManyInbound(Inbound):
         new = dict.fromkeys(packet_ids)
         if len(new) == len(packet_ids) and 0 not in new and received.keys().isdisjoint(new):
             received.update(new)
-            return len(new)
-        for count, packet_id in enumerate(packet_ids):
-            if not packet_id or packet_id in received:
-                return count
-            received[packet_id] = None
-        return len(packet_ids)
+            count = len(new)
+        else:
+            count = 0
+            for packet_id in packet_ids:
+                if not packet_id or packet_id in received:
+                    break
+                received[packet_id] = None
+                count += 1
+        self._note(packet_ids[:count])
+        return count
 
     def forget_known(self, packet_ids: Sequence[int]) -> int:
         """Forget identifiers up to the first that is not stored; how many."""
         received = self._received
-        for count, packet_id in enumerate(packet_ids):
+        count = 0
+        for packet_id in packet_ids:
             if packet_id not in received:
-                return count
+                break
             del received[packet_id]
-        return len(packet_ids)
+            count += 1
+        self._note(packet_ids[:count])
+        return count
+
+    def forget(self, packet_id: int) -> None:
+        """A PUBREC with an error was sent."""
+        super().forget(packet_id)
+        self._note((packet_id,))
+
+    def _step(self, packet_id: int, packet_type: PacketType) -> bool:
+        is_news = super()._step(packet_id, packet_type)
+        if is_news:
+            self._note((packet_id,))
+        return is_news
+
+    def _note(self, changed: Sequence[int]) -> None:
+        if self.record is not None and changed:
+            self.record.received(changed, self._received)
 
 
 class Session(Mailbox):
@@ -57,6 +85,7 @@ class Session(Mailbox):
         "_inbound",
         "expiry_interval",
         "expiry_timer",
+        "record",
         "sender",
         "subscriptions",
         "will",
@@ -72,17 +101,48 @@ class Session(Mailbox):
         self.will: Will | None = None
         self.expiry_timer: Timer | None = None
         self.will_timer: Timer | None = None
+        self.record: Record | None = None
+        """What the store is told of it, beside what it has to get."""
 
     @property
     def inbound(self) -> ManyInbound:
         """QoS 2 messages received and not released."""
         if self._inbound is None:
-            self._inbound = ManyInbound(self.version)
+            self._inbound = ManyInbound(self.version, self.record if self.ledger is not None else None)
         return self._inbound
 
     def has_received(self, packet_id: int) -> bool:
         """Whether an identifier belongs to a QoS 2 message that is not released."""
         return self._inbound is not None and packet_id in self._inbound
+
+    def keep(self) -> None:
+        """Tell the store how the session is now, subscriptions and messages aside."""
+        record = self.record
+        if record is None:
+            return
+        is_connected = self.sender is not None
+        expires_at = None if self.expiry_timer is None else record.unix_time(self.expiry_timer.deadline)
+        due_at = None if self.will_timer is None else record.unix_time(self.will_timer.deadline)
+        row = SessionRow(
+            self.client_id, self.version, self.username, self.expiry_interval, self.ledger is not None, is_connected,
+            expires_at,
+        )  # fmt: skip
+        record.changed(row, self.will, due_at)
+
+    def keep_subscription(self, topic_filter: str) -> None:
+        """Tell the store of a subscription, as it is now: granted, or none."""
+        if self.ledger is None or self.record is None:
+            return
+        subscribed = self.subscriptions.get(topic_filter)
+        if subscribed is None:
+            self.record.unsubscribed(topic_filter)
+            return
+        subscription_id = subscribed.subscription_ids[0] if subscribed.subscription_ids else 0
+        row = SubscriptionRow(
+            subscribed.qos, subscribed.no_local, subscribed.retain_as_published, subscription_id,
+            subscribed.share is not None,
+        )  # fmt: skip
+        self.record.subscribed(topic_filter, row)
 
     def set_version(self, version: Version) -> None:
         """The client may return with another version of the protocol."""

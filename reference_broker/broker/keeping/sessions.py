@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reference_broker.broker.keeping.exchange import Exchange
+from reference_broker.broker.keeping.record import Record
 from reference_broker.broker.keeping.routing import Router
 from reference_broker.broker.keeping.session import Session
 from reference_broker.broker.keeping.wills import Wills
+from reference_broker.broker.outgoing.ledger import Ledger
 from reference_broker.broker.values.access import AccessControl
+from reference_broker.broker.values.journal import Journal
 from reference_broker.broker.values.message import Delivery
+from reference_broker.broker.values.rows import NUMBER
 from reference_broker.broker.values.sizes import ORDINARY_BEGINNING, SESSION_BYTES, will_bytes
 from reference_broker.broker.values.timers import Timers
 from reference_broker.wire.properties import NEVER_EXPIRES
@@ -23,12 +27,22 @@ from reference_broker.wire.types import Version
 class Sessions:
     """All sessions of a broker by client id. [5.0 MQTT-3.1.3-2]"""
 
-    def __init__(self, access: AccessControl, timers: Timers, router: Router, exchange: Exchange, wills: Wills) -> None:
+    def __init__(
+        self,
+        access: AccessControl,
+        timers: Timers,
+        router: Router,
+        exchange: Exchange,
+        wills: Wills,
+        journal: Journal | None = None,
+    ) -> None:
+        """`journal` takes note of what has to survive the broker."""
         self._access = access
         self._timers = timers
         self._router = router
         self._exchange = exchange
         self._wills = wills
+        self._journal = journal
         self._by_client_id: dict[str, Session] = {}
         self.size_bytes = 0
         """About how much memory they take, without subscriptions and messages."""
@@ -71,6 +85,23 @@ class Sessions:
         self.size_bytes += SESSION_BYTES + len(client_id)
         return session
 
+    def keep(self, session: Session) -> None:
+        """Let the store have a session that outlives its connection, or whose will does; nothing without a store.
+
+        What is answered to its CONNECT depends on that.
+        """
+        journal = self._journal
+        if journal is None:
+            return
+        if session.record is None and (session.expiry_interval or session.will is not None):
+            number = NUMBER.pack(journal.number())
+            session.record = Record(journal, number)
+            if session.expiry_interval:
+                session.ledger = Ledger(journal, number)
+        if session.record is not None:
+            session.keep()
+            journal.promise()
+
     def weigh(self, session: Session) -> None:
         """Take note of the session's user name and will."""
         more_bytes = will_bytes(session.will) + len(session.username or "")
@@ -89,6 +120,7 @@ class Sessions:
         else:
             expires = None if session.expiry_interval == NEVER_EXPIRES else session.expiry_interval
             self.wait_for_return(session, expires, now)
+            session.keep()
 
     def wait_for_return(self, session: Session, expires_seconds: float | None, now: float) -> None:
         """Keep the session of an absent client for so long; None for ever."""
@@ -101,7 +133,11 @@ class Sessions:
         if self._by_client_id.pop(session.client_id, None) is not None:
             self.size_bytes -= SESSION_BYTES + len(session.client_id) + self._more_bytes.pop(session, 0)
         self._router.remove_session(session)
-        self._hand_over_shared(session.take_undelivered(), now)
+        undelivered = session.take_undelivered()
+        if session.record is not None:
+            session.record.ended()
+            session.record = session.ledger = None
+        self._hand_over_shared(undelivered, now)
         self._wills.session_ended(session, now)
 
     def ask_rules_again(self, session: Session, now: float) -> None:

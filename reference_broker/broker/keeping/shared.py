@@ -6,7 +6,7 @@ Does not belong here: delivering, or what becomes of undelivered messages (`sess
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import chain
 
 from reference_broker.broker.keeping.session import Session, Subscribed
@@ -26,6 +26,9 @@ class SharedSubscription:
 
     def __len__(self) -> int:
         return len(self._order)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(self._members)
 
     def join(self, subscribed: Subscribed) -> None:
         """Add a session, or replace what it was granted; it is a member once in either case. [5.0 4.8.2]"""

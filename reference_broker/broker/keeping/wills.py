@@ -51,6 +51,7 @@ class Wills:
         will, session.will = session.will, None
         if will is None:
             return
+        session.keep()
         if self._admission.topic_refusal(session.username, will.topic) is not None:  # since a restart, say
             line = f"client id {session.client_id!r}: not allowed to publish its will to {will.topic!r}"
             self._log.write(shortened(line))

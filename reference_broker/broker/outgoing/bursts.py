@@ -7,6 +7,7 @@ Does not belong here: sending and identifiers (`sending`), waiting (`waiting`).
 from __future__ import annotations
 
 from reference_broker.broker.outgoing.forms import Form
+from reference_broker.broker.values.journal import Body
 from reference_broker.broker.values.message import Message
 from reference_broker.broker.values.runs import behind, every
 from reference_broker.broker.values.terms import Terms
@@ -27,6 +28,7 @@ class Burst:
         "_forms",
         "_messages",
         "accepted_at",
+        "body",
         "count",
         "data",
         "form",
@@ -65,6 +67,8 @@ class Burst:
         self.is_v5 = is_v5
         self.accepted_at = now
         self.publisher = publisher
+        self.body: Body | None = None
+        """What the store has of it, if anything."""
         self.waits = False
         """Whether some of it waits in a session."""
         self._forms: dict[tuple[bool, tuple[int, ...], bool], Packets] | None = None
@@ -85,7 +89,9 @@ class Burst:
         """One of its messages as an object."""
         form, at = self.form, self.start + index * self.size
         payload = self.data[at + self.payload_at : at + self.size]
-        return form.message(payload, self.qos, self.accepted_at, self.publisher)
+        message = form.message(payload, self.qos, self.accepted_at, self.publisher)
+        message.body, message.index = self.body, index
+        return message
 
     def dealt(self, number: int, of: int) -> Burst:
         """Every `of`th of its packets from number `number`, as a burst of their own."""

@@ -7,10 +7,12 @@ Belongs here: the compact form. Does not belong here: sending and acknowledging 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
+from reference_broker.broker.values.journal import Body
+from reference_broker.broker.values.rows import EntryRow
 from reference_broker.session.packet_ids import HIGHEST_PACKET_ID
 from reference_broker.wire.types import QoS
 
@@ -21,12 +23,19 @@ _LARGEST_RUN = 16_384
 class Numbers:
     """Packet identifiers in the order they were sent, as numbers and as they stand in a packet; `settled` are done."""
 
-    __slots__ = ("encoded", "packet_ids", "settled")
+    __slots__ = ("body", "encoded", "key", "packet_ids", "row", "settled")
 
     def __init__(self, packet_ids: Sequence[int], encoded: bytes) -> None:
         self.packet_ids = packet_ids
         self.encoded = encoded
         self.settled = 0
+        self.key: bytes | None = None
+        """Where the store has it, if it does: as `row`, which needs `body`."""
+        self.row: EntryRow | None = None
+        self.body: Body | None = None
+
+
+OnSettled = Callable[[Numbers], None]
 
 
 class Origin(NamedTuple):
@@ -40,7 +49,7 @@ class Origin(NamedTuple):
 class SentRun(Numbers):
     """Neighbouring packets as they left: `size` bytes each, the `order`th piece of its flight."""
 
-    __slots__ = ("data", "order", "origin", "size")
+    __slots__ = ("data", "order", "origin", "qos", "size")
 
     def __init__(
         self,
@@ -49,14 +58,14 @@ class SentRun(Numbers):
         data: bytes,
         size: int,
         order: int,
+        qos: QoS,
         origin: Origin | None,
     ) -> None:
-        self.packet_ids = packet_ids
-        self.encoded = encoded
-        self.settled = 0
+        super().__init__(packet_ids, encoded)
         self.data = data
         self.size = size
         self.order = order
+        self.qos = qos
         self.origin = origin
 
     def packets(self) -> Iterator[tuple[int, bytes]]:
@@ -101,13 +110,10 @@ class Flight:
         encoded: bytes,
         qos: QoS,
         origin: Origin | None = None,
-    ) -> None:
-        """Keep packets of `size` bytes that have left; `encoded` are their identifiers."""
-        if len(data) <= _LARGEST_RUN:
-            self.publishes[qos].append(SentRun(packet_ids, encoded, data, size, self._count, origin))
-            self._count += 1
-            return
-        most = max(1, _LARGEST_RUN // size)
+    ) -> list[SentRun]:
+        """Keep packets of `size` bytes that have left; `encoded` are their identifiers. Gives the runs they became."""
+        runs: list[SentRun] = []
+        most = len(packet_ids) if len(data) <= _LARGEST_RUN else max(1, _LARGEST_RUN // size)
         for first in range(0, len(packet_ids), most):
             behind = first + most
             run = SentRun(
@@ -116,25 +122,31 @@ class Flight:
                 data[first * size : behind * size],
                 size,
                 self._count,
+                qos,
                 origin,
             )
             self._count += 1
             self.publishes[qos].append(run)
+            runs.append(run)
+        return runs
 
-    def settle_publishes(self, encoded: bytes, qos: QoS) -> list[Sequence[int]]:
-        """Forget messages of this QoS, up to the first identifier whose turn it is not; the identifiers done with."""
-        return _settle(self.publishes[qos], encoded)
+    def settle_publishes(self, encoded: bytes, qos: QoS, on_settled: OnSettled | None = None) -> list[Sequence[int]]:
+        """Forget messages of this QoS, up to the first identifier whose turn it is not; the identifiers done with.
 
-    def settle_releases(self, encoded: bytes) -> list[Sequence[int]]:
+        `on_settled` is told of each run of which some was.
+        """
+        return _settle(self.publishes[qos], encoded, on_settled)
+
+    def settle_releases(self, encoded: bytes, on_settled: OnSettled | None = None) -> list[Sequence[int]]:
         """Forget released messages, as `settle_publishes`."""
-        return _settle(self.releases, encoded)
+        return _settle(self.releases, encoded, on_settled)
 
     def in_order(self) -> list[SentRun]:
         """All runs of messages as they were sent."""
         return sorted(chain(*self.publishes.values()), key=lambda run: run.order)
 
 
-def _settle(waiting: deque[Any], encoded: bytes) -> list[Sequence[int]]:
+def _settle(waiting: deque[Any], encoded: bytes, on_settled: OnSettled | None) -> list[Sequence[int]]:
     done: list[Sequence[int]] = []
     position = 0
     while position < len(encoded) and waiting:
@@ -147,6 +159,8 @@ def _settle(waiting: deque[Any], encoded: bytes) -> list[Sequence[int]]:
         if numbers.settled == len(numbers.packet_ids):
             waiting.popleft()
         if alike:
+            if on_settled is not None:
+                on_settled(numbers)
             done.append(numbers.packet_ids[begin : begin + alike // 2])
         if alike < len(expected):
             break

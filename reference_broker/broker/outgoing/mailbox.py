@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from reference_broker.broker.outgoing.bursts import Burst
 from reference_broker.broker.outgoing.flight import Flight
+from reference_broker.broker.outgoing.ledger import KeptOutbound, Ledger
 from reference_broker.broker.outgoing.waiting import Waiting, WaitingRetained, WaitingRun
 from reference_broker.broker.values.config import BrokerConfig, DropPolicy
 from reference_broker.broker.values.message import Delivery, Message
@@ -52,13 +53,15 @@ class Mailbox:
     resumed session needs. [5.0 MQTT-4.6.0-1]
     """
 
-    __slots__ = ("_outbound", "client_id", "flight", "queue", "username", "version")
+    __slots__ = ("_outbound", "client_id", "flight", "ledger", "queue", "username", "version")
 
     def __init__(self, client_id: str, version: Version) -> None:
         self.client_id = client_id
         self.version = version
         self.username: str | None = None
         self.flight: Flight | None = None
+        self.ledger: Ledger | None = None
+        """What the store is told of all this, where it outlives the broker."""
         # Made when first needed: most sessions only listen at QoS 0.
         self.queue: Waiting | None = None
         self._outbound: tuple[Outbound, ManyPacketIds, dict[int, Delivery]] | None = None
@@ -85,7 +88,11 @@ class Mailbox:
     def _outgoing(self) -> tuple[Outbound, ManyPacketIds, dict[int, Delivery]]:
         if self._outbound is None:
             packet_ids = ManyPacketIds()
-            self._outbound = Outbound(self.version, packet_ids), packet_ids, {}
+            ledger = self.ledger
+            outbound = Outbound(self.version, packet_ids)
+            if ledger is not None:
+                outbound = KeptOutbound(self.version, packet_ids, ledger)
+            self._outbound = outbound, packet_ids, {}
         return self._outbound
 
     def take_undelivered(self) -> list[Delivery]:
@@ -96,6 +103,10 @@ class Mailbox:
             undelivered += [delivery for delivery in inflight.values() if delivery.qos == QoS.AT_LEAST_ONCE]
             inflight.clear()
         undelivered += self.queue or ()
+        if self.queue is not None:
+            self.queue.remove_all_retained()
+        if self.ledger is not None:
+            self.ledger.forget(self.queue.entries() if self.queue is not None else [])
         self.queue = None
         return undelivered
 
@@ -135,28 +146,31 @@ class Mailbox:
             if config.queue_drop_policy is DropPolicy.NEWEST or self.queue is None or not len(self.queue):
                 return
             self.dequeue()
-        if self.queue is None:
-            self.queue = Waiting()
-        self.queue.append(delivery)
+        self.open_queue().append(delivery)
+        if self.ledger is not None:
+            self.ledger.waits(delivery)
 
-    def bring(self, retained: WaitingRetained) -> None:
+    def bring(self, retained: WaitingRetained, now: float) -> None:
         """Let the retained messages of a subscription wait for their turn."""
-        if self.queue is None:
-            self.queue = Waiting()
-        self.queue.append_retained(retained)
+        queue = self.open_queue()
+        queue.append_retained(retained)
+        if self.ledger is not None:
+            self.ledger.brings(retained, now)
 
     def enqueue_burst(self, burst: Burst, first: int, qos: QoS, terms: Terms, config: BrokerConfig) -> int:
         """Let a burst wait from its message `first`, as `enqueue` of each; how many messages are done with."""
-        if self.queue is None:
-            self.queue = Waiting()
+        queue = self.open_queue()
         wanted = burst.count - first
-        room = min(wanted, config.queue_maximum_messages - len(self.queue))
+        room = min(wanted, config.queue_maximum_messages - len(queue))
         if burst.payload_size:
-            room = min(room, (config.queue_maximum_bytes - self.queue.size_bytes) // burst.payload_size)
+            room = min(room, (config.queue_maximum_bytes - queue.size_bytes) // burst.payload_size)
         if room > 0:
             burst.waits = True
-            self.queue.append_run(WaitingRun(burst, first, first + room, qos, terms))
-        if config.queue_drop_policy is DropPolicy.NEWEST and not self.queue.may_expire():
+            waiting = WaitingRun(burst, first, first + room, qos, terms)
+            queue.append_run(waiting)
+            if self.ledger is not None:
+                self.ledger.run_waits(waiting)
+        if config.queue_drop_policy is DropPolicy.NEWEST and not queue.may_expire():
             return wanted  # what has no room is dropped
         return max(0, room)
 
@@ -164,6 +178,12 @@ class Mailbox:
         """Take the message that waited longest; there is one."""
         assert self.queue is not None
         return self.queue.popleft()
+
+    def open_queue(self) -> Waiting:
+        """What waits, which may be nothing yet."""
+        if self.queue is None:
+            self.queue = Waiting(keeper=self.ledger)
+        return self.queue
 
     def _is_full(self, size: int, config: BrokerConfig) -> bool:
         if self.queue is None:
@@ -180,13 +200,19 @@ class Mailbox:
         for numbers in flight.releases:
             for packet_id in numbers.packet_ids[numbers.settled :]:
                 self.outbound.restore(PubRel(packet_id))
+            if self.ledger is not None:
+                self.ledger.run_unpacked(numbers, {})
         for run in flight.in_order():
             origin = run.origin
+            messages: dict[int, Message] = {}
             for packet_id, data in run.packets():
                 publish = decode(data, self.version)
                 assert isinstance(publish, Publish)
                 self.outbound.restore(publish)
                 qos = publish.qos if origin is None else origin.qos
                 message = Message(publish.topic, publish.payload, qos, False, publish.properties, now)
+                messages[packet_id] = message
                 share = None if origin is None else origin.share
                 self.inflight[packet_id] = Delivery(message, publish.qos, retain=False, share=share)
+            if self.ledger is not None:
+                self.ledger.run_unpacked(run, messages)

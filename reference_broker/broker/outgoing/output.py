@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from reference_broker.broker.outgoing.waiting import Waiting
 from reference_broker.broker.values.config import BrokerConfig
+from reference_broker.broker.values.journal import Journal
 from reference_broker.wire.types import ReasonCode
 
 Buffer = bytes | bytearray | memoryview
@@ -28,9 +29,11 @@ _MOST_HELD_ANSWERS = 4 * 65_535
 class Round:
     """What the connections of a broker note down for each other, until one read is done and the output is taken."""
 
-    __slots__ = ("changed", "dirty", "now", "outgoing_maximum_bytes", "pressed", "resting", "swollen")
+    __slots__ = ("changed", "dirty", "journal", "now", "outgoing_maximum_bytes", "pressed", "resting", "swollen")
 
-    def __init__(self, config: BrokerConfig) -> None:
+    def __init__(self, config: BrokerConfig, journal: Journal | None = None) -> None:
+        self.journal = journal
+        """Takes note of what has to survive the broker."""
         self.outgoing_maximum_bytes = config.outgoing_maximum_bytes
         self.now = 0.0
         """The latest time the broker was told."""
@@ -162,7 +165,13 @@ class Output(ABC):
         """Let answers leave, those held back first. [5.0 MQTT-4.6.0-2, MQTT-4.6.0-3]"""
         answers, self.held_answers = self.held_answers, None
         if answers and not self.is_closed():
+            self.depend()
             self.write(bytes(answers))
+
+    def depend(self) -> None:
+        """What leaves now was promised in an earlier turn, which may still have to be kept."""
+        if self.round.journal is not None:
+            self.round.journal.promise()
 
     def is_overfull(self) -> bool:
         """Whether the peer is so far behind that messages are dropped (QoS 0) or wait in the session."""

@@ -179,7 +179,7 @@ class Sender:
 
     def bring(self, retained: WaitingRetained, now: float) -> None:
         """Send the retained messages a subscription brings, behind what waits and before what comes from now on."""
-        self._the_session().bring(retained)
+        self._the_session().bring(retained, now)
         self.pump(now)
 
     def keep_waiting(self, burst: Burst, first: int, qos: QoS, terms: Terms) -> int:
@@ -217,7 +217,9 @@ class Sender:
         numbered[::size] = bytes((_PUBLISH | qos << 1,)) * count
         sent = bytes(numbered)
         origin = None if terms.share is None else Origin(terms.share, burst.qos)
-        flight.add(sent, size, packet_ids, numbers, qos, origin)
+        runs = flight.add(sent, size, packet_ids, numbers, qos, origin)
+        if session.ledger is not None:
+            session.ledger.launched(runs, burst, first, terms)
         self.quota.available -= count
         self.output.write(interleaved(sent, size, answers) if answers else sent)
         return count
@@ -321,6 +323,8 @@ class Sender:
             is_own = retained.no_local and message.publisher == session.client_id  # [5.0 MQTT-3.8.3-3]
             if not (is_own or message.is_expired(now)) and self._access.may_receive(session.username, message.topic):
                 self._retained_budget -= len(message.payload)
+                if retained.record is not None:
+                    retained.record.brought(message.topic)
                 self._start(retained.delivery(message), now)
         if self._retained_budget <= 0:
             self.output.round.resting.append(self.go_on)
@@ -367,6 +371,8 @@ class Sender:
         numbered = session.outbound.send(publish)
         assert numbered.packet_id is not None
         session.inflight[numbered.packet_id] = delivery
+        if session.ledger is not None:
+            session.ledger.sent(numbered.packet_id, delivery)
         self.quota.take()
         self._put_in_flight(numbered)
 

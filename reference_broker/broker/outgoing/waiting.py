@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from typing import Protocol
 
 from reference_broker.broker.outgoing.bursts import Burst
 from reference_broker.broker.values.message import Delivery, Message
@@ -22,7 +23,7 @@ from reference_broker.wire.types import QoS
 class WaitingRun:
     """The part of a burst that waits for one session, from its message `first` to before `behind`."""
 
-    __slots__ = ("behind", "burst", "first", "qos", "terms")
+    __slots__ = ("behind", "burst", "first", "qos", "row", "terms")
 
     def __init__(self, burst: Burst, first: int, behind: int, qos: QoS, terms: Terms) -> None:
         """`qos` is what the session gets, `terms` why it gets it."""
@@ -31,6 +32,8 @@ class WaitingRun:
         self.behind = behind
         self.qos = qos
         self.terms = terms
+        self.row: bytes | None = None
+        """The key under which the store has it."""
 
     def delivery(self, index: int) -> Delivery:
         """One of its messages on its way to the session."""
@@ -45,7 +48,17 @@ class WaitingRetained:
     `turn` entries have left the queue.
     """
 
-    __slots__ = ("_messages", "is_over", "no_local", "qos", "subscription_ids", "topic_filter", "turn", "upcoming")
+    __slots__ = (
+        "_messages",
+        "is_over",
+        "no_local",
+        "qos",
+        "record",
+        "subscription_ids",
+        "topic_filter",
+        "turn",
+        "upcoming",
+    )
 
     def __init__(
         self,
@@ -61,6 +74,8 @@ class WaitingRetained:
         self.no_local = no_local
         self.subscription_ids = subscription_ids
         self.turn = 0
+        self.record: BringingRecord | None = None
+        """What the store is told of it."""
         self._messages = messages
         self.is_over = False
         self.upcoming: Message | None = None
@@ -79,16 +94,38 @@ class WaitingRetained:
         return Delivery(message, min(message.qos, self.qos), True, self.subscription_ids)
 
 
+class WaitingKeeper(Protocol):
+    """Who is told what waits no more."""
+
+    def left(self, delivery: Delivery) -> None:
+        """A message waits no more."""
+
+    def run_advanced(self, waiting: WaitingRun) -> None:
+        """Some messages of a run wait no more, or all."""
+
+
+class BringingRecord(Protocol):
+    """Who is told how far a subscription has come with its retained messages."""
+
+    def brought(self, topic: str) -> None:
+        """One of them has left."""
+
+    def end(self) -> None:
+        """There will be no more."""
+
+
 class Waiting:
     """A queue of deliveries; its length is in messages, `size_bytes` that of their payloads and what is long beside.
 
     Retained messages that are still to be looked up, by filter in `retained`, are in neither figure.
     """
 
-    __slots__ = ("_count", "_entries", "_expiring", "_left", "retained", "size_bytes")
+    __slots__ = ("_count", "_entries", "_expiring", "_keeper", "_left", "retained", "size_bytes")
 
-    def __init__(self, deliveries: Iterable[Delivery] = ()) -> None:
+    def __init__(self, deliveries: Iterable[Delivery] = (), keeper: WaitingKeeper | None = None) -> None:
+        """`keeper` is told what waits no more."""
         self._entries: deque[Delivery | WaitingRun] = deque()
+        self._keeper = keeper
         self._left = 0
         """Entries that have left."""
         self.retained: dict[str, WaitingRetained] | None = None
@@ -103,6 +140,18 @@ class Waiting:
 
     def __bool__(self) -> bool:
         return bool(self._entries or self.retained)
+
+    def entries(self) -> list[Delivery | WaitingRun]:
+        """All of it as it waits."""
+        return list(self._entries)
+
+    def append_all(self, entries: Iterable[Delivery | WaitingRun]) -> None:
+        """What waited elsewhere more."""
+        for entry in entries:
+            if isinstance(entry, WaitingRun):
+                self.append_run(entry)
+            else:
+                self.append(entry)
 
     def __iter__(self) -> Iterator[Delivery]:
         for entry in self._entries:
@@ -129,7 +178,7 @@ class Waiting:
         """Retained messages more, in place of those still to come for the same filter: these are all of them again."""
         if self.retained is None:
             self.retained = {}
-        self.retained.pop(waiting.topic_filter, None)
+        self.remove_retained(waiting.topic_filter)
         self.retained[waiting.topic_filter] = waiting
         waiting.turn = self._left + len(self._entries)
 
@@ -145,8 +194,14 @@ class Waiting:
 
     def remove_retained(self, topic_filter: str) -> None:
         """No retained messages (more) for this filter."""
-        if self.retained is not None:
-            self.retained.pop(topic_filter, None)
+        removed = self.retained.pop(topic_filter, None) if self.retained is not None else None
+        if removed is not None and removed.record is not None:
+            removed.record.end()
+
+    def remove_all_retained(self) -> None:
+        """No retained messages (more) at all."""
+        for topic_filter in list(self.retained or ()):
+            self.remove_retained(topic_filter)
 
     def popleft(self) -> Delivery:
         """Take the message that waited longest; there is one."""
@@ -160,6 +215,8 @@ class Waiting:
         self._count -= 1
         self._expiring -= entry.message.expires_at is not None
         self.size_bytes -= waiting_bytes(entry.message)
+        if self._keeper is not None:
+            self._keeper.left(entry)
         return entry
 
     def first(self) -> Delivery:
@@ -180,6 +237,8 @@ class Waiting:
         if waiting.first == waiting.behind:
             self._entries.popleft()
             self._left += 1
+        if self._keeper is not None and count:
+            self._keeper.run_advanced(waiting)
 
     def may_expire(self) -> bool:
         """Whether there are messages that `drop_expired` may forget some day."""
@@ -200,10 +259,15 @@ class Waiting:
             if isinstance(entry, WaitingRun):
                 if is_unwanted(entry.delivery(entry.first)):
                     taken += map(entry.delivery, range(entry.first, entry.behind))
+                    entry.first = entry.behind
+                    if self._keeper is not None:
+                        self._keeper.run_advanced(entry)
                     continue
                 self.append_run(entry)
             elif is_unwanted(entry):
                 taken.append(entry)
+                if self._keeper is not None:
+                    self._keeper.left(entry)
                 continue
             else:
                 self.append(entry)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from reference_broker.broker.outgoing.sending import Sender
 from reference_broker.broker.peers.peer import Peer
 from reference_broker.broker.values.config import BrokerConfig
+from reference_broker.broker.values.phase import Phase
 from reference_broker.session.flow_control import DEFAULT_RECEIVE_MAXIMUM
 from reference_broker.wire.decoders import read_protocol
 from reference_broker.wire.encode import encode
@@ -47,6 +48,10 @@ def accept(link: Peer, now: float, authentication_data: bytes | None) -> None:
         client_id = assigned = house.new_client_id()
     link.client_id = client_id
     existing = house.sessions.get(client_id)
+    if existing is not None and house.moving_in is not None and not house.moving_in.is_here(existing):
+        link.phase = Phase.AWAITING_SESSION
+        house.moving_in.when_here(existing, lambda at: _accept_later(link, at, authentication_data), now)
+        return
     if existing is not None and existing.sender is not None:  # [5.0 MQTT-3.1.4-3, 3.1.1 MQTT-3.1.4-2]
         if not house.access.may_take_over(connect.username, existing.username):
             refuse(link, ReasonCode.NOT_AUTHORIZED, "another user is connected with this client id", now)
@@ -54,7 +59,7 @@ def accept(link: Peer, now: float, authentication_data: bytes | None) -> None:
         existing.sender.output.disconnect(ReasonCode.SESSION_TAKEN_OVER, "another connection uses this client id", now)
     _discard_of_another_user(link, connect, now)
     session, present = house.sessions.open(client_id, connect.version, connect.clean_start, now)
-    requested = _requested_expiry(connect)
+    requested = requested_expiry(connect)
     session.expiry_interval = min(requested, house.config.session_expiry_maximum)
     session.sender = sender
     session.will = connect.will
@@ -63,20 +68,13 @@ def accept(link: Peer, now: float, authentication_data: bytes | None) -> None:
         if present:
             house.sessions.ask_rules_again(session, now)
     house.sessions.weigh(session)
+    house.sessions.keep(session)
     link.session = session
     house.connected_count += 1
-    properties = NO_PROPERTIES
     keep_alive = connect.keep_alive
-    if connect.version is Version.V5:
-        properties = connack_properties(connect, house.config, client_id)
-        properties = replace(properties, assigned_client_identifier=assigned)
-        if session.expiry_interval != requested:
-            properties = replace(properties, session_expiry_interval=session.expiry_interval)
-        if link.authentication is not None:  # [5.0 MQTT-4.12.0-5]
-            method = link.authentication.method.method
-            properties = replace(properties, authentication_method=method, authentication_data=authentication_data)
-        if house.config.server_keep_alive is not None:
-            keep_alive = house.config.server_keep_alive
+    if connect.version is Version.V5 and house.config.server_keep_alive is not None:
+        keep_alive = house.config.server_keep_alive
+    properties = _announced(link, connect, requested, assigned, authentication_data)
     # 3.1 has no Session Present; the byte is reserved. [3.1 MQTT31-6]
     session_present = present and connect.version is not Version.V31
     if not sender.send(ConnAck(session_present, ReasonCode.SUCCESS, properties)):
@@ -87,6 +85,30 @@ def accept(link: Peer, now: float, authentication_data: bytes | None) -> None:
     link.requested_expiry = requested
     link.connected(now, keep_alive)
     sender.begin(session, now, resumed=present)
+
+
+def _announced(
+    link: Peer, connect: Connect, requested_expiry: int, assigned: str | None, authentication_data: bytes | None
+) -> Properties:
+    """The properties of a CONNACK that lets a client in."""
+    session, _ = link.parts()
+    if connect.version is not Version.V5:
+        return NO_PROPERTIES
+    properties = connack_properties(connect, link.house.config, session.client_id)
+    properties = replace(properties, assigned_client_identifier=assigned)
+    if session.expiry_interval != requested_expiry:
+        properties = replace(properties, session_expiry_interval=session.expiry_interval)
+    if link.authentication is not None:  # [5.0 MQTT-4.12.0-5]
+        method = link.authentication.method.method
+        properties = replace(properties, authentication_method=method, authentication_data=authentication_data)
+    return properties
+
+
+def _accept_later(link: Peer, now: float, authentication_data: bytes | None) -> None:
+    """The session has come from the store: go on, also with what the client has sent since."""
+    if not link.is_closed():
+        accept(link, now, authentication_data)
+        link.receive_data(b"", now)
 
 
 def _discard_of_another_user(link: Peer, connect: Connect, now: float) -> None:
@@ -164,7 +186,7 @@ def _version_of(data: bytes) -> Version | None:
 # --- CONNACK ---------------------------------------------------------------------------------------------------------
 
 
-def _requested_expiry(connect: Connect) -> int:
+def requested_expiry(connect: Connect) -> int:
     """The Session Expiry Interval a CONNECT asks for; 3.x knows only "now" and "never". [5.0 3.1.2.11.2]"""
     if connect.version is Version.V5:
         return connect.properties.session_expiry_interval or 0

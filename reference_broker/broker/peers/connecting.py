@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from reference_broker.broker.outgoing.sending import Sender
 from reference_broker.broker.peers import authenticating
-from reference_broker.broker.peers.accepting import REASON_CODES, accept, refuse
+from reference_broker.broker.peers.accepting import REASON_CODES, accept, refuse, requested_expiry
 from reference_broker.broker.peers.peer import Peer
 from reference_broker.broker.values.access import Authentication
 from reference_broker.broker.values.config import BrokerConfig
@@ -76,6 +76,12 @@ def _check(link: Peer, connect: Connect) -> None:
         raise Refused(reason or config.refuse_connect, "this broker is told to refuse every client")
     _check_client_id(connect, config)
     sessions = link.house.sessions
+    known = sessions.get(connect.client_id)
+    was_kept = known is not None and known.record is not None
+    has_to_be_kept = was_kept or connect.will is not None or requested_expiry(connect) > 0
+    no_room = link.house.admission.keeping_refusal(has_to_be_kept=has_to_be_kept)
+    if no_room is not None:
+        raise Refused(no_room.reason, no_room.text)
     is_more = connect.client_id not in sessions or connect.will is not None
     if is_more and sessions.size_bytes + will_bytes(connect.will) >= config.sessions_maximum_bytes:
         raise Refused(ReasonCode.QUOTA_EXCEEDED, "no room for another session")

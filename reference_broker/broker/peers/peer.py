@@ -7,6 +7,8 @@ allowed (`dispatch`), bytes that come in (`link`) or go out (`outgoing.output`),
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from reference_broker.broker.keeping.house import House
 from reference_broker.broker.keeping.session import Session
 from reference_broker.broker.outgoing.output import Output
@@ -121,6 +123,10 @@ class Peer(Output):
         """The peer is read again: that it was silent was our doing."""
         if self.keep_alive is not None:
             self.keep_alive.packet_received(now)
+
+    @abstractmethod
+    def receive_data(self, data: bytes, now: float) -> None:
+        """Take bytes from the peer, which may be none: then what came before is gone on with."""
 
     # --- the end -----------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,9 @@ _REASON_TEXTS: dict[int, str] = {
 def on_publish(link: Peer, packet: Publish, now: float) -> None:
     """Take one application message and answer as its QoS asks. [5.0 MQTT-3.3.4-1]"""
     packet = _checked(link, packet)
+    if packet.qos != QoS.AT_MOST_ONCE and link.version is not Version.V5 and (text := _why_not_kept(link, packet)):
+        link.disconnect(ReasonCode.QUOTA_EXCEEDED, text, now)  # 3.x has no way to say so [3.1.1 MQTT-3.3.5-2]
+        return
     if packet.qos == QoS.AT_MOST_ONCE:
         reason, text = _accept(link, packet, now)
         if reason == ReasonCode.PAYLOAD_FORMAT_INVALID:  # no acknowledgement could say so
@@ -74,6 +77,18 @@ def _receive_qos2(link: Peer, packet: Publish, packet_id: int, now: float) -> No
     sender.answer(answer)
 
 
+def _why_not_kept(link: Peer, packet: Publish) -> str:
+    """Why a message cannot be promised; nothing where it can."""
+    house, session = link.house, link.session
+    assert session is not None
+    if not house.admission.store_is_full:
+        return ""
+    is_noted = packet.qos == QoS.EXACTLY_ONCE and session.ledger is not None
+    has_to_be_kept = packet.retain or is_noted or house.exchange.has_to_be_kept(packet.topic)
+    refusal = house.admission.keeping_refusal(has_to_be_kept=has_to_be_kept)
+    return "" if refusal is None else refusal.text
+
+
 def _with_text(reason: ReasonCode) -> tuple[ReasonCode, str]:
     return reason, _REASON_TEXTS.get(reason, "")
 
@@ -108,6 +123,8 @@ def _accept(link: Peer, packet: Publish, now: float) -> tuple[ReasonCode, str]:
     if refusal is not None:
         link.log(f"refused to publish to {packet.topic!r}: {refusal.text}")
         return refusal.reason, refusal.text
+    if packet.qos != QoS.AT_MOST_ONCE and (text := _why_not_kept(link, packet)):
+        return ReasonCode.QUOTA_EXCEEDED, text
     message = Message(
         packet.topic, packet.payload, packet.qos, packet.retain, packet.properties, now, session.client_id
     )

@@ -125,6 +125,10 @@ def _refusal(link: Peer, request: _Request) -> ReasonCode | None:
     if refusal is not None:
         link.log(f"not allowed to subscribe to {request.options.topic_filter!r}")
         return refusal
+    no_room = link.house.admission.keeping_refusal(has_to_be_kept=session.ledger is not None)
+    if no_room is not None:
+        link.log(no_room.text)
+        return no_room.reason
     is_new = request.options.topic_filter not in session.subscriptions
     if is_new and link.house.router.size_bytes() >= link.house.config.subscriptions_maximum_bytes:
         link.log("no room for another subscription")

@@ -31,6 +31,8 @@ _LEVELS = Refusal(ReasonCode.TOPIC_NAME_INVALID, "the topic has too many levels"
 _RIGHT = Refusal(ReasonCode.NOT_AUTHORIZED, "publishing to this topic is not allowed", "5.0 3.4.2.1")
 _PAYLOAD = Refusal(ReasonCode.PAYLOAD_FORMAT_INVALID, "the payload is not the UTF-8 it is said to be", "5.0 3.3.2.3.2")
 
+_NOT_KEPT = Refusal(ReasonCode.QUOTA_EXCEEDED, "the broker has no room left to keep it", "5.0 4.13")
+
 
 class Admission:
     """Answers from configuration and access rules; None stands for welcome.
@@ -45,6 +47,8 @@ class Admission:
         self._maximum_qos = QoS(config.maximum_qos)
         self._retain_available = config.retain_available
         self._validates_payload = config.validate_payload_format
+        self.store_is_full = False
+        """While nothing can be kept what would have to be is not welcome."""
 
     def announced_refusal(self, qos: QoS, retain: bool, version: Version) -> Refusal | None:
         """Why a PUBLISH or will breaks what CONNACK announced; a 3.x client cannot know that RETAIN is ignored."""
@@ -72,7 +76,11 @@ class Admission:
         """
         if self._is_validated(properties) or self.topic_refusal(username, topic) is not None:
             return None
-        return self._maximum_qos
+        return QoS.AT_MOST_ONCE if self.store_is_full else self._maximum_qos
+
+    def keeping_refusal(self, *, has_to_be_kept: bool) -> Refusal | None:
+        """Why something is not welcome that has to be kept before it is answered."""
+        return _NOT_KEPT if has_to_be_kept and self.store_is_full else None
 
     def filter_refusal(self, username: str | None, topic_filter: str) -> ReasonCode | None:
         """Why a user may not subscribe to a filter, which is given without share name. [5.0 3.9.3]"""

@@ -170,8 +170,6 @@ class BrokerConfig:
     backpressure_seconds: float = 1.0
     """How long publishers wait for a subscriber that does not keep up, before it is left behind; 0 for never."""
 
-    # Only with a store.
-    store_interval_seconds: float = 60.0
     """How often state is saved, besides when the broker shuts down; 0 for before every answer.
 
     All of it is written each time: 0 loses nothing that was acknowledged, and suits a state that is small.
@@ -216,6 +214,5 @@ RANGES: Final = (
     ("inflight_maximum_bytes", 0, float("inf")),
     ("outgoing_maximum_bytes", 0, float("inf")),
     ("backpressure_seconds", 0, float("inf")),
-    ("store_interval_seconds", 0, float("inf")),
 )
 """By setting: the lowest and the highest value it may have."""

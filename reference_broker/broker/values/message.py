@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from reference_broker.broker.values.journal import Body
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import Publish
 from reference_broker.wire.properties import NO_PROPERTIES, Properties
@@ -26,7 +27,9 @@ class Message:
     __slots__ = (
         "_encoded",
         "accepted_at",
+        "body",
         "expires_at",
+        "index",
         "payload",
         "properties",
         "publisher",
@@ -55,6 +58,9 @@ class Message:
         interval = properties.message_expiry_interval
         self.expires_at = None if interval is None else now + interval
         self._encoded: dict[tuple[bool, bool, tuple[int, ...]], bytes] | None = None
+        self.body: Body | None = None
+        """What the store has of it, if anything, among `index` others."""
+        self.index = 0
 
     def is_expired(self, now: float) -> bool:
         """Whether a copy still waiting must be deleted. [5.0 MQTT-3.3.2-5]"""
@@ -103,7 +109,7 @@ class Delivery:
     the session ends. [5.0 4.8.2]
     """
 
-    __slots__ = ("message", "qos", "retain", "share", "subscription_ids")
+    __slots__ = ("message", "qos", "retain", "row", "share", "subscription_ids")
 
     def __init__(
         self,
@@ -118,6 +124,8 @@ class Delivery:
         self.retain = retain
         self.subscription_ids = subscription_ids
         self.share = share
+        self.row: bytes | None = None
+        """The key under which the store has it while it waits."""
 
     def publish(self, version: Version, now: float) -> Publish:
         """The PUBLISH to send now, without packet identifier."""

@@ -13,5 +13,7 @@ class Phase(Enum):
 
     AWAITING_CONNECT = auto()
     AUTHENTICATING = auto()
+    AWAITING_SESSION = auto()
+    """Let in, but the session is still on its way from the store."""
     CONNECTED = auto()
     CLOSED = auto()

@@ -22,3 +22,13 @@ class Terms:
         self.no_local = no_local
         self.retain_as_published = retain_as_published
         self.subscription_ids = subscription_ids
+
+
+class KeptTerms(Terms):
+    """What somebody got when the broker last ran."""
+
+    __slots__ = ("share",)
+
+    def __init__(self, qos: QoS, subscription_ids: tuple[int, ...], share: str | None) -> None:
+        super().__init__(qos, no_local=False, retain_as_published=False, subscription_ids=subscription_ids)
+        self.share = share

@@ -1,0 +1,274 @@
+"""What is answered only once it is kept.
+
+Belongs here: output that waits for a commit, what becomes of it where that fails, taking in what was kept before.
+Does not belong here: the thread that commits (`store_thread`), sockets (`connection`), what has to be kept (`broker`).
+
+Output of a turn that promises something waits for the commit of that turn's changes; what a connection gets later waits
+behind it, so that the order stays. Nobody else waits: not the loop, nor a connection that is promised nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from reference_broker.broker import Link
+from reference_broker.broker.outgoing.output import Buffer
+from reference_broker.net.store_thread import RunBeside, StoreThread
+from reference_broker.store.records import Change, Changes, KeyRange, Row, Store, StoreError
+
+OpenStore = Callable[[RunBeside], Store]
+"""Opens the store, in the thread that it will be used in; raises StoreError."""
+
+_MOST_UNKEPT_BYTES = 8 * 1024 * 1024
+"""With more than that to be committed no connection is read."""
+_CHANGE_BYTES = 64
+"""About what a change costs besides its value."""
+_LATER_SECONDS = 0.02
+_MOST_LATER = 4_096
+"""So long, and so much, changes that nobody waits for come together: each commit holds up those behind it."""
+_SLICE_ROWS = 512
+_SLICE_BYTES = 256 * 1024
+"""About so much is read at once: the broker takes it in within some milliseconds."""
+_RETRY_SECONDS = 1.0
+_DRAIN_SECONDS = 1.0
+_CLOSE_SECONDS = 1.0
+"""How long the end waits for the disk."""
+
+
+class Core(Protocol):
+    """A broker that says what has to be kept."""
+
+    store_is_full: bool
+    """Set while nothing can be kept: it refuses what it would have to keep."""
+
+    def take_changes(self) -> Changes | None:
+        """What changed since the last call; None for nothing."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether all was taken in that has to be before the first connection."""
+
+    def next_read(self) -> KeyRange | None:
+        """What is to be taken in next, None once there is nothing more."""
+
+    def take_rows(self, covered: KeyRange, rows: Sequence[Row], now: float) -> None:
+        """All rows there are between the two keys, which is as much of what was asked for as came at once."""
+
+
+class Host(Protocol):
+    """What keeping needs of the server it works for."""
+
+    is_behind: bool
+    """Set while no connection is to be read."""
+
+    def write(self, link: Link, pieces: list[Buffer], close: bool) -> None:
+        """Write to the link's connection, and close it behind that."""
+
+    def refuse(self, links: Iterable[Link]) -> None:
+        """End connections that wait for an answer which cannot be given."""
+
+    def resume(self) -> None:
+        """Read again."""
+
+    def flush(self) -> None:
+        """Write what the broker answered."""
+
+    def tell_unkept(self, error: StoreError) -> None:
+        """Say that nothing can be kept."""
+
+    def tell_kept(self) -> None:
+        """Say that everything is kept again."""
+
+
+@dataclass(slots=True)
+class _Held:
+    ticket: int
+    link: Link
+    pieces: list[Buffer]
+    close: bool
+
+
+class Keeping:
+    """Between a broker, its connections and its store, in the loop."""
+
+    def __init__(self, core: Core, host: Host, open_store: OpenStore) -> None:
+        self._core = core
+        self._host = host
+        self._thread = StoreThread(open_store, self)
+        self._ticket = 0
+        self._kept_ticket = 0
+        self._later: list[Change] = []
+        """What nobody is promised: it is kept with the next that is, or soon."""
+        self._keeps_later: asyncio.Handle | None = None
+        self._queue: deque[_Held] = deque()
+        self._held: dict[Link, _Held] = {}
+        """The last of the queue for each link."""
+        self._unkept_bytes = 0
+        self._sizes: deque[tuple[int, int]] = deque()
+        self._failure: StoreError | None = None
+        """Why nothing can be kept just now."""
+        self._lack: StoreError | None = None
+        """Why something that was kept could not be read."""
+        self._limit = _SLICE_ROWS
+        self._loading: asyncio.Task[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
+
+    async def open(self) -> None:
+        """Open the store; raises StoreError."""
+        await self._thread.open()
+
+    async def load(self, now: Callable[[], float]) -> None:
+        """Take in what has to be there before the first connection, and the rest behind it; raises StoreError."""
+        while not self._core.is_open and (wanted := self._core.next_read()) is not None:
+            await self._take_in(wanted, now)
+        self._loading = asyncio.get_running_loop().create_task(self._load_rest(now))
+
+    def note(self) -> int:
+        """Have kept what this turn changed; the ticket that its output needs, 0 for none."""
+        changes = self._core.take_changes()
+        if changes is None:
+            return 0
+        if not changes.changes:  # what leaves depends on what was given before
+            return self._ticket if self._kept_ticket < self._ticket else 0
+        self._later += changes.changes
+        if changes.is_promised or len(self._later) >= _MOST_LATER:
+            self._keep()
+        elif self._keeps_later is None:
+            self._keeps_later = asyncio.get_running_loop().call_later(_LATER_SECONDS, self._keep_later)
+        return self._ticket if changes.is_promised else 0
+
+    def _keep(self) -> None:
+        """Have kept what has come together."""
+        changes, self._later = self._later, []
+        self._ticket = ticket = self._ticket + 1
+        self._thread.keep(ticket, changes)
+        size = sum([_CHANGE_BYTES + len(value) for _, value in changes if value.__class__ is bytes])
+        self._sizes.append((ticket, size))
+        self._unkept_bytes += size
+        if self._unkept_bytes > _MOST_UNKEPT_BYTES and self._failure is None:
+            self._host.is_behind = True
+
+    def _keep_later(self) -> None:
+        self._keeps_later = None
+        if self._later:
+            self._keep()
+
+    def holds(self, link: Link, pieces: list[Buffer], close: bool, ticket: int) -> bool:
+        """Take output that has to wait, for this ticket or behind what waits; False: it may leave."""
+        if ticket:
+            self._held[link] = held = _Held(ticket, link, pieces, close)
+            self._queue.append(held)
+            return True
+        last = self._held.get(link)
+        if last is None:
+            return False
+        last.pieces = last.pieces + pieces
+        last.close = last.close or close
+        return True
+
+    def refuse_held(self) -> None:
+        """Where nothing can be kept, whoever waits for that waits no longer."""
+        if self._failure is not None and self._queue:
+            links = list(self._held)
+            self._queue.clear()
+            self._held.clear()
+            self._host.refuse(links)
+
+    def kill(self) -> None:
+        """End as if the process had been killed."""
+        if self._loading is not None:
+            self._loading.cancel()
+        self._thread.kill()
+
+    async def drain(self) -> None:
+        """Wait until everything is kept and what waits for it is written, or until it is clear that it will not be."""
+        if self._loading is not None:
+            self._loading.cancel()
+        self._keep_later()
+        if self._kept_ticket < self._ticket and self._failure is None:
+            self._drained = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._drained], timeout=_DRAIN_SECONDS)
+
+    async def close(self) -> StoreError | None:
+        """Keep the rest, let go of the store, and say why something is not kept."""
+        self._keep_later()
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                return await self._thread.close() or self._lack
+        except TimeoutError:
+            return StoreError(f"the store did not keep the last changes within {_CLOSE_SECONDS:g} s: see to its disk")
+
+    # --- what the thread tells ---------------------------------------------------------------------------------------
+
+    def kept(self, ticket: int) -> None:
+        """All changes up to those of this ticket are committed."""
+        self._kept_ticket = ticket
+        queue = self._queue
+        released: dict[Link, _Held] = {}
+        while queue and queue[0].ticket <= ticket:
+            held = queue.popleft()
+            if self._held[held.link] is held:
+                del self._held[held.link]
+            first = released.setdefault(held.link, held)
+            if first is not held:
+                first.pieces = first.pieces + held.pieces
+                first.close = held.close
+        for held in released.values():
+            self._host.write(held.link, held.pieces, held.close)
+        sizes = self._sizes
+        while sizes and sizes[0][0] <= ticket:
+            self._unkept_bytes -= sizes.popleft()[1]
+        if self._failure is not None:
+            self._failure = None
+            self._core.store_is_full = False
+            self._host.tell_kept()
+        if self._host.is_behind and self._unkept_bytes <= _MOST_UNKEPT_BYTES:
+            self._host.is_behind = False
+            self._host.resume()
+        if self._drained is not None and ticket == self._ticket:
+            self._set_drained()
+
+    def failed(self, error: StoreError) -> None:
+        """Something could not be kept or tidied up."""
+        if self._failure is None:
+            self._host.tell_unkept(error)
+        self._failure = error
+        self._core.store_is_full = True
+        self.refuse_held()
+        if self._host.is_behind:  # what is refused needs no room
+            self._host.is_behind = False
+            self._host.resume()
+        self._set_drained()
+
+    def _set_drained(self) -> None:
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    # --- what was kept before ----------------------------------------------------------------------------------------
+
+    async def _load_rest(self, now: Callable[[], float]) -> None:
+        while (wanted := self._core.next_read()) is not None:
+            try:
+                await self._take_in(wanted, now)
+            except StoreError as error:
+                if self._lack is None:
+                    self._host.tell_unkept(error)
+                self._lack = error
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                self._lack = None
+                self._host.flush()
+
+    async def _take_in(self, wanted: KeyRange, now: Callable[[], float]) -> None:
+        """Take in a slice."""
+        limit = self._limit
+        rows = await self._thread.read(wanted, limit)
+        end = rows[-1][0] + b"\0" if len(rows) == limit else wanted.end
+        self._core.take_rows(KeyRange(wanted.begin, end), rows, now())
+        size = sum([len(value) for _, value in rows])
+        if size:
+            self._limit = max(16, min(_SLICE_ROWS, _SLICE_BYTES * len(rows) // size))
