@@ -18,7 +18,8 @@ _DAMAGED = "is damaged ({reason}): put a copy of it back, or move it away to beg
 _FULL = "cannot grow, because its disk is full ({reason}): make room, or choose another store"
 _LOCKED = "is locked by another program: end that one, or choose another store"
 _READ_ONLY = "cannot be written ({reason}): give this user the right to, or choose another store"
-_NO_FOLDER = "cannot be written, because there is no such folder: make it, or choose another store"
+_NOWHERE = "cannot be made ({reason}): make its folder, or choose another store"
+_NO_FILE = "is no file ({reason}): choose another store"
 _BROKEN = "cannot be read or written ({reason}): see to its disk, or choose another store"
 
 _BY_CODE: dict[int, tuple[_Make, str]] = {
@@ -33,7 +34,14 @@ _BY_CODE: dict[int, tuple[_Make, str]] = {
 }
 """By the primary result code. https://www.sqlite.org/rescode.html"""
 
-_FULL_NUMBERS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_BY_NUMBER: dict[int, tuple[_Make, str]] = {
+    errno.ENOSPC: (StoreFull, _FULL),
+    errno.EDQUOT: (StoreFull, _FULL),
+    errno.ENOENT: (StoreError, _NOWHERE),
+    errno.ENOTDIR: (StoreError, _NOWHERE),
+    errno.EISDIR: (StoreError, _NO_FILE),
+    errno.EIO: (StoreError, _BROKEN),
+}
 
 
 def store_error(path: Path, error: sqlite3.Error) -> StoreError:
@@ -50,8 +58,5 @@ def damaged(path: Path, reason: str) -> StoreError:
 
 def unusable(path: Path, error: OSError) -> StoreError:
     """What the system said of the file or its folder."""
-    make: _Make = StoreError
-    text = _NO_FOLDER if error.errno == errno.ENOENT else _READ_ONLY
-    if error.errno in _FULL_NUMBERS:
-        make, text = StoreFull, _FULL
+    make, text = _BY_NUMBER.get(error.errno or 0, (StoreError, _READ_ONLY))
     return make(f"{path} {text.format(reason=error.strerror)}")

@@ -30,6 +30,7 @@ _SCHEMA = (
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {FORMAT}",
 )
+_TABLES_OF_FORMAT_1 = {"message", "retained", "session", "delivery"}
 _MAGIC = b"SQLite format 3\0"
 _HEADER_BYTES = 100  # https://www.sqlite.org/fileformat.html#the_database_header
 _CHECKED_BYTES = 64 * 1024 * 1024
@@ -52,7 +53,7 @@ def open_database(path: Path, migrate: Migrate | None) -> sqlite3.Connection:
         if version == 1:
             _migrate(path, database, migrate)
         elif version == 0:
-            _create(database)
+            _create(path, database)
         _check(path, database)
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
@@ -82,7 +83,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def _version(path: Path) -> int:
     """The format of the file, 0 for a new one, which only its owner may read; its wal gets the same rights."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         header = os.pread(file, _HEADER_BYTES, 0)
         version = _version_in(path, header) if header.strip(b"\0") else 0
@@ -101,7 +102,7 @@ def _version_in(path: Path, header: bytes) -> int:
     if application_id == 0 and version in (0, 1):
         return version
     if application_id != APPLICATION_ID:
-        raise StoreError(f"{path} is no store but the database of another program: choose another store")
+        raise _foreign(path)
     if version > FORMAT:
         text = f"{path} has format {version}, and this version knows formats up to {FORMAT}"
         raise StoreError(f"{text}: use the version that wrote it, or choose another store")
@@ -110,13 +111,12 @@ def _version_in(path: Path, header: bytes) -> int:
     return version
 
 
-def _create(database: sqlite3.Connection) -> None:
+def _create(path: Path, database: sqlite3.Connection) -> None:
     """Make the tables, wholly or not at all, so that the file itself says from the beginning what it is."""
     database.execute("BEGIN IMMEDIATE")
-    if database.execute("SELECT count(*) FROM sqlite_schema").fetchone() != (0,):
+    if _tables(database):
         database.execute("ROLLBACK")
-        path = Path(database.execute("PRAGMA database_list").fetchone()[2])
-        raise StoreError(f"{path} is no store but the database of another program: choose another store")
+        raise _foreign(path)
     for statement in _SCHEMA:
         database.execute(statement)
     database.execute("COMMIT")
@@ -124,12 +124,14 @@ def _create(database: sqlite3.Connection) -> None:
 
 def _migrate(path: Path, database: sqlite3.Connection, migrate: Migrate | None) -> None:
     """Replace the tables of format 1 with their content as rows, wholly or not at all."""
+    if not _tables(database) >= _TABLES_OF_FORMAT_1:
+        raise _foreign(path)
     if migrate is None:
         raise StoreError(f"{path} has format 1, which is not read here: choose another store")
     rows = MemoryStore()
     rows.commit(list(migrate(SnapshotSqliteStore(path).load())))
     database.execute("BEGIN IMMEDIATE")
-    for (table,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
+    for table in _tables(database):
         database.execute(f'DROP TABLE "{table}"')
     for statement in _SCHEMA:
         database.execute(statement)
@@ -139,10 +141,17 @@ def _migrate(path: Path, database: sqlite3.Connection, migrate: Migrate | None) 
 
 def _check(path: Path, database: sqlite3.Connection) -> None:
     """Look whether the tables are there and, where that is quick, whether they can be read."""
-    tables = {name for (name,) in database.execute("SELECT name FROM sqlite_schema")}
-    if tables != {"kept", "journal"}:
+    if _tables(database) != {"kept", "journal"}:
         raise damaged(path, "its tables are not those of a store")
     if path.stat().st_size <= _CHECKED_BYTES:
         ((finding,), *_) = database.execute("PRAGMA quick_check(1)").fetchall()
         if finding != "ok":
             raise damaged(path, " ".join(finding.split()))
+
+
+def _tables(database: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def _foreign(path: Path) -> StoreError:
+    return StoreError(f"{path} is no store but the database of another program: choose another store")

@@ -359,7 +359,7 @@ def test_a_store_that_cannot_be_opened_keeps_the_server_from_listening(run: Run,
         server = BrokerServer(
             ServerConfig(port=0), broker=NotingBroker(), open_store=lambda _: SqliteStore(tmp_path / "no" / "state.db")
         )
-        with pytest.raises(StoreError, match=r"state\.db cannot be written"):
+        with pytest.raises(StoreError, match=r"state\.db cannot be made"):
             await server.start()
         assert not server.addresses
 

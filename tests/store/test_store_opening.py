@@ -91,7 +91,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
     assert "a file of another kind" in refusal(tmp_path / "short.txt")
 
 
-@pytest.mark.parametrize("pragma", ["application_id = 7", "user_version = 9", "user_version = 0"])
+@pytest.mark.parametrize("pragma", ["application_id = 7", "user_version = 9", "user_version = 0", "user_version = 1"])
 def test_the_database_of_another_program_is_refused(tmp_path, pragma):
     path = tmp_path / "other.db"
     database = sqlite3.connect(path)
@@ -177,9 +177,9 @@ def test_a_file_of_somebody_else_is_refused(path):
 
 
 def test_a_folder_that_is_none_and_a_folder_are_refused(tmp_path):
-    with pytest.raises(StoreError, match=r"state\.db cannot be written, because there is no such folder"):
+    with pytest.raises(StoreError, match=r"state\.db cannot be made \(No such file or directory\): make its folder"):
         SqliteStore(tmp_path / "no" / "state.db")
-    with pytest.raises(StoreError, match=r"cannot be written \(Is a directory\)"):
+    with pytest.raises(StoreError, match=r"is no file \(Is a directory\)"):
         SqliteStore(tmp_path)
 
 
@@ -293,3 +293,12 @@ def test_a_store_of_format_1_is_migrated(tmp_path):
     assert store.read(b"", END, 9) == [(b"saved", b"7")]
     store.close()
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_lock_that_cannot_be_had_for_another_reason_is_nobodys(path, monkeypatch):
+    def no_locks(*values):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with pytest.raises(StoreError, match="cannot be read or written"):
+        SqliteStore(path)
