@@ -25,6 +25,8 @@ OpenStore = Callable[[RunBeside], Store]
 
 _MOST_UNKEPT_BYTES = 8 * 1024 * 1024
 """With more than that to be committed no connection is read."""
+_MOST_HELD_BYTES = 64 * 1024 * 1024
+"""And with more than that waiting for it: one message may be output for very many."""
 _CHANGE_BYTES = 64
 """About what a change costs besides its value."""
 _LATER_SECONDS = 0.02
@@ -87,6 +89,7 @@ class Host(Protocol):
 @dataclass(slots=True)
 class _Held:
     ticket: int
+    size_bytes: int
     link: Link
     pieces: list[Buffer]
     close: bool
@@ -107,6 +110,7 @@ class Keeping:
         self._queue: deque[_Held] = deque()
         self._held: dict[Link, _Held] = {}
         """The last of the queue for each link."""
+        self._held_bytes = 0
         self._unkept_bytes = 0
         self._sizes: deque[tuple[int, int]] = deque()
         self._failure: StoreError | None = None
@@ -149,8 +153,8 @@ class Keeping:
         size = sum([_CHANGE_BYTES + len(value) for _, value in changes if value.__class__ is bytes])
         self._sizes.append((ticket, size))
         self._unkept_bytes += size
-        if self._unkept_bytes > _MOST_UNKEPT_BYTES and self._failure is None:
-            self._host.is_behind = True
+        if self._unkept_bytes > _MOST_UNKEPT_BYTES:
+            self._fall_behind()
 
     def _keep_later(self) -> None:
         self._keeps_later = None
@@ -159,15 +163,20 @@ class Keeping:
 
     def holds(self, link: Link, pieces: list[Buffer], close: bool, ticket: int) -> bool:
         """Take output that has to wait, for this ticket or behind what waits; False: it may leave."""
-        if ticket:
-            self._held[link] = held = _Held(ticket, link, pieces, close)
-            self._queue.append(held)
-            return True
         last = self._held.get(link)
-        if last is None:
+        if last is None and not ticket:
             return False
-        last.pieces = last.pieces + pieces
-        last.close = last.close or close
+        size = sum(map(len, pieces))
+        if last is None or ticket:
+            self._held[link] = held = _Held(ticket, size, link, pieces, close)
+            self._queue.append(held)
+        else:
+            last.pieces = last.pieces + pieces
+            last.size_bytes += size
+            last.close = last.close or close
+        self._held_bytes += size
+        if self._held_bytes > _MOST_HELD_BYTES:
+            self._fall_behind()
         return True
 
     def refuse_held(self) -> None:
@@ -176,6 +185,7 @@ class Keeping:
             links = list(self._held)
             self._queue.clear()
             self._held.clear()
+            self._held_bytes = 0
             self._host.refuse(links)
 
     def kill(self) -> None:
@@ -211,6 +221,7 @@ class Keeping:
         released: dict[Link, _Held] = {}
         while queue and queue[0].ticket <= ticket:
             held = queue.popleft()
+            self._held_bytes -= held.size_bytes
             if self._held[held.link] is held:
                 del self._held[held.link]
             first = released.setdefault(held.link, held)
@@ -226,9 +237,8 @@ class Keeping:
             self._failure = None
             self._core.store_is_full = False
             self._host.tell_kept()
-        if self._host.is_behind and self._unkept_bytes <= _MOST_UNKEPT_BYTES:
-            self._host.is_behind = False
-            self._host.resume()
+        if self._unkept_bytes <= _MOST_UNKEPT_BYTES and self._held_bytes <= _MOST_HELD_BYTES:
+            self._catch_up()
         if self._drained is not None and ticket == self._ticket:
             self._set_drained()
 
@@ -239,10 +249,17 @@ class Keeping:
         self._failure = error
         self._core.store_is_full = True
         self.refuse_held()
-        if self._host.is_behind:  # what is refused needs no room
+        self._catch_up()  # what is refused needs no room
+        self._set_drained()
+
+    def _fall_behind(self) -> None:
+        if self._failure is None:
+            self._host.is_behind = True
+
+    def _catch_up(self) -> None:
+        if self._host.is_behind:
             self._host.is_behind = False
             self._host.resume()
-        self._set_drained()
 
     def _set_drained(self) -> None:
         if self._drained is not None and not self._drained.done():

@@ -318,9 +318,12 @@ def test_a_broker_that_is_killed_keeps_nothing_more(run: Run) -> None:
     run(main())
 
 
-def test_no_connection_is_read_while_much_is_to_be_kept(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("what", "limit"), [("_MOST_UNKEPT_BYTES", 1000), ("_MOST_HELD_BYTES", 3)])
+def test_no_connection_is_read_while_much_is_to_be_kept_or_waits_for_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch, what: str, limit: int
+) -> None:
     async def main() -> None:
-        monkeypatch.setattr("reference_broker.net.keeping._MOST_UNKEPT_BYTES", 1000)
+        monkeypatch.setattr(f"reference_broker.net.keeping.{what}", limit)
         store = GatedStore()
         broker = NotingBroker()
         async with serving(store, broker) as server, peer(server.address, Version.V5, "p") as client:
