@@ -57,6 +57,8 @@ class SqliteStore:
         self._run_beside = run_beside
         self._folding: Iterator[None] | None = None
         self._pending = Pending()
+        self._knows_journal = False
+        """Whether all that is in the journal is pending; otherwise to fold would forget the rest of it."""
         self._owed_slices = 0.0
         """How many slices are to be folded before the next commit, so that the journal does not outgrow the folding."""
         self._wal_bytes = 0
@@ -73,7 +75,7 @@ class SqliteStore:
             raise
         self._beside = connect(path)
         try:
-            self._pending = self._journal()
+            self._learn_journal()
             prove_writable(path, self._database)
             self._fold_all()
         except BaseException:
@@ -107,6 +109,7 @@ class SqliteStore:
             self._tend_log(is_idle)
         except sqlite3.Error as error:
             raise store_error(self.path, error) from error
+        self._learn_journal()
         if self._folding is None and self._is_to_be_folded(is_idle):
             self._folding = self._fold()
         while self._folding is not None:
@@ -132,6 +135,7 @@ class SqliteStore:
 
     def _fold_all(self) -> None:
         """Fold everything at once: in one transaction, because nobody waits for anything else."""
+        self._learn_journal()
         if self._folding is None and not self._pending.count:
             return
         with self._folded_anew_where_it_fails():
@@ -142,6 +146,7 @@ class SqliteStore:
             self._database.execute("COMMIT")
 
     def _fold_slice(self) -> None:
+        self._wal_bytes += _SLICE_BYTES
         if self._folding is not None and next(self._folding, self) is self:
             self._folding = None
 
@@ -153,10 +158,12 @@ class SqliteStore:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
             self._folding = None
-            self._pending = self._journal()  # it is all there still, in part twice
+            self._knows_journal = False  # it is all there still, some of it folded already
             raise store_error(self.path, error) from error
 
-    def _journal(self) -> Pending:
+    def _learn_journal(self) -> None:
+        if self._knows_journal:
+            return
         pending = Pending()
         try:
             for (blob,) in self._database.execute("SELECT changes FROM journal ORDER BY id"):
@@ -165,7 +172,8 @@ class SqliteStore:
             raise store_error(self.path, error) from error
         except (BadBlob, TypeError) as error:
             raise damaged(self.path, "its journal cannot be read") from error
-        return pending
+        self._pending = pending
+        self._knows_journal = True
 
     def _fold(self) -> Iterator[None]:
         """Fold all that is pending now, pausing after each slice.
@@ -181,7 +189,6 @@ class SqliteStore:
         yield from self._remove(folding.removed)
         yield from self._put(folding.put)
         yield from self._forget_journal(first, last, pending.bytes)
-        self._wal_bytes += pending.bytes
 
     def _remove_all(self, prefix: bytes) -> Iterator[None]:
         end = end_of(prefix)

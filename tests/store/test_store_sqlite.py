@@ -14,7 +14,7 @@ from reference_broker.store import sqlite as sqlite_module
 from reference_broker.store.blob import BadBlob, decode_changes, encode_changes
 from reference_broker.store.memory import MemoryStore
 from reference_broker.store.pending import compacted
-from reference_broker.store.records import Removal, StoreFull, end_of
+from reference_broker.store.records import Removal, StoreError, StoreFull, end_of
 from reference_broker.store.sqlite import SqliteStore
 
 END = b"\xff" * 9
@@ -205,6 +205,22 @@ def test_a_folding_that_fails_between_commits_is_done_again(store):
     store._database.execute("PRAGMA max_page_count = 10000")
     fold(store)
     assert store._database.execute("SELECT count(*) FROM kept").fetchone() == (400,)
+
+
+def test_a_journal_that_cannot_be_read_for_a_while_is_not_forgotten(store, monkeypatch):
+    """The folding fails, and so does what would find out how far it got."""
+    store.commit([(b"%03d" % number, b"x" * 3000) for number in range(100)])
+    ((pages,),) = store._database.execute("PRAGMA page_count")
+    store._database.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StoreFull):
+        fold(store)
+    store._database.execute("PRAGMA max_page_count = 10000")
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite_module, "decode_changes", lambda blob: decode_changes(blob[:-1]))
+        with pytest.raises(StoreError, match="journal cannot be read"):
+            fold(store)
+    store.commit([(b"new", b"x")])
+    assert len(all_of(store)) == 101
 
 
 def test_many_rows_with_a_prefix_go_at_once(store):
