@@ -209,7 +209,7 @@ def test_a_store_that_cannot_be_used_is_one_line_and_exit_code_2_and_is_left_alo
     nowhere = tmp_path / "none" / "state.sqlite"
     exit_code, line = failure(capsys, "--port", "0", "--store", str(nowhere))
     assert exit_code == 2
-    assert line.startswith(f"mqtt-interop broker: {nowhere} cannot be made (No such file or directory): make its folder")
+    assert line.startswith(f"mqtt-interop broker: {nowhere} cannot be made (No such file or directory)")
 
 
 def test_an_end_with_something_not_kept_is_one_line_and_exit_code_3(
