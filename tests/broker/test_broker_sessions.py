@@ -338,6 +338,26 @@ def test_qos_1_and_2_wait_for_an_absent_client_and_qos_0_does_not(version):
     assert [(m.payload, m.qos, m.dup) for m in messages] == [(b"1", 1, False), (b"2", 2, False)]
 
 
+@pytest.mark.parametrize("version", ALL_VERSIONS)
+def test_what_comes_after_a_resumption_does_not_overtake_qos_0_messages_that_wait(version):
+    """[3.1.1 MQTT-4.6.0-6, 5.0 MQTT-4.6.0-5]"""
+    world = World(queue_qos0_offline=True, maximum_inflight=1)
+    subscriber = world.client("sub", version, **kept(version))
+    subscriber.subscribe("t", qos=1)
+    subscriber.drop()
+    publisher = world.client("pub")
+    for payload, qos in ((b"first", 1), (b"second", 1), (b"waits", 0)):
+        publisher.publish("t", payload, qos)
+    subscriber.automatic = False
+    subscriber.connect(**kept(version))
+    publisher.publish("t", b"later", 0)
+    subscriber.automatic = True
+    for packet in list(subscriber.inbox):
+        subscriber.acknowledge(packet)
+    world.collect()
+    assert subscriber.payloads() == [b"first", b"second", b"waits", b"later"]
+
+
 def test_qos_0_waits_as_well_when_configured():
     world = World(queue_qos0_offline=True)
     client = world.client("s", V311, clean_start=False)

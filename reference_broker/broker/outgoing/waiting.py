@@ -240,6 +240,10 @@ class Waiting:
         if self._keeper is not None and count:
             self._keeper.run_advanced(waiting)
 
+    def has_qos0(self) -> bool:
+        """Whether QoS 0 messages wait; those of runs are none."""
+        return any(isinstance(entry, Delivery) and entry.qos == QoS.AT_MOST_ONCE for entry in self._entries)
+
     def may_expire(self) -> bool:
         """Whether there are messages that `drop_expired` may forget some day."""
         return self._expiring > 0
