@@ -174,7 +174,7 @@ class ClientCore:
         """
         self._require(now, State.CONNECTED)
         assert self._publisher is not None
-        return self._publisher.publish(replace(publish, packet_id=None))
+        return self._publisher.publish(publish if publish.packet_id is None else replace(publish, packet_id=None))
 
     def subscribe(
         self, subscriptions: Sequence[Subscription], now: float, properties: Properties = NO_PROPERTIES

@@ -367,3 +367,22 @@ def test_a_refusal_carries_a_reason_string_unless_told_not_to():
 def test_settings_the_wire_cannot_say_are_refused(settings):
     with pytest.raises(LocalError, match=next(iter(settings))):
         World(**settings)
+
+
+def test_no_disconnect_comes_before_a_connack_that_was_held_back():
+    """[5.0 MQTT-3.2.0-1, MQTT-3.14.0-1]"""
+    world = World()
+    slow = world.raw()
+    slow.link.pause_writing()
+    slow.send(slow.connect_packet(client_id="same"))
+    world.client("same")
+    assert slow.closed
+    assert slow.take() == []
+
+
+def test_a_disconnect_comes_in_place_of_what_was_held_back_behind_the_connack():
+    world = World()
+    slow = world.client("same")
+    slow.link.pause_writing()
+    world.client("same")
+    assert slow.expect(Disconnect).reason == ReasonCode.SESSION_TAKEN_OVER

@@ -134,12 +134,18 @@ class Peer(Output):
         """Close from this side, in 5.0 with a DISCONNECT that says why."""
         if self.is_closed():
             return
+        has_connack = True
         if self.writing_paused:
             # The peer does not read: let go of what it would not get, so that the last packet has room.
+            has_connack = not self._holds_connack()
             self._output = None
-        if self.version is Version.V5 and self.sender is not None and self.phase is Phase.CONNECTED:
+        # [5.0 MQTT-3.14.0-1]
+        if self.version is Version.V5 and self.sender is not None and self.phase is Phase.CONNECTED and has_connack:
             self.sender.send(Disconnect(reason, self.sender.diagnostics(PacketType.DISCONNECT, text)))
         self.end(now, publish_will=publish_will)
+
+    def _holds_connack(self) -> bool:
+        return self._output is not None and self._output[0][0] >> 4 == PacketType.CONNACK
 
     def end(self, now: float, *, publish_will: bool) -> None:
         """Close without another packet and leave the session; a second call does nothing."""
