@@ -10,7 +10,7 @@ IMAGE ?= mqtt-interop
 # Every target starts dozens of Python processes: what one has compiled, the next need not compile again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup interop corpus coverage fairness mutants test check expected compare bench bench-growth bench-smoke docs schema wheel image clean
+.PHONY: help setup interop corpus coverage fairness mutants simulate test check expected compare bench bench-growth bench-smoke docs schema wheel image clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -t -s ':'
@@ -35,6 +35,10 @@ fairness: $(INSTALLED)   ## do verdicts hold behind other networks and on a busy
 
 mutants: $(INSTALLED)    ## brokers and clients wrong on purpose, and whether each is caught; options in ARGS
 	$(BIN)/mqtt-interop mutants --missing --out $(OUT)/mutants $(ARGS)
+
+simulate: $(INSTALLED)   ## a minute of random worlds in virtual time: does every invariant hold? options in ARGS
+	$(BIN)/mqtt-interop simulate --seconds 30 $(ARGS)
+	$(BIN)/mqtt-interop simulate --crashes --seconds 30 $(ARGS)
 
 coverage: $(INSTALLED)   ## statements without evidence in the last matrix and corpus; fails when there are any
 	$(BIN)/mqtt-interop coverage --missing $(OUT)/results.jsonl $(OUT)/corpus/results.jsonl

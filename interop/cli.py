@@ -38,6 +38,7 @@ _PACKAGES: dict[str, tuple[str, str]] = {
     "bench": ("interop.bench.command", "measure how much a broker carries, alone or beside another"),
     "monitor": ("interop.monitor.command", "watch any clients talk to any broker, and name each statement they break"),
     "mutants": ("interop.mutants.command", "play scenarios against wrong brokers and clients: is each one caught?"),
+    "simulate": ("interop.simulation.command", "broker and clients in virtual time, over failing links, from a seed"),
     "fairness": (
         "interop.fairness.command",
         "play under disturbances nobody is to blame for: does a verdict differ?",

@@ -85,7 +85,7 @@ class Sender:
         self.is_plain = self._aliases is None and self.maximum_packet_size is None
         """Whether a PUBLISH needs nothing done to it for this client's sake."""
         self.holds_qos0 = False
-        """Whether QoS 0 messages wait too, because retained ones or others that wait are before them; nothing is plain then."""
+        """Whether QoS 0 messages wait too, because retained or other ones come before them; nothing is plain then."""
         self._retained_budget = _RETAINED_AT_ONCE_BYTES
         self._resend: deque[Publish] | None = None
         # In flight since an earlier connection, and without a place in this one's quota.

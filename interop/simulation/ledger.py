@@ -1,0 +1,299 @@
+"""What the broker owes, by all that has reached it: sessions, subscriptions, wills, and each message's receivers.
+
+Belongs here: the specification's state of a server as a model of its own, told packet by packet.
+Does not belong here: whether the broker does as it should (the books), the broker's own code: nothing of it is used.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from interop.simulation.wires import Due, Seat, Wire
+from reference_broker.wire.packets import (
+    Connect,
+    Disconnect,
+    Packet,
+    Publish,
+    PubRel,
+    Subscribe,
+    Unsubscribe,
+)
+from reference_broker.wire.properties import NEVER_EXPIRES
+from reference_broker.wire.topics import matches
+from reference_broker.wire.types import PacketType, QoS, ReasonCode, Version
+
+_Target = tuple[Seat, tuple[QoS, int], bool]
+
+
+class _Past:
+    """What there was before a turn."""
+
+    def __init__(self, turn: int, ledger: Ledger) -> None:
+        self.turn = turn
+        self._seats = dict(ledger.seats)
+        self._retained = dict(ledger.retained)
+        self._states = [
+            (seat, seat.version, seat.expiry_seconds, dict(seat.subscriptions), dict(seat.received))
+            for seat in self._seats.values()
+        ]
+
+    def restore(self, ledger: Ledger) -> None:
+        ledger.seats = self._seats
+        ledger.retained = self._retained
+        for seat, version, expiry_seconds, subscriptions, received in self._states:
+            seat.version, seat.expiry_seconds, seat.has_ended = version, expiry_seconds, False
+            seat.subscriptions, seat.received = subscriptions, received
+
+
+class Ledger:
+    """All sessions by name; `retained` has the number of each topic's retained message."""
+
+    def __init__(self, *, may_forget: bool = False) -> None:
+        """`may_forget`: the broker may crash, and turns that are not committed are as if they had not been."""
+        self.now = 0.0
+        self._past: deque[_Past] | None = deque() if may_forget else None
+        self._turn = 0
+        self._committed = 0
+        self._uncertain: deque[tuple[int, Due]] = deque()
+        self.seats: dict[str, Seat] = {}
+        self.retained: dict[str, int] = {}
+        self.unanswered: set[Wire] = set()
+        """Connections with a CONNECT and no CONNACK yet."""
+        self.wills_due: dict[int, str] = {}
+        """Wills that are to be published now, by number: whose they are."""
+        self.accepted: dict[int, QoS] = {}
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._count = 0
+        self._routes: dict[str, list[_Target]] = {}
+
+    # --- what reaches the broker --------------------------------------------------------------------------------------
+
+    def got(self, wire: Wire, packet: Packet) -> None:
+        """A whole packet reached the broker, on a connection that it has not closed."""
+        wire.last_got = self.now
+        self._remember()
+        handler = self._HANDLERS.get(packet.type)
+        if handler is not None:
+            handler(self, wire, packet)
+
+    def lost(self, wire: Wire) -> None:
+        """The broker learned that a connection is over, or ended it itself."""
+        self._remember()
+        seat = wire.seat
+        if seat is not None and seat.wire is wire:
+            self._leave(seat, publish_will=True)
+
+    def next_deadline(self) -> float | None:
+        """When `pass_time` has something to do."""
+        return self._timers[0][0] if self._timers else None
+
+    def pass_time(self, now: float) -> None:
+        """It is so late now: wills and ends of sessions are due."""
+        self.now = now
+        while self._timers and self._timers[0][0] <= now:
+            heapq.heappop(self._timers)[2]()
+
+    # --- what the broker may forget -----------------------------------------------------------------------------------
+
+    def turn_over(self) -> None:
+        """What reached the broker so far is one turn."""
+        self._turn += 1
+
+    def commit(self, count: int) -> None:
+        """So many turns more will be remembered whatever happens."""
+        assert self._past is not None
+        self._committed += count
+        while self._past and self._past[0].turn < self._committed:
+            self._past.popleft()
+        while self._uncertain and self._uncertain[0][0] < self._committed:
+            self._uncertain.popleft()
+
+    def crash(self) -> None:
+        """All is as after the last turn committed, and nobody is connected. What was taken over since may come."""
+        assert self._past is not None
+        if self._past:
+            self._past[0].restore(self)
+        for _, due in self._uncertain:
+            due.is_optional = True
+        self._past.clear()
+        self._uncertain.clear()
+        self._committed = self._turn
+        self._routes.clear()
+        for seat in list(self.seats.values()):
+            self._leave(seat, publish_will=False)
+
+    def _remember(self) -> None:
+        if self._past is not None and not (self._past and self._past[-1].turn == self._turn):
+            self._past.append(_Past(self._turn, self))
+
+    # --- connections --------------------------------------------------------------------------------------------------
+
+    def _connect(self, wire: Wire, packet: Connect) -> None:
+        seat = self.seats.get(packet.client_id)
+        if seat is not None and seat.wire is not None:  # [5.0 MQTT-3.1.4-3]
+            seat.wire.is_taken_over = True
+            self._leave(seat, publish_will=True)
+            seat = self.seats.get(packet.client_id)
+        if seat is not None and packet.clean_start:  # [5.0 MQTT-3.1.2-4]
+            self._end(seat)
+            seat = None
+        self.unanswered.add(wire)
+        wire.is_resumed = seat is not None
+        if seat is None:
+            seat = self.seats[packet.client_id] = Seat(packet.client_id, packet.version)
+        seat.version = packet.version
+        seat.will_at = seat.end_at = None
+        seat.will = packet.will
+        if packet.version is Version.V5:
+            seat.expiry_seconds = packet.properties.session_expiry_interval or 0
+            wire.receive_maximum = packet.properties.receive_maximum or 65_535
+        else:
+            seat.expiry_seconds = 0 if packet.clean_start else NEVER_EXPIRES
+        wire.keep_alive = packet.keep_alive
+        wire.seat, seat.wire = seat, wire
+
+    def _disconnect(self, wire: Wire, packet: Disconnect) -> None:
+        seat = wire.seat
+        wire.said_goodbye = True
+        if seat is None or seat.wire is not wire:
+            return
+        expiry = packet.properties.session_expiry_interval
+        if expiry is not None:
+            seat.expiry_seconds = expiry
+        self._leave(seat, publish_will=packet.reason == ReasonCode.DISCONNECT_WITH_WILL_MESSAGE)
+
+    def _leave(self, seat: Seat, *, publish_will: bool) -> None:
+        """[5.0 MQTT-3.1.2-8, MQTT-3.1.2-10, 3.1.2.11.2]"""
+        seat.wire = None
+        will = seat.will
+        if not publish_will:
+            seat.will = will = None
+        if will is not None:
+            delay = min(will.properties.will_delay_interval or 0, seat.expiry_seconds)
+            if delay:
+                seat.will_at = self.now + delay
+                self._at(seat.will_at, lambda: self._will_is_due(seat))
+            else:
+                self._publish_will(seat)
+        if seat.expiry_seconds == 0:
+            self._end(seat)
+        elif seat.expiry_seconds != NEVER_EXPIRES:
+            seat.end_at = self.now + seat.expiry_seconds
+            self._at(seat.end_at, lambda: self._end_is_due(seat))
+
+    def _will_is_due(self, seat: Seat) -> None:
+        if seat.will_at is not None and seat.will_at <= self.now:
+            self._publish_will(seat)
+
+    def _end_is_due(self, seat: Seat) -> None:
+        if seat.end_at is not None and seat.end_at <= self.now:
+            self._end(seat)
+
+    def _end(self, seat: Seat) -> None:
+        if seat.has_ended:
+            return
+        seat.has_ended = True
+        del self.seats[seat.name]
+        self._routes.clear()
+        self._publish_will(seat)  # [5.0 3.1.3.2.2]
+
+    def _publish_will(self, seat: Seat) -> None:
+        will, seat.will, seat.will_at = seat.will, None, None
+        if will is None:
+            return
+        number = int(will.payload)
+        self.wills_due[number] = seat.name
+        self.accept(seat.name, number, Publish(will.topic, will.payload, will.qos, will.retain))
+
+    def _at(self, deadline: float, callback: Callable[[], None]) -> None:
+        self._count += 1
+        heapq.heappush(self._timers, (deadline, self._count, callback))
+
+    # --- messages -----------------------------------------------------------------------------------------------------
+
+    def _publish(self, wire: Wire, packet: Publish) -> None:
+        seat = wire.seat
+        assert seat is not None
+        if packet.qos == QoS.EXACTLY_ONCE:
+            assert packet.packet_id is not None
+            if packet.packet_id in seat.received:
+                return  # [5.0 MQTT-4.3.3-10]
+            seat.received[packet.packet_id] = None
+        self.accept(seat.name, int(packet.payload), packet)
+
+    def _pubrel(self, wire: Wire, packet: PubRel) -> None:
+        assert wire.seat is not None
+        wire.seat.received.pop(packet.packet_id, None)
+
+    def accept(self, publisher: str, number: int, packet: Publish) -> None:
+        """The broker took a message over: whoever subscribes to its topic now is to get it. [5.0 3.3.4]"""
+        self.accepted[number] = packet.qos
+        if packet.retain:
+            self.retained[packet.topic] = number
+        expiry = packet.properties.message_expiry_interval
+        for seat, terms, is_no_local in self._route(packet.topic):
+            granted, copies = self._own(seat, packet.topic) if is_no_local and seat.name == publisher else terms
+            if not copies:
+                continue
+            qos = min(granted, packet.qos)
+            self._count += 1
+            due = seat.dues.get(number)
+            if due is None:
+                due = seat.dues[number] = Due(number, packet.topic, publisher, self._count)
+            due.last_order = self._count
+            due.levels |= 1 << qos
+            if self._past is not None:
+                due.is_optional = False
+                self._uncertain.append((self._turn, due))
+            due.copies += copies
+            due.is_optional = due.is_optional or qos == QoS.AT_MOST_ONCE
+            if expiry is not None:
+                due.expires_at = self.now + expiry
+
+    def _route(self, topic: str) -> list[_Target]:
+        """For each session that gets a topic: the highest QoS, how many subscriptions, whether one is No Local."""
+        route = self._routes.get(topic)
+        if route is None:
+            route = self._routes[topic] = []
+            for seat in self.seats.values():
+                found = [each for each in seat.subscriptions.values() if matches(each.topic_filter, topic)]
+                if found:
+                    route.append((seat, (max(s.qos for s in found), len(found)), any(s.no_local for s in found)))
+        return route
+
+    def _own(self, seat: Seat, topic: str) -> tuple[QoS, int]:
+        """What a session gets of its own messages: what is subscribed to without No Local. [5.0 MQTT-3.8.3-3]"""
+        found = [s for s in seat.subscriptions.values() if not s.no_local and matches(s.topic_filter, topic)]
+        return max((s.qos for s in found), default=QoS.AT_MOST_ONCE), len(found)
+
+    def _subscribe(self, wire: Wire, packet: Subscribe) -> None:
+        seat = wire.seat
+        assert seat is not None
+        for each in packet.subscriptions:
+            seat.subscriptions[each.topic_filter] = each
+            seat.retained_copies[each.topic_filter] = seat.retained_copies.get(each.topic_filter, 0) + 1
+        self._routes.clear()
+
+    def _unsubscribe(self, wire: Wire, packet: Unsubscribe) -> None:
+        seat = wire.seat
+        assert seat is not None
+        for topic_filter in packet.topic_filters:
+            if seat.subscriptions.pop(topic_filter, None) is None:
+                continue
+            self._routes.clear()
+            for due in seat.dues.values():  # what has begun has to be completed [5.0 MQTT-3.10.4-3]
+                if not due.has_begun and matches(topic_filter, due.topic):
+                    due.is_optional = True
+
+    _HANDLERS: ClassVar[dict[PacketType, Callable[[Ledger, Wire, Any], None]]] = {
+        PacketType.CONNECT: _connect,
+        PacketType.DISCONNECT: _disconnect,
+        PacketType.PUBLISH: _publish,
+        PacketType.PUBREL: _pubrel,
+        PacketType.SUBSCRIBE: _subscribe,
+        PacketType.UNSUBSCRIBE: _unsubscribe,
+    }
+    """What a packet does to what is owed; the key fixes its class, which the type of a dict cannot say."""

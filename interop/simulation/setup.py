@@ -1,0 +1,72 @@
+"""What a world is made of, drawn from its seed: how many peers of which version, and the broker's settings.
+
+Belongs here: the values and how they are drawn. Does not belong here: what happens in the world (`script`, `world`).
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from reference_broker.broker import BrokerConfig
+from reference_broker.wire.types import Version
+
+JUDGED = 0.02
+"""How many worlds are judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSetup:
+    """One client: its version, and its Receive Maximum where it says one (5.0)."""
+
+    version: Version
+    receive_maximum: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """A world: its clients, the broker's settings, whether packets that begin alike go the broker's fast way.
+
+    `roughness` is how often something fails, as a multiple of what is usual. The judge looks at worlds that are judged,
+    which takes as long again as all that happens there. With crashes there are no wills and no expiry but at once, as a
+    store's clock is another one.
+    """
+
+    peers: tuple[PeerSetup, ...]
+    config: BrokerConfig
+    fast_path: bool = True
+    roughness: int = 1
+    is_judged: bool = False
+    has_crashes: bool = False
+
+    @classmethod
+    def drawn(cls, rng: random.Random, *, has_crashes: bool = False) -> Setup:
+        """A world as a seed has it; every version is there."""
+        versions = [*Version, *rng.choices(list(Version), k=rng.choice((0, 1, 2)))]
+        peers = [PeerSetup(each, rng.choice((None, None, 1, 3)) if each is Version.V5 else None) for each in versions]
+        rng.shuffle(peers)
+        config = BrokerConfig(
+            receive_maximum=rng.choice((65_535, 65_535, 1, 4)),
+            maximum_inflight=rng.choice((1024, 1024, 2, 10)),
+            queue_maximum_messages=1_000_000,
+        )
+        return cls(
+            tuple(peers),
+            config,
+            rng.random() < 0.7,
+            rng.choice((1, 1, 4, 10)),
+            is_judged=rng.random() < JUDGED and not has_crashes,
+            has_crashes=has_crashes,
+        )
+
+    def in_words(self) -> str:
+        """One line."""
+        peers = ", ".join(
+            f"{number}: {each.version.label}{f' Receive Maximum {each.receive_maximum}' * bool(each.receive_maximum)}"
+            for number, each in enumerate(self.peers)
+        )
+        config = self.config
+        return (
+            f"peers {peers}; broker: Receive Maximum {config.receive_maximum}, {config.maximum_inflight} in flight, "
+            f"{'with' if self.fast_path else 'without'} the fast path"
+        )

@@ -1,0 +1,95 @@
+"""Brokers with one fault each, for the tests of the simulation.
+
+Belongs here: a fault for each invariant, how a broker with it is made. Does not belong here: what is expected of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from interop.mutants.mutant import Mutant, Says, around
+from interop.simulation.medium import MakeBroker
+from interop.simulation.wrong import wrong_broker
+from reference_broker.broker.keeping.exchange import Exchange
+from reference_broker.broker.keeping.retained import RetainedMessages
+from reference_broker.broker.keeping.sessions import Sessions
+from reference_broker.broker.keeping.wills import Wills
+from reference_broker.broker.outgoing.mailbox import Mailbox
+from reference_broker.broker.peers.peer import Peer
+from reference_broker.broker.values.message import Message
+from reference_broker.session.delivery import Outbound
+from reference_broker.session.flow_control import SendQuota
+from reference_broker.wire.packets import ConnAck, PubAck, Publish, SubAck
+from reference_broker.wire.types import PacketType, ReasonCode
+
+COPIES = "each message as often as its QoS says"
+ORDER = "order for each topic and publisher"
+ACKNOWLEDGED = "nothing acknowledged lost"
+WILLS = "will exactly when due"
+PACKET_IDS = "no packet id twice"
+MEMORY = "memory bounded"
+JUDGE = "the judge silent"
+PUBREL = PacketType.PUBREL
+
+FAULTS: dict[str, tuple[str, Any]] = {
+    "delivers QoS 2 twice": (
+        COPIES,
+        around(Exchange, "deliver_to", lambda real, self, s, m, qos, *more: [
+            real(self, s, m, qos, *more) for _ in range(max(1, qos))]),
+    ),
+    "delivers every QoS 1 message as QoS 0": (
+        COPIES,
+        around(Exchange, "deliver_to", lambda real, self, s, m, qos, *more: real(self, s, m, type(qos)(0), *more)),
+    ),
+    "queues nothing": (COPIES, around(Mailbox, "enqueue", lambda *_: None)),
+    "resends backwards": (ORDER, around(Outbound, "resume", lambda real, self: iter(list(real(self))[::-1]))),
+    "acknowledges another": (ACKNOWLEDGED, Says(PubAck, lambda p, _: replace(p, packet_id=p.packet_id % 65_535 + 1))),
+    "acknowledges nothing": (ACKNOWLEDGED, Says(PubAck, lambda *_: None)),
+    "retains nothing": (ACKNOWLEDGED, around(RetainedMessages, "keep", lambda *_: True)),
+    "lets nothing expire": ("nothing is sent that has expired", around(Message, "is_expired", lambda *_: False)),
+    "says that all the time is left": (
+        "nothing is sent that has expired",
+        around(Message, "properties_for", lambda real, self, version, ids, now: real(
+            self, version, ids, self.accepted_at)),
+    ),
+    "sends no PUBREL again": (
+        MEMORY, around(Outbound, "resume", lambda real, self: iter([p for p in real(self) if p.type != PUBREL]))
+    ),
+    "answers no SUBSCRIBE": (JUDGE, Says(SubAck, lambda *_: None)),
+    "gives the same identifier to all": (
+        PACKET_IDS, Says(Publish, lambda p, _: replace(p, packet_id=1) if p.qos else p)
+    ),
+    "forgets DUP": (PACKET_IDS, Says(Publish, lambda p, _: replace(p, dup=False))),
+    "knows no quota": ("quota kept", around(SendQuota, "take", lambda *_: True)),
+    "publishes no will": (WILLS, around(Wills, "publish", lambda *_: None)),
+    "publishes wills in spite of DISCONNECT": (
+        WILLS,
+        around(Wills, "connection_closed", lambda real, self, s, now, *, publish_will: real(
+            self, s, now, publish_will=True)),
+    ),
+    "publishes wills a second late": (
+        WILLS,
+        around(Wills, "publish_later", lambda real, self, s, delay, now: real(self, s, delay + 1, now)),
+    ),
+    "says that every session is new": ("sessions last as agreed", Says(ConnAck, lambda p, _: replace(
+        p, session_present=False))),
+    "closes over the tenth message": (
+        "nobody is turned away",
+        around(Exchange, "accept", lambda real, self, m, now: (
+            self.house.connections[-1].disconnect(ReasonCode.UNSPECIFIED_ERROR, "", now)
+            if m.payload == b"10" else None, real(self, m, now))[1]),
+    ),
+    "never lets a silent client go": ("nobody is turned away", around(Peer, "_watch_keep_alive", lambda *_: None)),
+    "keeps sessions that are over": (
+        MEMORY,
+        around(Sessions, "end", lambda real, self, s, now: (real(self, s, now), self.add(f"{s.client_id} of old",
+                                                                                        s.version))[0]),
+    ),
+}  # fmt: skip
+"""By what it does wrong: the invariant that has to name it, and the fault."""
+
+
+def broker_that(does: str) -> MakeBroker:
+    """Makes brokers with that fault."""
+    return wrong_broker(Mutant(does, "broker", (), (FAULTS[does][1],)))
