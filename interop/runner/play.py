@@ -40,6 +40,7 @@ from interop.runner.pace import Pace, Slots
 from interop.runner.player import Player
 from interop.runner.preflight import Absences
 from interop.runner.presence import Presence, check_presence, last_heard
+from interop.runner.repeats import who_repeats
 from interop.runner.reliance import rely_on_acknowledgements, rely_on_faults
 from interop.runner.secrets import Secret
 from interop.runner.stage import GRACE_SECONDS, Stage
@@ -312,7 +313,7 @@ async def _run_step(cell: Cell, stage: Stage, notes: Notes, step: AnyStep, numbe
         status = "passed"
     except StepFailed as failure:
         if is_about_the_other_side(cell, failure):
-            raise SetupFailed(str(failure)) from failure
+            raise SetupFailed(f"{failure} (the {failure.by}'s own doing)") from failure
         notes.findings.append(step_finding(cell, step, number, failure))
     finally:
         loaded = cell.loaded
@@ -339,7 +340,10 @@ async def _check_the_end(cell: Cell, stage: Stage, notes: Notes) -> None:
     for player in stage.players.values():
         if (message := player.inbox.oldest()) is not None:
             what = f"{shown_payload(message.event.payload)} on {stage.names.relative(message.event.topic)!r}"
-            failure = StepFailed(f"no further message for {player.name}", f"it got {what}")
+            by = who_repeats(stage, player, message.event)
+            failure = StepFailed(f"no further message for {player.name}", f"it got {what}", by=by)
+            if is_about_the_other_side(cell, failure):
+                raise SetupFailed(f"{failure} (the {failure.by}'s own doing)")
             finding = step_finding(cell, last, len(cell.loaded.step_texts), failure)
             notes.findings.append(finding.model_copy(update={"rule": "unexpected-message", "step": None}))
 

@@ -7,7 +7,7 @@ Does not belong here: how a driver works (`interop.drivers`), what a verb asks f
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -56,12 +56,15 @@ class Inbox:
         self.unacknowledged: list[Received] = []
         self.came = 0  # how many there ever were
         self.newest_at = 0.0
+        self.told: Counter[tuple[str, bytes]] = Counter()
+        """How often which message, by topic and payload."""
         self._waiting: dict[str, deque[Received]] = {}
 
     def add(self, message: Received, *, manual_ack: bool) -> None:
         """A message came."""
         self.came += 1
         self.newest_at = message.at
+        self.told[message.event.topic, message.event.payload] += 1
         self._waiting.setdefault(message.event.topic, deque()).append(message)
         if manual_ack:
             self.unacknowledged.append(message)

@@ -21,12 +21,13 @@ from interop.runner.matching import (
     shown_reasons,
 )
 from interop.runner.player import HandedOver, Player, Received
+from interop.runner.repeats import brought_by, who_repeats
 from interop.runner.stage import Seen, Stage
 from interop.runner.window import Observed, check_not_early, missed, seen_in_window
 from interop.scenario import steps
 from interop.scenario.numbered import numbered
 from interop.scenario.values import payload_bytes
-from interop.tap.trace import Sender, TraceEntry
+from interop.tap.trace import TraceEntry
 from reference_broker.wire.packets import Publish
 from reference_broker.wire.types import ReasonCode, Version
 
@@ -168,10 +169,15 @@ def _check_message(
     payload: bytes | None,
 ) -> None:
     event = message.event
-    delivered = _on_the_wire(stage, player, event)
+    delivered = brought_by(stage, player, event)
     index = delivered[-1].index if delivered else None
     if payload is not None and event.payload != payload:
-        raise StepFailed(shown_payload(payload), f"{player.name} got {shown_payload(event.payload)}", trace_index=index)
+        raise StepFailed(
+            shown_payload(payload),
+            f"{player.name} got {shown_payload(event.payload)}",
+            trace_index=index,
+            by=who_repeats(stage, player, event),
+        )
     for name in ("qos", "retain", "dup"):
         wanted = getattr(step, name)
         if wanted is None:
@@ -191,7 +197,9 @@ def _check_message_properties(
     stage: Stage, step: steps.Receive, event: MessageEvent, delivered: list[TraceEntry], index: int | None
 ) -> None:
     if event.properties is not None:
-        wrong = property_mismatch(step.properties, step.without, event.properties, stage.names, passed_on=True)
+        # An alias is the connection's affair: whether an application is shown it is left open, the wire is judged.
+        without = [name for name in step.without if name != "topic_alias"]
+        wrong = property_mismatch(step.properties, without, event.properties, stage.names, passed_on=True)
     else:
         found = [entry.packet.properties for entry in delivered if isinstance(entry.packet, Publish)]
         wrongs = [property_mismatch(step.properties, step.without, each, stage.names, passed_on=True) for each in found]
@@ -201,18 +209,9 @@ def _check_message_properties(
         raise StepFailed(f"a message with {wanted}", wrong, trace_index=index)
 
 
-def _on_the_wire(stage: Stage, player: Player, event: MessageEvent) -> list[TraceEntry]:
-    """The PUBLISH packets that may have brought a message: same payload, same topic (or a topic alias)."""
-    return [
-        entry
-        for entry in stage.trace.publishes(player.name, event.topic, event.payload)
-        if entry.delivered and entry.receiver is Sender.CLIENT
-    ]
-
-
 def _message_time(stage: Stage, player: Player, message: Received) -> float:
     """When a message came: on the wire where it is found there, because applications hear of it later."""
-    found = [entry.at for entry in _on_the_wire(stage, player, message.event) if entry.at <= message.at]
+    found = [entry.at for entry in brought_by(stage, player, message.event) if entry.at <= message.at]
     return found[-1] if found else message.at
 
 
@@ -225,7 +224,8 @@ async def nothing(stage: Stage, step: steps.Nothing) -> Observed:
     unwanted = player.inbox.oldest(topic)
     if unwanted is not None:
         what = f"{shown_payload(unwanted.event.payload)} on {stage.names.relative(unwanted.event.topic)!r}"
-        raise StepFailed(f"{player.name} to get nothing for {step.seconds:g} s", f"it got {what}")
+        by = who_repeats(stage, player, unwanted.event)
+        raise StepFailed(f"{player.name} to get nothing for {step.seconds:g} s", f"it got {what}", by=by)
     return Observed(0.0, step.seconds, None)
 
 

@@ -29,7 +29,7 @@ _MOST_HELD_BYTES = 64 * 1024 * 1024
 """And with more than that waiting for it: one message may be output for very many."""
 _CHANGE_BYTES = 64
 """About what a change costs besides its value."""
-_LATER_SECONDS = 0.02
+_LATER_SECONDS = 0.002
 _MOST_LATER = 4_096
 """So long, and so much, changes that nobody waits for come together: each commit holds up those behind it."""
 _SLICE_ROWS = 512
@@ -136,9 +136,9 @@ class Keeping:
         changes = self._core.take_changes()
         if changes is None:
             return 0
-        if not changes.changes:  # what leaves depends on what was given before
-            return self._ticket if self._kept_ticket < self._ticket else 0
         self._later += changes.changes
+        if not self._later:  # what leaves depends on what was given before
+            return self._ticket if self._kept_ticket < self._ticket else 0
         if changes.is_promised or len(self._later) >= _MOST_LATER:
             self._keep()
         elif self._keeps_later is None:

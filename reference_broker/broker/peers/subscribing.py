@@ -71,7 +71,11 @@ def on_subscribe(link: Peer, packet: Subscribe, now: float) -> None:
 
 
 def on_unsubscribe(link: Peer, packet: Unsubscribe, now: float) -> None:
-    """Remove exactly these filters; always answered. [5.0 MQTT-3.10.4-1, MQTT-3.10.4-4, MQTT-3.10.4-5]"""
+    """Remove exactly these filters; always answered. [5.0 MQTT-3.10.4-1, MQTT-3.10.4-4, MQTT-3.10.4-5]
+
+    The answer waits until all is kept that came before, also where no filter was removed: so a client can know.
+    """
+    link.depend()
     _, sender = link.parts()
     if link.version is not Version.V5:
         for topic_filter in packet.topic_filters:

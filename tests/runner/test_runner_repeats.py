@@ -1,0 +1,43 @@
+"""A client that tells its application a message again is not taken for a broker that sent it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from runner_stage import played, scenario
+
+REPEATED = """
+actors: {{sub: {{session: kept}}, pub: {{}}}}
+steps:
+  - {{do: subscribe, as: sub, topic: t, qos: {qos}}}
+  - {{do: cut, link: sub, at: {acknowledgement}, from: client, packet: lost}}
+  - {{do: publish, as: pub, topic: t, qos: {qos}, payload: once}}
+  - {{do: receive, as: sub, topic: t, payload: once}}
+  - {{do: connect, as: sub}}
+  - {step}
+"""
+"""The broker sends it again, because it never saw an acknowledgement; gmqtt tells its application each time."""
+
+STEPS = {
+    "nothing": "{do: nothing, as: sub, seconds: 0.2}",
+    "another message": "{do: receive, as: sub, topic: t, payload: other}",
+    "the end": "{do: wire, link: sub, contains: [{packet: PUBLISH, from: broker, dup: true}]}",
+}
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+@pytest.mark.parametrize(("judged", "verdict"), [("broker", "setup-failed"), ("client", "fail")])
+def test_a_repeat_of_qos_2_that_an_application_is_told_is_its_clients(
+    tmp_path: Path, step: str, judged: str, verdict: str
+) -> None:
+    document = f"judges: {judged}\n" + REPEATED.format(qos=2, acknowledgement="PUBREC", step=step)
+    record = played(scenario(tmp_path, document), client="gmqtt")
+    assert record.verdict == verdict
+    assert record.blame == ("client" if judged == "client" else "unknown")
+
+
+def test_a_repeat_of_qos_1_is_told_by_right(tmp_path: Path) -> None:
+    step = "{do: receive, as: sub, topic: t, payload: once}"
+    document = "judges: broker\n" + REPEATED.format(qos=1, acknowledgement="PUBACK", step=step)
+    assert played(scenario(tmp_path, document), client="gmqtt").verdict == "pass"
