@@ -40,8 +40,8 @@ from interop.runner.pace import Pace, Slots
 from interop.runner.player import Player
 from interop.runner.preflight import Absences
 from interop.runner.presence import Presence, check_presence, last_heard
-from interop.runner.repeats import who_repeats
 from interop.runner.reliance import rely_on_acknowledgements, rely_on_faults
+from interop.runner.repeats import who_repeats
 from interop.runner.secrets import Secret
 from interop.runner.stage import GRACE_SECONDS, Stage
 from interop.runner.tracing import kept
