@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, NOTHING_RAN, OK, CommandError
+from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, OK, CommandError
 from interop.installed import own_version
 from interop.lifeline import sigterm_interrupts
 
@@ -33,6 +33,8 @@ _SCHEMAS = {
 
 _PACKAGES: dict[str, tuple[str, str]] = {
     "adapter": ("interop.adapter_check.command", "check that an adapter of yours keeps the contract"),
+    "certify": ("interop.certify.command", "play a profile with a client or broker, and sign what came out"),
+    "verify": ("interop.certify.verifying", "check a certificate, and say in one line what was certified"),
     "coverage": ("interop.coverage.command", "which statements of the specifications there is evidence for"),
     "corpus": ("interop.corpus.command", "send malformed packets to brokers and clients, and judge how they react"),
     "bench": ("interop.bench.command", "measure how much a broker carries, alone or beside another"),
@@ -175,16 +177,14 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    import pytest  # noqa: PLC0415  # the other subcommands do without
+    from interop.runner.matrix import run_matrix  # noqa: PLC0415  # the other subcommands do without pytest
 
-    exit_code = int(pytest.main([str(Path(__file__).with_name("test_compatibility.py")), *pytest_arguments(options)]))
-    return HARNESS_FELL_SHORT if exit_code > NOTHING_RAN else exit_code
+    return run_matrix(pytest_arguments(options))
 
 
 def pytest_arguments(options: argparse.Namespace) -> list[str]:
     """What `run` was given, as options of pytest with the matrix's plugin."""
-    # The matrix may be installed where nothing can be written; Hypothesis, where there is one, delays every process.
-    arguments = ["-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+    arguments: list[str] = []
     for option, _, _ in _RUN_OPTIONS:
         for value in getattr(options, option.removeprefix("--")):
             arguments += [option, value]

@@ -109,6 +109,10 @@ class BrokerSpec(ABC):
     def check(self) -> None:  # noqa: B027 - most kinds find out when they start
         """Raise BrokerFault when it is plain already that it cannot be had."""
 
+    def digests(self) -> dict[str, str]:
+        """What it consists of, as far as this machine has it: SHA-256 in hexadecimal by name; raises BrokerFault."""
+        return {}
+
     @abstractmethod
     async def start(self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP) -> RunningBroker:
         """Give a broker that listens for `transport`, with settings as a scenario writes them; raises BrokerFault."""

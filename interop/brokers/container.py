@@ -111,6 +111,11 @@ class ContainerSpec(BrokerSpec):
         with self._told_in_one_line(), contextlib.closing(docker.from_env()) as engine:
             engine.images.get(self._image)
 
+    def digests(self) -> dict[str, str]:
+        """The image: an engine calls it by the SHA-256 of its configuration, which names every layer."""
+        with self._told_in_one_line(), contextlib.closing(docker.from_env()) as engine:
+            return {self._image: str(engine.images.get(self._image).id).removeprefix("sha256:")}
+
     async def start(self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP) -> RunningBroker:  # noqa: ARG002 - it takes none
         """Start or lend the container, once MQTT is spoken there; raises BrokerNotThere."""
         async with self._lock:

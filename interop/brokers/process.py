@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import re
 import secrets
 import shutil
@@ -229,6 +230,12 @@ class ProcessSpec(BrokerSpec):
         """Raise BrokerNotThere when the program is not installed."""
         if _find(self._program.executable) is None:
             raise BrokerNotThere(f"{self.name} is not installed: there is no program {self._program.executable!r}")
+
+    def digests(self) -> dict[str, str]:
+        """The program."""
+        self.check()
+        with Path(str(_find(self._program.executable))).open("rb") as file:
+            return {self._program.executable: hashlib.file_digest(file, "sha256").hexdigest()}
 
     async def start(self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP) -> RunningBroker:
         """Start or lend one that listens for `transport`; raises BrokerNotThere with its last words."""

@@ -148,19 +148,22 @@ class Selection:
     adapters: Mapping[str, str] = field(default_factory=dict)
     """What starts the clients, by name, where that is not the name itself."""
 
-    def takes(self, name: str) -> bool:
-        """Whether a scenario's name is wanted: equal to, or matched as a shell pattern by, one of those asked for."""
-        return not self.scenarios or any(
-            name == wanted or fnmatch.fnmatchcase(name, wanted) for wanted in self.scenarios
-        )
+    def rows(self, scenarios: Iterable[LoadedScenario]) -> Iterator[LoadedScenario]:
+        """The scenarios that are wanted: called exactly, or matched as a shell pattern by, one of those asked for."""
+        scenarios = list(scenarios)
+        names = {loaded.name for loaded in scenarios}
+        patterns = [wanted for wanted in self.scenarios if wanted not in names]  # a case's brackets are no pattern
+        exact = names & set(self.scenarios)
+        for loaded in scenarios:
+            if not self.scenarios or loaded.name in exact or any(fnmatch.fnmatchcase(loaded.name, p) for p in patterns):
+                yield loaded
 
 
 def plan(scenarios: Iterable[LoadedScenario], selection: Selection) -> Sequence[Cell]:
     """All cells of a selection, in the order of the scenario files."""
     return [
         Cell(loaded, client, broker, mqtt, transport, selection.adapters.get(client, ""))
-        for loaded in scenarios
-        if selection.takes(loaded.name)
+        for loaded in selection.rows(scenarios)
         for mqtt in loaded.scenario.versions
         if not selection.versions or mqtt in selection.versions
         for transport in loaded.scenario.transports

@@ -245,8 +245,8 @@ def test_run_knows_every_option_of_the_plugin() -> None:
     for option in ("client", "broker", "mqtt", "transport", "scenario", "scenarios", "known_failures", "out", "slow"):
         assert f'"--{option.replace("_", "-")}"' in text
         assert hasattr(options, option)
-    options.extra = []
-    assert pytest_arguments(options)
+    options.extra, options.slow = [], True
+    assert pytest_arguments(options) == ["--slow"]
 
 
 # --- results ----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,129 @@
+"""Profiles: what is played for a certificate and what has to come out, as data (`profiles/*.toml`).
+
+Belongs here: the fields of a profile file, reading one, which scenarios it selects.
+Does not belong here: playing them (`command`), weighing what came out (`weighing`).
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field, ValidationError, field_validator
+
+from interop.exit_codes import CommandError
+from interop.scenario.features import unknown_features
+from interop.scenario.load import LoadedScenario
+from interop.scenario.problems import closest
+from interop.scenario.values import Level, MqttLabel, Side, Strict, TransportName
+from reports.record import Verdict
+
+FOLDER = Path(__file__).with_name("profiles")
+
+
+class Selects(Strict):
+    """Which rows of the collection are played; a row has to fit each field, and any entry of a field."""
+
+    mqtt: tuple[MqttLabel, ...] = Field(min_length=1)
+    transports: tuple[TransportName, ...] = Field((), description="none: those each scenario names")
+    scenarios: tuple[str, ...] = Field((), description="names or shell patterns; none: all")
+    without: tuple[str, ...] = Field((), description="names or shell patterns of those that are left out")
+    statements: tuple[str, ...] = Field((), description="rows that put one of these to the test; none: all")
+    levels: tuple[Level, ...] = Field(tuple(Level), min_length=1)
+    slow: bool = Field(default=False, description="scenarios that take up to a minute each, too")
+
+
+class Demands(Strict):
+    """What has to come out of each cell, but for exceptions with a reason, and what the implementation has to have."""
+
+    accepts: tuple[Verdict, ...] = Field(min_length=1)
+    features: tuple[str, ...] = Field((), description="what may not be declared to be lacking")
+
+    @field_validator("features")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if problems := unknown_features(names):
+            raise ValueError("; ".join(problems))
+        return names
+
+
+class Content(Strict):
+    """One profile file."""
+
+    title: str = Field(min_length=1)
+    about: str = Field(min_length=1)
+    certifies: tuple[Side, ...] = Field(min_length=1)
+    selects: Selects
+    demands: Demands
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A profile with its name (its file's) and its text, of which a certificate gives the digest."""
+
+    name: str
+    text: bytes
+    content: Content
+
+    def select(self, scenarios: Iterable[LoadedScenario], side: Side) -> list[LoadedScenario]:
+        """The rows to be played for the certificate of a client or a broker.
+
+        Rows that put only the other side to the test are left out: that one is the reference.
+        """
+        chosen = [one for one in scenarios if self._takes(one, side)]
+        if not chosen:
+            raise CommandError(f"profile {self.name} selects nothing for a {side}")
+        return chosen
+
+    def _takes(self, one: LoadedScenario, side: Side) -> bool:
+        wanted, scenario = self.content.selects, one.scenario
+        other = "broker" if side == "client" else "client"
+        if scenario.judges == other or (side == "client" and scenario.any_client):
+            return False
+        if scenario.slow and not wanted.slow:
+            return False
+        if wanted.transports and not set(wanted.transports) & set(scenario.transports):
+            return False
+        if (wanted.scenarios and not _fits(one.name, wanted.scenarios)) or _fits(one.name, wanted.without):
+            return False
+        clauses = [(mqtt, scenario.versions[mqtt]) for mqtt in wanted.mqtt if mqtt in scenario.versions]
+        return any(
+            clause.level in wanted.levels
+            and (not wanted.statements or _puts_to_the_test(one, mqtt) & set(wanted.statements))
+            for mqtt, clause in clauses
+        )
+
+
+def _fits(name: str, patterns: Sequence[str]) -> bool:
+    return any(name == each or fnmatch.fnmatchcase(name, each) for each in patterns)
+
+
+def _puts_to_the_test(one: LoadedScenario, mqtt: MqttLabel) -> set[str]:
+    return {each for ids in one.scenario.covers(mqtt).values() for each in ids}
+
+
+def profile_names() -> list[str]:
+    """The profiles that ship."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load_profile(name: str) -> Profile:
+    """A profile that ships, by name, or one of somebody's own, by its file; raises CommandError in one line."""
+    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    if not name.endswith(".toml") and name not in profile_names():
+        close = closest(name, profile_names())
+        guess = f"; did you mean {close!r}?" if close else ""
+        raise CommandError(f"no profile {name!r}{guess} (there are {', '.join(profile_names())}, or a FILE.toml)")
+    try:
+        text = path.read_bytes()
+        return Profile(path.stem, text, Content.model_validate(tomllib.loads(text.decode())))
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path}: not TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CommandError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error

@@ -1,0 +1,93 @@
+"""What the cells of a profile come to: is it met, with which exceptions, and what falls short.
+
+Belongs here: a profile's demands against the records. Pure.
+Does not belong here: verdicts of cells (`interop.runner.verdict`), how a certificate is written (`statement`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from interop.certify.profile import Profile
+from interop.certify.subject import Subject
+from reports.record import Record, Verdict
+from reports.summary import is_known
+
+
+class Result(StrEnum):
+    """As the test-result predicate has it; with warnings or exceptions a profile is met all the same."""
+
+    PASSED = "PASSED"
+    WARNED = "WARNED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Excepted:
+    """Cells that do not come to what is demanded, for a reason that was listed before the run."""
+
+    reason: str
+    link: str | None
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """The outcome; the lists have cells as `Record.cell_id` names them."""
+
+    result: Result
+    passed: tuple[str, ...]
+    warned: tuple[str, ...]
+    failed: tuple[str, ...]
+    exceptions: tuple[Excepted, ...]
+    shortfalls: tuple[str, ...]
+    """what keeps the profile from being met, a sentence each"""
+
+
+def weigh(profile: Profile, subject: Subject, records: Sequence[Record]) -> Weighed:
+    """Weigh the records of all cells that the profile selects; each has one."""
+    demands = profile.content.demands
+    excepted: defaultdict[tuple[str, str | None], list[str]] = defaultdict(list)
+    short: list[Record] = []
+    for record in records:
+        if record.verdict in demands.accepts:
+            continue
+        if is_known(record) and record.known_failure is not None:
+            excepted[record.known_failure.reason, record.known_failure.link].append(record.cell_id)
+        else:
+            short.append(record)
+    exceptions = tuple(Excepted(reason, link, tuple(cells)) for (reason, link), cells in excepted.items())
+    shortfalls = (*_lacking(profile, subject), *_unproven(profile, records), *map(_sentence, short))
+    accepted = Verdict.WARN in demands.accepts
+    warned = [record.cell_id for record in records if record.verdict is Verdict.WARN and accepted]
+    warned += [cell for each in exceptions for cell in each.cells]
+    return Weighed(
+        Result.FAILED if shortfalls else Result.WARNED if warned else Result.PASSED,
+        passed=tuple(record.cell_id for record in records if record.verdict is Verdict.PASS),
+        warned=tuple(sorted(warned)),
+        failed=tuple(record.cell_id for record in short),
+        exceptions=exceptions,
+        shortfalls=shortfalls,
+    )
+
+
+def _lacking(profile: Profile, subject: Subject) -> Iterable[str]:
+    for feature in profile.content.demands.features:
+        if feature in subject.lacks:
+            yield f"{subject.name} declares that it lacks {feature}, which the profile asks for"
+
+
+def _unproven(profile: Profile, records: Iterable[Record]) -> Iterable[str]:
+    """Versions nothing was shown of: what is unsupported throughout would else be certified."""
+    shown = {record.mqtt for record in records if record.verdict is Verdict.PASS}
+    for mqtt in profile.content.selects.mqtt:
+        if mqtt not in shown:
+            yield f"no cell of MQTT {mqtt} passes"
+
+
+def _sentence(record: Record) -> str:
+    whose = f", {record.blame} to blame" if record.blame not in ("none", "unknown") else ""
+    return f"{record.verdict}{whose}: {record.scenario}, MQTT {record.mqtt} over {record.transport}: {record.reason}"
