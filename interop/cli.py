@@ -35,6 +35,7 @@ _PACKAGES: dict[str, tuple[str, str]] = {
     "adapter": ("interop.adapter_check.command", "check that an adapter of yours keeps the contract"),
     "certify": ("interop.certify.command", "play a profile with a client or broker, and sign what came out"),
     "verify": ("interop.certify.verifying", "check a certificate, and say in one line what was certified"),
+    "probe": ("interop.probe.command", "find out what a broker can do, and write the first version of its profile"),
     "coverage": ("interop.coverage.command", "which statements of the specifications there is evidence for"),
     "corpus": ("interop.corpus.command", "send malformed packets to brokers and clients, and judge how they react"),
     "bench": ("interop.bench.command", "measure how much a broker carries, alone or beside another"),
@@ -161,6 +162,10 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "Every other option goes to pytest as it is, e.g. -x, -v, --collect-only."
     for option, metavar, text in _RUN_OPTIONS:
         parser.add_argument(option, action="append", default=[], metavar=metavar, help=f"{text}; may be repeated")
+    parser.add_argument(
+        "--broker-profile", action="append", default=[], metavar="FILE",
+        help="a broker by the file it speaks for itself in (`mqtt-interop probe` writes one); may be repeated",
+    )  # fmt: skip
     parser.add_argument("--slow", action="store_true", help="slow scenarios, too; -m slow plays them alone")
     parser.add_argument("-k", metavar="EXPRESSION", help="only cells whose name fits, as in pytest")
     parser.add_argument("-m", metavar="MARKERS", help="only cells with these markers, as in pytest")
@@ -188,6 +193,8 @@ def pytest_arguments(options: argparse.Namespace) -> list[str]:
     for option, _, _ in _RUN_OPTIONS:
         for value in getattr(options, option.removeprefix("--")):
             arguments += [option, value]
+    for file in options.broker_profile:
+        arguments += ["--broker-profile", file]
     for option in ("-k", "-m", "-n", "--loop", "--network", "--known-failures", "--out"):
         value = getattr(options, option.lstrip("-").replace("-", "_"))
         if value is not None:

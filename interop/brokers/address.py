@@ -26,15 +26,15 @@ class BrokerElsewhere(RunningBroker):
 
     log = ""
 
-    def __init__(self, name: str, address: Address) -> None:
-        super().__init__(name, "version unknown")
-        self._address = address
+    def __init__(self, name: str, version: str, addresses: Mapping[Transport, Address]) -> None:
+        super().__init__(name, version)
+        self._addresses = addresses
 
     def address(self, transport: Transport = Transport.TCP) -> Address:
-        """The address it was named by; raises BrokerNotThere for another transport."""
-        if transport is not self._address.transport:
-            raise BrokerNotThere(f"{self.name} speaks {self._address.transport}, not {transport}")
-        return self._address
+        """An address it was named by; raises BrokerNotThere for another transport."""
+        if transport not in self._addresses:
+            raise BrokerNotThere(f"{self.name} speaks {', '.join(self._addresses)}, not {transport}")
+        return self._addresses[transport]
 
     async def stop(self) -> None:
         """Leave it as it is."""
@@ -52,27 +52,31 @@ class AddressSpec(BrokerSpec):
             self.login = address.login.username, text
             self.login_is_secret = True
             self.unsupported = ("anonymous", "any-login")  # what a user name and password are for
-        self._running = BrokerElsewhere(self.name, address)
+        self._running = BrokerElsewhere(self.name, "version unknown", {address.transport: address})
 
     def check(self) -> None:
         """See how far away it is; raise BrokerNotThere, in one line, when nobody listens."""
-        address = self._running.address(Transport(self.transports[0]))
-        try:
-            # The first is not timed: it may have to look the name up.
-            with socket.create_connection((address.host, address.port), timeout=ANSWER_SECONDS) as first:
-                peer = first.getpeername()[:2]
-            self.round_trip_seconds = statistics.median(_round_trip_seconds(peer) for _ in range(PROBES))
-        except OSError as error:
-            raise BrokerNotThere(f"no broker at {self.name}: {as_clause(error.strerror or str(error))}") from None
+        self.round_trip_seconds = distance_seconds(self.name, self._running.address(Transport(self.transports[0])))
 
-    async def survey(self) -> Survey:
+    async def surveys(self) -> list[Survey]:
         """What it answers to a CONNECT of each version."""
-        return await survey(self.name, self._running.address(Transport(self.transports[0])), self.login)
+        return [await survey(self.name, self._running.address(Transport(self.transports[0])), self.login)]
 
     async def start(self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP) -> RunningBroker:  # noqa: ARG002 - it takes none
         """Give the broker as it is; it takes no settings."""
         self._running.address(transport)
         return self._running
+
+
+def distance_seconds(name: str, address: Address) -> float:
+    """How long a request and its answer are under way; raises BrokerNotThere, in one line, when nobody listens."""
+    try:
+        # The first is not timed: it may have to look the name up.
+        with socket.create_connection((address.host, address.port), timeout=ANSWER_SECONDS) as first:
+            peer = first.getpeername()[:2]
+        return statistics.median(_round_trip_seconds(peer) for _ in range(PROBES))
+    except OSError as error:
+        raise BrokerNotThere(f"no broker at {name}: {as_clause(error.strerror or str(error))}") from None
 
 
 def _round_trip_seconds(peer: tuple[str, int]) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from interop.brokers.probe import Login, Reaction, ask
@@ -104,6 +105,10 @@ class BrokerSpec(ABC):
     exclusive: bool = False
     login: tuple[str, str | None] | None = None
     login_is_secret: bool = False
+    started_with: Mapping[str, Any] = MappingProxyType({})
+    """Settings it was started with by others: cells that ask for exactly these can be played, too."""
+    is_single: bool = False
+    """Whether it is `exclusive`, and there is but one: cells that have it to themselves go one by one."""
     round_trip_seconds: float = 0.0
 
     def check(self) -> None:  # noqa: B027 - most kinds find out when they start

@@ -119,10 +119,11 @@ async def ask(address: Address, version: Version, login: Login = None, seconds: 
     except RemoteError:
         return Answer(version, address, Reaction.GARBLED)
     finally:
-        await _leave(stream)
+        await leave(stream)
 
 
-async def _leave(stream: Stream) -> None:
+async def leave(stream: Stream) -> None:
+    """Close a connection and wait a moment for the other side to do so; no socket is left open."""
     stream.close()
     try:
         async with asyncio.timeout(_GOODBYE_SECONDS):

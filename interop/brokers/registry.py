@@ -9,16 +9,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 
 from interop.brokers.address import AddressSpec
 from interop.brokers.broker import BrokerSpec, UnknownBroker
 from interop.brokers.process import ProcessSpec
+from interop.brokers.profile import load_profile
+from interop.brokers.profiled import ProfiledSpec
 from interop.brokers.programs import EJABBERD, MOSQUITTO, NATS, RUMQTTD, RUMQTTD_311
 from interop.brokers.reference import ReferenceSpec
 from interop.brokers.ticking import TickingSpec
 from reference_broker.net.address import Address, without_login
 
 CONTAINER_PREFIX = "docker:"
+PROFILE_PREFIX = "profile:"
+"""What `--broker-profile FILE` becomes: a broker by the file it says of itself in."""
 
 BROKERS: dict[str, Callable[[], BrokerSpec]] = {
     program.name: partial(ProcessSpec, program) for program in (EJABBERD, MOSQUITTO, NATS, RUMQTTD, RUMQTTD_311)
@@ -38,6 +43,8 @@ def broker_spec(name: str) -> BrokerSpec:
         from interop.brokers.container import ContainerSpec  # noqa: PLC0415  # an engine's library is slow to load
 
         spec = ContainerSpec(name.removeprefix(CONTAINER_PREFIX))
+    elif name.startswith(PROFILE_PREFIX):
+        spec = ProfiledSpec(Path(name.removeprefix(PROFILE_PREFIX)))
     elif _LOOKS_LIKE_AN_ADDRESS.search(name):
         spec = AddressSpec(_address(name))
     else:
@@ -51,6 +58,8 @@ def shown_name(name: str) -> str:
     """A name as it may be shown anywhere: an address without the user name and password it may have."""
     if name in BROKERS or name.startswith(CONTAINER_PREFIX):
         return name
+    if name.startswith(PROFILE_PREFIX):
+        return load_profile(Path(name.removeprefix(PROFILE_PREFIX))).name
     try:
         return name if Address.parse(name).login is None else without_login(name)
     except ValueError:

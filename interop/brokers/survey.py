@@ -10,7 +10,7 @@ MQTT-3.1.2-2], or an end without CONNACK while another version is let in, as for
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from interop.brokers.broker import BrokerFault, BrokerNotThere
@@ -72,9 +72,15 @@ class Survey:
         return answer.is_of_another_version or answer.reaction is Reaction.UNASKED
 
 
-async def survey(name: str, address: Address, login: Login, seconds: float = ANSWER_SECONDS) -> Survey:
+async def survey(
+    name: str,
+    address: Address,
+    login: Login,
+    seconds: float = ANSWER_SECONDS,
+    versions: Iterable[Version] = Version,
+) -> Survey:
     """Ask a broker in every version at once; it takes no longer than twice `seconds`."""
-    return Survey(name, await ask_all(address, Version, login, seconds))
+    return Survey(name, await ask_all(address, versions, login, seconds))
 
 
 def _advice(refusal: Answer, has_login: bool) -> str:

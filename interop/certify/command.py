@@ -7,11 +7,13 @@ Does not belong here: what a certificate says (`issuing`), checking one (`verify
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from interop.brokers.registry import PROFILE_PREFIX, broker_spec
 from interop.certify import digests, dsse
 from interop.certify.issuing import CERTIFICATE, PAGE, PDF, Case, issue
 from interop.certify.profile import Profile, load_profile, profile_names
@@ -42,13 +44,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     who = parser.add_mutually_exclusive_group()
     who.add_argument("--client", metavar="NAME", help="the client: builtin, paho, gmqtt, NAME=command:./adapter")
     who.add_argument("--broker", metavar="NAME", help="the broker: mosquitto, ..., host:port, docker:IMAGE")
+    who.add_argument("--broker-profile", metavar="FILE", help="the broker of a profile that `probe` writes")
     value("--key", type=Path, metavar="FILE", help="your Ed25519 key in PEM; made when it is missing")
     value("--subject", type=Path, action="append", default=[], metavar="FILE",
           help="a file the implementation consists of, whose SHA-256 is certified (found where it can be); repeatable",
     )  # fmt: skip
     value("--known-failures", type=Path, metavar="FILE", help="exceptions, with reasons (the list that ships)")
     value("--network", metavar="TEXT", help="as in `run`")
-    value("-n", default=str(os.cpu_count() or 1), metavar="WORKERS", help="processes (%(default)s)")
+    value("-n", metavar="WORKERS", help="processes (as many as processors, or 1 where a broker is for cells alone)")
     value("--out", type=Path, default=Path("certificate"), metavar="FOLDER", help="where it goes (%(default)s)")
 
 
@@ -57,6 +60,8 @@ def run(options: argparse.Namespace) -> int:
     if options.list:
         _print(*_listing())
         return OK
+    if options.broker_profile:
+        options.broker = f"{PROFILE_PREFIX}{options.broker_profile}"
     if not options.profile or not (options.client or options.broker) or not options.key:
         raise CommandError("say what with --profile, whom with --client or --broker, and with whose --key (see --help)")
     profile = load_profile(options.profile)
@@ -85,7 +90,7 @@ def _subject(options: argparse.Namespace, kit_sha256: str) -> Subject:
     subject = ask(options.client or options.broker, kit_sha256)
     if not options.subject:
         return subject
-    return Subject(subject.side, subject.name, subject.lacks, of_files(options.subject))
+    return dataclasses.replace(subject, digests=of_files(options.subject))
 
 
 def _check_certifies(profile: Profile, subject: Subject) -> None:
@@ -121,7 +126,8 @@ def _play(options: argparse.Namespace, profile: Profile, chosen: Selection) -> t
 
 def _run_options(options: argparse.Namespace, profile: Profile, chosen: Selection) -> Iterator[str]:
     """As `run` takes them; whom it is about in the words it was named with."""
-    yield from ("--client", options.client or chosen.clients[0], "--broker", options.broker or chosen.brokers[0])
+    broker = options.broker or chosen.brokers[0]
+    yield from ("--client", options.client or chosen.clients[0], "--broker", broker)
     for option, values in (
         ("--mqtt", chosen.versions),
         ("--transport", chosen.transports),
@@ -131,7 +137,8 @@ def _run_options(options: argparse.Namespace, profile: Profile, chosen: Selectio
     ):
         for value in values:
             yield from (option, str(value))
-    yield from ("-n", options.n, "--out", str(options.out))
+    workers = options.n or (1 if broker_spec(broker).is_single else os.cpu_count() or 1)
+    yield from ("-n", str(workers), "--out", str(options.out))
     if profile.content.selects.slow:
         yield "--slow"
 

@@ -15,6 +15,8 @@ from importlib import metadata
 from pathlib import Path
 
 from interop.brokers.broker import BrokerFault
+from interop.brokers.claims import check_claims
+from interop.brokers.profiled import ProfiledSpec
 from interop.brokers.registry import broker_spec, shown_name
 from interop.certify import digests
 from interop.drivers.choice import UnusableClient, chosen_clients
@@ -32,13 +34,15 @@ _PACKAGES = {"gmqtt": "gmqtt", "paho": "paho-mqtt"}
 class Subject:
     """One implementation; `name` is the one every record has, `lacks` are the features it declares to lack.
 
-    `digests` are SHA-256 in hexadecimal by what has them; none where nothing of it is on this machine.
+    `digests` are SHA-256 in hexadecimal by what has them; none where nothing of it is on this machine. `doubts` are
+    what it says on the wire otherwise than in its own file, a sentence each.
     """
 
     side: Side
     name: str
     lacks: tuple[str, ...]
     digests: dict[str, str]
+    doubts: tuple[str, ...] = ()
 
 
 def client_subject(text: str, kit_sha256: str) -> Subject:
@@ -91,4 +95,5 @@ def broker_subject(text: str, kit_sha256: str) -> Subject:
         parts = spec.digests() or ({KIT: kit_sha256} if text == "reference" else {})
     except BrokerFault as problem:
         raise CommandError(str(problem)) from None
-    return Subject("broker", shown_name(text), spec.unsupported, parts)
+    doubts = asyncio.run(check_claims([spec.profile])) if isinstance(spec, ProfiledSpec) else []
+    return Subject("broker", shown_name(text), spec.unsupported, parts, tuple(doubts))

@@ -60,7 +60,7 @@ def weigh(profile: Profile, subject: Subject, records: Sequence[Record]) -> Weig
         else:
             short.append(record)
     exceptions = tuple(Excepted(reason, link, tuple(cells)) for (reason, link), cells in excepted.items())
-    shortfalls = (*_lacking(profile, subject), *_unproven(profile, records), *map(_sentence, short))
+    shortfalls = (*subject.doubts, *_lacking(profile, subject), *_unproven(profile, records), *map(_sentence, short))
     accepted = Verdict.WARN in demands.accepts
     warned = [record.cell_id for record in records if record.verdict is Verdict.WARN and accepted]
     warned += [cell for each in exceptions for cell in each.cells]

@@ -9,20 +9,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from interop.brokers.broker import BrokerSpec
+from interop.brokers.claims import CLAIMS
 from interop.drivers.contract import HelloEvent
 from interop.runner.cell import Cell
 from interop.runner.failures import Unsupported
 from interop.scenario.features import missing
 
+_NOT_SET = object()
+
 
 def check_broker_can(cell: Cell, spec: BrokerSpec) -> None:
     """Raise Unsupported where a broker cannot be configured as a cell needs it, or lacks what it needs."""
     scenario = cell.loaded.scenario
-    if unknown := sorted(set(scenario.broker) - set(spec.settings)):
+    asked = {name: value for name, value in scenario.broker.items() if name not in spec.settings}
+    if unknown := sorted(name for name, value in asked.items() if spec.started_with.get(name, _NOT_SET) != value):
         raise Unsupported(f"{spec.name} cannot be configured with {', '.join(unknown)}")
     if scenario.own_broker and not spec.exclusive:
         raise Unsupported(f"{spec.name} is shared with others, who would disturb the scenario")
-    _check_can(spec.name, cell, cell.needs(), cell.spoken, spec.versions, spec.transports, spec.unsupported)
+    # What a setting takes away is no lack where a scenario asks for just that setting.
+    taken_away = {claim.feature for claim in CLAIMS if claim.field in asked}
+    lacks = [feature for feature in spec.unsupported if feature not in taken_away]
+    _check_can(spec.name, cell, cell.needs(), cell.spoken, spec.versions, spec.transports, lacks)
 
 
 def check_client_can(cell: Cell, hello: HelloEvent, actor: str) -> None:

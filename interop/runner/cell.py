@@ -45,6 +45,8 @@ class Cell:
     transport: TransportName
     adapter: str = ""
     """What starts the client, where that is not its name."""
+    profile: str = ""
+    """The file the broker speaks for itself in, where there is one."""
 
     @property
     def id(self) -> str:
@@ -117,8 +119,9 @@ class Cell:
         own = [] if file.is_relative_to(DEFAULT_FOLDER) else ["--scenarios", str(file)]
         client = f"{self.client}={self.adapter}" if self.adapter else self.client
         slow = ["--slow"] if self.loaded.scenario.slow else []
+        broker = ["--broker-profile", self.profile] if self.profile else ["--broker", self.broker]
         return shlex.join(
-            ["mqtt-interop", "run", "--client", client, "--broker", self.broker, "--mqtt", self.mqtt,
+            ["mqtt-interop", "run", "--client", client, *broker, "--mqtt", self.mqtt,
              "--transport", self.transport, *own, "--scenario", self.loaded.name, *slow]
         )  # fmt: skip
 
@@ -147,6 +150,8 @@ class Selection:
     scenarios: tuple[str, ...] = ()
     adapters: Mapping[str, str] = field(default_factory=dict)
     """What starts the clients, by name, where that is not the name itself."""
+    profiles: Mapping[str, str] = field(default_factory=dict)
+    """The files that brokers speak for themselves in, by name."""
 
     def rows(self, scenarios: Iterable[LoadedScenario]) -> Iterator[LoadedScenario]:
         """The scenarios that are wanted: called exactly, or matched as a shell pattern by, one of those asked for."""
@@ -162,7 +167,15 @@ class Selection:
 def plan(scenarios: Iterable[LoadedScenario], selection: Selection) -> Sequence[Cell]:
     """All cells of a selection, in the order of the scenario files."""
     return [
-        Cell(loaded, client, broker, mqtt, transport, selection.adapters.get(client, ""))
+        Cell(
+            loaded,
+            client,
+            broker,
+            mqtt,
+            transport,
+            adapter=selection.adapters.get(client, ""),
+            profile=selection.profiles.get(broker, ""),
+        )
         for loaded in selection.rows(scenarios)
         for mqtt in loaded.scenario.versions
         if not selection.versions or mqtt in selection.versions

@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,10 @@ class Controller:
         brokers: Mapping[str, str],
         absent: Absent,
         clients: Mapping[str, str],
+        doubts: Sequence[str] = (),
     ) -> None:
+        """`doubts`: what brokers say otherwise than the files they speak for themselves in."""
+        self._doubts = doubts
         """Make the folder ours; raises CannotWrite. `brokers`: what they were named on the command line."""
         self._absent = absent
         self._clients = clients
@@ -115,8 +118,8 @@ class Controller:
             self._terminate = before
 
     def pytest_report_header(self) -> list[str]:
-        """What brokers said of versions before the run."""
-        return in_words(self._absent)
+        """What brokers said of themselves before the run."""
+        return [*in_words(self._absent), *(f"mismatch: {each}" for each in self._doubts)]
 
     # --- with pytest-xdist: workers -----------------------------------------------------------------------------------
 

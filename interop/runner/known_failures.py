@@ -7,7 +7,7 @@ Does not belong here: verdicts (`verdict`), the list itself (`known_failures.yam
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +15,7 @@ from typing import Protocol
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
+from interop.brokers.profile import load_profile
 from interop.scenario.values import MqttLabel, Strict, TransportName
 from reports.record import KnownFailure
 
@@ -107,8 +108,11 @@ def _matches(name: str, pattern: str) -> bool:
 _ENTRIES = TypeAdapter(tuple[Entry, ...])
 
 
-def load_known_failures(path: Path | None = None) -> KnownFailures:
-    """The list in a file, by default the one that ships; raises BadKnownFailures."""
+def load_known_failures(path: Path | None = None, profiles: Mapping[str, str] | None = None) -> KnownFailures:
+    """The list in a file, by default the one that ships, and before it those of brokers' profiles, by broker.
+
+    Raises BadKnownFailures, and BrokerFault for a profile that cannot be read.
+    """
     source = path or SHIPPED
     try:
         written = yaml.safe_load(source.read_text(encoding="utf-8")) or []
@@ -116,9 +120,18 @@ def load_known_failures(path: Path | None = None) -> KnownFailures:
         raise BadKnownFailures(f"{source}: {error.strerror}") from error
     except yaml.YAMLError as error:
         raise BadKnownFailures(f"{source}: not YAML: {' '.join(str(error).split())}") from error
+    own = (_of_profile(broker, file) for broker, file in (profiles or {}).items())
+    return KnownFailures((*(entry for entries in own for entry in entries), *_entries(written, str(source))))
+
+
+def _of_profile(broker: str, file: str) -> tuple[Entry, ...]:
+    written = load_profile(Path(file)).known_failures
+    return _entries([{**entry, "broker": broker} for entry in written], f"{file}: known_failures")
+
+
+def _entries(written: object, where: str) -> tuple[Entry, ...]:
     try:
-        return KnownFailures(_ENTRIES.validate_python(written))
+        return _ENTRIES.validate_python(written)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BadKnownFailures(f"{source}: entry {where}: {first['msg']}") from error
+        raise BadKnownFailures(f"{where}: entry {'.'.join(map(str, first['loc']))}: {first['msg']}") from error

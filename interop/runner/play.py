@@ -118,7 +118,9 @@ async def play(cell: Cell, workshop: Workshop, begin: Callable[[Cell], None] | N
 async def play_watched(cell: Cell, workshop: Workshop, begin: Callable[[Cell], None] | None = None) -> Played:
     """As `play`, and how late the worker ran meanwhile."""
     round_trip_seconds = workshop.round_trip_seconds(cell)
-    pace = Pace(workshop.slots, cell.expected_wait_seconds, round_trip_seconds, alone=cell.loaded.scenario.slow)
+    scenario = cell.loaded.scenario
+    alone = scenario.slow or (scenario.own_broker and workshop.brokers[cell.broker].is_single)
+    pace = Pace(workshop.slots, cell.expected_wait_seconds, round_trip_seconds, alone=alone)
     trace = Trace(pace.now)
     notes = Notes()
     async with pace.working():

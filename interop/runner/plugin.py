@@ -19,14 +19,14 @@ from typing import get_args
 import pytest
 
 from interop.brokers.broker import BrokerFault
-from interop.brokers.registry import broker_names, broker_spec, shown_name
+from interop.brokers.registry import PROFILE_PREFIX, broker_names, broker_spec, shown_name
 from interop.drivers.choice import Choice, UnusableClient, chosen_clients
 from interop.drivers.registry import UnknownDriver
 from interop.exit_codes import HARNESS_FELL_SHORT, NOTHING_RAN
 from interop.runner.cell import DEFAULT_BROKERS, DEFAULT_CLIENTS, Selection, plan
 from interop.runner.known_failures import BadKnownFailures, load_known_failures
 from interop.runner.loops import DEFAULT_LOOP, LOOPS, LoopNotThere, loop_factory
-from interop.runner.preflight import ask_brokers
+from interop.runner.preflight import ask_brokers, doubts_about
 from interop.runner.worker import ABSENT, CLIENTS, Worker, marks_of
 from interop.scenario.lint import lint
 from interop.scenario.load import load_scenarios
@@ -56,6 +56,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "broker under test: reference, mosquitto, ejabberd, nats, rumqttd, host:port, docker:IMAGE "
         f"({', '.join(DEFAULT_BROKERS)})",
     )
+    group.addoption(
+        "--broker-profile", action="append", default=[], metavar="FILE",
+        help="a broker by the file it speaks for itself in: addresses, versions, login, what it lacks",
+    )  # fmt: skip
     several("--mqtt", "protocol version: 3.1, 3.1.1, 5.0 (all)")
     several("--transport", "tcp, tls, ws, wss (those each scenario names)")
     several("--scenario", "scenario by name or shell pattern, e.g. qos2/* (all)")
@@ -89,7 +93,8 @@ def _names(config: pytest.Config, option: str) -> tuple[str, ...]:
 
 def _brokers(config: pytest.Config) -> tuple[str, ...]:
     """The brokers as they were named, which nobody but `broker_spec` may see."""
-    return broker_names(config.getoption("--broker")) or DEFAULT_BROKERS
+    profiles = tuple(f"{PROFILE_PREFIX}{file}" for file in config.getoption("--broker-profile"))
+    return (*broker_names(config.getoption("--broker")), *profiles) or DEFAULT_BROKERS
 
 
 def _clients(config: pytest.Config) -> tuple[str, ...]:
@@ -102,6 +107,11 @@ def _selection(config: pytest.Config, clients: Mapping[str, str]) -> Selection:
         clients=tuple(clients),
         adapters={name: adapter for name, adapter in clients.items() if adapter != name},
         brokers=tuple(map(shown_name, _brokers(config))),
+        profiles={
+            shown_name(name): name.removeprefix(PROFILE_PREFIX)
+            for name in _brokers(config)
+            if name.startswith(PROFILE_PREFIX)
+        },
         versions=_names(config, "--mqtt"),
         transports=_names(config, "--transport"),
         scenarios=_names(config, "--scenario"),
@@ -127,7 +137,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if not is_worker:
             clients = asyncio.run(chosen_clients(_clients(config)))
         selection = _selection(config, clients)
-        known_failures = load_known_failures(config.getoption("--known-failures"))
+        known_failures = load_known_failures(config.getoption("--known-failures"), selection.profiles)
         cells = plan(scenarios, selection)
         if not is_worker and (problems := lint(scenarios)):
             raise ScenarioError(problems)
@@ -143,7 +153,8 @@ def pytest_configure(config: pytest.Config) -> None:
             from interop.runner.controller import Controller  # noqa: PLC0415  # a worker does without its reports
 
             absent = {} if config.option.collectonly else ask_brokers(cells, named)
-            controller = Controller(config, cells, folder, named, absent, clients)
+            doubts = [] if config.option.collectonly else doubts_about(selection.profiles.values())
+            controller = Controller(config, cells, folder, named, absent, clients, doubts)
             config.pluginmanager.register(controller, "mqtt-interop-controller")
         if is_worker or config.getoption("dist", "no") == "no":
             worker = Worker(config, cells, known_failures, folder, named, absent)
@@ -178,8 +189,13 @@ def _check_names(config: pytest.Config) -> None:
     for text in _clients(config):
         Choice.of(text)
     brokers = _brokers(config)
+    workers = len(config.getoption("tx", None) or [])
     for name in brokers:
-        broker_spec(name)
+        if broker_spec(name).is_single and workers > 1:
+            raise UnknownChoice(
+                f"{shown_name(name)}: cells have it to themselves, as its profile says (alone), so one worker has to "
+                "play them: leave -n out, or say -n 1"
+            )
     for name, count in Counter(map(shown_name, brokers)).items():
         if count > 1:
             raise UnknownChoice(

@@ -13,9 +13,13 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from interop.brokers.address import AddressSpec
 from interop.brokers.broker import PRESENCE_SECONDS, BrokerSpec, RunningBroker
+from interop.brokers.claims import check_claims
+from interop.brokers.profile import load_profile
+from interop.brokers.profiled import ProfiledSpec
 from interop.brokers.registry import broker_spec
 from interop.brokers.survey import survey
 from interop.runner.cell import Cell
@@ -34,18 +38,25 @@ def ask_brokers(cells: Iterable[Cell], named: Mapping[str, str]) -> Absent:
     for cell in cells:
         wanted[cell.broker].update(cell.spoken)
     specs = {name: broker_spec(named[name]) for name in wanted}
-    asked = {name: spec for name, spec in specs.items() if isinstance(spec, AddressSpec)}
+    asked = {name: spec for name, spec in specs.items() if isinstance(spec, AddressSpec | ProfiledSpec)}
     return asyncio.run(_ask(asked, wanted)) if asked else {}
 
 
-async def _ask(specs: Mapping[str, AddressSpec], wanted: Mapping[str, set[str]]) -> Absent:
-    surveys = await asyncio.gather(*(spec.survey() for spec in specs.values()))
-    for (name, spec), found in zip(specs.items(), surveys, strict=True):
-        found.check(wanted[name], has_login=spec.login is not None)
-    return {
-        name: {mqtt: why for mqtt, why in found.absent.items() if mqtt in wanted[name]}
-        for name, found in zip(specs, surveys, strict=True)
-    }
+async def _ask(specs: Mapping[str, AddressSpec | ProfiledSpec], wanted: Mapping[str, set[str]]) -> Absent:
+    absent: Absent = {}
+    surveys = await asyncio.gather(*(spec.surveys() for spec in specs.values()))
+    for (name, spec), of_listeners in zip(specs.items(), surveys, strict=True):
+        for found in of_listeners:
+            found.check(wanted[name] & set(spec.versions), has_login=spec.login is not None)
+        missing = {mqtt: why for found in of_listeners for mqtt, why in found.absent.items()}
+        absent[name] = {mqtt: why for mqtt, why in missing.items() if mqtt in wanted[name]}
+    return absent
+
+
+def doubts_about(profiles: Iterable[str]) -> list[str]:
+    """What brokers' CONNACKs say otherwise than the files they speak for themselves in, a sentence each."""
+    known = [load_profile(Path(file)) for file in profiles]
+    return asyncio.run(check_claims(known)) if known else []
 
 
 def in_words(absent: Absent) -> list[str]:

@@ -16,6 +16,7 @@ import pytest
 from runner_matrix import ended, matrix_options, started
 
 from interop.requirements.requirements import sentences
+from reference_broker.testing import running_broker
 
 RIGHT = """\
 title: A message arrives
@@ -309,3 +310,18 @@ def test_an_interrupt_reports_what_ran(tmp_path: Path, number: signal.Signals) -
     assert "1 cell did not run." in said
     assert "(client) passes 1 of 1 cell" in said
     assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_a_broker_that_cells_have_to_themselves_is_played_by_one_worker(tmp_path: Path) -> None:
+    with running_broker() as broker:
+        (tmp_path / "acme.toml").write_text(
+            f'name = "acme"\nalone = true\n[listeners]\ntcp = "{broker.address.host_and_port}"\n'
+            '[commands]\nreset = "true"\n'
+        )
+        scenarios = collection(tmp_path, right=RIGHT)
+        options = ("--broker-profile", str(tmp_path / "acme.toml"))
+        assert matrix(scenarios, *options).returncode == 0
+        assert [record["broker"] for record in records(scenarios)] == ["acme"]
+        refused = matrix(scenarios, *options, "-n", "2")
+    assert refused.returncode == 2
+    assert "acme: cells have it to themselves" in refused.stderr
