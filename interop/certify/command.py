@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from interop.brokers.registry import PROFILE_PREFIX, broker_spec
+from interop.brokers.registry import PROFILE_PREFIX
 from interop.certify import digests, dsse
 from interop.certify.issuing import CERTIFICATE, PAGE, PDF, Case, issue
+from interop.certify.playing import Played, device_of, play_device, play_scenarios
 from interop.certify.profile import Profile, load_profile, profile_names
 from interop.certify.statement import Certificate
 from interop.certify.subject import Subject, broker_subject, client_subject, of_files
 from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, OK, CommandError
-from interop.runner.cell import Selection, plan
 from interop.runner.known_failures import SHIPPED
-from interop.runner.matrix import run_matrix
-from interop.scenario.load import LoadedScenario, load_scenarios
-from reports.record import BadResults, Record, read_records, resting_collector
+from interop.scenario.load import load_scenarios
 from reports.summary import cells
 from reports.write import RESULTS
 
@@ -45,6 +42,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     who.add_argument("--client", metavar="NAME", help="the client: builtin, paho, gmqtt, NAME=command:./adapter")
     who.add_argument("--broker", metavar="NAME", help="the broker: mosquitto, ..., host:port, docker:IMAGE")
     who.add_argument("--broker-profile", metavar="FILE", help="the broker of a profile that `probe` writes")
+    who.add_argument("--device", metavar="'NAME VERSION'", help="a closed device, which you are told what to do with")
+    value("--listen", default="1883", metavar="[HOST:]PORT", help="where it connects to (127.0.0.1:%(default)s)")
+    value("--page-port", type=int, default=0, metavar="PORT", help="of the live page on this machine (any)")
     value("--key", type=Path, metavar="FILE", help="your Ed25519 key in PEM; made when it is missing")
     value("--subject", type=Path, action="append", default=[], metavar="FILE",
           help="a file the implementation consists of, whose SHA-256 is certified (found where it can be); repeatable",
@@ -62,30 +62,35 @@ def run(options: argparse.Namespace) -> int:
         return OK
     if options.broker_profile:
         options.broker = f"{PROFILE_PREFIX}{options.broker_profile}"
-    if not options.profile or not (options.client or options.broker) or not options.key:
-        raise CommandError("say what with --profile, whom with --client or --broker, and with whose --key (see --help)")
+    if not options.profile or not (options.client or options.broker or options.device) or not options.key:
+        raise CommandError(
+            "say what with --profile, whom with --client, --broker or --device, and with whose --key (see --help)"
+        )
     profile = load_profile(options.profile)
     kit = digests.kit_listing()
     subject = _subject(options, digests.of_bytes(kit.encode()))
-    _check_certifies(profile, subject)
-    rows = profile.select(load_scenarios(), subject.side)
+    if subject.side not in profile.content.certifies:
+        raise CommandError(f"profile {profile.name} certifies no {subject.side}")
+    _ = profile.hands_off if options.device else profile.select(load_scenarios(), subject.side)
     key, is_new = dsse.private_key(options.key)
     if is_new:
         _print(f"{options.key}: a new key, {dsse.key_id(key.public_key())}; keep it to yourself")
     options.out.mkdir(parents=True, exist_ok=True)
-    chosen = _selection(profile, subject, rows)
-    code, records = _play(options, profile, chosen)
-    if missing := len(plan(rows, chosen)) - len(records):
-        _print(f"no certificate: {cells(missing)} came to no result")
-        return code or HARNESS_FELL_SHORT
-    scenarios = digests.scenario_listing({row.path.absolute() for row in rows})
-    case = Case(profile, subject, kit, scenarios, options.known_failures or SHIPPED)
-    certificate, no_pdf = issue(case, records, options.out, key)
+    for earlier in (RESULTS, CERTIFICATE):
+        (options.out / earlier).unlink(missing_ok=True)
+    played = _play(options, profile, subject)
+    if played.missing:
+        _print(f"no certificate: {cells(played.missing)} came to no result")
+        return played.code
+    case = Case(profile, subject, kit, played.scenarios, options.known_failures or SHIPPED)
+    certificate, no_pdf = issue(case, played.records, options.out, key)
     _print(*_said(certificate, no_pdf, options.out))
-    return code if code == HARNESS_FELL_SHORT else OK if certificate.is_met else FELL_SHORT
+    return played.code if played.code == HARNESS_FELL_SHORT else OK if certificate.is_met else FELL_SHORT
 
 
 def _subject(options: argparse.Namespace, kit_sha256: str) -> Subject:
+    if options.device:
+        return Subject("client", device_of(options.device, options.listen).name, (), of_files(options.subject))
     ask: Callable[[str, str], Subject] = client_subject if options.client else broker_subject
     subject = ask(options.client or options.broker, kit_sha256)
     if not options.subject:
@@ -93,60 +98,20 @@ def _subject(options: argparse.Namespace, kit_sha256: str) -> Subject:
     return dataclasses.replace(subject, digests=of_files(options.subject))
 
 
-def _check_certifies(profile: Profile, subject: Subject) -> None:
-    if subject.side not in profile.content.certifies:
-        raise CommandError(f"profile {profile.name} certifies no {subject.side}")
-
-
-def _selection(profile: Profile, subject: Subject, rows: Sequence[LoadedScenario]) -> Selection:
-    """The cells, with the reference on the other side: it has to be without a fault, for no other is certified."""
-    wanted = profile.content.selects
-    is_client = subject.side == "client"
-    return Selection(
-        clients=(subject.name if is_client else "builtin",),
-        brokers=("reference" if is_client else subject.name,),
-        versions=wanted.mqtt,
-        transports=wanted.transports,
-        scenarios=tuple(row.name for row in rows),
-    )
-
-
-def _play(options: argparse.Namespace, profile: Profile, chosen: Selection) -> tuple[int, list[Record]]:
-    """Run the matrix; gives its exit code and the records."""
-    results = options.out / RESULTS
-    for earlier in (results, options.out / CERTIFICATE):
-        earlier.unlink(missing_ok=True)
-    code = run_matrix(_run_options(options, profile, chosen))
-    try:
-        with resting_collector():
-            return code, list(read_records(results)) if results.is_file() else []
-    except BadResults as error:
-        raise CommandError(str(error)) from None
-
-
-def _run_options(options: argparse.Namespace, profile: Profile, chosen: Selection) -> Iterator[str]:
-    """As `run` takes them; whom it is about in the words it was named with."""
-    broker = options.broker or chosen.brokers[0]
-    yield from ("--client", options.client or chosen.clients[0], "--broker", broker)
-    for option, values in (
-        ("--mqtt", chosen.versions),
-        ("--transport", chosen.transports),
-        ("--scenario", chosen.scenarios),
-        ("--known-failures", (options.known_failures,) if options.known_failures else ()),
-        ("--network", (options.network,) if options.network else ()),
-    ):
-        for value in values:
-            yield from (option, str(value))
-    workers = options.n or (1 if broker_spec(broker).is_single else os.cpu_count() or 1)
-    yield from ("-n", str(workers), "--out", str(options.out))
-    if profile.content.selects.slow:
-        yield "--slow"
+def _play(options: argparse.Namespace, profile: Profile, subject: Subject) -> Played:
+    if not options.device:
+        return play_scenarios(options, profile, subject)
+    device = device_of(options.device, options.listen)
+    command = " ".join(["mqtt-interop", *sys.argv[1:]])
+    return play_device(device, profile, options.out, _print, options.page_port, command)
 
 
 def _said(certificate: Certificate, no_pdf: str, out: Path) -> Iterator[str]:
     yield certificate.headline
     for each in certificate.shortfalls[:_SHOWN]:
         yield f"  {each}"
+    for each in certificate.unreached:
+        yield f"  not reached, and so not certified: {each}"
     if len(certificate.shortfalls) > _SHOWN:
         yield f"  ... and {len(certificate.shortfalls) - _SHOWN:,} more"
     yield f"certificate: {out / CERTIFICATE}, signed with {certificate.key_id}"

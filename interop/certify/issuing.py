@@ -58,6 +58,7 @@ def issue(case: Case, records: Sequence[Record], out: Path, key: Ed25519PrivateK
         implementation_digests=case.subject.digests,
         exceptions=tuple(ExceptionLine(reason=e.reason, link=e.link, cells=len(e.cells)) for e in weighed.exceptions),
         shortfalls=weighed.shortfalls,
+        unreached=weighed.unreached,
         configuration={name: beside[name] for name in (PROFILE, KIT, SCENARIOS)}
         | {case.known_failures.name: digests.of_file(case.known_failures)},
         beside=beside,

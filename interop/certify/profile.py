@@ -12,9 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from interop.exit_codes import CommandError
+from interop.hands_off.scene import Patience
+from interop.hands_off.stages import STAGES
 from interop.scenario.features import unknown_features
 from interop.scenario.load import LoadedScenario
 from interop.scenario.problems import closest
@@ -34,6 +36,31 @@ class Selects(Strict):
     statements: tuple[str, ...] = Field((), description="rows that put one of these to the test; none: all")
     levels: tuple[Level, ...] = Field(tuple(Level), min_length=1)
     slow: bool = Field(default=False, description="scenarios that take up to a minute each, too")
+
+
+class HandsOff(Strict):
+    """A closed device is tested from the wire by these stages, and how long each may take (see `Patience`)."""
+
+    stages: tuple[str, ...] = Field(min_length=1)
+    may_stay_unreached: tuple[str, ...] = ()
+    person_seconds: float = Field(Patience.person, gt=0)
+    device_seconds: float = Field(Patience.device, gt=0)
+    longest_keep_alive_seconds: float = Field(Patience.longest_keep_alive, gt=0)
+    long_run_seconds: float = Field(Patience.long_run, gt=0)
+
+    @field_validator("stages", "may_stay_unreached")
+    @classmethod
+    def _are_stages(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [name for name in names if name not in STAGES]:
+            raise ValueError(f"no stage {unknown[0]!r}; expected {', '.join(STAGES)}")
+        return names
+
+    @property
+    def patience(self) -> Patience:
+        """The same as a value."""
+        return Patience(
+            self.person_seconds, self.device_seconds, self.longest_keep_alive_seconds, self.long_run_seconds
+        )
 
 
 class Demands(Strict):
@@ -56,8 +83,15 @@ class Content(Strict):
     title: str = Field(min_length=1)
     about: str = Field(min_length=1)
     certifies: tuple[Side, ...] = Field(min_length=1)
-    selects: Selects
+    selects: Selects | None = Field(None, description="scenarios, played with an adapter or a broker")
+    hands_off: HandsOff | None = Field(None, description="stages, played with a closed device")
     demands: Demands
+
+    @model_validator(mode="after")
+    def _is_one_kind(self) -> Content:
+        if (self.selects is None) == (self.hands_off is None):
+            raise ValueError("expected either selects or hands_off")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,28 +107,43 @@ class Profile:
 
         Rows that put only the other side to the test are left out: that one is the reference.
         """
-        chosen = [one for one in scenarios if self._takes(one, side)]
+        chosen = [one for one in scenarios if _takes(self.selects, one, side)]
         if not chosen:
             raise CommandError(f"profile {self.name} selects nothing for a {side}")
         return chosen
 
-    def _takes(self, one: LoadedScenario, side: Side) -> bool:
-        wanted, scenario = self.content.selects, one.scenario
-        other = "broker" if side == "client" else "client"
-        if scenario.judges == other or (side == "client" and scenario.any_client):
-            return False
-        if scenario.slow and not wanted.slow:
-            return False
-        if wanted.transports and not set(wanted.transports) & set(scenario.transports):
-            return False
-        if (wanted.scenarios and not _fits(one.name, wanted.scenarios)) or _fits(one.name, wanted.without):
-            return False
-        clauses = [(mqtt, scenario.versions[mqtt]) for mqtt in wanted.mqtt if mqtt in scenario.versions]
-        return any(
-            clause.level in wanted.levels
-            and (not wanted.statements or _puts_to_the_test(one, mqtt) & set(wanted.statements))
-            for mqtt, clause in clauses
-        )
+    @property
+    def selects(self) -> Selects:
+        """What is played with an adapter or a broker; raises CommandError for a profile of devices."""
+        if self.content.selects is None:
+            raise CommandError(f"profile {self.name} is for closed devices: name yours with --device")
+        return self.content.selects
+
+    @property
+    def hands_off(self) -> HandsOff:
+        """What is played with a closed device; raises CommandError for a profile of anything else."""
+        if self.content.hands_off is None:
+            raise CommandError(f"profile {self.name} is not for closed devices: it needs --client or --broker")
+        return self.content.hands_off
+
+
+def _takes(wanted: Selects, one: LoadedScenario, side: Side) -> bool:
+    scenario = one.scenario
+    other = "broker" if side == "client" else "client"
+    if scenario.judges == other or (side == "client" and scenario.any_client):
+        return False
+    if scenario.slow and not wanted.slow:
+        return False
+    if wanted.transports and not set(wanted.transports) & set(scenario.transports):
+        return False
+    if (wanted.scenarios and not _fits(one.name, wanted.scenarios)) or _fits(one.name, wanted.without):
+        return False
+    clauses = [(mqtt, scenario.versions[mqtt]) for mqtt in wanted.mqtt if mqtt in scenario.versions]
+    return any(
+        clause.level in wanted.levels
+        and (not wanted.statements or _puts_to_the_test(one, mqtt) & set(wanted.statements))
+        for mqtt, clause in clauses
+    )
 
 
 def _fits(name: str, patterns: Sequence[str]) -> bool:

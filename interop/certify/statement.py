@@ -78,6 +78,7 @@ class Certificate(Strict):
     areas: tuple[Area, ...]
     exceptions: tuple[ExceptionLine, ...]
     shortfalls: tuple[str, ...]
+    unreached: tuple[str, ...]
     played_again: PlayedAgain
     started_at: str
     ended_at: str

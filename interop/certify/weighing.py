@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from interop.certify.profile import Profile
 from interop.certify.subject import Subject
+from interop.hands_off.play import AREA
 from reports.record import Record, Verdict
 from reports.summary import is_known
 
@@ -45,6 +46,8 @@ class Weighed:
     exceptions: tuple[Excepted, ...]
     shortfalls: tuple[str, ...]
     """what keeps the profile from being met, a sentence each"""
+    unreached: tuple[str, ...] = ()
+    """what a closed device could not be brought to and need not have been, a sentence each"""
 
 
 def weigh(profile: Profile, subject: Subject, records: Sequence[Record]) -> Weighed:
@@ -52,8 +55,9 @@ def weigh(profile: Profile, subject: Subject, records: Sequence[Record]) -> Weig
     demands = profile.content.demands
     excepted: defaultdict[tuple[str, str | None], list[str]] = defaultdict(list)
     short: list[Record] = []
+    unreached = [record for record in records if _may_stay_unreached(profile, record)]
     for record in records:
-        if record.verdict in demands.accepts:
+        if record.verdict in demands.accepts or record in unreached:
             continue
         if is_known(record) and record.known_failure is not None:
             excepted[record.known_failure.reason, record.known_failure.link].append(record.cell_id)
@@ -65,13 +69,22 @@ def weigh(profile: Profile, subject: Subject, records: Sequence[Record]) -> Weig
     warned = [record.cell_id for record in records if record.verdict is Verdict.WARN and accepted]
     warned += [cell for each in exceptions for cell in each.cells]
     return Weighed(
-        Result.FAILED if shortfalls else Result.WARNED if warned else Result.PASSED,
+        Result.FAILED if shortfalls else Result.WARNED if warned or unreached else Result.PASSED,
         passed=tuple(record.cell_id for record in records if record.verdict is Verdict.PASS),
         warned=tuple(sorted(warned)),
         failed=tuple(record.cell_id for record in short),
         exceptions=exceptions,
         shortfalls=shortfalls,
+        unreached=tuple(f"{record.scenario}: {record.reason}" for record in unreached),
     )
+
+
+def _may_stay_unreached(profile: Profile, record: Record) -> bool:
+    """Whether it is a stage that the device did not come to, and need not."""
+    hands_off = profile.content.hands_off
+    if hands_off is None or record.verdict is not Verdict.SETUP_FAILED:
+        return False
+    return record.scenario in {f"{AREA}/{name}" for name in hands_off.may_stay_unreached}
 
 
 def _lacking(profile: Profile, subject: Subject) -> Iterable[str]:
@@ -83,7 +96,7 @@ def _lacking(profile: Profile, subject: Subject) -> Iterable[str]:
 def _unproven(profile: Profile, records: Iterable[Record]) -> Iterable[str]:
     """Versions nothing was shown of: what is unsupported throughout would else be certified."""
     shown = {record.mqtt for record in records if record.verdict is Verdict.PASS}
-    for mqtt in profile.content.selects.mqtt:
+    for mqtt in profile.content.selects.mqtt if profile.content.selects else ():
         if mqtt not in shown:
             yield f"no cell of MQTT {mqtt} passes"
 

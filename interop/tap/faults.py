@@ -178,6 +178,10 @@ class Plan:
         """Whether an armed fault counts packets of that type from that side."""
         return any(armed.when.packet == packet_type and armed.when.sender is sender for armed in self._armed)
 
+    def forget(self) -> None:
+        """Let nothing that has not fired befall what comes."""
+        self._armed.clear()
+
     def end_holds(self) -> None:
         """Forget the holds on every packet of a kind: a thaw lets what they caught go, and what comes after it too."""
         self._armed = [armed for armed in self._armed if not (armed.when.every and isinstance(armed.action, Hold))]

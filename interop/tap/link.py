@@ -76,8 +76,11 @@ class Link:
         server_tls: TestCertificates | None = None,
         network: Network = LOOPBACK,
         journey: str = "",
+        listening: Address | None = None,
     ) -> None:
+        """`listening`: host and port to listen on; else a port of this machine that the system picks."""
         self.name = name
+        self._host, self._port = (self.HOST, 0) if listening is None else (listening.host, listening.port)
         self.network = network
         self._journey = journey
         self.upstream = upstream
@@ -97,7 +100,7 @@ class Link:
         if self._listener is not None:
             return self._address
         tls = self._server_tls
-        own = dataclasses.replace(self.upstream, host=self.HOST, port=0, ca_file=tls.ca_file if tls else None)
+        own = dataclasses.replace(self.upstream, host=self._host, port=self._port, ca_file=tls.ca_file if tls else None)
         listener = await listen(
             own.beneath_websocket,
             self._serve,
@@ -241,6 +244,10 @@ class Link:
         begins_one = when.packet in _BEGINNING
         here = self.carries and not begins_one
         self._plan.arm(when, action, self.connections + (not here))
+
+    def disarm(self) -> None:
+        """Forget the armed faults that have not fired."""
+        self._plan.forget()
 
     @property
     def outstanding(self) -> list[Armed]:

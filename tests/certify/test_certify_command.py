@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from base64 import b64decode
 from collections.abc import Callable
@@ -11,10 +12,11 @@ from pathlib import Path
 import pytest
 from certify_samples import record
 
-from interop.certify import command, digests
+from interop.certify import digests, playing
 from interop.certify.subject import broker_subject, client_subject
 from interop.cli import main
 from interop.exit_codes import CommandError
+from interop.hands_off.play import Device
 from reports.record import Record, Verdict, write_records
 from reports.write import RESULTS
 
@@ -40,7 +42,7 @@ def scripted_run(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         runs.append(given)
         return _answer[0](given)
 
-    monkeypatch.setattr(command, "run_matrix", instead)
+    monkeypatch.setattr(playing, "run_matrix", instead)
     monkeypatch.setattr(sys.modules[__name__], "_answer", [comes_to()])
     return runs
 
@@ -184,3 +186,36 @@ def test_the_kits_list_names_code_and_profiles_and_no_leftovers() -> None:
     names = [line.partition("  ")[2] for line in digests.kit_listing().splitlines()]
     assert {"interop/cli.py", "interop/certify/profiles/wills.toml", "reference_broker/wire/decode.py"} <= set(names)
     assert not [name for name in names if "__pycache__" in name]
+
+
+# --- closed devices ---------------------------------------------------------------------------------------------------
+
+
+def test_a_device_is_certified_by_what_its_stages_came_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[object] = []
+
+    def instead(device: Device, stages: object, *_: object) -> list[Record]:
+        seen.extend((device.name, device.version, device.listening.host_and_port, stages))
+        records = [record("device/connects", client="widget"), record("device/reconnects", client="widget")]
+        return [*records, record("device/publishes", Verdict.SETUP_FAILED, client="widget", reason="it did not")]
+
+    monkeypatch.setattr(playing, "run_hands_off", instead)
+    files = ["--key", str(tmp_path / "key.pem"), "--out", str(tmp_path / "out"), "--listen", "127.0.0.1:2883"]
+    assert main(["certify", "--profile", "device-basic", "--device", "widget 3.1 beta", *files]) == 0
+    assert seen[:3] == ["widget", "3.1 beta", "127.0.0.1:2883"]
+    assert "  not reached, and so not certified: device/publishes: it did not" in capsys.readouterr().out
+    assert main(["verify", str(tmp_path / "out" / "certificate.json")]) == 0
+
+
+def test_where_a_device_cannot_be_waited_for_is_said_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ["--key", str(tmp_path / "key.pem"), "--out", str(tmp_path / "out")]
+    given = ["certify", "--profile", "device-basic", "--device", "widget", *files]
+    assert main([*given, "--listen", "no:such:place"]) == 2
+    assert "--listen" in capsys.readouterr().err
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert main([*given, "--listen", str(taken.getsockname()[1])]) == 2
+    assert "in use" in capsys.readouterr().err

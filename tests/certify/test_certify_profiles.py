@@ -15,7 +15,8 @@ from interop.scenario.values import Side
 
 SCENARIOS = load_scenarios()
 TEXT = (FOLDER / "wills.toml").read_text(encoding="utf-8")
-SIDES = [(name, side) for name in profile_names() for side in load_profile(name).content.certifies]
+PLAYED = [name for name in profile_names() if load_profile(name).content.selects]
+SIDES = [(name, side) for name in PLAYED for side in load_profile(name).content.certifies]
 
 
 @pytest.mark.parametrize(("name", "side"), SIDES)
@@ -25,9 +26,9 @@ def test_each_profile_selects_rows_that_put_its_side_to_the_test(name: str, side
     assert side == "broker" or not any(row.scenario.any_client for row in rows)
 
 
-@pytest.mark.parametrize("name", profile_names())
+@pytest.mark.parametrize("name", PLAYED)
 def test_no_pattern_of_a_profile_is_about_nothing(name: str) -> None:
-    selects = load_profile(name).content.selects
+    selects = load_profile(name).selects
     names = [row.name for row in SCENARIOS if set(row.scenario.versions) & set(selects.mqtt)]
     for pattern in (*selects.scenarios, *selects.without):
         assert fnmatch.filter(names, pattern), pattern
@@ -36,7 +37,7 @@ def test_no_pattern_of_a_profile_is_about_nothing(name: str) -> None:
 def played(**selects: object) -> set[str]:
     """The rows a broker is certified by."""
     small = profile()
-    chosen = small.content.selects.model_copy(update={"scenarios": ("will/*",), **selects})
+    chosen = small.selects.model_copy(update={"scenarios": ("will/*",), **selects})
     content = small.content.model_copy(update={"selects": chosen})
     return {row.name for row in Profile("small", b"", content).select(SCENARIOS, "broker")}
 
@@ -91,3 +92,29 @@ def test_a_name_there_is_none_of_is_answered_with_those_there_are() -> None:
         load_profile("will")
     with pytest.raises(CommandError, match=r"absent\.toml: No such file"):
         load_profile("absent.toml")
+
+
+# --- closed devices ---------------------------------------------------------------------------------------------------
+
+DEVICES = [name for name in profile_names() if name not in PLAYED]
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_a_device_has_to_connect_whatever_else_it_need_not_come_to(name: str) -> None:
+    stages = load_profile(name).hands_off
+    assert stages.stages[0] == "connects"
+    assert set(stages.may_stay_unreached) < set(stages.stages) - {"connects"}
+
+
+def test_a_profile_is_either_of_scenarios_or_of_stages(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="is for closed devices: name yours with --device"):
+        load_profile("device-basic").select(SCENARIOS, "client")
+    with pytest.raises(CommandError, match="is not for closed devices"):
+        _ = load_profile("wills").hands_off
+    path = tmp_path / "both.toml"
+    path.write_text(f'{TEXT}\n[hands_off]\nstages = ["connects"]\n', encoding="utf-8")
+    with pytest.raises(CommandError, match="expected either selects or hands_off"):
+        load_profile(str(path))
+    path.write_text(path.read_text().replace('"connects"', '"connect"'), encoding="utf-8")
+    with pytest.raises(CommandError, match="no stage 'connect'; expected connects, subscribes"):
+        load_profile(str(path))

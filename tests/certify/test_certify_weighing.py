@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from certify_samples import ACCEPTED, KNOWN, profile, record, subject
 
+from interop.certify.profile import Content, Profile
 from interop.certify.weighing import Result, weigh
 from reports.record import Verdict
 
@@ -58,3 +59,29 @@ def test_a_version_of_which_no_cell_passes_is_not_certified() -> None:
     absent = record(verdict=Verdict.UNSUPPORTED)
     (said,) = weigh(profile(), subject(), [absent]).shortfalls
     assert said == "no cell of MQTT 5.0 passes"
+
+
+# --- closed devices ---------------------------------------------------------------------------------------------------
+
+
+def device_profile() -> Profile:
+    """One with two stages, of which the second need not be reached."""
+    stages = {"stages": ("connects", "publishes"), "may_stay_unreached": ("publishes",)}
+    content = {**profile().content.model_dump(), "selects": None, "hands_off": stages}
+    return Profile("device", b"", Content.model_validate(content))
+
+
+def test_what_a_device_did_not_come_to_is_listed_and_never_passed() -> None:
+    reached = record("device/connects")
+    unreached = record("device/publishes", Verdict.SETUP_FAILED, reason="the device did not publish within 9 s")
+    weighed = weigh(device_profile(), subject(), [reached, unreached])
+    assert weighed.result is Result.WARNED
+    assert weighed.passed == (reached.cell_id,)
+    assert weighed.unreached == ("device/publishes: the device did not publish within 9 s",)
+
+
+def test_what_a_device_has_to_come_to_falls_short_where_it_does_not() -> None:
+    unreached = record("device/connects", Verdict.SETUP_FAILED, reason="the device did not connect within 9 s")
+    weighed = weigh(device_profile(), subject(), [unreached])
+    assert weighed.result is Result.FAILED
+    assert weighed.unreached == ()

@@ -334,3 +334,27 @@ def test_each_connection_is_known_by_the_version_that_was_asked_for_when_it_bega
     link.speak(Version.V5)
     link.speak(Version.V31)  # nobody came in between
     assert [link.version_asked(number) for number in (0, 1, 2)] == [Version.V311, Version.V31, Version.V31]
+
+
+def test_a_fault_that_was_forgotten_befalls_nothing() -> None:
+    async def story() -> None:
+        async with tapped() as peers:
+            client, broker = await peers.connect()
+            peers.link.drop(When(PacketType.CONNECT, CLIENT))
+            peers.link.disarm()
+            client.write(CONNECT)
+            assert await read_exactly(broker, len(CONNECT)) == CONNECT
+
+    run(story)
+
+
+def test_a_link_listens_where_it_is_told_to() -> None:
+    async def story() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        upstream, listening = Address("127.0.0.1", 1), Address("127.0.0.1", port)
+        link = Link("actor", upstream=upstream, version=V311, trace=Trace(time.monotonic), listening=listening)
+        assert await link.open() == listening
+        await link.close()
+
+    run(story)
