@@ -29,13 +29,17 @@ class PdfNotMade(Exception):
 @cache
 def _environment() -> Environment:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["day"] = _day
+    environment.filters["span"] = _span
     return environment
 
 
-def _day(moment: str) -> str:
-    """`2026-11-28 10:41 UTC`."""
-    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M} UTC" if moment else "not known"
+def _span(certificate: Certificate) -> str:
+    """When it was played: `2026-11-28 10:41 to 10:43 UTC`, with both days where they differ."""
+    if not certificate.started_at:
+        return "not known"
+    began, ended = (datetime.fromisoformat(at) for at in (certificate.started_at, certificate.ended_at))
+    day = "" if began.date() == ended.date() else f"{ended:%Y-%m-%d} "
+    return f"{began:%Y-%m-%d %H:%M} to {day}{ended:%H:%M} UTC"
 
 
 def html(certificate: Certificate) -> str:
