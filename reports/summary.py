@@ -407,12 +407,15 @@ def _implementations(records: Iterable[Record], role: Role) -> list[Implementati
 
 
 def _label(name: str, versions: set[str]) -> str:
-    """`paho` with `2.2.0` is `paho 2.2.0`; a version that names its product (`paho-mqtt 2.2.0`) stands alone."""
+    """`paho` with `2.2.0` is `paho 2.2.0`; a version that names its product (`paho-mqtt 2.2.0`) stands alone.
+
+    So does one that names its address, `127.0.0.1:1883 version unknown`.
+    """
     known = sorted(versions - {""})
     if not known:
         return name
     joined = ", ".join(known)
-    return f"{name} {joined}" if known[0][0].isdigit() else joined
+    return f"{name} {joined}" if known[0][0].isdigit() and " " not in known[0] else joined
 
 
 def _environment(records: Iterable[Record]) -> dict[str, str]:

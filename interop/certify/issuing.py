@@ -24,7 +24,7 @@ from interop.certify.weighing import weigh
 from interop.installed import environment
 from interop.scenario.values import Side
 from reports.again import Again
-from reports.record import Record
+from reports.record import Record, Verdict
 from reports.summary import Summary
 from reports.write import RESULTS, write_whole
 
@@ -96,6 +96,7 @@ def _facts(subject: Subject, records: Sequence[Record]) -> dict[str, object]:
     again = Again.of(records)
     ends = [datetime.fromisoformat(r.started_at) + timedelta(seconds=r.seconds) for r in records if r.started_at]
     areas = {area: summary.counts_where(area=area) for area in summary.areas}
+    applying = [record for record in records if record.verdict is not Verdict.UNSUPPORTED]
     ours = environment()
     return {
         "certifies": subject.side,
@@ -103,8 +104,8 @@ def _facts(subject: Subject, records: Sequence[Record]) -> dict[str, object]:
         "reference": labels[other],
         "kit": ours["harness"],
         "python": ours["python"],
-        "mqtt": tuple(sorted({record.mqtt for record in records})),
-        "transports": tuple(sorted({record.transport for record in records})),
+        "mqtt": tuple(sorted({record.mqtt for record in applying})),
+        "transports": tuple(sorted({record.transport for record in applying})),
         "network": next((record.network for record in records if record.network), ""),
         "counts": {outcome.value: count for outcome, count in summary.counts.present()},
         "areas": tuple(

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from interop.certify.dsse import NoEnvelope, Refused
 from interop.certify.weighing import Result
 from interop.scenario.values import Strict
+from reports.summary import cells as cells_of
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
@@ -115,10 +116,13 @@ class Certificate(Strict):
         if self.exceptions:
             count = len(self.exceptions)
             aside = f", with {count} {'exception' if count == 1 else 'exceptions'}"
-        cells = "cell passes" if self.applying == 1 else "cells pass"
+        is_one = self.applying == 1
+        aside_of_cells = " that applies" if is_one else " that apply"
+        cells = f"{cells_of(self.applying)}{aside_of_cells * (self.applying < self.total)}"
+        passing = "passes" if is_one else "pass"
         return (
             f"{self.implementation} ({self.certifies}) {verb} {self.profile.title}{aside}: "
-            f"{self.passed:,} of {self.applying:,} {cells}"
+            f"{self.passed:,} of {cells} {passing}"
         )
 
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 from interop.certify.profile import Profile
 from interop.certify.subject import Subject
 from interop.hands_off.play import AREA
+from reports.defects import find_defects, is_bad
 from reports.record import Record, Verdict
 from reports.summary import is_known
 
@@ -64,7 +65,7 @@ def weigh(profile: Profile, subject: Subject, records: Sequence[Record]) -> Weig
         else:
             short.append(record)
     exceptions = tuple(Excepted(reason, link, tuple(cells)) for (reason, link), cells in excepted.items())
-    shortfalls = (*subject.doubts, *_lacking(profile, subject), *_unproven(profile, records), *map(_sentence, short))
+    shortfalls = (*subject.doubts, *_lacking(profile, subject), *_unproven(profile, records), *_sentences(short))
     accepted = Verdict.WARN in demands.accepts
     warned = [record.cell_id for record in records if record.verdict is Verdict.WARN and accepted]
     warned += [cell for each in exceptions for cell in each.cells]
@@ -101,6 +102,12 @@ def _unproven(profile: Profile, records: Iterable[Record]) -> Iterable[str]:
             yield f"no cell of MQTT {mqtt} passes"
 
 
-def _sentence(record: Record) -> str:
-    whose = f", {record.blame} to blame" if record.blame not in ("none", "unknown") else ""
-    return f"{record.verdict}{whose}: {record.scenario}, MQTT {record.mqtt} over {record.transport}: {record.reason}"
+def _sentences(short: Sequence[Record]) -> Iterable[str]:
+    """Defects, not cells: one and the same defect is one sentence, however many cells show it."""
+    for defect in find_defects(short):
+        example = f"e.g. {defect.smallest.scenario}"
+        extent = f"{defect.extent}, {defect.where}; {example}"
+        yield f"{defect.outcome.label} by {defect.blamed}: {defect.headline} ({extent})"
+    for record in short:
+        if not is_bad(record):
+            yield f"{record.verdict}: {record.scenario}, MQTT {record.mqtt} over {record.transport}: {record.reason}"

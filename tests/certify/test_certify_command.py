@@ -97,7 +97,8 @@ def test_a_profile_that_is_not_met_exits_1_with_what_falls_short(
     assert certify(tmp_path) == 1
     said = capsys.readouterr().out
     assert "falls short of One scenario" in said
-    assert "  fail: keep_alive/no_pingresp" in said
+    assert "  fail by " in said
+    assert "e.g. keep_alive/no_pingresp" in said
     assert (tmp_path / "out" / "certificate.json").is_file()
 
 

@@ -101,3 +101,9 @@ def test_a_pdf_of_an_earlier_certificate_is_not_taken_for_its_own(
     monkeypatch.setattr("interop.certify.issuing.write_pdf", without_a_browser)
     assert PDF not in certificate(tmp_path, record()).beside
     assert not (tmp_path / PDF).exists()
+
+
+def test_what_did_not_apply_is_not_said_to_have_been_played(tmp_path: Path) -> None:
+    issued = certificate(tmp_path, record(), record("qos1/wss", Verdict.UNSUPPORTED, transport="wss", mqtt="3.1"))
+    assert (issued.mqtt, issued.transports) == (("5.0",), ("tcp",))
+    assert issued.headline == "acme 1.0 (client) meets Small: 1 of 1 cell that applies passes"

@@ -7,7 +7,7 @@ from certify_samples import ACCEPTED, KNOWN, profile, record, subject
 
 from interop.certify.profile import Content, Profile
 from interop.certify.weighing import Result, weigh
-from reports.record import Verdict
+from reports.record import Finding, Verdict
 
 PASSED = record()
 
@@ -24,7 +24,18 @@ def test_any_other_verdict_falls_short_and_is_named(verdict: Verdict) -> None:
     weighed = weigh(profile(), subject(), [PASSED, red])
     assert weighed.result is Result.FAILED
     assert weighed.failed == (red.cell_id,)
-    assert weighed.shortfalls == (f"{verdict}, client to blame: qos1/other, MQTT 5.0 over tcp: no PUBACK",)
+    (said,) = weighed.shortfalls
+    assert said.startswith(verdict.value)
+    assert "qos1/other" in said
+    assert "no PUBACK" in said
+
+
+def test_one_defect_is_one_sentence_however_many_cells_show_it() -> None:
+    finding = Finding(source="judge", rule="puback", level="must", blame="client", message="no PUBACK")
+    red = [record(f"qos1/{n}", Verdict.FAIL, reason="no PUBACK", blame="client", findings=(finding,)) for n in "abc"]
+    assert weigh(profile(), subject(), [PASSED, *red]).shortfalls == (
+        "fail by the client acme: no PUBACK (3 cells, MQTT 5.0 over tcp; e.g. qos1/a)",
+    )
 
 
 def test_a_failure_with_a_reason_listed_before_is_an_exception_and_not_hidden() -> None:

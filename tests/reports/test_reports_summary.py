@@ -253,3 +253,9 @@ def test_passes_are_of_the_cells_that_apply() -> None:
     counts = Counts([Outcome.PASS, Outcome.FAIL, Outcome.UNSUPPORTED])
     assert (counts.passed, counts.applying, counts.of_applying) == (1, 2, "of 2 cells that apply")
     assert Counts([Outcome.PASS]).of_applying == "of 1 cell"
+
+
+def test_a_version_that_names_an_address_stands_alone() -> None:
+    versions = {"broker": "127.0.0.1:1883 version unknown"}
+    summary = Summary.of([record(broker="127.0.0.1:1883", implementations=versions)])
+    assert summary.implementations[1].label == "127.0.0.1:1883 version unknown"
