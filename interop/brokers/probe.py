@@ -163,8 +163,8 @@ async def _code_of_connack(stream: Stream) -> int:
 
 
 def as_clause(reason: str) -> str:
-    """What a system says of an error (`Connection refused`), to stand behind a colon."""
-    return reason[:1].lower() + reason[1:]
+    """What a system says of an error (`Connection refused`), to stand behind a colon; `TLS` stays as it is."""
+    return reason if reason[:2].isupper() else reason[:1].lower() + reason[1:]
 
 
 def _said(code: int) -> str:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from interop.brokers.broker import BrokerFault, BrokerNotThere
-from interop.brokers.probe import Answer, Login, Reaction, ask
+from interop.brokers.probe import Answer, Login, Reaction, as_clause, ask
 from interop.brokers.reference import ReferenceSpec
 from interop.brokers.survey import Survey, survey
 from reference_broker.net.address import Address, Transport
@@ -210,3 +210,10 @@ def test_a_version_that_cannot_carry_the_login_is_not_there() -> None:
     found = asyncio.run(main())
     assert found.absent == {"3.1": "it cannot be given its login in MQTT 3.1: a password is a string [3.1 MQTT31-10]"}
     found.check(set(found.absent), has_login=True)
+
+
+@pytest.mark.parametrize(
+    ("said", "clause"), [("Connection refused", "connection refused"), ("TLS failed", "TLS failed"), ("", "")]
+)
+def test_what_a_system_says_stands_behind_a_colon(said: str, clause: str) -> None:
+    assert as_clause(said) == clause

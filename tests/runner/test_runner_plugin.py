@@ -312,16 +312,20 @@ def test_an_interrupt_reports_what_ran(tmp_path: Path, number: signal.Signals) -
     assert (tmp_path / "out" / "report.html").exists()
 
 
-def test_a_broker_that_cells_have_to_themselves_is_played_by_one_worker(tmp_path: Path) -> None:
+def test_a_broker_speaks_for_itself_is_held_to_it_and_where_cells_have_it_alone_played_by_one_worker(
+    tmp_path: Path,
+) -> None:
     with running_broker() as broker:
         (tmp_path / "acme.toml").write_text(
-            f'name = "acme"\nalone = true\n[listeners]\ntcp = "{broker.address.host_and_port}"\n'
+            f'name = "acme"\nalone = true\nlacks = ["retained"]\n[listeners]\ntcp = "{broker.address.host_and_port}"\n'
             '[commands]\nreset = "true"\n'
         )
         scenarios = collection(tmp_path, right=RIGHT)
         options = ("--broker-profile", str(tmp_path / "acme.toml"))
-        assert matrix(scenarios, *options).returncode == 0
+        played = matrix(scenarios, *options)
         assert [record["broker"] for record in records(scenarios)] == ["acme"]
         refused = matrix(scenarios, *options, "-n", "2")
+    assert played.returncode == 0
+    assert "mismatch: acme: the profile says that it lacks retained, but CONNACK does not say so" in played.stdout
     assert refused.returncode == 2
     assert "acme: cells have it to themselves" in refused.stderr
