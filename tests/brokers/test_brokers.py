@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import hashlib
 import os
 import re
 import signal
@@ -527,3 +528,21 @@ def test_a_broker_that_keeps_nothing_cannot_be_restarted() -> None:
     running = AddressSpec(Address("127.0.0.1", 1))._running
     with pytest.raises(BrokerFault, match="cannot be restarted"):
         run(running.go_down(kill=True))
+
+
+# --- what they consist of ---------------------------------------------------------------------------------------------
+
+
+def test_a_program_has_the_digest_of_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "mosquitto"
+    program.write_bytes(b"program")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert broker_spec("mosquitto").digests() == {"mosquitto": hashlib.sha256(b"program").hexdigest()}
+
+
+def test_an_image_has_the_digest_its_engine_calls_it_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = SimpleNamespace(id=f"sha256:{'ab' * 32}")
+    engine = SimpleNamespace(images=SimpleNamespace(get=lambda _: image), close=lambda: None)
+    monkeypatch.setattr(docker, "from_env", lambda: engine)
+    assert broker_spec("docker:acme/broker:1").digests() == {"acme/broker:1": "ab" * 32}

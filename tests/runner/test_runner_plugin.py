@@ -312,7 +312,7 @@ def test_an_interrupt_reports_what_ran(tmp_path: Path, number: signal.Signals) -
     assert (tmp_path / "out" / "report.html").exists()
 
 
-def test_a_broker_speaks_for_itself_is_held_to_it_and_where_cells_have_it_alone_played_by_one_worker(
+def test_a_broker_is_held_to_its_profile_and_where_cells_have_it_alone_one_worker_plays(
     tmp_path: Path,
 ) -> None:
     with running_broker() as broker:
