@@ -68,6 +68,12 @@ class Demands(Strict):
 
     accepts: tuple[Verdict, ...] = Field(min_length=1)
     features: tuple[str, ...] = Field((), description="what may not be declared to be lacking")
+    exceptions_at_most: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="which share of the cells that apply may be exceptions",
+    )
 
     @field_validator("features")
     @classmethod

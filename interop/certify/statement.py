@@ -113,7 +113,7 @@ class Certificate(Strict):
         """`acme 1.0 (client) meets MQTT 3.1.1, core, with 2 exceptions: 210 of 214 cells pass`."""
         verb = "meets" if self.is_met else "falls short of"
         aside = ""
-        if self.exceptions:
+        if self.exceptions and self.is_met:
             count = len(self.exceptions)
             aside = f", with {count} {'exception' if count == 1 else 'exceptions'}"
         is_one = self.applying == 1

@@ -16,7 +16,7 @@ from interop.certify.subject import Subject
 from interop.hands_off.play import AREA
 from reports.defects import find_defects, is_bad
 from reports.record import Record, Verdict
-from reports.summary import is_known
+from reports.summary import cells, is_known
 
 
 class Result(StrEnum):
@@ -64,8 +64,9 @@ def weigh(profile: Profile, subject: Subject, records: Sequence[Record]) -> Weig
             excepted[record.known_failure.reason, record.known_failure.link].append(record.cell_id)
         else:
             short.append(record)
-    exceptions = tuple(Excepted(reason, link, tuple(cells)) for (reason, link), cells in excepted.items())
-    shortfalls = (*subject.doubts, *_lacking(profile, subject), *_unproven(profile, records), *_sentences(short))
+    exceptions = tuple(Excepted(reason, link, tuple(group)) for (reason, link), group in excepted.items())
+    many = _too_many(profile, records, exceptions)
+    shortfalls = (*subject.doubts, *many, *_lacking(profile, subject), *_unproven(profile, records), *_sentences(short))
     accepted = Verdict.WARN in demands.accepts
     warned = [record.cell_id for record in records if record.verdict is Verdict.WARN and accepted]
     warned += [cell for each in exceptions for cell in each.cells]
@@ -86,6 +87,15 @@ def _may_stay_unreached(profile: Profile, record: Record) -> bool:
     if hands_off is None or record.verdict is not Verdict.SETUP_FAILED:
         return False
     return record.scenario in {f"{AREA}/{name}" for name in hands_off.may_stay_unreached}
+
+
+def _too_many(profile: Profile, records: Iterable[Record], exceptions: Iterable[Excepted]) -> Iterable[str]:
+    """Who has a reason for nearly everything does not meet a profile."""
+    most = profile.content.demands.exceptions_at_most
+    applying = sum(record.verdict is not Verdict.UNSUPPORTED for record in records)
+    count = sum(len(each.cells) for each in exceptions)
+    if count > most * applying:
+        yield f"{count:,} of {cells(applying)} that apply are exceptions; the profile allows {most:.0%}"
 
 
 def _lacking(profile: Profile, subject: Subject) -> Iterable[str]:

@@ -40,11 +40,21 @@ def test_one_defect_is_one_sentence_however_many_cells_show_it() -> None:
 
 def test_a_failure_with_a_reason_listed_before_is_an_exception_and_not_hidden() -> None:
     known = [record(f"qos1/{name}", Verdict.FAIL, known_failure=KNOWN) for name in ("one", "other")]
-    weighed = weigh(profile(), subject(), [PASSED, *known])
+    weighed = weigh(profile(exceptions_at_most=0.7), subject(), [PASSED, *known])
     assert weighed.result is Result.WARNED
     (exception,) = weighed.exceptions
     assert (exception.reason, exception.link, len(exception.cells)) == (KNOWN.reason, KNOWN.link, 2)
     assert weighed.warned == tuple(each.cell_id for each in known)
+
+
+def test_who_has_a_reason_for_nearly_everything_does_not_meet_a_profile() -> None:
+    known = record("qos1/known", Verdict.FAIL, known_failure=KNOWN)
+    passes = [record(f"qos1/{number}") for number in range(9)]
+    assert weigh(profile(), subject(), [*passes, known]).result is Result.WARNED
+    unsupported = [record(f"qos1/un{number}", Verdict.UNSUPPORTED) for number in range(9)]
+    weighed = weigh(profile(), subject(), [*passes[1:], known, *unsupported])
+    assert weighed.result is Result.FAILED
+    assert weighed.shortfalls == ("1 of 9 cells that apply are exceptions; the profile allows 10%",)
 
 
 def test_a_harness_error_is_never_an_exception() -> None:
