@@ -10,7 +10,7 @@ IMAGE ?= mqtt-interop
 # Every target starts dozens of Python processes: what one has compiled, the next need not compile again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup interop corpus coverage fairness mutants simulate test check expected compare bench bench-growth bench-smoke docs schema wheel image clean
+.PHONY: help setup interop adapters corpus coverage fairness mutants simulate test check expected compare bench bench-growth bench-smoke docs schema wheel image clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -t -s ':'
@@ -26,6 +26,9 @@ setup: $(INSTALLED)      ## the environment, in .venv
 
 interop: $(INSTALLED)    ## the compatibility matrix; options of pytest in ARGS
 	$(BIN)/pytest interop/ -p no:hypothesispytest -n auto --out $(OUT) $(ARGS)
+
+adapters: $(INSTALLED)   ## the clients of the folder adapters, built as far as the toolchains here allow
+	$(BIN)/mqtt-interop adapter build $(ARGS)
 
 corpus: $(INSTALLED)     ## malformed packets to broker and client (the reference pair); options in ARGS
 	$(BIN)/mqtt-interop corpus --out $(OUT)/corpus $(ARGS)

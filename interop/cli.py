@@ -32,7 +32,7 @@ _SCHEMAS = {
 """The published JSON Schemas: each with the module and the function that gives its text."""
 
 _PACKAGES: dict[str, tuple[str, str]] = {
-    "adapter": ("interop.adapter_check.command", "check that an adapter of yours keeps the contract"),
+    "adapter": ("interop.adapter_check.command", "check that an adapter keeps the contract, or build those that ship"),
     "certify": ("interop.certify.command", "play a profile with a client or broker, and sign what came out"),
     "verify": ("interop.certify.verifying", "check a certificate, and say in one line what was certified"),
     "probe": ("interop.probe.command", "find out what a broker can do, and write the first version of its profile"),
@@ -149,7 +149,7 @@ def _reference_command(arguments: list[str]) -> int:
 # --- run --------------------------------------------------------------------------------------------------------------
 
 _RUN_OPTIONS = (
-    ("--client", "NAME", "client under test: builtin, paho, gmqtt, NAME=command:./adapter"),
+    ("--client", "NAME", "client under test: builtin, paho, gmqtt, one of the folder adapters, NAME=command:./adapter"),
     ("--broker", "NAME", "broker under test: reference, mosquitto, ejabberd, nats, rumqttd, host:port, docker:IMAGE"),
     ("--mqtt", "VERSION", "3.1, 3.1.1, 5.0"),
     ("--transport", "NAME", "tcp, tls, ws, wss"),
@@ -258,10 +258,15 @@ def _scenarios(options: argparse.Namespace) -> list[str]:
 
 
 def _clients(_: argparse.Namespace) -> list[str]:
+    from interop.drivers.catalog import adapter_programs  # noqa: PLC0415
     from interop.drivers.registry import COMMAND_PREFIX, DRIVERS  # noqa: PLC0415
 
     known = [f"{name}  {entry.summary}" for name, entry in DRIVERS.items()]
-    return [*known, f"NAME={COMMAND_PREFIX}PROGRAM  an adapter of your own, see `{PROG} schema contract`"]
+    to_build = [
+        f"{name}  {program.summary}{'' if program.is_built else f'; not built: {PROG} adapter build {name}'}"
+        for name, program in adapter_programs().items()
+    ]
+    return [*known, *to_build, f"NAME={COMMAND_PREFIX}PROGRAM  an adapter of your own, see `{PROG} schema contract`"]
 
 
 def _brokers(_: argparse.Namespace) -> list[str]:

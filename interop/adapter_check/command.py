@@ -1,6 +1,7 @@
-"""`mqtt-interop adapter check`: does an adapter keep the contract?
+"""`mqtt-interop adapter`: does an adapter keep the contract? And the adapters that come along, built and listed.
 
-Belongs here: its options, its output, its exit code. Does not belong here: the examination (`examination`, `stages`).
+Belongs here: their options, their output, their exit codes.
+Does not belong here: the examination (`examination`, `stages`), how one is built (`interop.drivers.catalog`).
 """
 
 from __future__ import annotations
@@ -12,39 +13,55 @@ import sys
 from collections.abc import Sequence
 
 from interop.adapter_check.examination import Result, examine
+from interop.drivers.catalog import BadAdapter, build, wanted
 from interop.drivers.driver import DriverCrashed
 from interop.exit_codes import FELL_SHORT, OK, CommandError
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `adapter`."""
-    parser.usage = "mqtt-interop adapter check -- COMMAND [ARGUMENT ...]"
-    parser.add_argument("action", choices=["check"], help="hold an adapter against the contract, without any scenario")
-    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="what starts the adapter")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    check = actions.add_parser("check", help="hold an adapter against the contract, without any scenario")
+    check.usage = "mqtt-interop adapter check -- COMMAND [ARGUMENT ...]"
+    check.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="what starts the adapter")
+    text = "build the adapters of the folder `adapters`, as far as this machine's toolchains allow"
+    building = actions.add_parser("build", help=text, description=text)
+    building.add_argument("names", nargs="*", metavar="NAME", help="only these (all)")
+    listing = actions.add_parser("list", help="the names of those that are built, as `--client` takes them")
+    listing.set_defaults(names=[])
 
 
 def run(options: argparse.Namespace) -> int:
-    """Examine an adapter and say what is wrong; 0 when nothing is, 1 when something is."""
+    """Carry out one action; 0 when all is well, 1 when an adapter is not."""
+    try:
+        return {"check": _check, "build": _build, "list": _list}[options.action](options)
+    except BadAdapter as problem:
+        raise CommandError(str(problem)) from None
+
+
+# --- check ------------------------------------------------------------------------------------------------------------
+
+
+def _check(options: argparse.Namespace) -> int:
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
         raise CommandError("name the command that starts the adapter: mqtt-interop adapter check -- ./my-adapter")
     try:
-        return asyncio.run(_run(command))
+        return asyncio.run(_examined(command))
     except DriverCrashed as crash:
         raise CommandError(str(crash)) from None
 
 
-async def _run(command: Sequence[str]) -> int:
+async def _examined(command: Sequence[str]) -> int:
     wrong, is_whole = 0, True
     async for result in examine(command):
         wrong += len(result.complaints)
         is_whole = is_whole and not result.skipped
-        sys.stdout.writelines(f"{line}\n" for line in _in_words(result))
-        sys.stdout.flush()
+        _say(*_in_words(result))
     shown = shlex.join(command)
     things = "1 thing is" if wrong == 1 else f"{wrong} things are"
     so_far = "" if is_whole else ", as far as it was looked at"
-    sys.stdout.write(f"\n{things if wrong else 'nothing is'} wrong with {shown}{so_far}\n")
+    _say("", f"{things if wrong else 'nothing is'} wrong with {shown}{so_far}")
     return FELL_SHORT if wrong else OK
 
 
@@ -57,3 +74,30 @@ def _in_words(result: Result) -> list[str]:
         lines += [f"           it wrote  {each.shown_line}"] if each.line else []
         lines.append(f"           expected  {each.expected}")
     return lines
+
+
+# --- those that come along --------------------------------------------------------------------------------------------
+
+
+def _build(options: argparse.Namespace) -> int:
+    failed = 0
+    for program in wanted(options.names):
+        done = build(program)
+        if done.skipped:
+            _say(f"SKIPPED  {program.name}: {done.skipped}")
+        elif done.failure:
+            failed += 1
+            _say(f"FAILED   {program.name}: {done.failure}")
+        else:
+            _say(f"built    {program.name}: {program.summary}, in {done.seconds:.1f} s")
+    return FELL_SHORT if failed else OK
+
+
+def _list(options: argparse.Namespace) -> int:
+    _say(",".join(program.name for program in wanted(options.names) if program.is_built))
+    return OK
+
+
+def _say(*lines: str) -> None:
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+    sys.stdout.flush()

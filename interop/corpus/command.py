@@ -118,7 +118,7 @@ def _played(
 ) -> int:
     began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     try:
-        known = load_known_failures()
+        known = load_known_failures(clients=clients)
     except BadKnownFailures as problem:
         raise CommandError(str(problem)) from None
     records: list[Record] = []

@@ -10,6 +10,7 @@ import asyncio
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import IO
 
 from interop.drivers.driver import DriverCrashed
@@ -66,8 +67,8 @@ class StartedChild(Child):
             return None
 
 
-def start_program(command: Sequence[str], env: Mapping[str, str] | None = None) -> Child:
-    """Start a program; raises DriverCrashed, in one line, when there is none."""
+def start_program(command: Sequence[str], env: Mapping[str, str] | None = None, folder: Path | None = None) -> Child:
+    """Start a program, in `folder`; raises DriverCrashed, in one line, when there is none."""
     try:
         process = subprocess.Popen(
             command,
@@ -75,6 +76,7 @@ def start_program(command: Sequence[str], env: Mapping[str, str] | None = None) 
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=env,
+            cwd=folder,
             start_new_session=True,
         )
     except OSError as error:

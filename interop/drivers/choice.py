@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from interop.drivers.contract import HelloEvent
 from interop.drivers.driver import DriverFault
-from interop.drivers.registry import COMMAND_PREFIX, DRIVERS, DriverStarter, UnknownDriver, check_driver_name
+from interop.drivers.registry import COMMAND_PREFIX, DriverStarter, UnknownDriver, check_driver_name, ships
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 """What a client may be called: names stand in file names, selections and lists of known failures."""
@@ -42,8 +42,8 @@ class Choice:
         if not is_named or text.startswith(COMMAND_PREFIX):
             check_driver_name(text)
             return cls("" if text.startswith(COMMAND_PREFIX) else text, text)
-        if not NAME.fullmatch(name) or name in DRIVERS:
-            taken = f"{name!r} is a client that ships" if name in DRIVERS else f"{name!r} is no name for a client"
+        if not NAME.fullmatch(name) or ships(name):
+            taken = f"{name!r} is a client that ships" if ships(name) else f"{name!r} is no name for a client"
             raise UnknownDriver(f"{taken}; expected letters, digits and ._+- before ={COMMAND_PREFIX}PROGRAM")
         check_driver_name(COMMAND_PREFIX + adapter)
         return cls(name, COMMAND_PREFIX + adapter)
@@ -58,8 +58,8 @@ async def chosen_clients(texts: Iterable[str]) -> dict[str, str]:
     names = await asyncio.gather(*map(_name, choices))
     chosen: dict[str, str] = {}
     for name, choice in zip(names, choices, strict=True):
-        if name in chosen or (name in DRIVERS and name != choice.adapter):
-            why = "ships already" if name in DRIVERS else "is there twice"
+        if name in chosen or (ships(name) and name != choice.adapter):
+            why = "ships already" if ships(name) else "is there twice"
             raise UnknownDriver(f"a client called {name!r} {why}; call yours otherwise, --client NAME={choice.adapter}")
         chosen[name] = choice.adapter
     return chosen

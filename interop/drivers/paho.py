@@ -77,7 +77,7 @@ class PahoAdapter(Adapter):
         v5_only: dict[str, Any] = {}
         if command.mqtt == "5.0":
             v5_only["clean_start"] = command.clean_start
-            v5_only["properties"] = _properties(PacketTypes.CONNECT, command.properties)
+            v5_only["properties"] = properties_of(PacketTypes.CONNECT, command.properties)
         await self._loop.connect(client, command.host, command.port, command.keep_alive, **v5_only)
         answer = self.pending.expect("connect")
         if not self._loop.serve(client):
@@ -217,17 +217,14 @@ class PahoAdapter(Adapter):
         client.will_clear()
         if (will := command.will) is not None:
             is_5 = command.mqtt == "5.0"
-            properties = _properties(PacketTypes.WILLMESSAGE, will.properties) if is_5 else None
+            properties = properties_of(PacketTypes.WILLMESSAGE, will.properties) if is_5 else None
             client.will_set(will.topic, will.payload, will.qos, will.retain, properties)
 
     def _values(self, properties: Properties | None) -> PropertyValues | None:
-        if properties is None or not self._is_5:
-            return None
-        present = {name: getattr(properties, paho, None) for name, paho in _PAHO_NAMES.items()}
-        return PropertyValues(**{name: value for name, value in present.items() if value is not None})
+        return None if properties is None or not self._is_5 else values_of(properties)
 
     def _properties(self, packet_type: int, values: PropertyValues) -> Properties | None:
-        return _properties(packet_type, values) if self._is_5 else None
+        return properties_of(packet_type, values) if self._is_5 else None
 
     # --- callbacks --------------------------------------------------------------------------------------------------
 
@@ -278,7 +275,14 @@ class PahoAdapter(Adapter):
             self.pending.cut_off()
 
 
-def _properties(packet_type: int, values: PropertyValues) -> Properties | None:
+def values_of(properties: Properties) -> PropertyValues:
+    """Paho's properties as the contract has them."""
+    present = {name: getattr(properties, paho, None) for name, paho in _PAHO_NAMES.items()}
+    return PropertyValues(**{name: value for name, value in present.items() if value is not None})
+
+
+def properties_of(packet_type: int, values: PropertyValues) -> Properties | None:
+    """The contract's properties as Paho takes them; None where there are none."""
     present = values.model_dump(exclude_defaults=True)
     if not present:
         return None

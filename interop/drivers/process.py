@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import IO
 
 from pydantic import ValidationError
@@ -40,9 +41,11 @@ class ProcessDriver(Driver):
         self._is_closed = False
 
     @classmethod
-    async def start(cls, name: str, command: Sequence[str], env: Mapping[str, str] | None = None) -> ProcessDriver:
-        """Start `command` and introduce ourselves; raises DriverFault with the process's log."""
-        return await cls.adopt(name, start_program(command, env))
+    async def start(
+        cls, name: str, command: Sequence[str], env: Mapping[str, str] | None = None, folder: Path | None = None
+    ) -> ProcessDriver:
+        """Start `command`, in `folder`, and introduce ourselves; raises DriverFault with the process's log."""
+        return await cls.adopt(name, start_program(command, env, folder))
 
     @classmethod
     async def adopt(cls, name: str, child: Child) -> ProcessDriver:

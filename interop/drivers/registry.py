@@ -1,7 +1,7 @@
-"""Which clients can be driven, by name. To add one: write its adapter, add one line to `DRIVERS`.
+"""Which clients can be driven, by name. To add one in Python that comes along: write its adapter, add it to `DRIVERS`.
 
 Belongs here: names and how each is started.
-Does not belong here: reuse (`pool`), the drivers themselves.
+Does not belong here: reuse (`pool`), the drivers themselves, those that are built first (`catalog`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from enum import Enum, auto
 from importlib import import_module
 from pathlib import Path
 
+from interop.drivers.catalog import BadAdapter, adapter_programs
 from interop.drivers.driver import Driver
 from interop.drivers.in_process import InProcessDriver
 from interop.drivers.nursery import CAN_FORK, Nursery
@@ -70,9 +71,23 @@ def check_driver_name(name: str) -> None:
         if not _command(name):
             raise UnknownDriver(f"{name!r} names no command; expected {COMMAND_PREFIX}PROGRAM [ARGUMENTS]")
     elif name not in DRIVERS:
-        raise UnknownDriver(
-            f"unknown client {name!r}; expected one of {', '.join(DRIVERS)}, or NAME={COMMAND_PREFIX}PROGRAM"
-        )
+        _adapter_program_command(name)
+
+
+def ships(name: str) -> bool:
+    """Whether a client of ours goes by that name."""
+    return name in DRIVERS or name in adapter_programs()
+
+
+def _adapter_program_command(name: str) -> list[str]:
+    try:
+        program = adapter_programs().get(name)
+        if program is not None:
+            return program.command
+    except BadAdapter as problem:
+        raise UnknownDriver(str(problem)) from None
+    known = ", ".join([*DRIVERS, *adapter_programs()])
+    raise UnknownDriver(f"unknown client {name!r}; expected one of {known}, or NAME={COMMAND_PREFIX}PROGRAM")
 
 
 class DriverStarter:
@@ -90,6 +105,9 @@ class DriverStarter:
         check_driver_name(adapter)
         if adapter.startswith(COMMAND_PREFIX):
             return await ProcessDriver.start(name, _command(adapter))
+        if adapter not in DRIVERS:
+            program = adapter_programs()[adapter]
+            return await ProcessDriver.start(name, program.command, _environment(program.installed), program.folder)
         entry = DRIVERS[adapter]
         if entry.how is How.IN_PROCESS:
             return await InProcessDriver.start(name, import_module(entry.module).ADAPTER)
@@ -114,11 +132,11 @@ class DriverStarter:
         return nursery
 
 
-def _environment() -> dict[str, str]:
-    """What a process of ours needs to find our modules, wherever the harness was started."""
+def _environment(*first: str) -> dict[str, str]:
+    """What a process of ours needs to find our modules, wherever the harness was started; those in `first` before."""
     return {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, (_CODE_FOLDER, os.environ.get("PYTHONPATH")))),
+        "PYTHONPATH": os.pathsep.join(filter(None, (*first, _CODE_FOLDER, os.environ.get("PYTHONPATH")))),
         "PYDANTIC_DISABLE_PLUGINS": "__all__",  # looking for some takes a sixth of a start
     }
 

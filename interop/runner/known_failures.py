@@ -16,6 +16,7 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from interop.brokers.profile import load_profile
+from interop.drivers.catalog import adapter_programs
 from interop.scenario.values import MqttLabel, Strict, TransportName
 from reports.record import KnownFailure
 
@@ -108,20 +109,30 @@ def _matches(name: str, pattern: str) -> bool:
 _ENTRIES = TypeAdapter(tuple[Entry, ...])
 
 
-def load_known_failures(path: Path | None = None, profiles: Mapping[str, str] | None = None) -> KnownFailures:
-    """The list in a file, by default the one that ships, and before it those of brokers' profiles, by broker.
+def load_known_failures(
+    path: Path | None = None, *, profiles: Mapping[str, str] | None = None, clients: Iterable[str] = ()
+) -> KnownFailures:
+    """The list in a file, by default the one that ships and those of the adapters among `clients`.
 
-    Raises BadKnownFailures, and BrokerFault for a profile that cannot be read.
+    Before them come those of brokers' profiles, by broker. Raises BadKnownFailures, and BrokerFault for a profile that
+    cannot be read.
     """
-    source = path or SHIPPED
+    entries = [entry for broker, file in (profiles or {}).items() for entry in _of_profile(broker, file)]
+    programs = adapter_programs() if path is None else {}
+    of_adapters = [programs[name].known_failures for name in clients if name in programs]
+    for source in (path or SHIPPED, *of_adapters):
+        entries += _in_file(source)
+    return KnownFailures(tuple(entries))
+
+
+def _in_file(source: Path) -> tuple[Entry, ...]:
     try:
         written = yaml.safe_load(source.read_text(encoding="utf-8")) or []
     except OSError as error:
         raise BadKnownFailures(f"{source}: {error.strerror}") from error
     except yaml.YAMLError as error:
         raise BadKnownFailures(f"{source}: not YAML: {' '.join(str(error).split())}") from error
-    own = (_of_profile(broker, file) for broker, file in (profiles or {}).items())
-    return KnownFailures((*(entry for entries in own for entry in entries), *_entries(written, str(source))))
+    return _entries(written, str(source))
 
 
 def _of_profile(broker: str, file: str) -> tuple[Entry, ...]:

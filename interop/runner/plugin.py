@@ -49,7 +49,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         group.addoption(option, action="append", default=[], metavar="NAME", help=text)
 
     several(
-        "--client", f"client under test: builtin, paho, gmqtt, NAME=command:./adapter ({', '.join(DEFAULT_CLIENTS)})"
+        "--client",
+        "client under test: builtin, paho, gmqtt, one of the folder adapters, NAME=command:./adapter "
+        f"({', '.join(DEFAULT_CLIENTS)})",
     )
     several(
         "--broker",
@@ -137,7 +139,9 @@ def pytest_configure(config: pytest.Config) -> None:
         if not is_worker:
             clients = asyncio.run(chosen_clients(_clients(config)))
         selection = _selection(config, clients)
-        known_failures = load_known_failures(config.getoption("--known-failures"), selection.profiles)
+        known_failures = load_known_failures(
+            config.getoption("--known-failures"), profiles=selection.profiles, clients=clients
+        )
         cells = plan(scenarios, selection)
         if not is_worker and (problems := lint(scenarios)):
             raise ScenarioError(problems)

@@ -145,10 +145,10 @@ def test_a_cell_is_played_again_by_the_file_of_its_broker(tmp_path: Path) -> Non
 
 def test_known_failures_of_a_profile_are_of_its_broker_and_come_first(tmp_path: Path) -> None:
     path = saved(tmp_path, FULL)
-    first = load_known_failures(None, {"acme": str(path)}).entries[0]
+    first = load_known_failures(profiles={"acme": str(path)}).entries[0]
     assert (first.broker, first.scenarios, first.reason) == ("acme", ("will/*",), "late")
     with pytest.raises(BadKnownFailures, match=r"acme\.toml: known_failures: entry 0\.reason: Field required"):
-        load_known_failures(None, {"acme": str(saved(tmp_path, FULL.replace('reason = "late"', "")))})
+        load_known_failures(profiles={"acme": str(saved(tmp_path, FULL.replace('reason = "late"', "")))})
 
 
 # --- what CONNACK says ------------------------------------------------------------------------------------------------
