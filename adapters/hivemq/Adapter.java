@@ -24,7 +24,7 @@ import java.util.function.*;
 final class Adapter implements Contract.Client {
   private static final String HELLO = "{'event':'hello','contract':1,'client':'hivemq','version':'1.3.7','mqtt':['5.0'],"
       // It chooses aliases by itself, and its messages tell neither DUP, packet nor subscription identifier.
-      + "'unsupported':['auth','topic-alias','publish-offline','refuse-message','subscription-identifier']}";
+      + "'unsupported':['auth','topic-alias','publish-offline','refuse-message','subscription-identifier','plain-subscribe']}";
 
   private final Consumer<JsonObject> emit;
   private final List<Mqtt5Publish> messages = new ArrayList<>();

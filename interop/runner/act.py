@@ -32,6 +32,7 @@ from interop.scenario.values import payload_bytes
 from interop.tap.trace import Fate, Kind, Sender
 from reference_broker.wire.packets import PubAck, PubRec, SubAck, UnsubAck
 from reference_broker.wire.packets import Publish as PublishPacket
+from reference_broker.wire.packets import Subscribe as SubscribePacket
 from reference_broker.wire.types import PacketType, Version, is_error
 
 LOT = 500
@@ -72,21 +73,29 @@ async def subscribe(stage: Stage, step: steps.Subscribe) -> None:
     outcome = await _carry_out(stage, player, command, step.outcome)
     seen = stage.last_packet(player.name, PacketType.SUBACK, Sender.BROKER, since)
     if seen is None or not isinstance(seen[1], SubAck):
+        _check_outcome("subscription", player, step.outcome, outcome, None, by=Sender.CLIENT)
         return
     index, reasons = seen[0].index, seen[1].reasons
     if outcome == "done":
         outcome = "refused" if all(map(is_error, reasons)) else "done"
     _check_outcome("subscription", player, step.outcome, outcome, index)
-    _check_granted(step, reasons, index)
+    _check_granted(stage, player, step, reasons, index)
     wrong = property_mismatch(step.answer, (), seen[1].properties, stage.names)
     if wrong:
         raise StepFailed(f"SUBACK with {shown(step.answer)}", wrong, trace_index=index)
 
 
-def _check_granted(step: steps.Subscribe, reasons: tuple[int, ...], index: int) -> None:
+def _check_granted(stage: Stage, player: Player, step: steps.Subscribe, reasons: tuple[int, ...], index: int) -> None:
+    """SUBACK answers in the order in which the client asked, which need not be the application's. [5.0 MQTT-3.9.3-1]"""
     if step.granted is None:
         return
     wanted = _for_each(step.granted, step.count)
+    asked = stage.last_packet(player.name, PacketType.SUBSCRIBE, Sender.CLIENT)
+    if asked is not None and isinstance(asked[1], SubscribePacket):
+        places = {stage.names.topic(request.topic): place for place, request in enumerate(step.requests())}
+        order = [places.get(each.topic_filter) for each in asked[1].subscriptions]
+        if sorted(place for place in order if place is not None) == list(range(len(wanted))):
+            wanted = tuple(wanted[place] for place in order if place is not None)
     if wanted != reasons:
         raise StepFailed(f"SUBACK to grant {_codes(wanted)}", f"it says {_codes(reasons)}", trace_index=index)
 
@@ -141,9 +150,13 @@ async def _carry_out(stage: Stage, player: Player, command: contract.AnyCommand,
     return "done"
 
 
-def _check_outcome(what: str, player: Player, wanted: str, outcome: str, index: int | None) -> None:
+def _check_outcome(
+    what: str, player: Player, wanted: str, outcome: str, index: int | None, by: Sender | None = None
+) -> None:
+    """`by` is who it was that said no, where that was one side alone."""
     if wanted != outcome:
-        raise StepFailed(f"the {what} of {player.name} to be {wanted}", f"it was {outcome}", trace_index=index)
+        who = by if outcome == "refused" else None
+        raise StepFailed(f"the {what} of {player.name} to be {wanted}", f"it was {outcome}", trace_index=index, by=who)
 
 
 # --- publish and acknowledge ------------------------------------------------------------------------------------------

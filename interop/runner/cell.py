@@ -92,6 +92,9 @@ class Cell:
         """
         scenario = self.loaded.scenario
         used = {qos for _, step in self.steps() for who, qos in _qos_used(step) if actor in (None, who)}
+        if actor is not None:  # a broker is free to grant less, a client has to ask for it
+            asked = (step for _, step in self.steps() if isinstance(step, Subscribe) and step.actor == actor)
+            used |= {each.qos for step in asked for each in step.requests()}
         used |= {each.will.qos for name, each in scenario.actors.items() if each.will and actor in (None, name)}
         implied = [f"qos{qos}" for qos in sorted(used) if qos]
         if any(isinstance(step, Rewrite) and step.hex and step.at == "CONNECT" for _, step in self.steps()):

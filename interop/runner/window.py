@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from interop.runner.failures import StepFailed
 from interop.runner.stage import Seen, Stage
+from interop.runner.verdict import REFERENCE_BROKER, REFERENCE_CLIENT
 from interop.scenario import steps
 from interop.tap.trace import Sender, TraceEntry
 from reference_broker.wire.packets import ConnAck, Connect
@@ -59,15 +60,21 @@ def shown_end(end: TraceEntry) -> str:
 
 
 def on_its_own(stage: Stage, ending: TraceEntry) -> Sender | None:
-    """Who closed, unless what the peer sent since the last action may have been why: an answer not asked for, say."""
-    if ending.sender is Sender.HARNESS:
+    """Who closed, unless what the peer sent since the last action may have been why: an answer not asked for, say.
+
+    Our own two close for what is wrong only. Of others nobody knows: where they had a reason, the judge names it.
+    """
+    if ending.sender is Sender.HARNESS or _was_kept_waiting(stage, ending):
         return None
+    is_client = ending.sender is Sender.CLIENT
+    if stage.cell.client != REFERENCE_CLIENT if is_client else stage.cell.broker != REFERENCE_BROKER:
+        return ending.sender
     provoked = any(
         entry.delivered and entry.receiver is ending.sender and entry.sender is ending.sender.peer
         for entry in stage.entries(ending.link, stage.action_index)
         if entry.connection == ending.connection and entry.index < ending.index
     )
-    return None if provoked or _was_kept_waiting(stage, ending) else ending.sender
+    return None if provoked else ending.sender
 
 
 def _was_kept_waiting(stage: Stage, ending: TraceEntry) -> bool:

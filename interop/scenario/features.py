@@ -48,6 +48,9 @@ _FEATURES = (
     Feature("wildcard", "topic filters with + and #", Role.BROKER),
     _in_5("shared-subscription", "$share/group/filter", Role.BROKER),
     _in_5("subscription-identifier", "a Subscription Identifier in SUBSCRIBE and in received messages"),
+    _in_5(
+        "plain-subscribe", "SUBSCRIBE has no Subscription Identifier that the application did not ask for", Role.CLIENT
+    ),
     _in_5("subscription-options", "No Local, Retain As Published, Retain Handling in SUBSCRIBE"),
     Feature("multiple-filters", "several topic filters in one SUBSCRIBE or UNSUBSCRIBE", Role.CLIENT),
     _in_5("topic-alias", "the client publishes with topic aliases the broker allows"),
