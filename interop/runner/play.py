@@ -101,6 +101,8 @@ class Notes:
     log: list[str] = field(default_factory=list)
     judged: dict[Side, tuple[str, ...]] = field(default_factory=dict)
     early_end: Outcome | None = None
+    unheld: list[Finding] = field(default_factory=list)
+    """What failed by the doing of the side that is not put to the test."""
     excused: list[Finding] | None = None
     """What a broker of ours that went away did wrong, which explains that it did where a list says so."""
 
@@ -171,7 +173,7 @@ def _give_up_on(gone: BrokerGone, notes: Notes) -> None:
     """Hold nothing against anybody: what a broker that is gone did not do is no finding."""
     blame: Blame = "broker" if gone.died_alone else "unknown"
     if not gone.for_good:
-        notes.excused = notes.findings
+        notes.excused = notes.findings + notes.unheld
     _hold_against_nobody(notes, "the broker is gone")
     notes.early_end = Outcome(Verdict.SETUP_FAILED, str(gone), (), blame)
 
@@ -315,6 +317,7 @@ async def _run_step(cell: Cell, stage: Stage, notes: Notes, step: AnyStep, numbe
         status = "passed"
     except StepFailed as failure:
         if is_about_the_other_side(cell, failure):
+            notes.unheld.append(step_finding(cell, step, number, failure))
             raise SetupFailed(f"{failure} (the {failure.by}'s own doing)") from failure
         notes.findings.append(step_finding(cell, step, number, failure))
     finally:

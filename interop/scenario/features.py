@@ -49,7 +49,7 @@ _FEATURES = (
     _in_5("shared-subscription", "$share/group/filter", Role.BROKER),
     _in_5("subscription-identifier", "a Subscription Identifier in SUBSCRIBE and in received messages"),
     _in_5(
-        "plain-subscribe", "SUBSCRIBE has no Subscription Identifier that the application did not ask for", Role.CLIENT
+        "plain-subscribe", "SUBSCRIBE has no Subscription Identifier unless the application asks for one", Role.CLIENT
     ),
     _in_5("subscription-options", "No Local, Retain As Published, Retain Handling in SUBSCRIBE"),
     Feature("multiple-filters", "several topic filters in one SUBSCRIBE or UNSUBSCRIBE", Role.CLIENT),

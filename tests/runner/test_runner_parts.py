@@ -126,6 +126,7 @@ def test_who_sent_disconnect_has_ended_the_connection_whoever_closes_first(
     entries = [] if farewell is None else [seen(Disconnect(0x8B), farewell)]
     entries.append(TraceEntry(len(entries), 0.1, "link", 1, Kind.CLOSE, Sender.CLIENT))
     stage: Any = SimpleNamespace(
+        cell=SimpleNamespace(client="builtin", broker="reference"),
         moment=0.0,
         action_index=0,
         pace=SimpleNamespace(),
