@@ -253,7 +253,7 @@ def test_a_process_that_ends_in_a_cell_is_told_with_how_and_when(
 
 
 def test_a_crash_that_is_listed_is_as_expected(tmp_path: Path) -> None:
-    entry = Entry(broker="tiny", scenarios=("area/case",), rules=("publish",), reason="falls over")
+    entry = Entry(broker="tiny", scenarios=("area/case",), rules=("subscribe",), reason="falls over")
     record = outcome(scenario(tmp_path, MESSAGE), crashing(), KnownFailures((entry,)))
     assert record.verdict is Verdict.SETUP_FAILED
     assert record.known_failure is not None
