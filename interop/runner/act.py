@@ -70,10 +70,10 @@ async def subscribe(stage: Stage, step: steps.Subscribe) -> None:
     command = contract.Subscribe(
         id=player.driver.next_id(), subscriptions=requests, properties=only_v5(stage, player, step.properties)
     )
-    outcome = await _carry_out(stage, player, command, step.outcome)
+    outcome, why = await _carry_out(stage, player, command, step.outcome)
     seen = stage.last_packet(player.name, PacketType.SUBACK, Sender.BROKER, since)
     if seen is None or not isinstance(seen[1], SubAck):
-        _check_outcome("subscription", player, step.outcome, outcome, None, by=Sender.CLIENT)
+        _check_outcome("subscription", player, step.outcome, outcome, None, why, by=Sender.CLIENT)
         return
     index, reasons = seen[0].index, seen[1].reasons
     if outcome == "done":
@@ -122,9 +122,9 @@ async def unsubscribe(stage: Stage, step: steps.Unsubscribe) -> None:
         topic_filters=tuple(stage.names.topic(each) for each in step.filters()),
         properties=only_v5(stage, player, step.properties),
     )
-    outcome = await _carry_out(stage, player, command, step.outcome)
+    outcome, why = await _carry_out(stage, player, command, step.outcome)
     seen = stage.last_packet(player.name, PacketType.UNSUBACK, Sender.BROKER, since)
-    _check_outcome("unsubscription", player, step.outcome, outcome, seen[0].index if seen else None)
+    _check_outcome("unsubscription", player, step.outcome, outcome, seen[0].index if seen else None, why)
     if seen is None or not isinstance(seen[1], UnsubAck) or step.reasons is None:
         return
     if stage.version_of(player.name) is not Version.V5:
@@ -136,27 +136,34 @@ async def unsubscribe(stage: Stage, step: steps.Unsubscribe) -> None:
         )
 
 
-async def _carry_out(stage: Stage, player: Player, command: contract.AnyCommand, wanted: str) -> str:
-    """Ask, and say how it went: done, refused, cut-off or pending."""
+async def _carry_out(stage: Stage, player: Player, command: contract.AnyCommand, wanted: str) -> tuple[str, str]:
+    """Ask, and say how it went (done, refused, cut-off or pending), and why where the client says that."""
     if wanted == "pending":
         player.hand_over(command)
-        return "pending"
+        return "pending", ""
     task = player.hand_over(command)
     if wanted == "cut-off":
-        return await _until_cut(stage, player, [task])
+        return await _until_cut(stage, player, [task]), ""
     answer = await player.answer_of(task, command.do)
     if isinstance(answer, ErrorEvent):
-        return "cut-off" if answer.error == "cut-off" else "refused"
-    return "done"
+        return "cut-off" if answer.error == "cut-off" else "refused", answer.detail
+    return "done", ""
 
 
 def _check_outcome(
-    what: str, player: Player, wanted: str, outcome: str, index: int | None, by: Sender | None = None
+    what: str,
+    player: Player,
+    wanted: str,
+    outcome: str,
+    index: int | None,
+    why: str = "",
+    by: Sender | None = None,
 ) -> None:
     """`by` is who it was that said no, where that was one side alone."""
     if wanted != outcome:
         who = by if outcome == "refused" else None
-        raise StepFailed(f"the {what} of {player.name} to be {wanted}", f"it was {outcome}", trace_index=index, by=who)
+        observed = f"it was {outcome}" + (f" ({why})" if why else "")
+        raise StepFailed(f"the {what} of {player.name} to be {wanted}", observed, trace_index=index, by=who)
 
 
 # --- publish and acknowledge ------------------------------------------------------------------------------------------
