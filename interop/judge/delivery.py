@@ -140,13 +140,18 @@ def _unasked(audience: Audience, delivery: Delivery, topic: str) -> Iterator[Bre
 
 
 def _given_up(delivery: Delivery, matching: list[Grant], origin: Origin | None) -> Iterator[Breach]:
-    if origin is None or any(grant.given_up is None for grant in matching):
+    if origin is None or any(_is_standing(grant, origin) for grant in matching):
         return
-    # One that was replaced by a later SUBSCRIBE ends when that one does.
+    # One that was replaced by an earlier SUBSCRIBE than the message ends when that one does.
     ends = [grant.gone for grant in matching if not grant.was_replaced]
     if ends and all(end is not None and end.index < origin.entry.index for end in ends):
         message = f"the message on {origin.topic!r} came in after its subscription was given up"
         yield STOPS_AFTER_UNSUBSCRIBE.broken(BROKER, delivery.entry, message)
+
+
+def _is_standing(grant: Grant, origin: Origin) -> bool:
+    """Whether nobody had asked for an end of the subscription, nor for another in its place, when the message came."""
+    return grant.given_up is None or grant.given_up.index > origin.entry.index
 
 
 def _qos(

@@ -170,6 +170,16 @@ def a_subscription_that_is_renewed_was_not_given_up(story: Story) -> None:
     sub.unsubscribe("t")
 
 
+@keeps("stops-after-unsubscribe")
+def a_subscription_that_is_replaced_behind_a_message_stood_when_it_came(story: Story) -> None:
+    pub, sub = publisher_and_subscriber(story)
+    sub.unsubscribe("t")
+    sub.subscribe(to("t", 1))
+    pub.client(q0("a"))
+    sub.broker(q0("a"))
+    sub.subscribe(to("t", 2))
+
+
 # --- how --------------------------------------------------------------------------------------------------------------
 
 
