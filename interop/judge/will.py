@@ -14,8 +14,8 @@ from interop.judge.messages import Audience, Delivery, WillOrigin, messages_of
 from interop.judge.rule import V5, V31, V311, Breach, Rule, must
 from interop.judge.view import BROKER, Case, Talk
 from interop.tap.trace import TraceEntry
-from reference_broker.wire.packets import Disconnect
-from reference_broker.wire.types import Version
+from reference_broker.wire.packets import Disconnect, PubAck, PubComp, Publish, PubRec, PubRel
+from reference_broker.wire.types import Version, is_error
 
 NOT_AFTER_DISCONNECT = Rule(
     "no-will-after-disconnect",
@@ -126,4 +126,26 @@ def _is_listening(talk: Talk, since: TraceEntry, due: float) -> bool:
     limits = connect[1].properties
     if limits.receive_maximum is not None or limits.maximum_packet_size is not None:
         return False
-    return since.at < due and talk.speaks_until(BROKER) - due > talk.reaction_seconds
+    return since.at < due and any(
+        min(end, talk.speaks_until(BROKER)) - max(begin, due) > talk.reaction_seconds
+        for begin, end in _spans_without_debt(talk)
+    )
+
+
+def _spans_without_debt(talk: Talk) -> Iterator[tuple[float, float]]:
+    """From when to when the client had acknowledged all: else a server may wait. [5.0 3.3.4, 3.1.1 4.6]"""
+    unfinished: set[int] = set()
+    begin = 0.0
+    for event in talk.story(BROKER):
+        packet = event.packet
+        if event.mine and isinstance(packet, Publish | PubRel) and packet.packet_id is not None:
+            if not unfinished:
+                yield begin, event.at
+            unfinished.add(packet.packet_id)
+        elif event.mine:
+            continue
+        elif isinstance(packet, PubAck | PubComp) or (isinstance(packet, PubRec) and is_error(packet.reason)):
+            unfinished.discard(packet.packet_id)
+            begin = event.at
+    if not unfinished:
+        yield begin, talk.end

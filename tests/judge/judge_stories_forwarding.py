@@ -575,6 +575,36 @@ def a_client_that_comes_back_in_time_stops_its_delayed_will(story: Story) -> Non
 
 
 @keeps("will-published")
+def a_will_may_wait_for_a_subscriber_that_acknowledges_nothing(story: Story) -> None:
+    victim, watcher = victim_and_watcher(story)
+    watcher.subscribe(to("t", 2))
+    pub = story.actor("pub")
+    pub.connect()
+    pub.publish(q2(1, "a"))
+    watcher.broker(q2(1, "a"))
+    victim.close(CLIENT, note="RST")
+    story.wait(9)
+    watcher.client(PubRec(1))
+    watcher.broker(PubRel(1))
+    story.wait(9)
+    watcher.close(CLIENT, note="RST")
+
+
+@breaks("will-published", BROKER)
+def a_server_forgets_a_will_while_its_subscriber_gets_something_else(story: Story) -> TraceEntry:
+    victim, watcher = victim_and_watcher(story)
+    watcher.subscribe(to("t", 2))
+    pub = story.actor("pub")
+    pub.connect()
+    entry = victim.close(CLIENT, note="RST")
+    story.wait(4)
+    pub.publish(q1(1, "a"))
+    watcher.broker(q1(1, "a"))
+    story.wait(9)
+    return entry
+
+
+@keeps("will-published")
 def a_frozen_client_is_not_dead_yet(story: Story) -> None:
     victim, watcher = victim_and_watcher(story)
     victim.close(CLIENT, Fate.HELD)
