@@ -84,7 +84,7 @@ class Medium:
                 Sessions(self.ledger),
                 self._endings,
                 self._memory,
-                *([Judged(self.ledger)] if setup.is_judged else []),
+                *([Judged(self.ledger, has_pauses=setup.has_pauses)] if setup.is_judged else []),
             ]
         )
         if self._keeper is not None:

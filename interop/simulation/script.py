@@ -60,8 +60,8 @@ class Script:
         self._world = world
         self._rng = rng
         faults = {kind: weight * world.setup.roughness for kind, weight in _FAULTS.items()}
-        # The judge has no word for a client that does not read: it would miss what waits for it.
-        faults |= {} if world.setup.is_judged else {Kind.PAUSE: _PAUSES}
+        if world.setup.has_pauses:
+            faults |= {Kind.PAUSE: _PAUSES}
         if world.setup.has_crashes:
             faults |= {Kind.COMMIT: _COMMITS, Kind.CRASH: world.setup.roughness}
         self._wheels = {

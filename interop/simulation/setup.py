@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from reference_broker.broker import BrokerConfig
 from reference_broker.wire.types import Version
 
-JUDGED = 0.02
+JUDGED = 0.03
 """How many worlds are judged."""
 
 
@@ -28,7 +28,8 @@ class Setup:
     """A world: its clients, the broker's settings, whether packets that begin alike go the broker's fast way.
 
     `roughness` is how often something fails, as a multiple of what is usual. The judge looks at worlds that are judged,
-    which takes as long again as all that happens there. With crashes there are no wills and no expiry but at once, as a
+    which takes as long again as all that happens there; half of them have no client that ceases to read, so that rules
+    about time count, too. With crashes there are no wills and no expiry but at once, as a
     store's clock is another one.
     """
 
@@ -37,6 +38,7 @@ class Setup:
     fast_path: bool = True
     roughness: int = 1
     is_judged: bool = False
+    has_pauses: bool = True
     has_crashes: bool = False
 
     @classmethod
@@ -50,12 +52,14 @@ class Setup:
             maximum_inflight=rng.choice((1024, 1024, 2, 10)),
             queue_maximum_messages=1_000_000,
         )
+        is_judged = rng.random() < JUDGED and not has_crashes
         return cls(
             tuple(peers),
             config,
             rng.random() < 0.7,
             rng.choice((1, 1, 4, 10)),
-            is_judged=rng.random() < JUDGED and not has_crashes,
+            is_judged=is_judged,
+            has_pauses=not is_judged or rng.random() < 0.5,
             has_crashes=has_crashes,
         )
 

@@ -20,7 +20,7 @@ from reference_broker.broker.peers.peer import Peer
 from reference_broker.broker.values.message import Message
 from reference_broker.session.delivery import Outbound
 from reference_broker.session.flow_control import SendQuota
-from reference_broker.wire.packets import ConnAck, PubAck, Publish, SubAck
+from reference_broker.wire.packets import ConnAck, Disconnect, PubAck, Publish, SubAck
 from reference_broker.wire.types import PacketType, ReasonCode
 
 COPIES = "each message as often as its QoS says"
@@ -57,6 +57,9 @@ FAULTS: dict[str, tuple[str, Any]] = {
         MEMORY, around(Outbound, "resume", lambda real, self: iter([p for p in real(self) if p.type != PUBREL]))
     ),
     "answers no SUBSCRIBE": (JUDGE, Says(SubAck, lambda *_: None)),
+    "tells nobody that another took its place": (
+        JUDGE, Says(Disconnect, lambda p, _: None if p.reason == ReasonCode.SESSION_TAKEN_OVER else p)
+    ),
     "gives the same identifier to all": (
         PACKET_IDS, Says(Publish, lambda p, _: replace(p, packet_id=1) if p.qos else p)
     ),

@@ -59,6 +59,12 @@ def test_the_right_pair_breaks_no_invariant(seed):
     assert run_episode(seed, 1_000) == (1_000, None)
 
 
+def test_no_rule_of_the_judge_accuses_the_right_pair_whether_or_not_clients_cease_to_read(monkeypatch):
+    monkeypatch.setattr(simulation_setup, "JUDGED", 1.0)
+    assert {Setup.drawn(random.Random(seed)).has_pauses for seed in range(6)} == {True, False}
+    assert [run_episode(seed, 1_000)[1] for seed in range(6)] == [None] * 6
+
+
 def test_the_same_seed_is_the_same_run():
     def drawn(seed: int) -> tuple[list[Step], float, dict[str, int]]:
         rng = random.Random(seed)
