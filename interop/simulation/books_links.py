@@ -11,7 +11,7 @@ from collections.abc import Callable
 from interop.simulation.book import V5, V311, Book
 from interop.simulation.ledger import Ledger
 from interop.simulation.steps import WILL_TOPIC
-from interop.simulation.wires import Seat, Wire
+from interop.simulation.wires import Seat, Wire, number_of
 from reference_broker.broker import Broker
 from reference_broker.client.events import Cause, Disconnected, Event
 from reference_broker.wire.packets import ConnAck, Packet, PubAck, PubComp, Publish, PubRec, PubRel
@@ -59,7 +59,7 @@ class PacketIds(Book):
                 return
             numbers, packet_id = self._of_broker[wire.seat], packet.packet_id
             assert packet_id is not None
-            what = f"{wire}: the broker's PUBLISH {packet_id} with message {packet.payload.decode()}"
+            what = f"{wire}: the broker's PUBLISH {packet_id} with message {number_of(packet.payload)}"
             if packet_id in numbers.releases:
                 raise self.broken(f"{what} came behind the PUBREL of that identifier", wire.version, RELEASED)
             known = numbers.publishes.get(packet_id)
@@ -71,7 +71,7 @@ class PacketIds(Book):
                 numbers.publishes[packet_id] = packet.payload
                 return
             self.break_if(
-                known != packet.payload, f"{what} has the identifier of message {known.decode()}, which is not "
+                known != packet.payload, f"{what} has the identifier of message {number_of(known)}, which is not "
                 "acknowledged", wire.version, PACKET_IDS,
             )  # fmt: skip
             self.break_if(not packet.dup, f"{what} is a repeat without DUP", wire.version, DUP)
@@ -150,7 +150,7 @@ class Wills(Book):
         """The broker sent the witness something."""
         if not isinstance(packet, Publish) or packet.topic != WILL_TOPIC or packet.retain or not packet.payload:
             return
-        number = int(packet.payload)
+        number = number_of(packet.payload)
         if number not in self.ledger.wills_due:
             raise self.broken(f"will {number} was published when it was not due", V5, WILL_ELSE)
         del self.ledger.wills_due[number]

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from interop.simulation.book import V5, V31, V311, Book
 from interop.simulation.ledger import Ledger
-from interop.simulation.wires import Due, Seat, Wire
+from interop.simulation.wires import Due, Seat, Wire, number_of
 from reference_broker.client import Session
 from reference_broker.client.events import Event, Failed, Message, Published
 from reference_broker.wire.packets import Packet, PubAck, Publish, PubRec
@@ -41,11 +41,15 @@ class Copies(Book):
             return
         seat = wire.seat
         assert seat is not None
+        number = number_of(event.payload)
+        due = seat.dues.get(number)
         if event.retain:
-            self._retained(wire, seat, event)
+            if due is None or not any(is_retained for is_retained, _ in due.forms):
+                self._retained(wire, seat, event)
+            else:  # as published, or what a subscription asked for: nobody can tell
+                due.told += 1
             return
-        due = seat.dues.get(int(event.payload))
-        what = f"{wire}: message {event.payload.decode()} at QoS {event.qos:d} on {event.topic}"
+        what = f"{wire}: message {number} at QoS {event.qos:d} on {event.topic}"
         if due is None or due.topic != event.topic:
             raise self.broken(f"{what} came to who has no subscription for it", wire.version, NOBODY_ASKED)
         if not due.levels >> event.qos & 1:
@@ -56,7 +60,8 @@ class Copies(Book):
 
     def _retained(self, wire: Wire, seat: Seat, event: Message) -> None:
         is_wanted = any(matches(topic_filter, event.topic) for topic_filter in seat.retained_copies)
-        if not is_wanted or int(event.payload) not in self.ledger.accepted:
+        published = self.ledger.accepted.get(number_of(event.payload))
+        if not is_wanted or published is None or not published.retain:
             raise self.broken(
                 f"{wire}: a retained message on {event.topic} came to who did not ask", wire.version, NOBODY_ASKED
             )
@@ -83,12 +88,12 @@ class Expiry(Book):
         """The broker sent a packet."""
         if not isinstance(packet, Publish) or wire.seat is None:
             return
-        due = wire.seat.dues.get(int(packet.payload))
+        due = wire.seat.dues.get(number_of(packet.payload))
         if due is None:
             return
         if due.expires_at is not None and (wire.held_since is None or due.expires_at < wire.held_since):
             self._look(wire, packet, due, due.expires_at - self.ledger.now)  # else it was sent to who did not read
-        due.has_begun = True
+        self.ledger.begun(wire.seat, due, packet.qos)
 
     def _look(self, wire: Wire, packet: Publish, due: Due, left_seconds: float) -> None:
         what = f"{wire}: message {due.number}"
@@ -118,7 +123,7 @@ class ServerOrder(Book):
             return
         seat = wire.seat
         assert seat is not None
-        due = seat.dues.get(int(event.payload))
+        due = seat.dues.get(number_of(event.payload))
         if due is None or due.told > 1:  # the books before this one have counted it
             return
         key = (seat, due.publisher, due.topic, event.qos)
@@ -146,7 +151,7 @@ class ClientOrder(Book):
         """A packet reached the broker."""
         if not isinstance(packet, Publish) or packet.dup:
             return
-        key, number = (wire.name, packet.qos), int(packet.payload)
+        key, number = (wire.name, packet.qos), number_of(packet.payload)
         last = self._last.get(key, 0)
         if number < last:
             raise self.broken(
@@ -232,5 +237,11 @@ class Acknowledged(Book):
 
     def retained(self, found: Mapping[str, int]) -> None:
         """Somebody new was sent these retained messages, by topic."""
-        if found != self.ledger.retained:
-            raise self.broken(f"retained are {found}, and should be {self.ledger.retained}", V5, RETAINED)
+        ledger = self.ledger
+        due = {
+            topic: number
+            for topic, number in ledger.retained.items()
+            if ledger.retained_until.get(number, ledger.now) >= ledger.now
+        }
+        if found != due:
+            raise self.broken(f"retained are {found}, and should be {due}", V5, RETAINED)

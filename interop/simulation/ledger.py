@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, NamedTuple
 
-from interop.simulation.wires import Due, Seat, Wire
+from interop.simulation.wires import Due, Seat, Wire, number_of
+from reference_broker.broker import BrokerConfig, DropPolicy
 from reference_broker.wire.packets import (
     Connect,
     Disconnect,
@@ -19,13 +21,28 @@ from reference_broker.wire.packets import (
     Publish,
     PubRel,
     Subscribe,
+    Subscription,
     Unsubscribe,
 )
 from reference_broker.wire.properties import NEVER_EXPIRES
 from reference_broker.wire.topics import matches
 from reference_broker.wire.types import PacketType, QoS, ReasonCode, Version
 
-_Target = tuple[Seat, tuple[QoS, int], bool]
+
+class _Terms(NamedTuple):
+    """What a session is to get of a topic: with which QoS, at most how often, in which form; RETAIN as it came or not.
+
+    Where its subscriptions differ about Retain As Published either will do.
+    """
+
+    qos: QoS
+    copies: int
+    identifiers: tuple[int, ...]
+    may_keep_retain: bool
+    may_clear_retain: bool
+
+
+_Target = tuple[Seat, _Terms, bool]
 
 
 class _Past:
@@ -36,23 +53,32 @@ class _Past:
         self._seats = dict(ledger.seats)
         self._retained = dict(ledger.retained)
         self._states = [
-            (seat, seat.version, seat.expiry_seconds, dict(seat.subscriptions), dict(seat.received))
+            (
+                seat,
+                seat.version,
+                seat.expiry_seconds,
+                dict(seat.subscriptions),
+                dict(seat.identifiers),
+                dict(seat.received),
+            )
             for seat in self._seats.values()
         ]
 
     def restore(self, ledger: Ledger) -> None:
         ledger.seats = self._seats
         ledger.retained = self._retained
-        for seat, version, expiry_seconds, subscriptions, received in self._states:
+        for seat, version, expiry_seconds, subscriptions, identifiers, received in self._states:
             seat.version, seat.expiry_seconds, seat.has_ended = version, expiry_seconds, False
-            seat.subscriptions, seat.received = subscriptions, received
+            seat.subscriptions, seat.identifiers, seat.received = subscriptions, identifiers, received
 
 
 class Ledger:
     """All sessions by name; `retained` has the number of each topic's retained message."""
 
-    def __init__(self, *, may_forget: bool = False) -> None:
+    def __init__(self, config: BrokerConfig, *, may_forget: bool = False) -> None:
         """`may_forget`: the broker may crash, and turns that are not committed are as if they had not been."""
+        self._queue_maximum = config.queue_maximum_messages
+        self._drops_oldest = config.queue_drop_policy is DropPolicy.OLDEST
         self.now = 0.0
         self._past: deque[_Past] | None = deque() if may_forget else None
         self._turn = 0
@@ -60,11 +86,14 @@ class Ledger:
         self._uncertain: deque[tuple[int, Due]] = deque()
         self.seats: dict[str, Seat] = {}
         self.retained: dict[str, int] = {}
+        self.retained_until: dict[int, float] = {}
+        """When retained messages expire, by number."""
         self.unanswered: set[Wire] = set()
         """Connections with a CONNECT and no CONNACK yet."""
         self.wills_due: dict[int, str] = {}
         """Wills that are to be published now, by number: whose they are."""
-        self.accepted: dict[int, QoS] = {}
+        self.accepted: dict[int, Publish] = {}
+        """All messages, by number, with whole topics and without aliases."""
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
         self._routes: dict[str, list[_Target]] = {}
@@ -150,6 +179,7 @@ class Ledger:
         if packet.version is Version.V5:
             seat.expiry_seconds = packet.properties.session_expiry_interval or 0
             wire.receive_maximum = packet.properties.receive_maximum or 65_535
+            seat.maximum_packet_size = packet.properties.maximum_packet_size
         else:
             seat.expiry_seconds = 0 if packet.clean_start else NEVER_EXPIRES
         wire.keep_alive = packet.keep_alive
@@ -204,9 +234,10 @@ class Ledger:
         will, seat.will, seat.will_at = seat.will, None, None
         if will is None:
             return
-        number = int(will.payload)
+        number = number_of(will.payload)
         self.wills_due[number] = seat.name
-        self.accept(seat.name, number, Publish(will.topic, will.payload, will.qos, will.retain))
+        properties = replace(will.properties, will_delay_interval=None)
+        self.accept(seat.name, number, Publish(will.topic, will.payload, will.qos, will.retain, properties=properties))
 
     def _at(self, deadline: float, callback: Callable[[], None]) -> None:
         self._count += 1
@@ -215,14 +246,17 @@ class Ledger:
     # --- messages -----------------------------------------------------------------------------------------------------
 
     def _publish(self, wire: Wire, packet: Publish) -> None:
-        seat = wire.seat
+        seat, alias = wire.seat, packet.properties.topic_alias
         assert seat is not None
+        if alias is not None:
+            topic = wire.aliases[alias] = packet.topic or wire.aliases[alias]
+            packet = replace(packet, topic=topic, properties=replace(packet.properties, topic_alias=None))
         if packet.qos == QoS.EXACTLY_ONCE:
             assert packet.packet_id is not None
             if packet.packet_id in seat.received:
                 return  # [5.0 MQTT-4.3.3-10]
             seat.received[packet.packet_id] = None
-        self.accept(seat.name, int(packet.payload), packet)
+        self.accept(seat.name, number_of(packet.payload), packet)
 
     def _pubrel(self, wire: Wire, packet: PubRel) -> None:
         assert wire.seat is not None
@@ -230,16 +264,19 @@ class Ledger:
 
     def accept(self, publisher: str, number: int, packet: Publish) -> None:
         """The broker took a message over: whoever subscribes to its topic now is to get it. [5.0 3.3.4]"""
-        self.accepted[number] = packet.qos
+        self.accepted[number] = packet
         if packet.retain:
             self.retained[packet.topic] = number
         expiry = packet.properties.message_expiry_interval
+        if packet.retain and expiry is not None:
+            self.retained_until[number] = self.now + expiry
         for seat, terms, is_no_local in self._route(packet.topic):
-            granted, copies = self._own(seat, packet.topic) if is_no_local and seat.name == publisher else terms
-            if not copies:
+            mine = self._own(seat, packet.topic) if is_no_local and seat.name == publisher else terms
+            if not mine.copies:
                 continue
-            qos = min(granted, packet.qos)
+            qos = min(mine.qos, packet.qos)
             self._count += 1
+            seat.waiting.append(self._count)
             due = seat.dues.get(number)
             if due is None:
                 due = seat.dues[number] = Due(number, packet.topic, publisher, self._count)
@@ -248,8 +285,13 @@ class Ledger:
             if self._past is not None:
                 due.is_optional = False
                 self._uncertain.append((self._turn, due))
-            due.copies += copies
-            due.is_optional = due.is_optional or qos == QoS.AT_MOST_ONCE
+            due.copies += mine.copies
+            if packet.retain and mine.may_keep_retain:
+                due.forms.add((True, mine.identifiers))
+            if not packet.retain or mine.may_clear_retain:
+                due.forms.add((False, mine.identifiers))
+            if qos == QoS.AT_MOST_ONCE or self._is_too_large(seat, packet) or self._finds_no_room(seat):
+                due.is_optional = True
             if expiry is not None:
                 due.expires_at = self.now + expiry
 
@@ -261,20 +303,49 @@ class Ledger:
             for seat in self.seats.values():
                 found = [each for each in seat.subscriptions.values() if matches(each.topic_filter, topic)]
                 if found:
-                    route.append((seat, (max(s.qos for s in found), len(found)), any(s.no_local for s in found)))
+                    route.append((seat, _terms(seat, found), any(s.no_local for s in found)))
         return route
 
-    def _own(self, seat: Seat, topic: str) -> tuple[QoS, int]:
+    def _own(self, seat: Seat, topic: str) -> _Terms:
         """What a session gets of its own messages: what is subscribed to without No Local. [5.0 MQTT-3.8.3-3]"""
         found = [s for s in seat.subscriptions.values() if not s.no_local and matches(s.topic_filter, topic)]
-        return max((s.qos for s in found), default=QoS.AT_MOST_ONCE), len(found)
+        return _terms(seat, found)
+
+    def _is_too_large(self, seat: Seat, packet: Publish) -> bool:
+        """[5.0 MQTT-3.1.2-25]"""
+        return seat.maximum_packet_size is not None and len(packet.payload) > seat.maximum_packet_size
+
+    def _finds_no_room(self, seat: Seat) -> bool:
+        """Whether the newest message may be dropped, as so many may wait; where the oldest go, those may."""
+        if len(seat.waiting) <= self._queue_maximum:
+            return False
+        if self._drops_oldest:
+            newest = seat.waiting[-1]
+            for due in seat.dues.values():
+                if not due.has_begun and due.last_order != newest:
+                    due.is_optional = True
+        return not self._drops_oldest or self._queue_maximum == 0
+
+    def begun(self, seat: Seat, due: Due, qos: QoS) -> None:
+        """The broker sent a message: nothing that came before waits for that session, but what QoS 0 overtakes."""
+        due.has_begun = True
+        while qos and seat.waiting and seat.waiting[0] <= due.first_order:
+            seat.waiting.popleft()
 
     def _subscribe(self, wire: Wire, packet: Subscribe) -> None:
         seat = wire.seat
         assert seat is not None
+        identifiers = packet.properties.subscription_identifier
         for each in packet.subscriptions:
             seat.subscriptions[each.topic_filter] = each
-            seat.retained_copies[each.topic_filter] = seat.retained_copies.get(each.topic_filter, 0) + 1
+            seat.identifiers.pop(each.topic_filter, None)
+            if identifiers:
+                seat.identifiers[each.topic_filter] = identifiers[0]
+            seat.retained_copies.setdefault(each.topic_filter, set()).add(identifiers)
+            for topic in self.retained:
+                if matches(each.topic_filter, topic):
+                    self._count += 1
+                    seat.waiting.append(self._count)
         self._routes.clear()
 
     def _unsubscribe(self, wire: Wire, packet: Unsubscribe) -> None:
@@ -297,3 +368,15 @@ class Ledger:
         PacketType.UNSUBSCRIBE: _unsubscribe,
     }
     """What a packet does to what is owed; the key fixes its class, which the type of a dict cannot say."""
+
+
+def _terms(seat: Seat, found: Sequence[Subscription]) -> _Terms:
+    """What these subscriptions of a session give it, in one copy. [5.0 MQTT-3.3.4-2, MQTT-3.3.4-4]"""
+    identifiers = seat.identifiers
+    return _Terms(
+        max((each.qos for each in found), default=QoS.AT_MOST_ONCE),
+        len(found),
+        tuple(sorted(identifiers[each.topic_filter] for each in found if each.topic_filter in identifiers)),
+        any(each.retain_as_published for each in found),
+        not all(each.retain_as_published for each in found),
+    )

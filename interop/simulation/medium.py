@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from interop.simulation.book import Book, Broken
+from interop.simulation.books_content import Content, Sizes
 from interop.simulation.books_links import Endings, Memory, PacketIds, Quota, Sessions, Wills
 from interop.simulation.books_messages import Acknowledged, ClientOrder, Copies, Expiry, ServerOrder
 from interop.simulation.judged import Judged
@@ -24,7 +25,7 @@ from interop.simulation.setup import Setup
 from interop.simulation.steps import (
     WILL_TOPIC,
 )
-from interop.simulation.wires import Wire
+from interop.simulation.wires import Wire, number_of
 from reference_broker.broker import Broker, BrokerConfig
 from reference_broker.broker.link import Link
 from reference_broker.client import Connected
@@ -52,7 +53,7 @@ class Medium:
     def __init__(self, setup: Setup, make_broker: MakeBroker = reference_broker) -> None:
         self.now = 0.0
         self.setup = setup
-        self.ledger = Ledger(may_forget=setup.has_crashes)
+        self.ledger = Ledger(setup.config, may_forget=setup.has_crashes)
         self._make_broker = make_broker
         self.broker = make_broker(setup.config, setup.fast_path, setup.has_crashes)
         self._keeper: Keeper | None = RowKeeper() if setup.has_crashes else None
@@ -73,6 +74,8 @@ class Medium:
         self._retained: dict[str, int] = {}
         self._keep(
             [
+                Content(self.ledger),
+                Sizes(self.ledger),
                 Copies(self.ledger),
                 ServerOrder(self.ledger),
                 ClientOrder(self.ledger),
@@ -271,4 +274,4 @@ class Medium:
     def _witnessed(self, _wire: Wire, packet: Packet) -> None:
         """What is sent to a witness that has subscribed to all topics: what was retained on each."""
         if isinstance(packet, Publish) and packet.retain:
-            self._retained[packet.topic] = int(packet.payload)
+            self._retained[packet.topic] = number_of(packet.payload)

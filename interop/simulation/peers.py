@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from interop.simulation.setup import PeerSetup
-from interop.simulation.steps import WILL_TOPIC, Connection, Goodbye, Publication
-from interop.simulation.wires import Seat, Wire
+from interop.simulation.steps import DESCRIPTION, WILL_TOPIC, Connection, Goodbye, Publication
+from interop.simulation.wires import Seat, Wire, payload_of
 from reference_broker.client import ClientCore, ClientOptions, Session, State
 from reference_broker.wire.packets import Packet, Publish, Subscription, Will
 from reference_broker.wire.properties import NEVER_EXPIRES, NO_PROPERTIES, Properties
@@ -74,12 +74,18 @@ class Peer:
         properties = NO_PROPERTIES
         if is_5:
             properties = Properties(
-                session_expiry_interval=row.expiry_seconds or None, receive_maximum=self.setup.receive_maximum
+                session_expiry_interval=row.expiry_seconds or None,
+                receive_maximum=self.setup.receive_maximum,
+                maximum_packet_size=self.setup.maximum_packet_size,
+                topic_alias_maximum=self.setup.topic_alias_maximum,
             )
         will = None
         if row.will_delay_seconds is not None:
-            delay = Properties(will_delay_interval=row.will_delay_seconds) if is_5 else NO_PROPERTIES
-            will = Will(WILL_TOPIC, b"%d" % will_number, row.will_qos, row.is_will_retained, properties=delay)
+            said = NO_PROPERTIES
+            if is_5:
+                described = DESCRIPTION if row.is_will_described else NO_PROPERTIES
+                said = replace(described, will_delay_interval=row.will_delay_seconds)
+            will = Will(WILL_TOPIC, payload_of(will_number), row.will_qos, row.is_will_retained, properties=said)
         options = ClientOptions(
             self.name,
             self.version,
@@ -87,6 +93,7 @@ class Peer:
             keep_alive=row.keep_alive,
             will=will,
             properties=properties,
+            automatic_topic_aliases=self.setup.has_aliases,
         )
         self.core = core = ClientCore(options, self.session)
         self.wire = wire
@@ -97,15 +104,20 @@ class Peer:
     def publish(self, row: Publication, number: int, now: float) -> None:
         """Publish the message with this number."""
         properties = NO_PROPERTIES
-        if row.expiry_seconds is not None and self.version is Version.V5 and not self._is_plain:
-            properties = Properties(message_expiry_interval=row.expiry_seconds)
-        self._the_core.publish(Publish(row.topic, b"%d" % number, row.qos, row.retain, properties=properties), now)
+        if self.version is Version.V5:
+            properties = DESCRIPTION if row.is_described else NO_PROPERTIES
+            if row.expiry_seconds is not None and not self._is_plain:
+                properties = replace(properties, message_expiry_interval=row.expiry_seconds)
+        self._the_core.publish(Publish(row.topic, payload_of(number), row.qos, row.retain, properties=properties), now)
 
-    def subscribe(self, row: Subscription, now: float) -> None:
+    def subscribe(self, row: Subscription, identifier: int | None, now: float) -> None:
         """Subscribe, in 3.x with what it knows."""
+        properties = NO_PROPERTIES
         if self.version is not Version.V5:
             row = Subscription(row.topic_filter, row.qos)
-        self._the_core.subscribe([row], now)
+        elif identifier is not None:
+            properties = Properties(subscription_identifier=(identifier,))
+        self._the_core.subscribe([row], now, properties)
 
     def unsubscribe(self, topic_filter: str, now: float) -> None:
         """Unsubscribe."""

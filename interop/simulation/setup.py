@@ -8,19 +8,38 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from reference_broker.broker import BrokerConfig
+from reference_broker.broker import BrokerConfig, DropPolicy
 from reference_broker.wire.types import Version
 
+LIMIT_BYTES = 250
+"""A Maximum Packet Size that everything fits but messages with a long payload."""
+_QUEUES = (1_000_000, 1_000_000, 0, 3, 20)
 JUDGED = 0.03
 """How many worlds are judged."""
 
 
 @dataclass(frozen=True, slots=True)
 class PeerSetup:
-    """One client: its version, and its Receive Maximum where it says one (5.0)."""
+    """One client: its version, and what it says of itself in 5.0; whether it makes up topic aliases."""
 
     version: Version
     receive_maximum: int | None = None
+    maximum_packet_size: int | None = None
+    topic_alias_maximum: int | None = None
+    has_aliases: bool = False
+
+    @classmethod
+    def drawn(cls, version: Version, rng: random.Random) -> PeerSetup:
+        """A client of this version."""
+        if version is not Version.V5:
+            return cls(version)
+        return cls(
+            version,
+            rng.choice((None, None, 1, 3)),
+            rng.choice((None, None, LIMIT_BYTES)),
+            rng.choice((None, 1, 5)),
+            rng.random() < 0.5,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +64,15 @@ class Setup:
     def drawn(cls, rng: random.Random, *, has_crashes: bool = False) -> Setup:
         """A world as a seed has it; every version is there."""
         versions = [*Version, *rng.choices(list(Version), k=rng.choice((0, 1, 2)))]
-        peers = [PeerSetup(each, rng.choice((None, None, 1, 3)) if each is Version.V5 else None) for each in versions]
+        peers = [PeerSetup.drawn(each, rng) for each in versions]
         rng.shuffle(peers)
         config = BrokerConfig(
             receive_maximum=rng.choice((65_535, 65_535, 1, 4)),
             maximum_inflight=rng.choice((1024, 1024, 2, 10)),
-            queue_maximum_messages=1_000_000,
+            queue_maximum_messages=_QUEUES[0] if has_crashes else rng.choice(_QUEUES),
+            queue_drop_policy=rng.choice(tuple(DropPolicy)),
+            topic_alias_maximum=rng.choice((0, 2, 32)),
+            outgoing_topic_alias_maximum=rng.choice((0, 2, 16)),
         )
         is_judged = rng.random() < JUDGED and not has_crashes
         return cls(
@@ -67,10 +89,12 @@ class Setup:
         """One line."""
         peers = ", ".join(
             f"{number}: {each.version.label}{f' Receive Maximum {each.receive_maximum}' * bool(each.receive_maximum)}"
+            f"{f' Maximum Packet Size {each.maximum_packet_size}' * bool(each.maximum_packet_size)}"
             for number, each in enumerate(self.peers)
         )
         config = self.config
         return (
             f"peers {peers}; broker: Receive Maximum {config.receive_maximum}, {config.maximum_inflight} in flight, "
+            f"queue of {config.queue_maximum_messages} dropping the {config.queue_drop_policy}, "
             f"{'with' if self.fast_path else 'without'} the fast path"
         )

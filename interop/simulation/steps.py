@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from reference_broker.wire.packets import Subscription
-from reference_broker.wire.properties import NEVER_EXPIRES
+from reference_broker.wire.properties import NEVER_EXPIRES, Properties
 from reference_broker.wire.types import QoS, ReasonCode, RetainHandling
 
 
@@ -47,14 +47,25 @@ class Step(NamedTuple):
     amount: int = 0
 
 
+DESCRIPTION = Properties(
+    payload_format_indicator=1,
+    content_type="text/plain",
+    response_topic="a/answer",
+    correlation_data=b"\0c",
+    user_property=(("a", "1"), ("b", ""), ("a", "2")),
+)
+"""All that a publisher of 5.0 may say about a message that is for its receivers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A message but for its payload; `expiry_seconds` is said in 5.0 only."""
+    """A message but for its payload; `expiry_seconds` is said in 5.0 only, as is the description."""
 
     topic: str
     qos: QoS
     retain: bool = False
     expiry_seconds: int | None = None
+    is_described: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +81,7 @@ class Connection:
     will_delay_seconds: int | None = None
     will_qos: QoS = QoS.AT_LEAST_ONCE
     is_will_retained: bool = False
+    is_will_described: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +100,8 @@ PUBLICATIONS: tuple[Publication, ...] = (
     *(Publication(topic, QoS.AT_MOST_ONCE) for topic in _TOPICS),
     *(Publication("r/x", qos, retain=True) for qos in QoS),
     *(Publication("a/x", qos, expiry_seconds=3) for qos in QoS),
+    *(Publication(topic, qos, is_described=True) for topic in _TOPICS for qos in QoS),
+    *(Publication("r/x", qos, retain=True, expiry_seconds=60, is_described=True) for qos in QoS),
 )
 """What may be published; a row that stands there several times is chosen as often."""
 
@@ -100,8 +114,15 @@ SUBSCRIPTIONS: tuple[Subscription, ...] = (
     Subscription("a/y", QoS.EXACTLY_ONCE, no_local=True),
     Subscription(WILL_TOPIC, QoS.EXACTLY_ONCE, no_local=True),
     Subscription("b/x", QoS.AT_LEAST_ONCE, no_local=True),
+    *(Subscription(name, QoS.EXACTLY_ONCE, retain_as_published=True) for name in ("r/+", "a/x", "+/x")),
 )
 """What may be subscribed to; 3.x has the filter and the QoS of it."""
+
+
+def identifier_of(choice: int) -> int | None:
+    """The identifier that a row's subscription has in 5.0: every other has one, small ones and large ones."""
+    return None if choice % 2 else 1 + choice * choice
+
 
 CONNECTIONS: tuple[Connection, ...] = (
     *(Connection() for _ in range(4)),
@@ -112,6 +133,7 @@ CONNECTIONS: tuple[Connection, ...] = (
     Connection(keep_alive=6, will_delay_seconds=1),
     Connection(will_delay_seconds=0, is_will_retained=True),
     Connection(will_delay_seconds=3, is_will_retained=True),
+    Connection(will_delay_seconds=0, is_will_described=True),
     Connection(expiry_seconds=0),
     Connection(expiry_seconds=0, will_delay_seconds=3),
     Connection(clean_start=True),

@@ -13,6 +13,25 @@ from reference_broker.wire.decode import Reader
 from reference_broker.wire.packets import Packet, Subscription, Will
 from reference_broker.wire.types import Version
 
+_TAILS = (b"", b"", b" \0 short", b" " + b"\0 long " * 40)
+
+
+def payload_of(number: int) -> bytes:
+    """The payload of the message with this number, which is the number with more or less behind it."""
+    return b"%d" % number + _TAILS[number % len(_TAILS)]
+
+
+def number_of(payload: bytes) -> int:
+    """The number of the message with this payload; 0, which no message has, where it begins with none."""
+    try:
+        return int(payload.partition(b" ")[0])
+    except ValueError:
+        return 0
+
+
+Form = tuple[bool, tuple[int, ...]]
+"""RETAIN and the subscription identifiers of a copy of a message."""
+
 
 class Pipe:
     """One direction: bytes that were sent and have not arrived, and where each packet of them ends."""
@@ -46,10 +65,11 @@ class Wire:
 
     `seat` is the session the broker has for it, from CONNECT on. `is_client_up` and `is_broker_up` say whether that
     side has it still. `held_pieces` of output wait for what they promise to be kept; `held_since`: when the client
-    ceased to read.
+    ceased to read. `aliases` are the client's, as they reached the broker.
     """
 
     __slots__ = (
+        "aliases",
         "down",
         "held_pieces",
         "held_since",
@@ -82,6 +102,7 @@ class Wire:
         self.reader = Reader(version)
         self.up = Pipe()
         self.down = Pipe()
+        self.aliases: dict[int, str] = {}
         self.seat: Seat | None = None
         self.is_client_up = True
         self.is_broker_up = True
@@ -106,13 +127,14 @@ class Due:
     `levels` are the QoS it may come with, as bits; `copies` how often it may come, once for each matching subscription
     of each time it was accepted [5.0 MQTT-3.3.4-2]; `told` how often it came. All there are
     are counted: `first_order` and `last_order` are of the first and the last time it was accepted. It must
-    come unless `is_optional`; `has_begun` once the broker sent it.
+    come unless `is_optional`; `has_begun` once the broker sent it. `forms` are those a copy may have.
     """
 
     __slots__ = (
         "copies",
         "expires_at",
         "first_order",
+        "forms",
         "has_begun",
         "is_optional",
         "last_order",
@@ -130,6 +152,7 @@ class Due:
         self.first_order = self.last_order = order
         self.levels = 0
         self.copies = 0
+        self.forms: set[Form] = set()
         self.told = 0
         self.is_optional = False
         self.has_begun = False
@@ -140,8 +163,8 @@ class Seat:
     """One session as the broker has to keep it; it stays with its wires when it has ended."""
 
     __slots__ = (
-        "dues", "end_at", "expiry_seconds", "has_ended", "name", "received", "retained_copies", "subscriptions",
-        "version", "will", "will_at", "wire",
+        "dues", "end_at", "expiry_seconds", "has_ended", "identifiers", "maximum_packet_size", "name", "received",
+        "retained_copies", "subscriptions", "version", "waiting", "will", "will_at", "wire",
     )  # fmt: skip
 
     def __init__(self, name: str, version: Version) -> None:
@@ -149,11 +172,16 @@ class Seat:
         self.version = version
         self.wire: Wire | None = None
         self.expiry_seconds = 0
+        self.maximum_packet_size: int | None = None
         self.subscriptions: dict[str, Subscription] = {}
+        self.identifiers: dict[str, int] = {}
+        """By filter, where a subscription has one."""
         self.received: dict[int, None] = {}
         self.dues: dict[int, Due] = {}
-        self.retained_copies: dict[str, int] = {}
-        """By filter, how often its retained messages were asked for."""
+        self.waiting: deque[int] = deque()
+        """The orders of what may wait for it: what is behind the last that was sent."""
+        self.retained_copies: dict[str, set[tuple[int, ...]]] = {}
+        """By filter, with which subscription identifiers its retained messages were asked for."""
         self.will: Will | None = None
         self.will_at: float | None = None
         self.end_at: float | None = None

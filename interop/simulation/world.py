@@ -20,6 +20,7 @@ from interop.simulation.steps import (
     Connection,
     Kind,
     Step,
+    identifier_of,
 )
 from interop.simulation.wires import Wire
 from reference_broker.wire.packets import Disconnect, Publish, Subscribe, Subscription
@@ -65,7 +66,7 @@ class World(Medium):
     def _subscribe(self, peer: Peer, step: Step) -> bool:
         if not peer.is_connected:
             return False
-        peer.subscribe(SUBSCRIPTIONS[step.choice], self.now)
+        peer.subscribe(SUBSCRIPTIONS[step.choice], identifier_of(step.choice), self.now)
         self._heed(peer)
         return True
 

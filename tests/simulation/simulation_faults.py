@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from interop.mutants.mutant import Mutant, Says, around
+from interop.mutants.mutant import Hears, Mutant, Says, around
 from interop.simulation.medium import MakeBroker
 from interop.simulation.wrong import wrong_broker
 from reference_broker.broker.keeping.exchange import Exchange
@@ -20,7 +20,7 @@ from reference_broker.broker.peers.peer import Peer
 from reference_broker.broker.values.message import Message
 from reference_broker.session.delivery import Outbound
 from reference_broker.session.flow_control import SendQuota
-from reference_broker.wire.packets import ConnAck, Disconnect, PubAck, Publish, SubAck
+from reference_broker.wire.packets import ConnAck, Connect, Disconnect, PubAck, Publish, SubAck
 from reference_broker.wire.types import PacketType, ReasonCode
 
 COPIES = "each message as often as its QoS says"
@@ -30,6 +30,7 @@ WILLS = "will exactly when due"
 PACKET_IDS = "no packet id twice"
 MEMORY = "memory bounded"
 JUDGE = "the judge silent"
+CONTENT = "content unchanged"
 PUBREL = PacketType.PUBREL
 
 FAULTS: dict[str, tuple[str, Any]] = {
@@ -56,6 +57,28 @@ FAULTS: dict[str, tuple[str, Any]] = {
     "sends no PUBREL again": (
         MEMORY, around(Outbound, "resume", lambda real, self: iter([p for p in real(self) if p.type != PUBREL]))
     ),
+    "lets two messages wait, whatever there is room for": (
+        COPIES,
+        around(Mailbox, "_is_full", lambda real, self, *more: len(self.queue or ()) > 1 or real(self, *more)),
+    ),
+    "cuts payloads at their first null": (
+        CONTENT, Says(Publish, lambda p, _: replace(p, payload=p.payload.partition(b"\0")[0]))
+    ),
+    "sends no user properties": (
+        CONTENT, Says(Publish, lambda p, _: replace(p, properties=replace(p.properties, user_property=())))
+    ),
+    "sends no expiry": (
+        CONTENT, Says(Publish, lambda p, _: replace(p, properties=replace(p.properties, message_expiry_interval=None)))
+    ),
+    "sends no subscription identifiers": (
+        CONTENT, Says(Publish, lambda p, _: replace(p, properties=replace(p.properties, subscription_identifier=())))
+    ),
+    "never sends RETAIN": (CONTENT, Says(Publish, lambda p, _: replace(p, retain=False))),
+    "sends RETAIN with all that is subscribed": (
+        CONTENT, Says(Publish, lambda p, _: replace(p, retain=p.retain or p.topic == "a/x"))
+    ),
+    "knows no Maximum Packet Size": ("no packet too large", Hears(Connect, lambda p, _: replace(
+        p, properties=replace(p.properties, maximum_packet_size=None)))),
     "answers no SUBSCRIBE": (JUDGE, Says(SubAck, lambda *_: None)),
     "tells nobody that another took its place": (
         JUDGE, Says(Disconnect, lambda p, _: None if p.reason == ReasonCode.SESSION_TAKEN_OVER else p)
@@ -77,11 +100,11 @@ FAULTS: dict[str, tuple[str, Any]] = {
     ),
     "says that every session is new": ("sessions last as agreed", Says(ConnAck, lambda p, _: replace(
         p, session_present=False))),
-    "closes over the tenth message": (
+    "closes over the twelfth message": (
         "nobody is turned away",
         around(Exchange, "accept", lambda real, self, m, now: (
             self.house.connections[-1].disconnect(ReasonCode.UNSPECIFIED_ERROR, "", now)
-            if m.payload == b"10" else None, real(self, m, now))[1]),
+            if m.payload == b"12" else None, real(self, m, now))[1]),
     ),
     "never lets a silent client go": ("nobody is turned away", around(Peer, "_watch_keep_alive", lambda *_: None)),
     "keeps sessions that are over": (

@@ -8,7 +8,7 @@ import pytest
 from simulation_faults import FAULTS, JUDGE, broker_that
 
 from interop.requirements.requirements import known
-from interop.simulation import book, books_links, books_messages, medium
+from interop.simulation import book, books_content, books_links, books_messages, medium
 from interop.simulation import setup as simulation_setup
 from interop.simulation.book import Book, Broken
 from interop.simulation.books_links import Quota
@@ -20,7 +20,7 @@ from interop.simulation.script import Script
 from interop.simulation.setup import PeerSetup, Setup
 from interop.simulation.shrinking import shrunk, story
 from interop.simulation.steps import Kind, Step
-from interop.simulation.wires import Pipe, Wire
+from interop.simulation.wires import Pipe, Wire, number_of, payload_of
 from interop.simulation.world import World
 from reference_broker.broker import Broker, BrokerConfig
 from reference_broker.client import Session
@@ -31,7 +31,7 @@ from reference_broker.wire.types import QoS, Version
 SEEDS = 30
 STATEMENTS = [
     (version, statement)
-    for module in (books_links, books_messages)
+    for module in (books_content, books_links, books_messages)
     for value in vars(module).values()
     if isinstance(value, dict) and value and all(isinstance(each, Version) for each in value)
     for version, statement in value.items()
@@ -135,7 +135,7 @@ def test_a_broker_that_falls_over_is_no_broken_invariant():
 
 
 def test_a_client_that_sends_its_messages_out_of_order_is_named():
-    order = ClientOrder(Ledger())
+    order = ClientOrder(Ledger(BrokerConfig()))
     order.broker_got(a_wire(), Publish("t", b"2", QoS.AT_LEAST_ONCE, packet_id=2))
     order.broker_got(a_wire(), Publish("t", b"1", QoS.AT_LEAST_ONCE, dup=True, packet_id=1))
     with pytest.raises(Broken, match=r"behind 2 \[5\.0 MQTT-4\.6\.0-1\]"):
@@ -143,7 +143,7 @@ def test_a_client_that_sends_its_messages_out_of_order_is_named():
 
 
 def test_a_client_that_exceeds_the_servers_receive_maximum_is_named():
-    quota, wire = Quota(Ledger()), a_wire()
+    quota, wire = Quota(Ledger(BrokerConfig())), a_wire()
     wire.server_receive_maximum = 1
     quota.client_sent(wire, Publish("t", b"1", QoS.AT_LEAST_ONCE, packet_id=1))
     with pytest.raises(Broken, match=r"the client has 2 messages .* \[5\.0 MQTT-3\.3\.4-7\]"):
@@ -151,7 +151,7 @@ def test_a_client_that_exceeds_the_servers_receive_maximum_is_named():
 
 
 def test_a_client_that_settles_a_message_twice_is_named():
-    acknowledged, wire = Acknowledged(Ledger(), {}), a_wire()
+    acknowledged, wire = Acknowledged(Ledger(BrokerConfig()), {}), a_wire()
     acknowledged.told(wire, Published(1, 1))
     with pytest.raises(Broken, match="told twice"):
         acknowledged.told(wire, Published(1, 1))
@@ -161,7 +161,7 @@ def test_a_client_whose_messages_are_never_released_is_named():
     session = Session()
     session.inbound.restore(1)
     with pytest.raises(Broken, match=r"1 QoS 2 messages are never released \[5\.0 MQTT-4\.3\.3-4\]"):
-        Acknowledged(Ledger(), {"peer0": session}).settled()
+        Acknowledged(Ledger(BrokerConfig()), {"peer0": session}).settled()
 
 
 @pytest.mark.parametrize(("version", "statement"), STATEMENTS)
@@ -173,10 +173,15 @@ def test_a_failure_cites_the_statement_of_its_version_or_of_the_next_that_has_on
     class Any(Book):
         name = "any"
 
-    broken = Any(Ledger()).broken
+    broken = Any(Ledger(BrokerConfig())).broken
     assert str(broken("x", book.V311, {book.V311: "A-1", book.V5: "B-1"})) == "x [3.1.1 A-1]"
     assert str(broken("x", book.V31, {book.V5: "B-1"})) == "x [5.0 B-1]"
     assert str(broken("x", book.V5, {})) == "x"
+
+
+def test_what_begins_with_no_number_is_no_messages_payload():
+    assert [number_of(payload_of(number)) for number in range(1, 9)] == [*range(1, 9)]
+    assert [number_of(payload) for payload in (b"", b"x", b" 1")] == [0, 0, 0]
 
 
 def test_a_packet_has_arrived_with_its_last_byte():
