@@ -82,8 +82,8 @@ class Content(Book):
         asked = set(_asked(seat, published.topic)) if packet.retain and published.retain else set()
         if identifiers in asked:
             return
-        if due is None and not asked:
-            return  # whose it is not the next book says
+        if self.ledger.shares.of(seat, number) is not None or (due is None and not asked):
+            return  # a copy for a share has that one's form; whose it is not the next book says
         forms = sorted(due.forms) if due is not None else []
         if asked or any(is_retained is packet.retain for is_retained, _ in forms):
             raise self.broken(

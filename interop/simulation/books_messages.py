@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from interop.simulation.book import V5, V31, V311, Book
 from interop.simulation.ledger import Ledger
+from interop.simulation.shares import SharedDue
 from interop.simulation.wires import Due, Seat, Wire, number_of
 from reference_broker.client import Session
 from reference_broker.client.events import Event, Failed, Message, Published
@@ -27,6 +28,9 @@ RETAINED = {V311: "MQTT-3.3.1-5", V5: "MQTT-3.3.1-5"}
 RELEASES = {V311: "MQTT-4.3.3-1", V5: "MQTT-4.3.3-4"}
 TIME_LEFT = {V5: "MQTT-3.3.2-6"}
 EXPIRED = {V5: "MQTT-3.3.2-5"}
+SHARED_QOS = {V5: "MQTT-4.8.2-3"}
+NOBODY_ELSE = {V5: "MQTT-4.8.2-5"}
+SHARED = {V5: "MQTT-4.1.0-1"}
 ACKNOWLEDGES = {V311: "MQTT-4.3.2-2", V5: "MQTT-4.3.2-4"}
 
 
@@ -50,6 +54,12 @@ class Copies(Book):
                 due.told += 1
             return
         what = f"{wire}: message {number} at QoS {event.qos:d} on {event.topic}"
+        shared = self.ledger.shares.of(seat, number)
+        if shared is not None and (due is None or due.told >= due.copies or not due.levels >> event.qos & 1):
+            self._shared(what, wire, seat, shared, event)
+            return
+        if shared is not None:  # it may be the share's: nobody can tell
+            shared.is_optional = True
         if due is None or due.topic != event.topic:
             raise self.broken(f"{what} came to who has no subscription for it", wire.version, NOBODY_ASKED)
         if not due.levels >> event.qos & 1:
@@ -57,6 +67,24 @@ class Copies(Book):
         due.told += 1
         if event.qos != QoS.AT_LEAST_ONCE and due.told > due.copies and due.levels == 1 << event.qos:
             raise self.broken(f"{what} was delivered {due.told} times, not {due.copies}", wire.version, ONCE)
+
+    def _shared(self, what: str, wire: Wire, seat: Seat, shared: SharedDue, event: Message) -> None:
+        """It came as to a member of a share, or to the session itself once more, which nobody can tell."""
+        published = self.ledger.accepted[shared.number]
+        granted = (qos for qos in QoS if seat.shares[shared.share] >> qos & 1)
+        own = seat.dues.get(shared.number)
+        if event.qos not in {min(qos, published.qos) for qos in granted} and (
+            own is None or not own.levels >> event.qos & 1
+        ):
+            raise self.broken(f"{what} came with another QoS than was due", wire.version, SHARED_QOS)
+        shared.told += 1
+        shared.told_once += event.qos != QoS.AT_LEAST_ONCE
+        self.break_if(
+            shared.told_once > shared.copies,
+            f"{what} came {shared.told_once} times to members of {shared.share}, not {shared.copies}",
+            wire.version,
+            NOBODY_ELSE,
+        )
 
     def _retained(self, wire: Wire, seat: Seat, event: Message) -> None:
         is_wanted = any(matches(topic_filter, event.topic) for topic_filter in seat.retained_copies)
@@ -77,6 +105,48 @@ class Copies(Book):
                     seat.version,
                     NOT_LOST,
                 )
+
+
+class Shared(Book):
+    """A message for a share comes to one member; what one has begun to get at QoS 2 goes to nobody else."""
+
+    name = "one member gets what is shared"
+
+    def broker_sent(self, wire: Wire, packet: Packet) -> None:
+        """The broker sent a packet."""
+        seat = wire.seat
+        if not isinstance(packet, Publish) or not packet.qos or seat is None or not seat.shares:
+            return
+        number = number_of(packet.payload)
+        due = self.ledger.shares.of(seat, number)
+        if due is None or number in seat.dues:
+            return  # it may be the session's own
+        due.sent_on[seat] = wire
+        here = sum(each.wire is last for each, last in due.sent_on.items())
+        self.break_if(
+            here > due.copies,
+            f"{wire}: message {number} for {due.share} was sent to {here} members who are there, not {due.copies}",
+            wire.version,
+            {},
+        )
+        if packet.qos != QoS.EXACTLY_ONCE:
+            return
+        due.begun.add(seat)
+        self.break_if(
+            len(due.begun) > due.copies,
+            f"{wire}: message {number} for {due.share} was sent to {len(due.begun)} sessions, not {due.copies}",
+            wire.version,
+            NOBODY_ELSE,
+        )
+
+    def settled(self) -> None:
+        """Everything has arrived."""
+        for due in self.ledger.shares.missing():
+            raise self.broken(
+                f"message {due.number} from {due.publisher} was accepted for {due.share} and came to no member",
+                V5,
+                SHARED,
+            )
 
 
 class Expiry(Book):
@@ -125,6 +195,8 @@ class ServerOrder(Book):
         assert seat is not None
         due = seat.dues.get(number_of(event.payload))
         if due is None or due.told > 1:  # the books before this one have counted it
+            return
+        if self.ledger.shares.of(seat, due.number) is not None:  # it may be what another member left
             return
         key = (seat, due.publisher, due.topic, event.qos)
         last = self._last.get(key)

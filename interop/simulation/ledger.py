@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
-from interop.simulation.wires import Due, Seat, Wire, number_of
+from interop.simulation.shares import SharedDue, Shares, is_shared
+from interop.simulation.wires import Due, Form, Seat, Wire, number_of
 from reference_broker.broker import BrokerConfig, DropPolicy
 from reference_broker.wire.packets import (
     Connect,
@@ -41,7 +42,17 @@ class _Terms(NamedTuple):
     may_keep_retain: bool
     may_clear_retain: bool
 
+    def forms(self, packet: Publish) -> set[Form]:
+        """The forms in which this message may come."""
+        return {
+            (is_retained, self.identifiers)
+            for is_retained in (True, False)
+            if (packet.retain and self.may_keep_retain if is_retained else not packet.retain or self.may_clear_retain)
+        }
 
+
+LONG_QUEUE = 1_000_000
+"""So many messages never wait in a world."""
 _Target = tuple[Seat, _Terms, bool]
 
 
@@ -78,12 +89,13 @@ class Ledger:
     def __init__(self, config: BrokerConfig, *, may_forget: bool = False) -> None:
         """`may_forget`: the broker may crash, and turns that are not committed are as if they had not been."""
         self._queue_maximum = config.queue_maximum_messages
+        self.shares = Shares(may_drop=config.queue_maximum_messages < LONG_QUEUE)
         self._drops_oldest = config.queue_drop_policy is DropPolicy.OLDEST
         self.now = 0.0
         self._past: deque[_Past] | None = deque() if may_forget else None
         self._turn = 0
         self._committed = 0
-        self._uncertain: deque[tuple[int, Due]] = deque()
+        self._uncertain: deque[tuple[int, Due | SharedDue]] = deque()
         self.seats: dict[str, Seat] = {}
         self.retained: dict[str, int] = {}
         self.retained_until: dict[int, float] = {}
@@ -227,6 +239,7 @@ class Ledger:
             return
         seat.has_ended = True
         del self.seats[seat.name]
+        self.shares.left(seat, self.seats.values(), has_ended=True)
         self._routes.clear()
         self._publish_will(seat)  # [5.0 3.1.3.2.2]
 
@@ -286,14 +299,14 @@ class Ledger:
                 due.is_optional = False
                 self._uncertain.append((self._turn, due))
             due.copies += mine.copies
-            if packet.retain and mine.may_keep_retain:
-                due.forms.add((True, mine.identifiers))
-            if not packet.retain or mine.may_clear_retain:
-                due.forms.add((False, mine.identifiers))
+            due.forms |= mine.forms(packet)
             if qos == QoS.AT_MOST_ONCE or self._is_too_large(seat, packet) or self._finds_no_room(seat):
                 due.is_optional = True
             if expiry is not None:
                 due.expires_at = self.now + expiry
+        for shared in self.shares.accept(publisher, number, packet, self.seats.values()):
+            if self._past is not None:
+                self._uncertain.append((self._turn, shared))
 
     def _route(self, topic: str) -> list[_Target]:
         """For each session that gets a topic: the highest QoS, how many subscriptions, whether one is No Local."""
@@ -317,14 +330,19 @@ class Ledger:
 
     def _finds_no_room(self, seat: Seat) -> bool:
         """Whether the newest message may be dropped, as so many may wait; where the oldest go, those may."""
+        if self._queue_maximum < LONG_QUEUE and seat.shares:  # how many of those wait nobody knows
+            return True
         if len(seat.waiting) <= self._queue_maximum:
             return False
         if self._drops_oldest:
-            newest = seat.waiting[-1]
-            for due in seat.dues.values():
-                if not due.has_begun and due.last_order != newest:
-                    due.is_optional = True
+            self._let_off_waiting(seat)
         return not self._drops_oldest or self._queue_maximum == 0
+
+    def _let_off_waiting(self, seat: Seat) -> None:
+        """What waits for a session may be dropped, where queues are short."""
+        if self._queue_maximum < LONG_QUEUE:
+            for due in seat.dues.values():
+                due.is_optional = due.is_optional or not due.has_begun
 
     def begun(self, seat: Seat, due: Due, qos: QoS) -> None:
         """The broker sent a message: nothing that came before waits for that session, but what QoS 0 overtakes."""
@@ -341,6 +359,10 @@ class Ledger:
             seat.identifiers.pop(each.topic_filter, None)
             if identifiers:
                 seat.identifiers[each.topic_filter] = identifiers[0]
+            if is_shared(each.topic_filter, wire.version):
+                self.shares.subscribe(seat, each)
+                self._let_off_waiting(seat)
+                continue
             seat.retained_copies.setdefault(each.topic_filter, set()).add(identifiers)
             for topic in self.retained:
                 if matches(each.topic_filter, topic):
@@ -354,6 +376,8 @@ class Ledger:
         for topic_filter in packet.topic_filters:
             if seat.subscriptions.pop(topic_filter, None) is None:
                 continue
+            if is_shared(topic_filter, wire.version):
+                self.shares.left(seat, self.seats.values(), has_ended=False)
             self._routes.clear()
             for due in seat.dues.values():  # what has begun has to be completed [5.0 MQTT-3.10.4-3]
                 if not due.has_begun and matches(topic_filter, due.topic):

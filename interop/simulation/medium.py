@@ -16,7 +16,7 @@ from typing import Any
 from interop.simulation.book import Book, Broken
 from interop.simulation.books_content import Content, Sizes
 from interop.simulation.books_links import Endings, Memory, PacketIds, Quota, Sessions, Wills
-from interop.simulation.books_messages import Acknowledged, ClientOrder, Copies, Expiry, ServerOrder
+from interop.simulation.books_messages import Acknowledged, ClientOrder, Copies, Expiry, ServerOrder, Shared
 from interop.simulation.judged import Judged
 from interop.simulation.keeping import Keeper, RowKeeper
 from interop.simulation.ledger import Ledger
@@ -77,6 +77,7 @@ class Medium:
                 Content(self.ledger),
                 Sizes(self.ledger),
                 Copies(self.ledger),
+                Shared(self.ledger),
                 ServerOrder(self.ledger),
                 ClientOrder(self.ledger),
                 self._acknowledged,
@@ -147,6 +148,7 @@ class Medium:
                 broker_got(wire, packet)
         wire.link.receive_data(data, self.now)
         self._turn()
+        wire.was_held_back = wire.was_held_back or wire.link.reading_paused
 
     def _lose(self, wire: Wire) -> None:
         """The broker learns that a connection is gone."""

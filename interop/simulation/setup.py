@@ -8,12 +8,13 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from interop.simulation.ledger import LONG_QUEUE
 from reference_broker.broker import BrokerConfig, DropPolicy
 from reference_broker.wire.types import Version
 
 LIMIT_BYTES = 250
 """A Maximum Packet Size that everything fits but messages with a long payload."""
-_QUEUES = (1_000_000, 1_000_000, 0, 3, 20)
+_QUEUES = (*[LONG_QUEUE] * 5, 0, 3, 20)
 JUDGED = 0.03
 """How many worlds are judged."""
 
@@ -63,13 +64,13 @@ class Setup:
     @classmethod
     def drawn(cls, rng: random.Random, *, has_crashes: bool = False) -> Setup:
         """A world as a seed has it; every version is there."""
-        versions = [*Version, *rng.choices(list(Version), k=rng.choice((0, 1, 2)))]
+        versions = [*Version, *rng.choices([*Version, *[Version.V5] * 3], k=rng.choice((0, 1, 2, 2)))]
         peers = [PeerSetup.drawn(each, rng) for each in versions]
         rng.shuffle(peers)
         config = BrokerConfig(
             receive_maximum=rng.choice((65_535, 65_535, 1, 4)),
             maximum_inflight=rng.choice((1024, 1024, 2, 10)),
-            queue_maximum_messages=_QUEUES[0] if has_crashes else rng.choice(_QUEUES),
+            queue_maximum_messages=LONG_QUEUE if has_crashes else rng.choice(_QUEUES),
             queue_drop_policy=rng.choice(tuple(DropPolicy)),
             topic_alias_maximum=rng.choice((0, 2, 32)),
             outgoing_topic_alias_maximum=rng.choice((0, 2, 16)),

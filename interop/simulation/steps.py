@@ -93,17 +93,24 @@ class Goodbye:
 
 
 WILL_TOPIC = "w"
-_TOPICS = ("a/x", "a/y", "b/x")
+_TOPICS = ("a/x", "a/y", "b/x", "b/y")
 
 PUBLICATIONS: tuple[Publication, ...] = (
     *(Publication(topic, qos) for topic in _TOPICS for qos in (QoS.AT_LEAST_ONCE, QoS.EXACTLY_ONCE) for _ in range(3)),
     *(Publication(topic, QoS.AT_MOST_ONCE) for topic in _TOPICS),
+    *(
+        Publication(topic, qos)
+        for topic in ("only/x", "only/y")
+        for qos in (QoS.AT_LEAST_ONCE, *[QoS.EXACTLY_ONCE] * 2)
+    ),
     *(Publication("r/x", qos, retain=True) for qos in QoS),
     *(Publication("a/x", qos, expiry_seconds=3) for qos in QoS),
     *(Publication(topic, qos, is_described=True) for topic in _TOPICS for qos in QoS),
     *(Publication("r/x", qos, retain=True, expiry_seconds=60, is_described=True) for qos in QoS),
 )
 """What may be published; a row that stands there several times is chosen as often."""
+
+SHARES = ("s/b/y", "s/only/+")
 
 SUBSCRIPTIONS: tuple[Subscription, ...] = (
     *(Subscription(name, qos) for name in ("a/x", "a/+", "b/#") for qos in QoS),
@@ -115,6 +122,8 @@ SUBSCRIPTIONS: tuple[Subscription, ...] = (
     Subscription(WILL_TOPIC, QoS.EXACTLY_ONCE, no_local=True),
     Subscription("b/x", QoS.AT_LEAST_ONCE, no_local=True),
     *(Subscription(name, QoS.EXACTLY_ONCE, retain_as_published=True) for name in ("r/+", "a/x", "+/x")),
+    *(Subscription(f"$share/{name}", qos) for name in SHARES for qos in (QoS.AT_LEAST_ONCE, *[QoS.EXACTLY_ONCE] * 4)),
+    Subscription(f"$share/{SHARES[0]}", QoS.AT_MOST_ONCE),
 )
 """What may be subscribed to; 3.x has the filter and the QoS of it."""
 

@@ -164,7 +164,7 @@ class Seat:
 
     __slots__ = (
         "dues", "end_at", "expiry_seconds", "has_ended", "identifiers", "maximum_packet_size", "name", "received",
-        "retained_copies", "subscriptions", "version", "waiting", "will", "will_at", "wire",
+        "retained_copies", "shares", "subscriptions", "version", "waiting", "will", "will_at", "wire",
     )  # fmt: skip
 
     def __init__(self, name: str, version: Version) -> None:
@@ -178,6 +178,8 @@ class Seat:
         """By filter, where a subscription has one."""
         self.received: dict[int, None] = {}
         self.dues: dict[int, Due] = {}
+        self.shares: dict[str, int] = {}
+        """By share that it was ever a member of, the QoS it was granted, as bits."""
         self.waiting: deque[int] = deque()
         """The orders of what may wait for it: what is behind the last that was sent."""
         self.retained_copies: dict[str, set[tuple[int, ...]]] = {}

@@ -31,9 +31,10 @@ PACKET_IDS = "no packet id twice"
 MEMORY = "memory bounded"
 JUDGE = "the judge silent"
 CONTENT = "content unchanged"
+SHARED = "one member gets what is shared"
 PUBREL = PacketType.PUBREL
 
-FAULTS: dict[str, tuple[str, Any]] = {
+FAULTS: dict[str, tuple[Any, Any]] = {
     "delivers QoS 2 twice": (
         COPIES,
         around(Exchange, "deliver_to", lambda real, self, s, m, qos, *more: [
@@ -61,6 +62,11 @@ FAULTS: dict[str, tuple[str, Any]] = {
         COPIES,
         around(Mailbox, "_is_full", lambda real, self, *more: len(self.queue or ()) > 1 or real(self, *more)),
     ),
+    "gives every member what is shared": (
+        SHARED,
+        around(Exchange, "deliver_shared", lambda real, self, shared, *more: [
+            real(self, shared, *more) for _ in shared][-1]),
+    ),
     "cuts payloads at their first null": (
         CONTENT, Says(Publish, lambda p, _: replace(p, payload=p.payload.partition(b"\0")[0]))
     ),
@@ -73,7 +79,7 @@ FAULTS: dict[str, tuple[str, Any]] = {
     "sends no subscription identifiers": (
         CONTENT, Says(Publish, lambda p, _: replace(p, properties=replace(p.properties, subscription_identifier=())))
     ),
-    "never sends RETAIN": (CONTENT, Says(Publish, lambda p, _: replace(p, retain=False))),
+    "never sends RETAIN": (COPIES, Says(Publish, lambda p, _: replace(p, retain=False))),
     "sends RETAIN with all that is subscribed": (
         CONTENT, Says(Publish, lambda p, _: replace(p, retain=p.retain or p.topic == "a/x"))
     ),
@@ -116,6 +122,24 @@ FAULTS: dict[str, tuple[str, Any]] = {
 """By what it does wrong: the invariant that has to name it, and the fault."""
 
 
+LEAVES: dict[str, tuple[Any, Any]] = {
+    "hands nothing on when a member's session ends": (1, around(Sessions, "_hand_over_shared", lambda *_: None)),
+    "hands on what is in flight at QoS 2": (
+        2,
+        around(
+            Sessions,
+            "end",
+            lambda real, self, s, now: (
+                inflight := [each for each in s.inflight.values() if each.share is not None and each.qos == 2],
+                real(self, s, now),
+                self._hand_over_shared(inflight, now),
+            )[1],
+        ),
+    ),
+}
+"""What is wrong when a member of a share leaves with a message in flight: by what it does, at which QoS it shows."""
+
+
 def broker_that(does: str) -> MakeBroker:
     """Makes brokers with that fault."""
-    return wrong_broker(Mutant(does, "broker", (), (FAULTS[does][1],)))
+    return wrong_broker(Mutant(does, "broker", (), ((FAULTS | LEAVES)[does][1],)))

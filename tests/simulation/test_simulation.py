@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from simulation_faults import FAULTS, JUDGE, broker_that
+from simulation_faults import FAULTS, JUDGE, LEAVES, SHARED, broker_that
 
 from interop.requirements.requirements import known
 from interop.simulation import book, books_content, books_links, books_messages, medium
@@ -15,11 +15,11 @@ from interop.simulation.books_links import Quota
 from interop.simulation.books_messages import Acknowledged, ClientOrder
 from interop.simulation.episode import replay, run_episode
 from interop.simulation.keeping import RowKeeper
-from interop.simulation.ledger import Ledger
+from interop.simulation.ledger import LONG_QUEUE, Ledger
 from interop.simulation.script import Script
 from interop.simulation.setup import PeerSetup, Setup
 from interop.simulation.shrinking import shrunk, story
-from interop.simulation.steps import Kind, Step
+from interop.simulation.steps import CONNECTIONS, PUBLICATIONS, SUBSCRIPTIONS, Connection, Kind, Publication, Step
 from interop.simulation.wires import Pipe, Wire, number_of, payload_of
 from interop.simulation.world import World
 from reference_broker.broker import Broker, BrokerConfig
@@ -122,6 +122,39 @@ def test_an_invariant_names_the_broker_that_breaks_it(does, monkeypatch):
     if FAULTS[does][0] == JUDGE:
         monkeypatch.setattr(simulation_setup, "JUDGED", 1.0)
     assert first_failure(does) is not None
+
+
+def a_member_leaves(qos: int) -> tuple[Setup, list[Step]]:
+    """Two members of a share; the one that is sent a message goes away for good before it can acknowledge it."""
+    shares = [n for n, each in enumerate(SUBSCRIPTIONS) if each.topic_filter == "$share/s/only/+" and each.qos == 2]
+    to_broker, to_client = (
+        [Step(kind, peer, amount=1_000) for peer in range(2)] for kind in (Kind.TO_BROKER, Kind.TO_CLIENT)
+    )
+    config = BrokerConfig(queue_maximum_messages=LONG_QUEUE)
+    return Setup((PeerSetup(Version.V5), PeerSetup(Version.V5)), config), [
+        Step(Kind.CONNECT, 0, CONNECTIONS.index(Connection(expiry_seconds=0))),
+        Step(Kind.CONNECT, 1),
+        *to_broker,
+        *to_client,
+        Step(Kind.SUBSCRIBE, 0, shares[0]),
+        Step(Kind.PUBLISH, 1, PUBLICATIONS.index(Publication("only/x", QoS(qos))), 1),
+        *to_broker,
+        Step(Kind.SUBSCRIBE, 1, shares[0]),
+        *to_broker,
+        Step(Kind.CUT, 0),
+    ]
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+def test_what_a_member_of_a_share_leaves_is_dealt_with_as_its_qos_asks(qos):
+    assert replay(0, *a_member_leaves(qos)) is None
+
+
+@pytest.mark.parametrize("does", LEAVES)
+def test_a_broker_that_deals_wrongly_with_what_a_member_leaves_is_named(does):
+    failure = replay(0, *a_member_leaves(LEAVES[does][0]), broker_that(does))
+    assert failure is not None
+    assert failure.book == SHARED
 
 
 def test_a_broker_that_falls_over_is_no_broken_invariant():
