@@ -161,8 +161,8 @@ class Expiry(Book):
         due = wire.seat.dues.get(number_of(packet.payload))
         if due is None:
             return
-        if due.expires_at is not None and (wire.held_since is None or due.expires_at < wire.held_since):
-            self._look(wire, packet, due, due.expires_at - self.ledger.now)  # else it was sent to who did not read
+        if due.expires_at is not None:
+            self._look(wire, packet, due, due.expires_at - wire.written_at)
         self.ledger.begun(wire.seat, due, packet.qos)
 
     def _look(self, wire: Wire, packet: Publish, due: Due, left_seconds: float) -> None:

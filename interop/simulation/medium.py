@@ -57,8 +57,8 @@ class Medium:
         self._make_broker = make_broker
         self.broker = make_broker(setup.config, setup.fast_path, setup.has_crashes)
         self._keeper: Keeper | None = RowKeeper() if setup.has_crashes else None
-        self._held: deque[list[tuple[Wire, bytes]]] = deque()
-        """By turn that is not committed, what may not leave yet."""
+        self._held: deque[list[tuple[Wire, bytes, float]]] = deque()
+        """By turn that is not committed, what may not leave yet, and since when."""
         self._is_settling = False
         self.peers = [
             Peer(f"peer{n}", each, self._watched, is_plain=setup.has_crashes) for n, each in enumerate(setup.peers)
@@ -183,9 +183,9 @@ class Medium:
                 if pieces:
                     if has_to_wait or wire.held_pieces:
                         wire.held_pieces += 1
-                        self._held[-1].append((wire, b"".join(pieces)))
+                        self._held[-1].append((wire, b"".join(pieces), self._written_at(wire)))
                     else:
-                        self._say(wire, b"".join(pieces))
+                        self._say(wire, b"".join(pieces), self._written_at(wire))
                 if close:
                     for broker_closed in self._broker_closed:
                         broker_closed(wire)
@@ -196,22 +196,27 @@ class Medium:
         if self._is_settling and keeper is not None:
             self._release(len(self._held))
 
+    def _written_at(self, wire: Wire) -> float:
+        """When the broker wrote what it says now: perhaps when its client ceased to read."""
+        return self.now if wire.held_since is None else wire.held_since
+
     def _release(self, count: int) -> None:
         """So many turns more are kept: what they say may leave."""
         assert self._keeper is not None
         self._keeper.commit(count)
         self.ledger.commit(count)
         for _ in range(count):
-            for wire, data in self._held.popleft():
+            for wire, data, written_at in self._held.popleft():
                 wire.held_pieces -= 1
-                self._say(wire, data)
+                self._say(wire, data, written_at)
 
     def _call_witness(self) -> None:
         self._witness = self._open(WITNESS, Version.V5)
         self._hear_witness(Connect(Version.V5, WITNESS))
         self._hear_witness(Subscribe(1, (Subscription(WILL_TOPIC),)))
 
-    def _say(self, wire: Wire, data: bytes) -> None:
+    def _say(self, wire: Wire, data: bytes, written_at: float) -> None:
+        wire.written_at = written_at
         reader, down = wire.reader, wire.down
         reader.feed(data)
         is_witness = wire.name == WITNESS

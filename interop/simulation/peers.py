@@ -41,7 +41,10 @@ class Peer:
     )
 
     def __init__(self, name: str, setup: PeerSetup, watch: Watch, *, is_plain: bool = False) -> None:
-        """`watch` is told of every packet it sends and gets; `is_plain`: it has no will, and nothing of it expires."""
+        """`watch` is told of every packet it sends and gets.
+
+        `is_plain`: it has no will, and its sessions last for ever or not at all.
+        """
         self._is_plain = is_plain
         self.name = name
         self.setup = setup
@@ -106,7 +109,7 @@ class Peer:
         properties = NO_PROPERTIES
         if self.version is Version.V5:
             properties = DESCRIPTION if row.is_described else NO_PROPERTIES
-            if row.expiry_seconds is not None and not self._is_plain:
+            if row.expiry_seconds is not None:
                 properties = replace(properties, message_expiry_interval=row.expiry_seconds)
         self._the_core.publish(Publish(row.topic, payload_of(number), row.qos, row.retain, properties=properties), now)
 

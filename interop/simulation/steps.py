@@ -221,5 +221,5 @@ _WORDS: dict[Kind, Callable[[Step], str]] = {
     Kind.RESUME: lambda _: "reads again",
     Kind.WAIT: lambda step: f"{step.amount} s pass",
     Kind.COMMIT: lambda step: f"the broker's oldest {step.amount} turns are committed",
-    Kind.CRASH: lambda _: "the broker crashes, and another one goes on",
+    Kind.CRASH: lambda step: f"the broker crashes, and {step.amount} s later another one goes on",
 }

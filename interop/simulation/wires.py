@@ -64,8 +64,9 @@ class Wire:
     """A network connection of a peer, as both sides know it.
 
     `seat` is the session the broker has for it, from CONNECT on. `is_client_up` and `is_broker_up` say whether that
-    side has it still. `held_pieces` of output wait for what they promise to be kept; `held_since`: when the client
-    ceased to read. `aliases` are the client's, as they reached the broker.
+    side has it still. `held_pieces` of output wait for what they promise to be kept; `written_at`: when the broker
+    wrote what is sent now; `held_since`: when the client ceased to read. `aliases` are the client's, as they reached
+    the broker.
     """
 
     __slots__ = (
@@ -91,6 +92,7 @@ class Wire:
         "up",
         "version",
         "was_held_back",
+        "written_at",
     )
 
     def __init__(self, name: str, number: int, link: Link, version: Version, now: float) -> None:
@@ -108,6 +110,7 @@ class Wire:
         self.is_broker_up = True
         self.held_since: float | None = None
         self.held_pieces = 0
+        self.written_at = now
         self.is_resumed = False
         self.is_taken_over = False
         self.said_goodbye = False

@@ -189,12 +189,12 @@ class World(Medium):
         self._release(min(step.amount, len(self._held)))
         return True
 
-    def _crash(self, _peer: Peer, _step: Step) -> bool:
-        """All that is not kept is lost, and every connection; another broker goes on."""
+    def _crash(self, _peer: Peer, step: Step) -> bool:
+        """All that is not kept is lost, and every connection; some time later another broker goes on."""
         if self._keeper is None:
             return False
         for turn in self._held:
-            for wire, _ in turn:
+            for wire, _, _ in turn:
                 wire.held_pieces = 0
         self._held.clear()
         for wire in self.wires.values():
@@ -203,6 +203,8 @@ class World(Medium):
         for peer in self.peers:
             peer.ghosts.clear()
         self.ledger.crash()
+        self.now += step.amount
+        self.ledger.pass_time(self.now)
         self.broker = self._make_broker(self.setup.config, self.setup.fast_path, True)
         self._keeper.go_on(self.broker, self.now)
         self._call_witness()
