@@ -239,6 +239,22 @@ class KeepsTooLate(RowKeeper):
         self._late = self._noted.popleft()
 
 
+class KeepsNoTime(RowKeeper):
+    """Has the broker believe that no time passed while it was down."""
+
+    def go_on(self, broker: Broker, now: float) -> None:
+        """A new broker takes over."""
+        load = broker.load
+        broker.load = lambda now, _: load(now, 0.0)
+        super().go_on(broker, now)
+
+
+def test_a_broker_that_does_not_count_the_time_it_was_down_is_named(monkeypatch):
+    monkeypatch.setattr(medium, "RowKeeper", KeepsNoTime)
+    failures = (run_episode(seed, 1_000, has_crashes=True)[1] for seed in range(SEEDS))
+    assert next(filter(None, failures)).book == "nothing is sent that has expired"
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_over_a_store_that_keeps_what_it_says_crashes_break_no_invariant(seed):
     assert run_episode(seed, 1_000, has_crashes=True) == (1_000, None)
