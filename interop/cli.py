@@ -42,6 +42,7 @@ _PACKAGES: dict[str, tuple[str, str]] = {
     "monitor": ("interop.monitor.command", "watch any clients talk to any broker, and name each statement they break"),
     "mutants": ("interop.mutants.command", "play scenarios against wrong brokers and clients: is each one caught?"),
     "simulate": ("interop.simulation.command", "broker and clients in virtual time, over failing links, from a seed"),
+    "survive": ("interop.survival.command", "kill the broker again and again: is all that it acknowledged still true?"),
     "fairness": (
         "interop.fairness.command",
         "play under disturbances nobody is to blame for: does a verdict differ?",

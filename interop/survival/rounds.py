@@ -1,0 +1,134 @@
+"""Round after round: traffic, a kill at a random moment, a new start on the same file; now and then the books.
+
+Belongs here: when the broker is killed, when everybody settles, when the books are balanced.
+Does not belong here: clients (`parts`), rules (`invariants`), what is printed (`command`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import NamedTuple
+
+from interop.survival.book import Book
+from interop.survival.invariants import INVARIANTS, Breach, Invariant
+from interop.survival.parts import Part, Reader, Retainer, cast
+from interop.survival.player import BrokerGone, Terms
+from interop.survival.process import BrokerProcess
+from reference_broker.wire.types import Version
+
+_FROM_SECONDS, _TO_SECONDS = 0.005, 0.4
+"""When the broker is killed, from the moment when clients begin to come."""
+_BALANCE_EVERY = 5
+_SETTLE_SECONDS = 20.0
+_LOOK_SECONDS = 0.03
+_KILLED_STARTING = 0.1
+"""How often it is killed before it listens as well."""
+_READ_OFTEN = 0.5
+
+
+class Failure(NamedTuple):
+    """A rule that was broken, in which round."""
+
+    round: int
+    invariant: Invariant
+    breach: Breach
+
+
+class Rounds:
+    """All rounds of one seed. It decides everything but time, which decides what the kill meets."""
+
+    def __init__(self, process: BrokerProcess, seed: int) -> None:
+        self.book = Book()
+        self.kills = 0
+        self.messages = 0
+        self.exit_seconds = 0.0
+        self._process = process
+        self._random = Random(seed)
+        self._parts = cast(self.book)
+        self._reader = Reader("reader", Terms(Version.V5, is_kept=False), self.book)
+
+    async def run(self, times: int, tell: Callable[[int], None]) -> list[Failure]:
+        """Kill it so often; give what was broken in the first round in which anything was."""
+        for number in range(1, times + 1):
+            await self._start()
+            await self._play_until_killed(number)
+            if number % _BALANCE_EVERY == 0 or number == times:
+                if failures := [Failure(number, *found) for found in await self._balance()]:
+                    await self._process.kill()
+                    return failures
+                tell(number)
+        self.exit_seconds = await self._process.stop()
+        return []
+
+    async def _start(self) -> None:
+        if not self._process.is_running:
+            if self._random.random() < _KILLED_STARTING:
+                await self._process.spawn()
+                await asyncio.sleep(self._random.uniform(0, max(self._process.start_seconds, default=0.5)))
+                await self._process.kill()
+                self.book.tell("the broker was killed while it started")
+            await self._process.start()
+            self.book.tell("the broker listens")
+
+    async def _play_until_killed(self, number: int) -> None:
+        if self._random.random() < _READ_OFTEN:
+            await self._read()
+        seconds = self._random.uniform(_FROM_SECONDS, _TO_SECONDS)
+        tasks = [
+            asyncio.create_task(_play(part, self._process.port, Random(self._random.random()))) for part in self._parts
+        ]
+        await asyncio.sleep(seconds)
+        for part in self._parts:
+            part.broker_killed()
+        self.book.tell(f"the broker is killed in round {number} after {seconds * 1000:.0f} ms")
+        await self._process.kill()
+        self.kills += 1
+        await asyncio.gather(*(part.until_lost() for part in self._parts))
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for task in tasks:
+            if not task.cancelled():
+                task.result()
+
+    async def _read(self) -> None:
+        possible: dict[str, tuple[str | None, ...]] = {}
+        for part in self._parts:
+            if isinstance(part, Retainer):
+                possible |= part.possible()
+        await self._reader.read(self._process.port, possible, self._random)
+
+    async def _balance(self) -> list[tuple[Invariant, Breach]]:
+        """Let everything come that is owed, and look at every rule."""
+        await self._start()
+        await asyncio.gather(*(part.settle(self._process.port) for part in self._parts))
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _SETTLE_SECONDS
+        while loop.time() < deadline:
+            await asyncio.sleep(_LOOK_SECONDS)
+            if all(part.is_settled for part in self._parts) and not any(_breaches(self.book, is_final=True)):
+                break
+        await self._read()
+        unsettled = [part.name for part in self._parts if not part.is_settled]
+        self.book.faults += [(name, "its messages were not acknowledged to the end") for name in unsettled]
+        found = [*_breaches(self.book, is_final=True), *_breaches(self.book, is_final=False)]
+        self.messages += len(self.book.publications)
+        if not found:
+            self.book.close()
+        return found
+
+
+async def _play(part: Part, port: int, random: Random) -> None:
+    try:
+        await part.play(port, random)
+    except BrokerGone:
+        return
+
+
+def _breaches(book: Book, *, is_final: bool) -> Iterator[tuple[Invariant, Breach]]:
+    for invariant in INVARIANTS:
+        if invariant.is_final is is_final:
+            for breach in invariant.breaches(book):
+                yield invariant, breach
