@@ -98,6 +98,8 @@ class Book:
     """All of it since the books were balanced last."""
 
     now: int = 0
+    is_broker_alive: bool = False
+    """Otherwise the end of a connection says nothing."""
     publications: dict[str, Publication] = field(default_factory=dict)
     closed: set[str] = field(default_factory=set)
     """Names of those that were balanced before."""
@@ -118,11 +120,20 @@ class Book:
         return self.now
 
     def story(self, names: tuple[str, ...]) -> Iterator[str]:
-        """All that happened to what has one of these names, and every start and end of the broker between."""
-        lines = [line for line in self._log if any(name in line for name in names) or " broker " in line]
-        while lines and not any(name in lines[0] for name in names):
-            lines.pop(0)
-        yield from lines
+        """What happened to the messages or the sessions of these names, and every start and end of the broker between.
+
+        A session's name ends with a space; its messages are not told.
+        """
+        began = False
+        for line in self._log:
+            is_told = any(name in line for name in names if not name.endswith(" ") or ":" not in line)
+            began = began or is_told
+            if is_told or (began and " the broker " in line):
+                yield line
+
+    def lines(self) -> Iterator[str]:
+        """Everything."""
+        yield from self._log
 
     def arrived(self, arrival: Arrival) -> None:
         """A publication came."""

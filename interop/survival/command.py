@@ -49,20 +49,19 @@ def run(options: argparse.Namespace) -> int:
     folder = Path(tempfile.mkdtemp(prefix="mqtt-interop-survive-"))
     process = BrokerProcess(folder / "store.sqlite", folder / "broker.log", options.broker_option)
     began = time.monotonic()
-    is_kept = True
     try:
         rounds, failures = asyncio.run(_run(process, seed, options.times))
-        is_kept = bool(failures)
         if not failures:
             _say(_summary(rounds, process, seed, time.monotonic() - began))
             return OK
+        _tell(rounds, failures, seed)
+        (folder / "book.txt").write_text("\n".join(rounds.book.lines()), encoding="utf-8")
+        kept = options.out / f"seed-{seed}"
+        shutil.copytree(folder, kept, dirs_exist_ok=True)
+        _say(f"all that happened, the store and what the broker said: {kept}")
+        return FELL_SHORT
     finally:
-        if is_kept:
-            shutil.copytree(folder, options.out / f"seed-{seed}", dirs_exist_ok=True)
-            _say(f"seed {seed}: the store and what the broker said are in {options.out / f'seed-{seed}'}")
         shutil.rmtree(folder)
-    _tell(rounds, failures, seed)
-    return FELL_SHORT
 
 
 async def _run(process: BrokerProcess, seed: int, times: int) -> tuple[Rounds, list[Failure]]:

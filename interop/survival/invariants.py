@@ -43,17 +43,16 @@ def _undelivered(book: Book) -> Iterator[Breach]:
     for grants in [*alone, *shares.values()]:
         receivers = {grant.receiver for grant in grants}
         for publication in book.publications.values():
-            if any(_is_owed(publication, grant) for grant in grants) and not any(
-                arrival.receiver in receivers for arrival in book.arrivals.get(publication.name, ())
-            ):
+            if publication.acknowledged is None or not any(_is_owed(publication, grant) for grant in grants):
+                continue
+            if not any(arrival.receiver in receivers for arrival in book.arrivals.get(publication.name, ())):
                 who = " or ".join(sorted(receivers))
                 yield Breach(f"{publication.name} was acknowledged and never came to {who}", (publication.name,))
 
 
 def _is_owed(publication: Publication, grant: Grant) -> bool:
     return (
-        publication.acknowledged is not None
-        and grant.granted is not None
+        grant.granted is not None
         and grant.unasked is None
         and grant.granted < publication.began
         and min(publication.qos, grant.qos) > QoS.AT_MOST_ONCE
@@ -156,7 +155,8 @@ def _wrong_retained(book: Book) -> Iterator[Breach]:
 def _unpublished_wills(book: Book) -> Iterator[Breach]:
     for will in book.wills:
         name = will.publication.name
-        if will.must is True and name not in book.arrivals:
+        is_owed = will.must is True and any(_is_owed(will.publication, grant) for grant in book.grants)
+        if is_owed and name not in book.arrivals:
             yield Breach(f"the will {name} was not published", (name,))
 
 

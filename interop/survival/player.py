@@ -141,9 +141,7 @@ class Player(asyncio.Protocol):
 
     @property
     def _can_go_on(self) -> bool:
-        if not self.terms.is_kept:
-            return False
-        return self.session.established or self.terms.version is not Version.V5 or self.presence is Presence.NO
+        return self.terms.is_kept and self.presence is not Presence.UNCERTAIN
 
     async def disconnect(self, *, is_session_over: bool = False, reason: int = 0) -> None:
         """Leave, and wait until the broker has seen it: then it is certain that it is so."""
@@ -174,10 +172,6 @@ class Player(asyncio.Protocol):
         if self._transport is not None:
             self._transport.resume_reading()
         await self._lost.wait()
-
-    def broker_killed(self) -> None:
-        """From now on an end says nothing."""
-        self._is_asking_to_end = False
 
     def _ask_to_end(self) -> None:
         self.presence = Presence.UNCERTAIN
@@ -278,7 +272,7 @@ class Player(asyncio.Protocol):
         self._tell("has lost its connection")
         self._core.connection_lost(time.monotonic())
         self._step()
-        if self._is_asking_to_end:
+        if self._is_asking_to_end and self.book.is_broker_alive:
             self._session_over()
         elif not self._outlives and self.presence is Presence.YES:
             self._ask_to_end()
@@ -323,8 +317,7 @@ class Player(asyncio.Protocol):
                 self._take_connected(event)
             case Disconnected():
                 if event.cause not in _ENDED_BY_US:
-                    self.book.tell(f"{self.name} {event}")
-                    self.book.faults.append((self.name, str(event)))
+                    self.book.faults.append((self.name, f"{event} ({self._tell(str(event))})"))
 
     def _take_message(self, message: Message) -> None:
         name = message.payload.decode("utf-8", "replace")

@@ -70,6 +70,7 @@ class Rounds:
                 await self._process.kill()
                 self.book.tell("the broker was killed while it started")
             await self._process.start()
+            self.book.is_broker_alive = True
             self.book.tell("the broker listens")
 
     async def _play_until_killed(self, number: int) -> None:
@@ -80,8 +81,7 @@ class Rounds:
             asyncio.create_task(_play(part, self._process.port, Random(self._random.random()))) for part in self._parts
         ]
         await asyncio.sleep(seconds)
-        for part in self._parts:
-            part.broker_killed()
+        self.book.is_broker_alive = False
         self.book.tell(f"the broker is killed in round {number} after {seconds * 1000:.0f} ms")
         await self._process.kill()
         self.kills += 1
