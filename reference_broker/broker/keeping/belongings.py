@@ -44,6 +44,8 @@ from reference_broker.wire.varint import read_remaining_length
 
 _MOST_MESSAGES = 1_000
 """Made between two turns of others: some milliseconds."""
+_MOST_LET_GO = 10_000
+"""The same, of what is quick."""
 
 
 class Bodies:
@@ -51,18 +53,25 @@ class Bodies:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._by_identity: dict[bytes, tuple[Body, Message | Burst]] = {}
+        self._by_owner: dict[bytes, dict[bytes, tuple[Body, Message | Burst]]] = {}
+        """By owner and identity: one dictionary of a million would take long to grow, and to go."""
         self._counts: dict[bytes, int] = {}
         self._readings: dict[bytes, tuple[Reading, Reading]] = {}
+        self._let_go = Reading(b"", b"", self._let_some_go)
+        """Reads nothing, as below."""
 
-    def __bool__(self) -> bool:
-        return bool(self._readings)
+    def letting_go(self) -> Reading | None:
+        """What is still to be done once everybody has what is his; None for nothing."""
+        return self._let_go if self._readings else None
 
-    def clear(self) -> None:
-        """Everybody has what is his."""
-        self._by_identity.clear()
-        self._counts.clear()
-        self._readings.clear()
+    def _let_some_go(self, _rows: Sequence[Row], _now: float) -> None:
+        gone = 0
+        while self._by_owner and gone < _MOST_LET_GO:
+            _, bodies = self._by_owner.popitem()
+            gone += len(bodies)
+        if not self._by_owner:
+            self._counts.clear()
+            self._readings.clear()
 
     def readings(self, owner: bytes) -> tuple[Reading, Reading]:
         """What is to be read for the bodies that one session was the first to need."""
@@ -76,7 +85,7 @@ class Bodies:
 
     def get(self, identity: bytes) -> tuple[Body, Message | Burst]:
         """A body and what it says; it was read."""
-        return self._by_identity[identity]
+        return self._by_owner[identity[:8]][identity]
 
     def _take_counts(self, rows: Sequence[Row], _now: float) -> None:
         for key, value in rows:
@@ -90,7 +99,7 @@ class Bodies:
             kept = decode_body(value, zero)
             content = _burst(kept, zero) if isinstance(kept, Packets) else kept
             content.body = body
-            self._by_identity[identity] = body, content
+            self._by_owner.setdefault(identity[:8], {})[identity] = body, content
 
 
 class Belongings:

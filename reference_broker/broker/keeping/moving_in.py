@@ -185,11 +185,7 @@ class MovingIn:
     def next_read(self) -> KeyRange | None:
         """Which rows are wanted next; None when all are here."""
         self._reading = reading = self._next_reading()
-        if reading is not None:
-            return reading.left
-        if self.is_open and self._bodies:
-            self._bodies.clear()
-        return None
+        return None if reading is None else reading.left
 
     def take_rows(self, covered: KeyRange, rows: Sequence[Row], now: float) -> None:
         """Take in all rows there are in a range, which is the last `next_read` or its beginning."""
@@ -209,7 +205,7 @@ class MovingIn:
             return self._all_retained
         for belongings in self._absent.values():
             return belongings.reading()
-        return None
+        return self._bodies.letting_go()
 
     def _has_come(self, session: Session, now: float) -> None:
         """A session has all that it has to get: who waits for it goes on."""
