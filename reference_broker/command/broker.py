@@ -19,7 +19,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from reference_broker.command.tuning import fastest_loop, keep_freed_memory, look_for_garbage_seldom
+from reference_broker.command.tuning import (
+    fastest_loop,
+    garbage_looked_for_seldom,
+    keep_freed_memory,
+    leave_to_the_system,
+)
 from reference_broker.net.config import ConfigError, ServerConfig, load_settings, make_config
 from reference_broker.net.errors import ListenFailed
 from reference_broker.net.server import LOGGER, BrokerServer
@@ -98,12 +103,21 @@ async def _serve(config: ServerConfig) -> StoreError | None:
         with contextlib.suppress(NotImplementedError):  # Windows: SIGINT raises KeyboardInterrupt instead
             loop.add_signal_handler(number, stopped.set)
     async with BrokerServer(config) as server:
-        look_for_garbage_seldom()
-        for address in server.addresses.values():
-            sys.stdout.write(f"listening on {address}\n")
-        sys.stdout.flush()
+        with garbage_looked_for_seldom():
+            for address in server.addresses.values():
+                sys.stdout.write(f"listening on {address}\n")
+            sys.stdout.flush()
+            await _first_of(server.is_taken_in, stopped)
         await stopped.wait()
+    leave_to_the_system(server)
     return server.unkept
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for each in waiting:
+        each.cancel()
 
 
 class _Parser(argparse.ArgumentParser):

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 _GARBAGE_THRESHOLD = 20_000
 """Objects made and not let go before Python looks for cycles; a read of many messages makes thousands, without any."""
@@ -29,10 +30,28 @@ def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-def look_for_garbage_seldom() -> None:
-    """Leave what is there at the start out of garbage collection, and look at the rest less often."""
+@contextmanager
+def garbage_looked_for_seldom() -> Iterator[None]:
+    """Look for no garbage within, and for little behind it: what is there by then is left out.
+
+    Within, a store is taken in: to look through a million messages takes a second.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.set_threshold(_GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
+        gc.enable()
+
+
+def leave_to_the_system(thing: object) -> None:
+    """Have a thing there as long as the process: its end takes no time then, where Python needs seconds to take a
+    million messages apart.
+    """
+    lasting = [thing]
+    lasting.append(lasting)  # a circle that the collector is not to see
     gc.freeze()
-    gc.set_threshold(_GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
 
 
 def keep_freed_memory() -> bool:

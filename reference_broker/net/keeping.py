@@ -85,6 +85,9 @@ class Host(Protocol):
     def tell_kept(self) -> None:
         """Say that everything is kept again."""
 
+    def tell_taken_in(self) -> None:
+        """Say that all is there that was kept before, or that not all of it can be read."""
+
 
 @dataclass(slots=True)
 class _Held:
@@ -274,11 +277,13 @@ class Keeping:
             except StoreError as error:
                 if self._lack is None:
                     self._host.tell_unkept(error)
+                    self._host.tell_taken_in()
                 self._lack = error
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
                 self._lack = None
                 self._host.flush()
+        self._host.tell_taken_in()
 
     async def _take_in(self, wanted: KeyRange, now: Callable[[], float]) -> None:
         """Take in a slice."""

@@ -78,6 +78,8 @@ class BrokerServer:
         """Whether more is to be kept than the store can keep up with: no connection is read."""
         self.unkept: StoreError | None = None
         """Why something was not kept, once the server is closed."""
+        self.is_taken_in = asyncio.Event()
+        """Set once all is there that was kept before, or when it turns out that not all of it can be read."""
         self.now = time.monotonic
 
     @property
@@ -102,6 +104,8 @@ class BrokerServer:
         self.now = asyncio.get_running_loop().time
         if self._open_store is not None:
             await self._open(self._open_store)
+        else:
+            self.is_taken_in.set()
         self._is_open = True
         try:
             for address in self.config.listeners():
@@ -276,6 +280,10 @@ class BrokerServer:
     def tell_kept(self) -> None:
         """Log that it is over."""
         LOGGER.warning("everything is kept again")
+
+    def tell_taken_in(self) -> None:
+        """Let those know who wait for it."""
+        self.is_taken_in.set()
 
     def _set_timer(self) -> None:
         """Wake up no later than the broker's next deadline; deadlines mostly move away, and then the timer stays."""

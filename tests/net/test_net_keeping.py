@@ -352,6 +352,7 @@ def test_what_comes_first_is_taken_in_before_anybody_and_the_rest_meanwhile(run:
             async with peer(server.address, Version.V5, "p") as client:
                 assert await acknowledged(client, message()) == [1]
                 await broker.is_taken_in.wait()
+                await server.is_taken_in.wait()
         assert broker.taken == [row for row in sorted(store.rows.items()) if row[0] >= b"f"]
 
     run(main())
@@ -402,6 +403,7 @@ def test_what_cannot_be_read_later_is_told_at_once_and_at_the_end(run: Run, capl
         async with serving(store, NotingBroker(later=1)) as server, peer(server.address, Version.V5, "p") as client:
             assert await asyncio.to_thread(store.is_read.wait, 5)
             assert await acknowledged(client, message()) == [1]
+            await server.is_taken_in.wait()
         assert str(server.unkept) == "state.db is damaged"
 
     with caplog.at_level(logging.WARNING, "reference_broker"):
