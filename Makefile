@@ -10,7 +10,7 @@ IMAGE ?= mqtt-interop
 # Every target starts dozens of Python processes: what one has compiled, the next need not compile again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup interop adapters corpus coverage fairness mutants simulate test check expected compare bench bench-growth bench-smoke docs schema wheel image clean
+.PHONY: help setup interop adapters corpus coverage fairness mutants simulate survive test check expected compare bench bench-growth bench-smoke docs schema wheel image clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -t -s ':'
@@ -42,6 +42,9 @@ mutants: $(INSTALLED)    ## brokers and clients wrong on purpose, and whether ea
 simulate: $(INSTALLED)   ## a minute of random worlds in virtual time: does every invariant hold? options in ARGS
 	$(BIN)/mqtt-interop simulate --seconds 30 $(ARGS)
 	$(BIN)/mqtt-interop simulate --crashes --seconds 30 $(ARGS)
+
+survive: $(INSTALLED)    ## the broker is killed 1,000 times under traffic; is all it acknowledged still true?
+	$(BIN)/mqtt-interop survive --times 1000 --out $(OUT)/survive $(ARGS)
 
 coverage: $(INSTALLED)   ## statements without evidence in the last matrix and corpus; fails when there are any
 	$(BIN)/mqtt-interop coverage --missing $(OUT)/results.jsonl $(OUT)/corpus/results.jsonl
