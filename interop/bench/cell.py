@@ -41,6 +41,7 @@ class Cell:
     publishers (0: as fast as it goes; above, latency is measured), `outstanding` the deliveries that may be on their
     way over all (0: no bound), `messages` of each publisher (0: until `seconds` have passed). `exact_subscribers` take
     one of the topics each, beside the `subscribers` that take all. `connections`, `at_a_time` are for connect and idle.
+    `is_durable`: the broker has a store, and every session outlives its connection: otherwise nothing would be kept.
     """
 
     name: str = ""
@@ -64,6 +65,7 @@ class Cell:
     seconds: float = 3.0
     messages: int = 0
     transport: Transport = Transport.TCP
+    is_durable: bool = False
 
     @property
     def is_latency(self) -> bool:
@@ -95,18 +97,22 @@ class Cell:
         publishers = [_publisher(self, number) for number in range(self.publishers)]
         if self.mode is Mode.MESH:
             peers = [
-                PeerPlan(f"{run}m{number}", self.version, publishing, _subscriber(self, 0, None))
+                PeerPlan(f"{run}m{number}", self.version, publishing, _subscriber(self, 0, None), self.is_durable)
                 for number, publishing in enumerate(publishers)
             ]
             return [half for half in (peers[::2], peers[1::2]) if half]
-        senders = [PeerPlan(f"{run}p{number}", self.version, each) for number, each in enumerate(publishers)]
+        senders = [
+            PeerPlan(f"{run}p{number}", self.version, each, is_kept=self.is_durable)
+            for number, each in enumerate(publishers)
+        ]
         version = self.subscriber_version or self.version
         count = self.publishers if self.mode is Mode.PAIRS else self.subscribers
         receivers = [
-            PeerPlan(f"{run}s{number}", version, None, _subscriber(self, number, None)) for number in range(count)
+            PeerPlan(f"{run}s{number}", version, None, _subscriber(self, number, None), self.is_durable)
+            for number in range(count)
         ]
         receivers += [
-            PeerPlan(f"{run}e{number}", version, None, _subscriber(self, number, number))
+            PeerPlan(f"{run}e{number}", version, None, _subscriber(self, number, number), self.is_durable)
             for number in range(self.exact_subscribers)
         ]
         if self.qos and not self.is_latency:

@@ -66,6 +66,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--subscribers", type=int, metavar="N", help="(1; 20 in fan-out; pairs has one per publisher)")
     for name, kind, default, text in _NUMBERS:
         parser.add_argument(f"--{name}", type=kind, default=default, metavar="N", help=f"{text} ({default:g})")
+    parser.add_argument(
+        "--durable", action="store_true", help="with a store and kept sessions; the reference broker only"
+    )
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="measure N times, give the median (1)")
     parser.add_argument(
         "--suite",
@@ -188,6 +191,7 @@ def cell_of(options: argparse.Namespace) -> Cell:
         outstanding=options.outstanding,
         seconds=options.seconds,
         transport=options.transport,
+        is_durable=options.durable,
     )
     for name, value, least, most in (
         ("payload", cell.payload_bytes, stream.MINIMUM_PAYLOAD_BYTES, 1 << 20),
@@ -203,6 +207,10 @@ def cell_of(options: argparse.Namespace) -> Cell:
             raise CommandError(f"--{name} {value} is not between {least} and {most}")
     if mode in {Mode.CONNECT, Mode.IDLE} and cell.transport is not Transport.TCP:
         raise CommandError(f"{mode} is measured over tcp only, not over {cell.transport}")
+    if cell.is_durable and (options.broker != REFERENCE or options.against or mode in {Mode.CONNECT, Mode.IDLE}):
+        raise CommandError(
+            "--durable measures messages of the reference broker alone: no other keeps before it answers"
+        )
     if cell.seconds <= 0 or cell.rate < 0:
         raise CommandError("--seconds must be above 0, --rate not below")
     return replace(cell, name=_name(cell))
@@ -212,7 +220,8 @@ def _name(cell: Cell) -> str:
     if cell.mode in {Mode.CONNECT, Mode.IDLE}:
         return f"{cell.mode}, {cell.connections:,} connections, {cell.version.label}"
     people = f"{cell.publishers} to {cell.publishers if cell.mode is Mode.MESH else cell.subscribers}"
-    return f"QoS {cell.qos}, {cell.mode} {people}, {cell.payload_bytes} bytes, {cell.version.label}, {cell.transport}"
+    kind = f"{cell.version.label}, {cell.transport}{', durable' * cell.is_durable}"
+    return f"QoS {cell.qos}, {cell.mode} {people}, {cell.payload_bytes} bytes, {kind}"
 
 
 def _write_all(files: dict[Path | None, str]) -> None:

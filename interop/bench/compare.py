@@ -44,7 +44,7 @@ def run(cell: Cell, broker: str, *, repeat: int = 1) -> Result:
         cell = replace(cell, outstanding=bound)
     results = []
     for _ in range(repeat):
-        with running(broker, cell.transport) as target:
+        with running(broker, cell.transport, is_durable=cell.is_durable) as target:
             results.append(_measure(cell, target))
         if results[-1].fell_short:
             return results[-1]

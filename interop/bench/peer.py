@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 from interop.bench.carrier import Carrier, open_carrier
@@ -25,6 +25,7 @@ from reference_broker.wire.types import QoS, Version, is_error
 
 _READS_AT_ONCE = 8
 _SENDS_AT_ONCE = 64
+_KEPT_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +57,21 @@ class PeerPlan:
     version: Version
     publishing: Publishing | None = None
     subscribing: Subscribing | None = None
+    is_kept: bool = False
+    """Whether its session outlives the connection."""
 
 
-def connect_packet(address: Address, version: Version, client_id: str) -> Connect:
-    """The CONNECT of a client of the load generator, with the login the broker's address has."""
+def connect_packet(address: Address, version: Version, client_id: str, *, is_kept: bool = False) -> Connect:
+    """The CONNECT of a client of the load generator, with the login the broker's address has.
+
+    In 5.0 a session is kept by its expiry: Clean Start 0 alone keeps nothing. [5.0 3.1.2.11.2]
+    """
+    properties = (
+        Properties(session_expiry_interval=_KEPT_SECONDS) if is_kept and version is Version.V5 else NO_PROPERTIES
+    )
+    connect = Connect(version, client_id, clean_start=not is_kept, properties=properties)
     login = address.login
-    if login is None:
-        return Connect(version=version, client_id=client_id, clean_start=True)
-    return Connect(version, client_id, clean_start=True, username=login.username, password=login.password)
+    return connect if login is None else replace(connect, username=login.username, password=login.password)
 
 
 class Handshake:
@@ -80,9 +88,9 @@ class Handshake:
         """What came behind the last answer."""
         return len(self._reader)
 
-    def connect(self, client_id: str) -> None:
+    def connect(self, client_id: str, *, is_kept: bool = False) -> None:
         """Send CONNECT and wait for a CONNACK that accepts."""
-        answer = self._ask(connect_packet(self._address, self._version, client_id))
+        answer = self._ask(connect_packet(self._address, self._version, client_id, is_kept=is_kept))
         if not isinstance(answer, ConnAck) or answer.reason:
             raise BadStream(f"the broker did not accept {client_id}: {answer}")
 
@@ -133,7 +141,7 @@ class Peer:
         self._unsent: memoryview = memoryview(b"")
         self._replies: list[bytes] = []
         handshake = Handshake(address, plan.version)
-        handshake.connect(plan.client_id)
+        handshake.connect(plan.client_id, is_kept=plan.is_kept)
         if subscribing := plan.subscribing:
             handshake.subscribe([Subscription(subscribing.topic_filter, subscribing.qos)], subscribing.identifier)
         self._carrier = handshake.carrier

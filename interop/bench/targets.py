@@ -32,13 +32,19 @@ def check(name: str) -> None:
 
 
 @contextmanager
-def running(name: str, transport: Transport = Transport.TCP) -> Iterator[Target]:
+def running(name: str, transport: Transport = Transport.TCP, *, is_durable: bool = False) -> Iterator[Target]:
     """A broker that listens, fresh unless somebody else started it; raises CommandError."""
     spec = _spec(name)
     with asyncio.Runner() as runner, ExitStack() as stack:
         stack.callback(lambda: runner.run(spec.close()))
         try:
-            broker = runner.run(spec.start(_SETTINGS.get(name, {}), transport=transport))
+            settings = _SETTINGS.get(name, {})
+            start = (
+                spec.start_own(settings, transport=transport, persistent=True)
+                if is_durable
+                else (spec.start(settings, transport=transport))
+            )
+            broker = runner.run(start)
             stack.callback(lambda: runner.run(broker.stop()))
             yield Target(shown_name(name), broker.version, broker.address(transport), broker.pid)
         except BrokerFault as problem:

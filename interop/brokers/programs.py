@@ -220,6 +220,8 @@ def _configure_reference(wish: Wish) -> None:
     lines = ["port = 0", f"{port} = {wish.port}"][wish.transport is Transport.TCP :]
     if wish.certificates is not None:
         lines += [f'cert = "{wish.certificates.cert_file}"', f'key = "{wish.certificates.key_file}"']
+    if wish.persistent:
+        lines.append(f'store = "{wish.folder / "store.sqlite"}"')
     (wish.folder / "broker.toml").write_text("\n".join(lines) + "\n")
 
 

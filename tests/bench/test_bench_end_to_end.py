@@ -14,12 +14,13 @@ from interop.bench.cell import Cell, Mode
 from interop.bench.connects import measure_connections
 from interop.bench.growth import Growth, Sizes, measure_growth
 from interop.bench.measure import Target, measure
+from interop.bench.peer import connect_packet
 from interop.bench.sink import running_sink
 from interop.cli import main
 from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT
 from reference_broker.broker import Broker, Link
 from reference_broker.broker.link import Buffer
-from reference_broker.net.address import Transport
+from reference_broker.net.address import Address, Transport
 from reference_broker.net.tls import make_test_certificates
 from reference_broker.testing import BrokerConfig, ServerConfig, running_broker
 from reference_broker.wire.types import QoS, Version
@@ -185,3 +186,17 @@ def test_a_broker_that_has_grown_is_measured_beside_one_that_has_not() -> None:
     assert told == figures
     assert all(figure.grown > 0 for figure in figures if figure.unit != "ns/delivery")
     assert [figure.what for figure in figures if "retained" in figure.what][-1].startswith("growth/00/#: 9 retained")
+
+
+@pytest.mark.parametrize("version", [Version.V311, Version.V5])
+def test_a_durable_client_has_a_session_that_is_kept(version: Version) -> None:
+    address = Address("127.0.0.1", 1883)
+    kept = connect_packet(address, version, "c", is_kept=True)
+    assert not kept.clean_start
+    assert (kept.properties.session_expiry_interval or 0) > 0 or version is not Version.V5
+    assert connect_packet(address, version, "c").clean_start
+
+
+def test_a_durable_cell_is_measured_with_the_reference_broker_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--durable", "--against", "mosquitto"]) == 2
+    assert "--durable measures messages of the reference broker alone" in capsys.readouterr().err
