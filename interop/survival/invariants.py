@@ -51,11 +51,15 @@ def _undelivered(book: Book) -> Iterator[Breach]:
 
 
 def _is_owed(publication: Publication, grant: Grant) -> bool:
+    return _is_covered(publication, grant) and min(publication.qos, grant.qos) > QoS.AT_MOST_ONCE
+
+
+def _is_covered(publication: Publication, grant: Grant) -> bool:
+    """Whether the subscription was there for certain before the message was sent, and still is."""
     return (
         grant.granted is not None
         and grant.unasked is None
         and grant.granted < publication.began
-        and min(publication.qos, grant.qos) > QoS.AT_MOST_ONCE
         and grant.is_for(publication.topic)
     )
 
@@ -82,14 +86,19 @@ def _repeated(qos: QoS) -> Callable[[Book], Iterator[Breach]]:
 
 
 def _disordered(book: Book) -> Iterator[Breach]:
-    shared = {grant.receiver for grant in book.grants if grant.share}
+    """Of what was sent before the subscription was certain, some may come only when it is sent again."""
+    alone: dict[str, list[Grant]] = defaultdict(list)
+    for grant in book.grants:
+        if not grant.share:
+            alone[grant.receiver].append(grant)
     firsts: dict[tuple[str, str, str, QoS, QoS], dict[str, Arrival]] = defaultdict(dict)
     for name, arrivals in book.arrivals.items():
         publication = book.publications.get(name)
         if publication is None:
             continue
         for arrival in arrivals:
-            if arrival.receiver not in shared and not arrival.is_retained:
+            is_covered = any(_is_covered(publication, grant) for grant in alone[arrival.receiver])
+            if is_covered and not arrival.is_retained:
                 stream = (
                     arrival.receiver, publication.publisher, publication.topic, publication.qos, arrival.qos
                 )  # fmt: skip

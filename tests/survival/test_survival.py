@@ -104,6 +104,15 @@ def test_the_first_copies_are_in_order(writing: Writing) -> None:
     assert writing.broken() == ["p:4 came to s before p:3, which was sent first"]
 
 
+def test_what_was_sent_before_the_subscription_was_certain_may_come_when_it_is_sent_again(writing: Writing) -> None:
+    grant = writing.subscribed(qos=LEAST)
+    first, second = writing.sent(1, LEAST), writing.sent(2, LEAST)
+    grant.granted = writing.book.tell("has")
+    writing.came(second, qos=LEAST)
+    writing.came(first, qos=LEAST)
+    assert writing.broken() == []
+
+
 @pytest.mark.parametrize("is_session_over", [False, True])
 def test_what_was_queued_comes_behind_unsuback_but_not_behind_the_end_of_a_session(
     writing: Writing, is_session_over: bool
