@@ -340,9 +340,9 @@ def _under_dollar_too(real: Any, self: Any, name: str, now: float) -> Any:
         yield from self._walk(_Walk(self._dollar_root, name), self._changes, now)
 
 
-def _retain_first(real: Any, self: Any, message: Any) -> None:
+def _retain_first(real: Any, self: Any, message: Any, **age: Any) -> None:
     if self.get(message.topic) is None:
-        real(self, message)
+        real(self, message, **age)
 
 
 def _stored_later(real: Any, self: Any, message: Any) -> bool:

@@ -150,11 +150,11 @@ def _old_timer_goes_on(real: Any, self: Any, last: Any, message: Any) -> None:
     real(self, last, message)
 
 
-def _not_when_shorter(real: Any, self: Any, message: Any) -> None:
+def _not_when_shorter(real: Any, self: Any, message: Any, **age: Any) -> None:
     old = self.get(message.topic)
     if old is not None:
         message.properties = replace(message.properties, user_property=old.properties.user_property)
-    real(self, message)
+    real(self, message, **age)
 
 
 def _without_own(real: Any, link: Any, request: Any, granted: Any, now: float) -> None:
