@@ -50,7 +50,7 @@ _PACKAGES: dict[str, tuple[str, str]] = {
 }
 """Subcommands by name: the module that has their `add_options(parser)` and `run(options)`, and a line of help."""
 
-_LISTS = ("scenarios", "clients", "brokers", "features")
+_LISTS = ("scenarios", "clients", "brokers", "features", "rules")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -155,6 +155,8 @@ _RUN_OPTIONS = (
     ("--mqtt", "VERSION", "3.1, 3.1.1, 5.0"),
     ("--transport", "NAME", "tcp, tls, ws, wss"),
     ("--scenario", "NAME", "scenario by name or shell pattern, e.g. 'qos2/*'"),
+    ("--statement", "ID", "cells that cite this statement, e.g. MQTT-4.3.3-10 or 5.0:MQTT-4.3.3-10"),
+    ("--rule", "NAME", "cells that cite a statement this rule of the judge can find broken"),
     ("--scenarios", "FOLDER", "scenario files or folders of your own"),
 )
 
@@ -283,11 +285,19 @@ def _features(_: argparse.Namespace) -> list[str]:
     return [f"{each.name:{width}}  {each.meaning}{' (5.0)' * each.only_in_5}" for each in FEATURES.values()]
 
 
+def _rules(_: argparse.Namespace) -> list[str]:
+    from interop.judge import RULES  # noqa: PLC0415
+
+    width = max(map(len, RULES))
+    return [f"{name:{width}}  {rule.demands}" for name, rule in RULES.items()]
+
+
 _LISTINGS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
     "scenarios": _scenarios,
     "clients": _clients,
     "brokers": _brokers,
     "features": _features,
+    "rules": _rules,
 }
 
 

@@ -68,6 +68,7 @@ def _selection(profile: Profile, subject: Subject, rows: Sequence[LoadedScenario
         versions=profile.selects.mqtt,
         transports=profile.selects.transports,
         scenarios=tuple(row.name for row in rows),
+        about=profile.selects.about,
     )
 
 
@@ -79,6 +80,8 @@ def _run_options(options: argparse.Namespace, profile: Profile, chosen: Selectio
         ("--mqtt", chosen.versions),
         ("--transport", chosen.transports),
         ("--scenario", chosen.scenarios),
+        ("--statement", chosen.about.statements),
+        ("--rule", chosen.about.rules),
         ("--known-failures", (options.known_failures,) if options.known_failures else ()),
         ("--network", (options.network,) if options.network else ()),
     ):

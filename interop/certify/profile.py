@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from interop.exit_codes import CommandError
 from interop.hands_off.scene import Patience
 from interop.hands_off.stages import STAGES
+from interop.runner.about import About
 from interop.scenario.features import unknown_features
 from interop.scenario.load import LoadedScenario
 from interop.scenario.problems import closest
@@ -33,9 +34,20 @@ class Selects(Strict):
     transports: tuple[TransportName, ...] = Field((), description="none: those each scenario names")
     scenarios: tuple[str, ...] = Field((), description="names or shell patterns; none: all")
     without: tuple[str, ...] = Field((), description="names or shell patterns of those that are left out")
-    statements: tuple[str, ...] = Field((), description="rows that put one of these to the test; none: all")
+    statements: tuple[str, ...] = Field((), description="cells that cite one of these, as in `run`; none: all")
+    rules: tuple[str, ...] = Field((), description="cells that have to do with one of these, as in `run`; none: all")
     levels: tuple[Level, ...] = Field(tuple(Level), min_length=1)
     slow: bool = Field(default=False, description="scenarios that take up to a minute each, too")
+
+    @model_validator(mode="after")
+    def _are_known(self) -> Selects:
+        _ = self.about
+        return self
+
+    @property
+    def about(self) -> About:
+        """The statements and rules as a value; raises UnknownSubject."""
+        return About(self.statements, self.rules)
 
 
 class HandsOff(Strict):
@@ -113,7 +125,7 @@ class Profile:
 
         Rows that put only the other side to the test are left out: that one is the reference.
         """
-        chosen = [one for one in scenarios if _takes(self.selects, one, side)]
+        chosen = [one for one in self.selects.about.rows(scenarios) if _takes(self.selects, one, side)]
         if not chosen:
             raise CommandError(f"profile {self.name} selects nothing for a {side}")
         return chosen
@@ -144,20 +156,11 @@ def _takes(wanted: Selects, one: LoadedScenario, side: Side) -> bool:
         return False
     if (wanted.scenarios and not _fits(one.name, wanted.scenarios)) or _fits(one.name, wanted.without):
         return False
-    clauses = [(mqtt, scenario.versions[mqtt]) for mqtt in wanted.mqtt if mqtt in scenario.versions]
-    return any(
-        clause.level in wanted.levels
-        and (not wanted.statements or _puts_to_the_test(one, mqtt) & set(wanted.statements))
-        for mqtt, clause in clauses
-    )
+    return any(clause.level in wanted.levels for mqtt, clause in scenario.versions.items() if mqtt in wanted.mqtt)
 
 
 def _fits(name: str, patterns: Sequence[str]) -> bool:
     return any(name == each or fnmatch.fnmatchcase(name, each) for each in patterns)
-
-
-def _puts_to_the_test(one: LoadedScenario, mqtt: MqttLabel) -> set[str]:
-    return {each for ids in one.scenario.covers(mqtt).values() for each in ids}
 
 
 def profile_names() -> list[str]:

@@ -23,6 +23,7 @@ from interop.mutants.mutant import Mutant
 from interop.mutants.plan import in_turns, known_trials, worth_knowing, write_known
 from interop.mutants.registry import MUTANTS
 from interop.mutants.run import Played, Settled, play_trials
+from interop.runner.about import About, UnknownSubject
 from interop.scenario.load import LoadedScenario, load_scenarios
 from interop.tap.network import BadNetwork, Network, network_of
 from reports.claim import Claim
@@ -30,8 +31,8 @@ from reports.write import CannotWrite
 
 _EPILOG = """\
 Without patterns every mutant must be caught, every scenario and every rule of the judge broken. With --mutant these
-must be caught, with --scenario these be broken; with both, each is put to each. A slow scenario is put only to the
-mutants that name it. Exit code 0 when nothing is missing, 1 otherwise."""
+must be caught, with --scenario, --statement or --rule (as in `run`) these scenarios be broken; with both, each is put
+to each. A slow scenario is put only to the mutants that name it. Exit code 0 when nothing is missing, 1 otherwise."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +42,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             option, action="append", default=[], metavar="PATTERN", help=f"{what} by name or shell pattern; repeatable"
         )
+    for option, what in (("--statement", "scenarios that cite it"), ("--rule", "scenarios that have to do with it")):
+        parser.add_argument(option, action="append", default=[], metavar="NAME", help=f"{what}; repeatable")
     parser.add_argument("--all", action="store_true", help="play every trial there is, known or not: takes hours")
     parser.add_argument("--missing", action="store_true", help="print only what was not caught or not broken")
     parser.add_argument("--list", action="store_true", help="list the mutants and play nothing")
@@ -97,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
     if options.every < 1:
         raise CommandError(f"--every {options.every}: at least 1")
     if options.remember and not aim.is_complete:
-        raise CommandError("--remember needs a complete run, without --mutant and --scenario")
+        raise CommandError("--remember needs a complete run, without --mutant, --scenario, --statement and --rule")
     if options.out is None:
         return _run(aim, options)
     try:
@@ -128,13 +131,22 @@ def _run(aim: _Aim, options: argparse.Namespace) -> int:
 
 
 def _aim(options: argparse.Namespace) -> _Aim:
-    loaded = {each.name: each for each in load_scenarios(None)}
+    loaded = {each.name: each for each in _about(options).rows(load_scenarios(None))}
+    if not loaded:
+        raise CommandError("no scenario cites that (`mqtt-interop coverage` says what is cited)")
     return _Aim(
         tuple(MUTANTS[name] for name in _chosen(MUTANTS, options.mutant, "mutant"))[:: max(1, options.every)],
         tuple(loaded[name] for name in _chosen(loaded, options.scenario, "scenario")),
         bool(options.mutant) or options.every > 1,
-        bool(options.scenario),
+        bool(options.scenario or options.statement or options.rule),
     )
+
+
+def _about(options: argparse.Namespace) -> About:
+    try:
+        return About(tuple(options.statement), tuple(options.rule))
+    except UnknownSubject as error:
+        raise CommandError(str(error)) from None
 
 
 def _play(aim: _Aim, options: argparse.Namespace, until: float) -> Played:

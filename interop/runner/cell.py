@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from interop.runner.about import About
 from interop.scenario.load import DEFAULT_FOLDER, LoadedScenario
 from interop.scenario.model import VersionClause
 from interop.scenario.steps import (
@@ -151,18 +152,22 @@ class Selection:
     versions: tuple[str, ...] = ()
     transports: tuple[str, ...] = ()
     scenarios: tuple[str, ...] = ()
+    about: About = field(default_factory=About)
     adapters: Mapping[str, str] = field(default_factory=dict)
     """What starts the clients, by name, where that is not the name itself."""
     profiles: Mapping[str, str] = field(default_factory=dict)
     """The files that brokers speak for themselves in, by name."""
 
     def rows(self, scenarios: Iterable[LoadedScenario]) -> Iterator[LoadedScenario]:
-        """The scenarios that are wanted: called exactly, or matched as a shell pattern by, one of those asked for."""
+        """The scenarios that are wanted, in the versions that are about what is wanted.
+
+        They are called exactly, or matched as a shell pattern by, one of those asked for.
+        """
         scenarios = list(scenarios)
         names = {loaded.name for loaded in scenarios}
         patterns = [wanted for wanted in self.scenarios if wanted not in names]  # a case's brackets are no pattern
         exact = names & set(self.scenarios)
-        for loaded in scenarios:
+        for loaded in self.about.rows(scenarios):
             if not self.scenarios or loaded.name in exact or any(fnmatch.fnmatchcase(loaded.name, p) for p in patterns):
                 yield loaded
 

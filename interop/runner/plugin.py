@@ -23,6 +23,7 @@ from interop.brokers.registry import PROFILE_PREFIX, broker_names, broker_spec, 
 from interop.drivers.choice import Choice, UnusableClient, chosen_clients
 from interop.drivers.registry import UnknownDriver
 from interop.exit_codes import HARNESS_FELL_SHORT, NOTHING_RAN
+from interop.runner.about import About, UnknownSubject
 from interop.runner.cell import DEFAULT_BROKERS, DEFAULT_CLIENTS, Selection, plan
 from interop.runner.known_failures import BadKnownFailures, load_known_failures
 from interop.runner.loops import DEFAULT_LOOP, LOOPS, LoopNotThere, loop_factory
@@ -65,6 +66,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     several("--mqtt", "protocol version: 3.1, 3.1.1, 5.0 (all)")
     several("--transport", "tcp, tls, ws, wss (those each scenario names)")
     several("--scenario", "scenario by name or shell pattern, e.g. qos2/* (all)")
+    several("--statement", "cells that cite this statement, e.g. MQTT-4.3.3-10 or 5.0:MQTT-4.3.3-10")
+    several("--rule", "cells that cite a statement this rule of the judge can find broken")
     group.addoption("--slow", action="store_true", help="slow scenarios, too; -m slow plays them alone")
     group.addoption(
         "--scenarios", action="append", type=Path, metavar="FOLDER", help="scenario files or folders of your own"
@@ -117,6 +120,7 @@ def _selection(config: pytest.Config, clients: Mapping[str, str]) -> Selection:
         versions=_names(config, "--mqtt"),
         transports=_names(config, "--transport"),
         scenarios=_names(config, "--scenario"),
+        about=About(_names(config, "--statement"), _names(config, "--rule")),
     )
 
 
@@ -173,12 +177,18 @@ class UnknownChoice(Exception):
 
 _USERS_MISTAKES = (
     ScenarioError, BadKnownFailures, BrokerFault, UnknownDriver, UnusableClient, CannotWrite, UnknownChoice,
-    LoopNotThere, BadNetwork,
+    LoopNotThere, BadNetwork, UnknownSubject,
 )  # fmt: skip
 
 
 def _said(selection: Selection) -> str:
-    given = {"--scenario": selection.scenarios, "--mqtt": selection.versions, "--transport": selection.transports}
+    given = {
+        "--scenario": selection.scenarios,
+        "--statement": selection.about.statements,
+        "--rule": selection.about.rules,
+        "--mqtt": selection.versions,
+        "--transport": selection.transports,
+    }
     return " ".join(f"{option} {','.join(names)}" for option, names in given.items() if names) or "the selection"
 
 

@@ -76,6 +76,8 @@ def test_a_profile_of_ones_own_is_named_by_its_file(tmp_path: Path) -> None:
         ('features = ["will"]', 'features = ["wil"]', "did you mean 'will'"),
         ('accepts = ["pass",', 'accepts = ["passed",', "demands.accepts.0"),
         ("[selects]", "[select]", "select"),
+        ("[selects]", '[selects]\nstatements = ["MQTT-3.1.2-88"]', "unknown statement MQTT-3.1.2-88; nearest are"),
+        ("[selects]", '[selects]\nrules = ["will-onse"]', "did you mean will-once?"),
         ("title =", "title", "not TOML"),
     ],
 )

@@ -222,9 +222,23 @@ def test_a_run_that_was_to_end_at_its_first_failure_is_1_and_says_what_did_not_r
     assert "1 new failure in 1 cell; 1 cell did not run." in (tmp_path / "out" / "summary.md").read_text()
 
 
-@pytest.mark.parametrize("options", [("-k", "nothing_is_called_like_this"), ("--scenario", "nothing/*")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("-k", "nothing_is_called_like_this"),
+        ("--scenario", "nothing/*"),
+        ("--statement", "MQTT-3.1.2-8"),
+        ("--rule", "will-once"),
+    ],
+)
 def test_nothing_selected_is_3(tmp_path: Path, options: tuple[str, ...]) -> None:
     assert matrix(collection(tmp_path, right=RIGHT), *options).returncode == 3
+
+
+def test_a_statement_there_is_none_of_is_2_with_the_nearest_in_a_line(tmp_path: Path) -> None:
+    run = matrix(collection(tmp_path, right=RIGHT), "--statement", "5.0:MQTT-3.8.4-88")
+    assert run.returncode == 2
+    assert "unknown statement 5.0:MQTT-3.8.4-88; nearest are 5.0:MQTT-3.8.4-8" in run.stdout + run.stderr
 
 
 @pytest.mark.parametrize(
