@@ -33,6 +33,7 @@ from reference_broker.store.records import StoreError
 _LISTENING: list[tuple[str, type, str]] = [
     ("host", str, "where to listen (127.0.0.1)"),
     ("port", int, "TCP port (1883); 0 picks one, here and below"),
+    ("unix", Path, "a Unix socket in the place of the TCP port (none)"),
     ("tls_port", int, "TLS port (none)"),
     ("ws_port", int, "WebSocket port (none)"),
     ("wss_port", int, "secure WebSocket port (none)"),

@@ -16,7 +16,8 @@ from typing import Any, NoReturn
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from reference_broker.client import ClientOptions, Session
-from reference_broker.net.address import DEFAULT_PORTS, Address, Transport
+from reference_broker.command.absent import ABSENT
+from reference_broker.net.address import DEFAULT_PORTS, Address, TlsVersion, Transport
 from reference_broker.wire.packets import Will
 from reference_broker.wire.properties import (
     NEVER_EXPIRES,
@@ -45,6 +46,8 @@ _PLACES: dict[str, PacketType | str] = {
     "disconnect": PacketType.DISCONNECT,
     "will": WILL,
 }
+_TLS_VERSIONS: dict[str, TlsVersion] = {"tlsv1.2": "1.2", "tlsv1.3": "1.3"}
+
 _TRANSPORTS = {"mqtt": Transport.TCP, "mqtts": Transport.TLS, "ws": Transport.WS, "wss": Transport.WSS}
 
 
@@ -77,6 +80,8 @@ class OptionParser(argparse.ArgumentParser):
         tokens, joined = list(argv), []
         while tokens:
             token = tokens.pop(0)
+            if instead := ABSENT.get(token.partition("=")[0]):
+                raise UsageError(f"{token} of mosquitto is not here: {instead}.")
             if token in ("-D", "--property"):
                 properties.append(_take_property(tokens))
             elif token in self._with_value and tokens:
@@ -110,6 +115,7 @@ def add_common_options(parser: OptionParser, topic_help: str) -> None:
     value(
         "-L", "--url", metavar="URL", help="mqtt(s)://[user[:password]@]host[:port]/topic or ws(s)://host[:port]/path"
     )
+    value("--unix", type=Path, metavar="FILE", help="connect to a Unix socket instead of -h and -p")
     value("-u", "--username", metavar="NAME", help="user name")
     value("-P", "--pw", metavar="PASSWORD", help="password")
     value("-i", "--id", metavar="ID", help="client identifier (the server's choice, random in 3.1)")
@@ -127,12 +133,19 @@ def add_common_options(parser: OptionParser, topic_help: str) -> None:
     value("--will-qos", type=int, default=0, metavar="QOS", help="quality of service of the will (0)")
     parser.add_argument("--will-retain", action="store_true", help="make the will a retained message")
     value("--cafile", type=Path, metavar="FILE", help="CA certificates to trust; turns TLS on")
+    value("--capath", type=Path, metavar="FOLDER", help="the same, one a file, named by `openssl rehash FOLDER`")
+    parser.add_argument(
+        "--tls-use-os-certs", action="store_true", help="trust the system's CA certificates, too; turns TLS on"
+    )
+    value("--tls-version", metavar="VERSION", help="oldest TLS version: tlsv1.2 or tlsv1.3 (tlsv1.2)")
+    value("--tls-alpn", metavar="PROTOCOL", help="protocol to ask for where a TLS port has several")
     value("--cert", type=Path, metavar="FILE", help="this client's certificate, for servers that want one; with --key")
     value("--key", type=Path, metavar="FILE", help="its private key, without a passphrase")
     parser.add_argument("--insecure", action="store_true", help="take a certificate of another host as well; for tests")
     parser.add_argument("--tls", action="store_true", help="use TLS and trust the system's CA certificates")
     parser.add_argument("--ws", action="store_true", help="use WebSocket")
     value("--ws-path", default="/mqtt", metavar="PATH", help="path of the WebSocket (/mqtt)")
+    parser.add_argument("--nodelay", action="store_true", help="switch Nagle's algorithm off, as it always is here")
     value("--connect-timeout", type=float, default=10.0, metavar="SECONDS", help="how long connecting may take (10)")
     parser.add_argument(
         "-D",
@@ -211,11 +224,14 @@ def _where(arguments: argparse.Namespace) -> tuple[Address, str | None, str | No
     parts = urlsplit(arguments.url or "")
     transport = _TRANSPORTS.get(parts.scheme)
     if arguments.url is None:
-        encrypted = arguments.tls or arguments.cafile is not None
+        authorities = arguments.cafile or arguments.capath or arguments.tls_use_os_certs
+        encrypted = arguments.tls or authorities
         transport = _TRANSPORTS[("ws" if arguments.ws else "mqtt") + ("s" if encrypted else "")]
     elif transport is None or not parts.hostname:
         raise UsageError("Unsupported URL; expected mqtt://, mqtts://, ws:// or wss:// and a host.")
     _check_tls(arguments, transport)
+    if arguments.unix is not None and (arguments.url or arguments.host or arguments.port is not None):
+        raise UsageError("--unix takes the place of -h, -p and -L.")
     path = parts.path if transport.is_websocket and parts.path not in ("", "/") else arguments.ws_path
     topic = "" if transport.is_websocket else unquote(parts.path.removeprefix("/"))
     try:
@@ -232,6 +248,11 @@ def _where(arguments: argparse.Namespace) -> tuple[Address, str | None, str | No
             cert_file=arguments.cert,
             key_file=arguments.key,
             check_host_name=not arguments.insecure,
+            ca_folder=arguments.capath,
+            trusts_system=arguments.tls_use_os_certs,
+            tls_minimum=_tls_minimum(arguments.tls_version),
+            alpn=arguments.tls_alpn,
+            unix_socket=arguments.unix,
         )
     except ValueError as error:
         raise UsageError(str(error)) from None
@@ -250,10 +271,26 @@ def _port_of(parts: SplitResult) -> int | None:
 def _check_tls(arguments: argparse.Namespace, transport: Transport) -> None:
     if (arguments.cert is None) != (arguments.key is None):
         raise UsageError("Both --cert and --key must be given if one of them is.")
-    given = {"--cafile": arguments.cafile, "--cert": arguments.cert, "--insecure": arguments.insecure}
+    given = {
+        "--cafile": arguments.cafile,
+        "--capath": arguments.capath,
+        "--cert": arguments.cert,
+        "--insecure": arguments.insecure,
+        "--tls-alpn": arguments.tls_alpn,
+        "--tls-use-os-certs": arguments.tls_use_os_certs,
+        "--tls-version": arguments.tls_version,
+    }
     for option, value in given.items():
         if value and not transport.is_encrypted:
             raise UsageError(f"{option} is of no use without TLS: give --cafile, --tls, or a mqtts:// or wss:// URL.")
+
+
+def _tls_minimum(text: str | None) -> TlsVersion:
+    if text is None:
+        return "1.2"
+    if text not in _TLS_VERSIONS:  # older ones are withdrawn [RFC 8996]
+        raise UsageError(f"Invalid TLS version {text!r}; expected {' or '.join(_TLS_VERSIONS)}.")
+    return _TLS_VERSIONS[text]
 
 
 def _client_id(arguments: argparse.Namespace, version: Version) -> str:

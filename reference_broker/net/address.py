@@ -10,6 +10,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Literal
 from urllib.parse import SplitResult, unquote, unquote_to_bytes, urlsplit
 
 
@@ -44,6 +45,9 @@ DEFAULT_PORTS = {Transport.TCP: 1883, Transport.TLS: 8883, Transport.WS: 80, Tra
 """The ports IANA lists for MQTT, and those of HTTP. [5.0 4.2]"""
 
 
+TlsVersion = Literal["1.2", "1.3"]
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Login:
     """User name and password of a CONNECT; its text shows neither. [5.0 3.1.3.5, 3.1.3.6]"""
@@ -59,10 +63,13 @@ class Login:
 class Address:
     """One place to connect to or to listen on; port 0 lets the system pick one.
 
-    `path` matters to a WebSocket client only, the rest to a TLS client: `ca_file` is what it trusts (None: what the
-    system trusts), `cert_file` and `key_file` are its own certificate for servers that ask for one, and without
-    `check_host_name` it takes the certificate of another host as well. `login` is for clients that have none of their
-    own; no text of the address shows it.
+    `path` matters to a WebSocket client only, the rest to a TLS client: `ca_file` and `ca_folder` (whose files OpenSSL
+    finds by their hashes) are what it trusts, what the system trusts besides with `trusts_system` or where neither is
+    given; `cert_file` and `key_file` are its own certificate for servers that ask for one, and without
+    `check_host_name` it takes the certificate of another host as well. It speaks TLS of `tls_minimum` and
+    newer, and asks for the protocol `alpn` where one port has several. [RFC 7301]
+    `unix_socket` takes the place of host and port, the host stays what a certificate is checked for and HTTP names.
+    `login` is for clients that have none of their own; no text of the address shows it.
     Raises ValueError for a port outside 0 to 65,535.
     """
 
@@ -74,6 +81,11 @@ class Address:
     cert_file: Path | None = None
     key_file: Path | None = None
     check_host_name: bool = True
+    ca_folder: Path | None = None
+    trusts_system: bool = False
+    tls_minimum: TlsVersion = "1.2"
+    alpn: str | None = None
+    unix_socket: Path | None = None
     login: Login | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -82,12 +94,14 @@ class Address:
 
     @property
     def host_and_port(self) -> str:
-        """`127.0.0.1:1883`, or `[::1]:1883`."""
-        return join_host_and_port(self.host, self.port)
+        """`127.0.0.1:1883`, or `[::1]:1883`; the file of a Unix socket."""
+        return join_host_and_port(self.host, self.port) if self.unix_socket is None else str(self.unix_socket)
 
     @property
     def url(self) -> str:
-        """The address as people write it: `mqtt://`, `mqtts://`, `ws://` or `wss://`."""
+        """The address as people write it: `mqtt://`, `mqtts://`, `ws://` or `wss://`; of a Unix socket `mqtt+unix:`."""
+        if self.unix_socket is not None:
+            return f"{_SCHEMES[self.transport]}+unix:{self.unix_socket}"
         path = self.path if self.transport.is_websocket else ""
         return f"{_SCHEMES[self.transport]}://{self.host_and_port}{path}"
 

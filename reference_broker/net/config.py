@@ -33,6 +33,8 @@ class ServerConfig:
     """Where every port listens: a name or an address of this machine."""
     port: int | None = 1883
     """MQTT on TCP."""
+    unix: Path | None = None
+    """File of a Unix socket, on which MQTT is served in the place of `port`; the folder's permissions say to whom."""
     tls_port: int | None = None
     """MQTT on TLS."""
     ws_port: int | None = None
@@ -59,17 +61,18 @@ class ServerConfig:
     def listeners(self) -> list[Address]:
         """The addresses to listen on; raises ConfigError for a port that is none."""
         try:
-            return [
+            on_network = [
                 Address(self.host, port, transport, ca_file=self.ca if transport.is_encrypted else None)
                 for transport, port in self._ports().items()
                 if port is not None
             ]
         except ValueError as error:
             raise ConfigError(str(error)) from None
+        return on_network if self.unix is None else [Address("localhost", 0, unix_socket=self.unix), *on_network]
 
     def _ports(self) -> dict[Transport, int | None]:
         return {
-            Transport.TCP: self.port,
+            Transport.TCP: self.port if self.unix is None else None,
             Transport.TLS: self.tls_port,
             Transport.WS: self.ws_port,
             Transport.WSS: self.wss_port,

@@ -161,7 +161,7 @@ class Connection(asyncio.Protocol):
         """Remember the peer, begin the handshake."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its base class
         peer = transport.get_extra_info("peername")
-        self.peer = join_host_and_port(peer[0], peer[1]) if peer else ""
+        self.peer = join_host_and_port(peer[0], peer[1]) if isinstance(peer, tuple) else str(peer or "")
         if self._closing:  # before it began
             self._transport.abort()
             return

@@ -6,7 +6,9 @@ Does not belong here: what happens on an accepted connection.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import dataclasses
 import errno
 import itertools
 import random
@@ -36,6 +38,15 @@ MakeWrapping = Callable[[], Wrapping | None]
 """Makes what a new connection needs around MQTT; None for bare TCP."""
 
 
+async def serve(address: Address, protocol: Callable[[], asyncio.Protocol]) -> tuple[asyncio.Server, Address]:
+    """Accept connections for `protocol`; gives the address with the port that was found. Raises as `bind` does."""
+    if address.unix_socket is not None:
+        return await _serve_file(address.unix_socket, protocol), address
+    sock = bind(address)
+    server = await asyncio.get_running_loop().create_server(protocol, sock=sock)
+    return server, dataclasses.replace(address, port=sock.getsockname()[1])
+
+
 def bind(address: Address) -> socket.socket:
     """Give a listening socket; a host name is bound at its first IPv4 address, else at its first IPv6 address.
 
@@ -56,6 +67,33 @@ def bind(address: Address) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             raise AddressInUse(f"cannot listen on {address.host_and_port}: the port is already in use") from None
         raise ListenFailed(f"cannot listen on {address.host_and_port}: {reason_of(error)}") from None
+
+
+async def _serve_file(path: Path, protocol: Callable[[], asyncio.Protocol]) -> asyncio.Server:
+    """Listen on a Unix socket; the file of a server that is gone makes room."""
+    loop = asyncio.get_running_loop()
+    in_use = AddressInUse(f"cannot listen on {path}: the file is there already")
+    try:
+        if _is_served(path):
+            raise in_use
+        return await loop.create_unix_server(protocol, str(path), backlog=_BACKLOG)
+    except ListenFailed:
+        raise
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise in_use from None
+        raise ListenFailed(f"cannot listen on {path}: {reason_of(error)}") from None
+
+
+def _is_served(path: Path) -> bool:
+    if not path.is_socket():
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+        try:
+            caller.connect(str(path))
+        except ConnectionRefusedError:
+            return False
+    return True
 
 
 def _listening(family: int, where: tuple[Any, ...], address: Address) -> socket.socket:
@@ -105,6 +143,10 @@ def client_wrapping(address: Address, websocket_type: type[WebSocketWrapping] = 
             cert_file=address.cert_file,
             key_file=address.key_file,
             check_host_name=address.check_host_name,
+            ca_folder=address.ca_folder,
+            trusts_system=address.trusts_system,
+            minimum=address.tls_minimum,
+            alpn=address.alpn,
         )
         tls = TlsWrapping(context, server_hostname=address.host)
     if not address.transport.is_websocket:

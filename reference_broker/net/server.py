@@ -9,7 +9,6 @@ One read of up to 256 KiB is one call of the broker, and all it answers leaves i
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 import math
 import time
@@ -24,7 +23,7 @@ from reference_broker.net.config import ServerConfig
 from reference_broker.net.connection import Connection
 from reference_broker.net.errors import BadPeer
 from reference_broker.net.keeping import Keeping, OpenStore
-from reference_broker.net.listening import bind, server_wrapping
+from reference_broker.net.listening import serve, server_wrapping
 from reference_broker.net.websocket import DEFAULT_MAXIMUM_FRAME_SIZE, WebSocketWrapping
 from reference_broker.net.wrapping import Wrapping
 from reference_broker.store.records import Change, StoreError
@@ -149,6 +148,9 @@ class BrokerServer:
         if not self._is_open:
             return
         self._is_open = False
+        for address in self.addresses.values():
+            if address.unix_socket is not None:
+                address.unix_socket.unlink(missing_ok=True)
         loop = asyncio.get_running_loop()
         self.broker.shutdown(self.now())
         self.flush()
@@ -172,10 +174,9 @@ class BrokerServer:
         make_wrapping = server_wrapping(
             address, self.config.cert, self.config.key, self._maximum_frame_size(), self.websocket_type
         )
-        sock = bind(address)
-        loop = asyncio.get_running_loop()
-        self._servers.append(await loop.create_server(lambda: BrokerConnection(self, make_wrapping()), sock=sock))
-        self.addresses[address.transport] = dataclasses.replace(address, port=sock.getsockname()[1])
+        server, where = await serve(address, lambda: BrokerConnection(self, make_wrapping()))
+        self._servers.append(server)
+        self.addresses[address.transport] = where
 
     def _maximum_frame_size(self) -> int:
         packet = self.config.broker.maximum_packet_size

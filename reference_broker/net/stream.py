@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from reference_broker.net.errors import (
     ListenFailed,
     reason_of,
 )
-from reference_broker.net.listening import bind, client_wrapping, server_wrapping
+from reference_broker.net.listening import client_wrapping, serve, server_wrapping
 from reference_broker.net.websocket import WebSocketWrapping
 from reference_broker.net.wrapping import Wrapping
 
@@ -188,7 +187,10 @@ async def dial(
     try:
         async with asyncio.timeout(timeout_seconds):
             stream = Stream(client_wrapping(address, websocket_type))
-            await loop.create_connection(lambda: stream, address.host, address.port)
+            if address.unix_socket is None:
+                await loop.create_connection(lambda: stream, address.host, address.port)
+            else:
+                await loop.create_unix_connection(lambda: stream, str(address.unix_socket))
             try:
                 await stream.wait_open()
             except BaseException:
@@ -259,7 +261,5 @@ async def listen(
     """
     make_wrapping = server_wrapping(address, cert_file, key_file)
     streams = _Streams(on_stream)
-    listening = bind(address)
-    server = await asyncio.get_running_loop().create_server(lambda: streams.accept(make_wrapping()), sock=listening)
-    port: int = listening.getsockname()[1]
-    return Listener(dataclasses.replace(address, port=port), server, streams)
+    server, where = await serve(address, lambda: streams.accept(make_wrapping()))
+    return Listener(where, server, streams)

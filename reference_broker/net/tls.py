@@ -7,12 +7,18 @@ Does not belong here: sockets; a `TlsWrapping` works on bytes in memory.
 from __future__ import annotations
 
 import contextlib
+import re
 import ssl
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from reference_broker.net.address import TlsVersion
 from reference_broker.net.errors import BadPeer, CertificateUnusable, reason_of
+
+_VERSIONS: dict[TlsVersion, ssl.TLSVersion] = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+_NAMED_BY_HASH = re.compile(r"[0-9a-f]{8}\.\d+")
+"""How OpenSSL looks for a certificate in a folder."""
 
 _RECORD_SIZE = 16_384  # a TLS record holds no more, so one read cannot either [RFC 8446 5.1]
 
@@ -70,19 +76,28 @@ def client_context(
     cert_file: Path | None = None,
     key_file: Path | None = None,
     check_host_name: bool = True,
+    ca_folder: Path | None = None,
+    trusts_system: bool = False,
+    minimum: TlsVersion = "1.2",
+    alpn: str | None = None,
 ) -> ssl.SSLContext:
-    """Build a client's context, TLS 1.2 and newer, that verifies the server by `ca_file` or by the system's trust.
+    """Build a client's context, TLS of `minimum` and newer, for what `Address` says of each argument.
 
-    `cert_file` and `key_file` are what a server that asks for a certificate gets. Without `check_host_name` a
-    certificate of another host is as good. Raises CertificateUnusable with the file's name.
+    Raises CertificateUnusable with the file's name.
     """
     if ca_file is not None:
         _check_readable(ca_file)
+    if ca_folder is not None:
+        _check_hashed(ca_folder)
     try:
-        context = ssl.create_default_context(cafile=ca_file)
+        context = ssl.create_default_context(cafile=ca_file, capath=ca_folder)
     except ssl.SSLError as error:
         raise CertificateUnusable(f"cannot use CA file {ca_file}: {_reason(error)}") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if trusts_system:
+        context.load_default_certs()
+    context.minimum_version = _VERSIONS[minimum]
+    if alpn is not None:
+        context.set_alpn_protocols([alpn])
     context.check_hostname = check_host_name
     if cert_file is not None and key_file is not None:
         _load_certificate(context, cert_file, key_file)
@@ -168,6 +183,18 @@ def _check_readable(file: Path) -> None:
             pass
     except OSError as error:
         raise CertificateUnusable(f"cannot read {file}: {reason_of(error)}") from None
+
+
+def _check_hashed(folder: Path) -> None:
+    """OpenSSL says nothing of a folder in which it can find no certificate, and then trusts nobody."""
+    try:
+        is_hashed = any(_NAMED_BY_HASH.fullmatch(each.name) for each in folder.iterdir())
+    except OSError as error:
+        raise CertificateUnusable(f"cannot read {folder}: {reason_of(error)}") from None
+    if not is_hashed:
+        raise CertificateUnusable(
+            f"cannot use CA folder {folder}: no file is named by its hash; openssl rehash {folder}"
+        )
 
 
 def _no_passphrase(key_file: Path) -> str:

@@ -4,7 +4,9 @@ import asyncio
 import io
 import json
 import re
+import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -16,12 +18,19 @@ import trustme
 
 from reference_broker.client import Message
 from reference_broker.command import pub, sub
+from reference_broker.command.absent import ABSENT
 from reference_broker.command.message_format import FormatError, MessageFormat
 from reference_broker.net.address import Transport
 from reference_broker.net.blocking import BlockingClient
+from reference_broker.net.config import ServerConfig
 from reference_broker.net.reconnection import Reconnection
+from reference_broker.net.stream import Stream
+from reference_broker.testing import running_broker
 from reference_broker.wire.properties import Properties
 from reference_broker.wire.types import QoS
+
+HASH = "b5b38e06.0"
+"""What `openssl rehash` calls the certificate of an authority with the names of the test."""
 
 pytestmark = pytest.mark.usefixtures("on_both_loops")
 
@@ -116,6 +125,22 @@ class TestPub:
             url = address.url + ("" if transport.is_websocket else "/pub/url")
             assert pub.main(["-L", url, *trust, *topic, "-m", url]) == 0
             assert listener.receive(5).payload == url.encode()
+
+    @pytest.mark.parametrize("nodelay", [[], ["--nodelay"]])
+    def test_small_packets_never_wait_for_larger_ones(self, at, listener, nodelay, monkeypatch):
+        delayed = []
+
+        def noting(connection, transport):
+            made(connection, transport)
+            sock = transport.get_extra_info("socket")
+            delayed.append(not sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+        made = Stream.connection_made
+        monkeypatch.setattr(Stream, "connection_made", noting)
+        listener.subscribe("pub/nodelay")
+        assert pub.main([*at, *nodelay, "-t", "pub/nodelay", "-m", "x"]) == 0
+        assert listener.receive(5).payload == b"x"
+        assert delayed == [False]
 
     def test_a_refused_message_is_an_error(self, scripted_server, run, capsys):
         async def script(server):
@@ -301,6 +326,13 @@ class TestMistakes:
             (pub, "-t a -m x --cert c.pem --key k.pem", "--cert is of no use without TLS"),
             (sub, "-t a --insecure", "--insecure is of no use without TLS"),
             (pub, "-L mqtt://127.0.0.1:1/a -m x --cafile ca.pem", "--cafile is of no use without TLS"),
+            (pub, "-t a -m x --capath /no/such/folder", "/no/such/folder"),
+            (sub, "-t a --tls-alpn mqtt", "--tls-alpn is of no use without TLS"),
+            (sub, "-t a --tls-version tlsv1.2", "--tls-version is of no use without TLS"),
+            (sub, "-t a --tls --tls-version tlsv1.1", "expected tlsv1.2 or tlsv1.3"),
+            (sub, "-L mqtt://127.0.0.1:1/a --tls-use-os-certs", "--tls-use-os-certs is of no use without TLS"),
+            (pub, "-t a -m x --unix /no/such/socket", "--unix takes the place of -h, -p and -L"),
+            (pub, "-L mqtt://h/a -m x --unix /no/such/socket", "--unix takes the place of -h, -p and -L"),
             (pub, "-h 127.0.0.1 -p 1 -t a -m x", "cannot connect to 127.0.0.1:1"),
             (sub, "", "topic to subscribe to"),
             (sub, "-t a#", "#"),
@@ -345,9 +377,48 @@ class TestMistakes:
     def test_help_names_every_option(self, capsys, command):
         assert command.main(["--help"]) == 0
         shown = capsys.readouterr().out
-        tls = ("--cafile", "--cert", "--key", "--insecure")
-        for option in ("-h HOST", "--help", "--will-topic", "-D", *tls, "--ws", "-L URL"):
+        tls = ("--cafile", "--capath", "--tls-use-os-certs", "--tls-version", "--tls-alpn", "--cert", "--key")
+        for option in ("-h HOST", "--help", "--will-topic", "-D", *tls, "--insecure", "--ws", "-L URL", "--unix"):
             assert option in shown
+
+    @pytest.mark.parametrize("command", [pub, sub])
+    @pytest.mark.parametrize("option", ABSENT)
+    def test_an_option_only_mosquitto_has_is_answered_with_what_to_do_instead(self, at, capsys, command, option):
+        for written in ([option, "value"], [f"{option}=value"]):
+            assert command.main([*at, "-t", "a", *written]) == 1
+            assert capsys.readouterr().err == f"Error: {written[0]} of mosquitto is not here: {ABSENT[option]}.\n"
+        assert command.main(["--help"]) == 0
+        assert not re.search(rf"^ +{option}\b", capsys.readouterr().out, re.MULTILINE)
+
+    def test_the_value_of_an_option_may_look_like_one_that_is_not_here(self, at, listener):
+        listener.subscribe("pub/absent")
+        assert pub.main([*at, "-t", "pub/absent", "-m", "--psk"]) == 0
+        assert listener.receive(5).payload == b"--psk"
+
+
+class TestUnix:
+    """A Unix socket in the place of host and port."""
+
+    @pytest.fixture
+    def unix(self, tmp_path):
+        with running_broker(ServerConfig(unix=tmp_path / "broker.sock")) as running:
+            assert str(running.address) == f"mqtt+unix:{tmp_path}/broker.sock"
+            yield ["--unix", str(tmp_path / "broker.sock")]
+
+    def test_a_message_is_published_and_received_by_it(self, unix, capsysbinary):
+        assert pub.main([*unix, "-t", "pub/unix", "-m", "kept", "-r", "-q", "1"]) == 0
+        assert sub.main([*unix, "-t", "pub/unix", "-C", "1", "-W", "5", "-v"]) == 0
+        assert lines(capsysbinary) == ["pub/unix kept"]
+
+    @pytest.mark.skipif(shutil.which("mosquitto_sub") is None, reason="mosquitto's clients are not installed")
+    def test_it_means_what_it_does_with_mosquittos_clients(self, unix):
+        assert pub.main([*unix, "-t", "pub/unix", "-m", "kept", "-r", "-q", "1"]) == 0
+        argv = ["mosquitto_sub", *unix, "-t", "pub/unix", "-C", "1", "-W", "5"]
+        assert subprocess.run(argv, timeout=10, check=True, capture_output=True).stdout == b"kept\n"
+
+    def test_a_file_that_is_not_there_is_named(self, tmp_path, capsys):
+        assert pub.main(["--unix", str(tmp_path / "none"), "-t", "a", "-m", "x"]) == 1
+        assert capsys.readouterr().err == f"Error: cannot connect to {tmp_path}/none: No such file or directory\n"
 
 
 class TestTls:
@@ -362,12 +433,15 @@ class TestTls:
         authority.cert_pem.write_to_path(tmp_path / "ca.pem")
         return ["--cafile", str(tmp_path / "ca.pem")]
 
-    async def served(self, context, argv):
-        """The exit code of `pub` against one TLS server, and the certificate it showed, with the packets it sent."""
+    async def served(self, context, argv, asked=ssl.SSLObject.getpeercert):
+        """The exit code of `pub` against one TLS server, and the certificate it showed, with the packets it sent.
+
+        Instead of the certificate it may be `asked` something else of the connection.
+        """
         seen = []
 
         async def serve(reader, writer):
-            seen.append(writer.get_extra_info("peercert"))
+            seen.append(asked(writer.get_extra_info("ssl_object")))
             seen.append(await reader.readexactly(2))
             writer.write(bytes.fromhex("20 02 00 00"))
             seen.append(await reader.read())
@@ -408,6 +482,43 @@ class TestTls:
         code, (certificate, *_) = run(self.served(context, argv))
         assert code == 0
         assert certificate["subjectAltName"] == (("DNS", "sensor.example"),)
+
+    def test_a_folder_of_authorities_is_trusted_by_the_hashes_of_their_names(self, run, capsys, tmp_path):
+        authority = trustme.CA(organization_name="o", organization_unit_name="u")
+        context = self.server_context(authority, "127.0.0.1")
+        authority.cert_pem.write_to_path(tmp_path / "ca.crt")
+        assert run(self.served(context, ["--capath", str(tmp_path)])) == (1, [])
+        assert f"no file is named by its hash; openssl rehash {tmp_path}" in capsys.readouterr().err
+        (tmp_path / "ca.crt").rename(tmp_path / HASH)
+        code, (_, first, _) = run(self.served(context, ["--capath", str(tmp_path)]))
+        assert (code, first[0]) == (0, 0x10)
+
+    def test_what_the_system_trusts_is_trusted_too_where_that_is_asked_for(
+        self, authority, ca, run, capsys, tmp_path, monkeypatch
+    ):
+        context = self.server_context(authority, "127.0.0.1")
+        trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+        monkeypatch.setenv("SSL_CERT_FILE", ca[1])
+        other = ["--cafile", str(tmp_path / "other.pem")]
+        assert run(self.served(context, other)) == (1, [])
+        assert "certificate verify failed" in capsys.readouterr().err
+        for argv in ([*other, "--tls-use-os-certs"], ["--tls-use-os-certs"]):
+            assert run(self.served(context, argv))[0] == 0
+
+    @pytest.mark.parametrize(("spoken", "fails"), [("TLSv1_2", ["tlsv1.3"]), ("TLSv1_3", [])])
+    def test_no_older_tls_is_spoken_than_asked_for(self, authority, ca, run, spoken, fails):
+        context = self.server_context(authority, "127.0.0.1")
+        context.minimum_version = context.maximum_version = ssl.TLSVersion[spoken]
+        for version in ("tlsv1.2", "tlsv1.3"):
+            code, _ = run(self.served(context, [*ca, "--tls-version", version]))
+            assert code == (1 if version in fails else 0), version
+
+    def test_a_port_that_has_several_protocols_is_told_which(self, authority, ca, run):
+        context = self.server_context(authority, "127.0.0.1")
+        context.set_alpn_protocols(["http/1.1", "mqtt"])
+        asked = ssl.SSLObject.selected_alpn_protocol
+        assert run(self.served(context, [*ca, "--tls-alpn", "mqtt"], asked))[1][0] == "mqtt"
+        assert run(self.served(context, ca, asked))[1][0] is None
 
 
 class TestProcess:

@@ -83,6 +83,21 @@ def test_it_prints_one_line_for_each_listener(certificates: TestCertificates, tm
         assert process.wait(timeout=10) == 0
 
 
+def test_it_serves_a_unix_socket_and_removes_the_file_when_it_ends(tmp_path: Path) -> None:
+    file = tmp_path / "broker.sock"
+    with started("--unix", str(file)) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"listening on mqtt+unix:{file}\n"
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(10)
+            client.connect(str(file))
+            client.sendall(CONNECT)
+            assert client.recv(100) == CONNACK
+        process.terminate()
+        assert process.wait(timeout=10) == 0
+    assert not file.exists()
+
+
 def test_each_bad_peer_costs_one_log_line_unless_told_to_be_quiet() -> None:
     for options, lines in (([], 1), (["--quiet"], 0)):
         with started("--port", "0", *options) as process:

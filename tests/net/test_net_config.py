@@ -17,6 +17,7 @@ from reference_broker.net.config import _GONE, ConfigError, ServerConfig, load_s
 EVERY_KEY = """
 host = "0.0.0.0"
 port = 1
+unix = "broker.sock"
 tls_port = 2
 ws_port = 3
 wss_port = 4
@@ -101,7 +102,7 @@ def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
 def test_every_setting_can_be_given(tmp_path: Path) -> None:
     config = load(tmp_path, EVERY_KEY)
     assert config.listeners() == [
-        Address("0.0.0.0", 1),
+        Address("localhost", 0, unix_socket=tmp_path / "broker.sock"),
         Address("0.0.0.0", 2, Transport.TLS, ca_file=tmp_path / "ca.pem"),
         Address("0.0.0.0", 3, Transport.WS),
         Address("0.0.0.0", 4, Transport.WSS, ca_file=tmp_path / "ca.pem"),

@@ -19,7 +19,7 @@ from reference_broker import BlockingClient, ClientOptions
 from reference_broker.broker import BrokerConfig
 from reference_broker.net.address import Address, Transport
 from reference_broker.net.config import ServerConfig
-from reference_broker.net.errors import AddressInUse
+from reference_broker.net.errors import AddressInUse, ListenFailed
 from reference_broker.net.tls import TestCertificates
 from reference_broker.testing import RunningBroker, running_broker
 
@@ -71,6 +71,26 @@ def test_the_context_manager_raises_what_the_server_raises() -> None:
         pytest.raises(AddressInUse),
         running_broker(ServerConfig(port=broker.address.port)),
     ):
+        raise AssertionError
+
+
+def test_the_file_of_a_unix_socket_is_taken_over_from_who_is_gone_and_from_nobody_else(tmp_path: Path) -> None:
+    config = ServerConfig(unix=tmp_path / "broker.sock")
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.bind(str(config.unix))
+    with running_broker(config) as broker:
+        assert broker.address.unix_socket == config.unix
+        with pytest.raises(AddressInUse, match=r"broker\.sock: the file is there already"), running_broker(config):
+            raise AssertionError
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(config.unix))
+            client.sendall(CONNECT)
+            assert client.recv(9) == b"\x20\x02\0\0"
+    (tmp_path / "broker.sock").write_text("no socket")
+    with pytest.raises(AddressInUse, match="the file is there already"), running_broker(config):
+        raise AssertionError
+    absent = ServerConfig(unix=tmp_path / "none" / "broker.sock")
+    with pytest.raises(ListenFailed, match=r"broker\.sock: No such file or directory"), running_broker(absent):
         raise AssertionError
 
 
