@@ -83,13 +83,10 @@ bench-smoke: $(INSTALLED)  ## whether the benchmark runs; its figures mean nothi
 	$(BIN)/mqtt-interop bench --suite targets --against mosquitto --quick $(ARGS)
 	$(BIN)/mqtt-interop bench --suite growth --quick
 
-wheel: $(INSTALLED)      ## a wheel in dist/, tried in a clean environment
-	rm -rf dist build/clean
+wheel: $(INSTALLED)      ## a wheel in dist/, tried in clean environments, without its extra and with it
+	rm -rf dist
 	$(BIN)/python -m build --wheel --outdir dist .
-	$(PYTHON) -m venv build/clean
-	build/clean/bin/pip install --quiet --disable-pip-version-check dist/*.whl
-	cd build/clean && bin/mqtt-interop --version && bin/mqtt-interop lint && \
-	  bin/mqtt-interop run --scenario 'delivery/*' --client builtin --client paho --out compat
+	PYTHON=$(PYTHON) .ci/wheel
 
 image: $(INSTALLED)      ## a container image; BASE names its base image
 	docker build --build-arg BASE=$(BASE) --tag $(IMAGE) $(BUILD_ARGS) .

@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 
 from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, OK, CommandError
-from interop.installed import own_version
+from interop.installed import missing, own_version
 from interop.lifeline import sigterm_interrupts
 
 PROG = "mqtt-interop"
@@ -59,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments and arguments[0] in _REFERENCE_COMMANDS:
             return _reference_command(arguments)
+        if arguments and not arguments[0].startswith("-"):
+            _check_installed(arguments[0])
         parser = _parser(arguments[0] if arguments else "")
         options, extra = parser.parse_known_args(arguments)
         if extra and options.run is not _run:
@@ -79,6 +81,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         _say(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         return HARNESS_FELL_SHORT
+
+
+def _check_installed(subcommand: str) -> None:
+    """All but the reference broker and client take packages that `pip install mqtt-interop` alone does not bring."""
+    if lacking := missing("harness"):
+        raise CommandError(
+            f"{subcommand} needs packages that are not installed ({', '.join(lacking)}): "
+            "pip install 'mqtt-interop[harness]'"
+        )
 
 
 def _say(text: str) -> None:

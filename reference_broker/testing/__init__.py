@@ -18,6 +18,11 @@ Every test gets a fresh broker on a free port of 127.0.0.1. To change its settin
     def mqtt_broker_config():
         return ServerConfig(port=0, ws_port=0, broker=BrokerConfig(maximum_qos=1))
 
+`mqtt_session_broker` is one broker for the whole run (of each worker of pytest-xdist), for fixtures of a wider scope
+and for programs that take long to connect. What a test leaves there, the next one finds: retained messages, sessions
+and subscriptions. So tests use topics and client identifiers of their own. Its settings are
+`mqtt_session_broker_config`, a fixture with `scope="session"`.
+
 In asynchronous tests `async with BrokerServer(config) as server:` does the same without a thread.
 """
 
@@ -37,7 +42,16 @@ from reference_broker.net.address import Address, Transport
 from reference_broker.net.config import ServerConfig
 from reference_broker.net.server import BrokerServer
 
-__all__ = ["BrokerConfig", "RunningBroker", "ServerConfig", "mqtt_broker", "mqtt_broker_config", "running_broker"]
+__all__ = [
+    "BrokerConfig",
+    "RunningBroker",
+    "ServerConfig",
+    "mqtt_broker",
+    "mqtt_broker_config",
+    "mqtt_session_broker",
+    "mqtt_session_broker_config",
+    "running_broker",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +105,17 @@ def mqtt_broker_config() -> ServerConfig:
 def mqtt_broker(mqtt_broker_config: ServerConfig) -> Iterator[Address]:
     """Run a fresh broker for one test and give its address."""
     with running_broker(mqtt_broker_config) as broker:
+        yield broker.address
+
+
+@pytest.fixture(scope="session")
+def mqtt_session_broker_config() -> ServerConfig:
+    """Settings of `mqtt_session_broker`; override it, in the same scope, to change them."""
+    return ServerConfig(port=0)
+
+
+@pytest.fixture(scope="session")
+def mqtt_session_broker(mqtt_session_broker_config: ServerConfig) -> Iterator[Address]:
+    """Run one broker for all tests and give its address; what one test leaves there, the next one finds."""
+    with running_broker(mqtt_session_broker_config) as broker:
         yield broker.address

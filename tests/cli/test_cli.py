@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 import reference_broker.command
+from interop import installed
 from interop.cli import _parser, main, pytest_arguments
+from interop.installed import missing
 from reports.diff import Cell, write_expected
 from reports.record import Record, Verdict, write_records
 
@@ -113,6 +116,43 @@ def test_lint_of_a_folder_without_scenarios_is_no_success(tmp_path: Path, capsys
     assert capsys.readouterr().err == "mqtt-interop: no scenario files there\n"
 
 
+# --- without the packages of the harness ------------------------------------------------------------------------------
+
+
+def test_what_needs_the_packages_of_the_harness_says_in_one_line_how_they_are_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert missing("harness") == []
+    assert "pydantic" in without_packages(monkeypatch)
+    for subcommand in ("run", "certify", "lint"):
+        assert main([subcommand]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"mqtt-interop: {subcommand} needs packages that are not installed (cryptography, ")
+        assert said.endswith("): pip install 'mqtt-interop[harness]'\n")
+        assert said.count("\n") == 1
+
+
+def test_broker_pub_and_sub_and_the_help_need_none_of_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without_packages(monkeypatch)
+    for command in (["broker", "--help"], ["--help"]):
+        assert exit_code_of(*command) == 0
+    for name in ("pub", "sub"):
+        assert main([name, "--help"]) == 0
+    assert "pip install" not in capsys.readouterr().err
+
+
+def without_packages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Have no package installed but ours; gives the packages of the extra."""
+
+    def absent(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(installed, "distribution", absent)
+    return missing("harness")
+
+
 # --- schema, list -----------------------------------------------------------------------------------------------------
 
 
@@ -137,6 +177,7 @@ def test_schemas_are_printed_as_they_are_published(name: str, file: str, capsys:
         ("clients", "builtin  "),
         ("brokers", "reference"),
         ("features", "qos2 "),
+        ("rules", "puback-order "),
         ("scenarios", "ping/answer  (5.0)  The"),
     ],
 )

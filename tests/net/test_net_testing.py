@@ -95,7 +95,14 @@ def test_the_file_of_a_unix_socket_is_taken_over_from_who_is_gone_and_from_nobod
 
 
 def test_the_fixtures_work_in_another_project(tmp_path: Path) -> None:
-    (tmp_path / "conftest.py").write_text('pytest_plugins = ["reference_broker.testing"]\n')
+    (tmp_path / "conftest.py").write_text(
+        'pytest_plugins = ["reference_broker.testing"]\n'
+        "import pytest\n"
+        "from reference_broker.testing import BrokerConfig, ServerConfig\n"
+        "@pytest.fixture(scope='session')\n"
+        "def mqtt_session_broker_config():\n"
+        "    return ServerConfig(port=0, broker=BrokerConfig(refuse_connect=4))\n"
+    )
     (tmp_path / "test_it.py").write_text(
         "import socket\n"
         "import pytest\n"
@@ -106,6 +113,17 @@ def test_the_fixtures_work_in_another_project(tmp_path: Path) -> None:
         "    with socket.create_connection((mqtt_broker.host, mqtt_broker.port)) as client:\n"
         f"        client.sendall({CONNECT!r})\n"
         "        assert client.recv(9) == b'\\x20\\x02\\0\\0'\n"
+        "@pytest.fixture(scope='module')\n"
+        "def port_of_module(mqtt_session_broker):\n"
+        "    return mqtt_session_broker.port\n"
+        "@pytest.mark.parametrize('run', [1, 2])\n"
+        "def test_one_for_all(mqtt_session_broker, mqtt_broker, port_of_module, run):\n"
+        "    assert mqtt_session_broker.port == port_of_module != mqtt_broker.port\n"
+        "    ports.add(mqtt_session_broker.port)\n"
+        "    assert len(ports) == 1\n"
+        "    with socket.create_connection((mqtt_session_broker.host, mqtt_session_broker.port)) as client:\n"
+        f"        client.sendall({CONNECT!r})\n"
+        "        assert client.recv(9) == b'\\x20\\x02\\0\\4'\n"
         "class TestOther:\n"
         "    @pytest.fixture\n"
         "    def mqtt_broker_config(self):\n"
@@ -123,7 +141,7 @@ def test_the_fixtures_work_in_another_project(tmp_path: Path) -> None:
         timeout=60,
         check=False,
     )
-    assert "3 passed" in done.stdout, done.stdout + done.stderr
+    assert "5 passed" in done.stdout, done.stdout + done.stderr
 
 
 PROTOCOLS = {"3.1": paho.MQTTv31, "3.1.1": paho.MQTTv311, "5.0": paho.MQTTv5}
