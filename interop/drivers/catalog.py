@@ -8,6 +8,7 @@ A build fetches the pinned package; a run fetches nothing. The folder is part of
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -69,6 +70,18 @@ class AdapterProgram:
     def is_built(self) -> bool:
         """Whether it can be started."""
         return (self.folder / self.description.product).exists()
+
+    @property
+    def parts(self) -> dict[str, Path]:
+        """The files it consists of, by name: the program that was built, or the library and what drives it."""
+        product = self.folder / self.description.product
+        if os.access(product, os.X_OK):
+            return {product.name: product}
+        driving = (self.folder / word for word in self.description.run)
+        library = (path for path in sorted(product.parent.rglob("*")) if "__pycache__" not in path.parts)
+        beside = sorted((product.parent.parent / "lib").glob("*.jar"))
+        files = [path for path in (*driving, *library, *beside) if path.is_file()]
+        return {os.path.relpath(path, self.folder): path for path in files}
 
     @property
     def known_failures(self) -> Path:

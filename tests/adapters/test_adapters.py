@@ -149,3 +149,25 @@ def test_what_is_wrong_with_a_description_is_told_with_its_file(
 def test_the_command_line_names_what_it_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["adapter", "build", "mqttjss"]) == 2
     assert "there is no adapter 'mqttjss'" in capsys.readouterr().err
+
+
+# --- what it consists of ----------------------------------------------------------------------------------------------
+
+
+def test_a_program_that_was_built_is_all_that_it_consists_of(tmp_path: Path) -> None:
+    program = adapter_programs(described(tmp_path, product='"target/acme"', run='["target/acme"]'))["acme"]
+    binary = program.folder / "target" / "acme"
+    binary.parent.mkdir()
+    binary.write_bytes(b"\x7fELF")
+    (binary.parent / "acme.o").write_bytes(b"left by the build")
+    binary.chmod(0o755)
+    assert program.parts == {"acme": binary}
+
+
+def test_a_library_and_what_drives_it_are_what_it_consists_of(tmp_path: Path) -> None:
+    program = adapter_programs(described(tmp_path, product='"lib/acme/index.js"', run='["node", "acme.js"]'))["acme"]
+    library = program.folder / "lib" / "acme"
+    library.mkdir(parents=True)
+    for file in (program.folder / "acme.js", library / "index.js", library / "more.js", program.folder / "notes.txt"):
+        file.write_text(file.name)
+    assert sorted(program.parts) == ["acme.js", "lib/acme/index.js", "lib/acme/more.js"]
