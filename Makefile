@@ -10,7 +10,7 @@ IMAGE ?= mqtt-interop
 # Every target starts dozens of Python processes: what one has compiled, the next need not compile again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup interop adapters corpus coverage fairness mutants simulate survive test check expected compare bench bench-growth bench-smoke docs schema wheel image clean
+.PHONY: help setup interop adapters corpus coverage fairness mutants simulate survive test check expected compare bench bench-growth bench-durable bench-smoke docs schema wheel image clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -t -s ':'
@@ -79,9 +79,13 @@ bench: $(INSTALLED)      ## throughput beside mosquitto, into benchmarks/; takes
 bench-growth: $(INSTALLED)  ## what a million subscriptions and the like cost, into benchmarks/growth.md
 	$(BIN)/mqtt-interop bench --suite growth --seconds 1 --out benchmarks $(ARGS)
 
+bench-durable: $(INSTALLED) ## what it costs that nothing is answered before it is kept, into benchmarks/durable.md
+	$(BIN)/mqtt-interop bench --suite durable --seconds 3 --out benchmarks $(ARGS)
+
 bench-smoke: $(INSTALLED)  ## whether the benchmark runs; its figures mean nothing
 	$(BIN)/mqtt-interop bench --suite targets --against mosquitto --quick $(ARGS)
 	$(BIN)/mqtt-interop bench --suite growth --quick
+	$(BIN)/mqtt-interop bench --suite durable --quick
 
 wheel: $(INSTALLED)      ## a wheel in dist/, tried in clean environments, without its extra and with it
 	rm -rf dist

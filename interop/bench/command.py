@@ -16,8 +16,9 @@ from interop.bench.cell import Cell, Mode
 from interop.bench.chart import page
 from interop.bench.compare import AUTOMATIC, compare
 from interop.bench.document import Entry, document, entry, to_json
+from interop.bench.durable import durable_table, measure_durable
 from interop.bench.growth import QUICK, Sizes, growth_table, measure_growth
-from interop.bench.pages import growth_page, readme
+from interop.bench.pages import durable_page, growth_page, readme
 from interop.bench.proc import raise_file_limit
 from interop.bench.suite import SUITES, quick
 from interop.bench.table import as_text, detail_lines, in_short, table
@@ -30,6 +31,7 @@ from reports.claim import Claim
 from reports.write import CannotWrite, write_whole
 
 _GROWTH = "growth"
+_DURABLE = "durable"
 _DEFAULT_PUBLISHERS = {Mode.FAN_IN: 20, Mode.MESH: 20}
 _DEFAULT_SUBSCRIBERS = {Mode.FAN_OUT: 20}
 
@@ -72,7 +74,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="measure N times, give the median (1)")
     parser.add_argument(
         "--suite",
-        choices=[*SUITES, _GROWTH],
+        choices=[*SUITES, _GROWTH, _DURABLE],
         help="all cells of a table instead of one, or what becomes of a broker that has grown; MODE etc. go unused",
     )
     parser.add_argument(
@@ -105,6 +107,8 @@ def run(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     if options.suite == _GROWTH:
         return _run_growth(options)
+    if options.suite == _DURABLE:
+        return _run_durable(options)
     entries = _run_suite(options) if options.suite else [_run_cell(options)]
     made = document(entries, _command(options))
     files: dict[Path | None, str] = {options.json: to_json(made), options.html: page(made)}
@@ -158,6 +162,18 @@ def _run_growth(options: argparse.Namespace) -> int:
     if options.out and not options.quick:
         made = document([], _command(options))
         _write_all({options.out / "growth.md": growth_page(made, growth_table(figures))})
+    return OK
+
+
+def _run_durable(options: argparse.Namespace) -> int:
+    """As `_run_growth`."""
+    if options.against or options.json or options.html:
+        raise CommandError("--suite durable measures one broker and writes durable.md: no --against, --json or --html")
+    seconds, rounds = (0.2, 1) if options.quick else (options.seconds, 5)
+    costs = measure_durable(options.broker, seconds, rounds, lambda cost: _print(" ".join(durable_table([cost])[1])))
+    _print(as_text(durable_table(costs)))
+    if options.out and not options.quick:
+        _write_all({options.out / "durable.md": durable_page(document([], _command(options)), durable_table(costs))})
     return OK
 
 

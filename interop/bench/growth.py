@@ -25,6 +25,7 @@ from interop.bench.measure import Target, measure
 from interop.bench.peer import Handshake
 from interop.bench.proc import usage
 from interop.bench.result import percentile
+from interop.bench.table import in_words
 from interop.bench.targets import running
 from interop.exit_codes import CommandError
 from reference_broker.wire.encode import encode
@@ -298,8 +299,4 @@ def growth_table(figures: Sequence[Growth]) -> list[list[str]]:
 def _cells(figure: Growth) -> list[str]:
     ratio = f"{figure.grown / figure.before:.2f}" if figure.before else "-"
     bound = figure.bound if figure.holds else f"**{figure.bound}**"
-    return [figure.what, figure.unit, _words(figure.before), _words(figure.grown), ratio, bound]
-
-
-def _words(value: float) -> str:
-    return "-" if not value else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return [figure.what, figure.unit, in_words(figure.before), in_words(figure.grown), ratio, bound]

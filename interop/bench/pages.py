@@ -48,6 +48,20 @@ def growth_page(run: Document, table: list[list[str]]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def durable_page(run: Document, table: list[list[str]]) -> str:
+    """The page about a broker that keeps everything before it answers."""
+    parts = [
+        "# With a store",
+        "What it costs that the reference broker answers nothing before it is kept on disk.",
+        _circumstances(run),
+        f"Made by `{run.command}`. A broker without a store and one with it run beside each other and are measured in"
+        " turn, with sessions that outlive their connections at both ends; figures are medians. The bystander sets a"
+        " retained message. **Bold** is what does not hold.",
+        as_markdown(table),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
 def _names(entries: Iterable[Entry]) -> tuple[str, str]:
     for each in entries:
         other = each.against

@@ -90,18 +90,19 @@ class Handshake:
 
     def connect(self, client_id: str, *, is_kept: bool = False) -> None:
         """Send CONNECT and wait for a CONNACK that accepts."""
-        answer = self._ask(connect_packet(self._address, self._version, client_id, is_kept=is_kept))
+        answer = self.ask(connect_packet(self._address, self._version, client_id, is_kept=is_kept))
         if not isinstance(answer, ConnAck) or answer.reason:
             raise BadStream(f"the broker did not accept {client_id}: {answer}")
 
     def subscribe(self, subscriptions: Sequence[Subscription], identifier: int | None = None) -> None:
         """Send SUBSCRIBE and wait for a SUBACK that grants all."""
         properties = NO_PROPERTIES if identifier is None else Properties(subscription_identifier=(identifier,))
-        answer = self._ask(Subscribe(1, tuple(subscriptions), properties))
+        answer = self.ask(Subscribe(1, tuple(subscriptions), properties))
         if not isinstance(answer, SubAck) or is_error(max(answer.reasons)):
             raise BadStream(f"the broker did not grant the subscription: {answer}")
 
-    def _ask(self, packet: Packet) -> Packet:
+    def ask(self, packet: Packet) -> Packet:
+        """Send a packet and wait for the next one that comes."""
         self.carrier.send_all(encode(packet, self._version))
         buffer = bytearray(4096)
         try:

@@ -135,3 +135,8 @@ def as_markdown(cells: Sequence[Sequence[str]]) -> str:
 
 def _markdown_line(texts: Iterable[str]) -> str:
     return f"| {' | '.join(texts)} |"
+
+
+def in_words(value: float) -> str:
+    """A figure with three digits or more; a dash for none."""
+    return "-" if not value else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
