@@ -180,6 +180,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--broker-profile", action="append", default=[], metavar="FILE",
         help="a broker by the file it speaks for itself in (`mqtt-interop probe` writes one); may be repeated",
     )  # fmt: skip
+    parser.add_argument("--shard", metavar="I/N", help="part I of N, split by expected seconds; `merge` joins them")
     parser.add_argument("--slow", action="store_true", help="slow scenarios, too; -m slow plays them alone")
     parser.add_argument("-k", metavar="EXPRESSION", help="only cells whose name fits, as in pytest")
     parser.add_argument("-m", metavar="MARKERS", help="only cells with these markers, as in pytest")
@@ -209,7 +210,7 @@ def pytest_arguments(options: argparse.Namespace) -> list[str]:
             arguments += [option, value]
     for file in options.broker_profile:
         arguments += ["--broker-profile", file]
-    for option in ("-k", "-m", "-n", "--loop", "--network", "--known-failures", "--out"):
+    for option in ("-k", "-m", "-n", "--loop", "--network", "--shard", "--known-failures", "--out"):
         value = getattr(options, option.lstrip("-").replace("-", "_"))
         if value is not None:
             arguments += [option, value]

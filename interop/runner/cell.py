@@ -28,6 +28,9 @@ from interop.scenario.values import MqttLabel, TransportName
 DEFAULT_CLIENTS = ("builtin", "paho", "gmqtt")
 DEFAULT_BROKERS = ("reference",)
 
+WORK_SECONDS = 0.05
+"""What a cell takes apart from waiting, as measured: connections, adapters, the judge."""
+
 LIMIT_SECONDS = 60.0
 """A cell that is still under way after this long is ended: something hangs."""
 
@@ -110,6 +113,11 @@ class Cell:
     def expected_wait_seconds(self) -> float:
         """How long the scenario makes the cell wait when all goes well."""
         return sum(step.waits_seconds for _, step in self.steps())
+
+    @property
+    def expected_seconds(self) -> float:
+        """How long it takes when all goes well."""
+        return WORK_SECONDS + self.expected_wait_seconds
 
     @property
     def limit_seconds(self) -> float:

@@ -28,6 +28,7 @@ from interop.runner.cell import DEFAULT_BROKERS, DEFAULT_CLIENTS, Selection, pla
 from interop.runner.known_failures import BadKnownFailures, load_known_failures
 from interop.runner.loops import DEFAULT_LOOP, LOOPS, LoopNotThere, loop_factory
 from interop.runner.preflight import ask_brokers, doubts_about
+from interop.runner.shards import BadShard, Shard
 from interop.runner.worker import ABSENT, CLIENTS, Worker, marks_of
 from interop.scenario.lint import lint
 from interop.scenario.load import load_scenarios
@@ -68,6 +69,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     several("--scenario", "scenario by name or shell pattern, e.g. qos2/* (all)")
     several("--statement", "cells that cite this statement, e.g. MQTT-4.3.3-10 or 5.0:MQTT-4.3.3-10")
     several("--rule", "cells that cite a statement this rule of the judge can find broken")
+    group.addoption(
+        "--shard", metavar="I/N", help="part I of N of what is selected, split by expected seconds; then merge"
+    )
     group.addoption("--slow", action="store_true", help="slow scenarios, too; -m slow plays them alone")
     group.addoption(
         "--scenarios", action="append", type=Path, metavar="FOLDER", help="scenario files or folders of your own"
@@ -137,6 +141,8 @@ def pytest_configure(config: pytest.Config) -> None:
             clients = config.workerinput[CLIENTS]  # type: ignore[attr-defined]  # pytest-xdist's
         else:
             _check_names(config)
+            if config.getoption("--shard"):
+                Shard.of(config.getoption("--shard"))
             loop_factory(config.getoption("--loop"))
             network_of(config.getoption("--network"))
         scenarios = load_scenarios(config.getoption("--scenarios"))
@@ -177,7 +183,7 @@ class UnknownChoice(Exception):
 
 _USERS_MISTAKES = (
     ScenarioError, BadKnownFailures, BrokerFault, UnknownDriver, UnusableClient, CannotWrite, UnknownChoice,
-    LoopNotThere, BadNetwork, UnknownSubject,
+    LoopNotThere, BadNetwork, BadShard, UnknownSubject,
 )  # fmt: skip
 
 

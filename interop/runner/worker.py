@@ -10,7 +10,7 @@ import contextlib
 import gc
 import re
 import signal
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,6 +28,7 @@ from interop.runner.known_failures import KnownFailures
 from interop.runner.parts import CannotKeep, Parts, id_of
 from interop.runner.preflight import Absent
 from interop.runner.schedule import shard, worker_number
+from interop.runner.shards import Shard
 from interop.tap.network import network_of
 from reports.record import Record, Verdict
 
@@ -110,6 +111,7 @@ class Worker:
         """`brokers`: what the brokers of the cells were named on the command line, which may be more than they show."""
         self._absent = absent
         self._config = config
+        self._shard = Shard.of(text) if (text := config.getoption("--shard")) else None
         self._brokers = brokers
         self._task = Task.of(config)
         self._cells = list(cells)
@@ -140,12 +142,17 @@ class Worker:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Leave out of what is selected what is slow, unless it is asked for."""
+        """Leave out of what is selected what is slow, unless it is asked for, and what other shards play."""
         slow = [] if _asks_for_slow(config) else [item for item in items if item.get_closest_marker(SLOW)]
         if slow:
             config.hook.pytest_deselected(items=slow)
             items[:] = [item for item in items if item not in slow]
         self.left_out = len(slow)
+        if self._shard is not None:
+            share = self._shard.share(_cells_of(items))
+            others = [item for item in items if any(cell.id not in share for cell in _cells_of([item]))]
+            config.hook.pytest_deselected(items=others)
+            items[:] = [item for item in items if all(cell.id in share for cell in _cells_of([item]))]
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """All that is selected is known: begin this worker's whole share."""
@@ -161,8 +168,7 @@ class Worker:
             )
         except (CannotKeep, BrokerFault) as problem:
             self._end(str(problem))
-        values = [item.callspec.params["cell"] for item in session.items if isinstance(item, pytest.Function)]
-        mine = self._task.cells([value for value in values if isinstance(value, Cell)])
+        mine = self._task.cells(list(_cells_of(session.items)))
         self._kept = {id_of(record): record for record in self._parts.records(self._task.kept_by)}
         gc.collect()
         gc.freeze()  # scenarios stay to the end: looking among them for what does not took a sixth of the time
@@ -212,6 +218,15 @@ class Worker:
         if output is not None:
             output |= {STOPPED: why, GONE: self.gone}
         pytest.exit(why, returncode=HARNESS_FELL_SHORT)
+
+
+def _cells_of(items: Iterable[pytest.Item]) -> Iterator[Cell]:
+    """The cells that tests play; a test of somebody else's beside the matrix plays none."""
+    for item in items:
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+            cell = item.callspec.params.get("cell")
+            if isinstance(cell, Cell):
+                yield cell
 
 
 def _come_out(record: Record) -> None:
