@@ -12,9 +12,10 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 
-from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, OK, CommandError
+from interop.exit_codes import HARNESS_FELL_SHORT, OK, CommandError
 from interop.installed import missing, own_version
 from interop.lifeline import sigterm_interrupts
 
@@ -36,6 +37,9 @@ _PACKAGES: dict[str, tuple[str, str]] = {
     "certify": ("interop.certify.command", "play a profile with a client or broker, and sign what came out"),
     "verify": ("interop.certify.verifying", "check a certificate, and say in one line what was certified"),
     "probe": ("interop.probe.command", "find out what a broker can do, and write the first version of its profile"),
+    "report": ("interop.results.report", "write the pages again, from one or several results.jsonl"),
+    "merge": ("interop.results.merge", "make one run of its shards: the pages, and the exit code of the whole"),
+    "diff": ("interop.results.diff", "compare verdicts; exit code 1 when any differs, or those that --fail-on names"),
     "coverage": ("interop.coverage.command", "which statements of the specifications there is evidence for"),
     "corpus": ("interop.corpus.command", "send malformed packets to brokers and clients, and judge how they react"),
     "bench": ("interop.bench.command", "measure how much a broker carries, alone or beside another"),
@@ -133,19 +137,6 @@ def _parser(subcommand: str) -> argparse.ArgumentParser:
     listing.add_argument("what", choices=_LISTS)
     listing.add_argument("--scenarios", action="append", type=Path, metavar="FOLDER", help="your own (those that ship)")
     listing.set_defaults(run=_list)
-
-    report = commands.add_parser("report", help="write the pages again, from one or several results.jsonl")
-    report.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help="results.jsonl; shards are merged")
-    report.add_argument("--out", type=Path, default=Path("compat"), metavar="FOLDER", help="where to (%(default)s)")
-    report.set_defaults(run=_report)
-
-    diff = commands.add_parser("diff", help="compare verdicts; exit code 1 when any differs")
-    diff.add_argument("before", type=Path, metavar="A", help="results.jsonl, or a CSV of expected verdicts")
-    diff.add_argument("after", type=Path, metavar="B", help="the same")
-    which = diff.add_mutually_exclusive_group()
-    which.add_argument("--client", action="append", metavar="NAME", help="only cells of this client; may be repeated")
-    which.add_argument("--write", action="store_true", help="make A the CSV of B's verdicts instead of comparing")
-    diff.set_defaults(run=_diff)
     return parser
 
 
@@ -192,6 +183,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--network", metavar="TEXT", help="play behind a worse network, e.g. 'delay=50ms jitter=20ms' (see the README)"
     )
     parser.add_argument("--known-failures", metavar="FILE", help="list of expected failures (the one that ships)")
+    parser.add_argument("--strict-known", action="store_true", help="fail where a known failure does not show any more")
     parser.add_argument("--out", metavar="FOLDER", help="where the reports go (compat)")
     parser.set_defaults(run=_run)
 
@@ -214,7 +206,8 @@ def pytest_arguments(options: argparse.Namespace) -> list[str]:
         value = getattr(options, option.lstrip("-").replace("-", "_"))
         if value is not None:
             arguments += [option, value]
-    return [*arguments, *["--slow"] * options.slow, *options.extra]
+    flags = [["--slow"] * options.slow, ["--strict-known"] * options.strict_known]
+    return [*arguments, *chain(*flags), *options.extra]
 
 
 # --- scenarios --------------------------------------------------------------------------------------------------------
@@ -311,71 +304,3 @@ _LISTINGS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
     "features": _features,
     "rules": _rules,
 }
-
-
-# --- results ----------------------------------------------------------------------------------------------------------
-
-
-def _report(options: argparse.Namespace) -> int:
-    from reports.record import BadResults, resting_collector  # noqa: PLC0415
-
-    try:
-        with resting_collector():
-            _print([_draw_again(options.results, options.out)])
-    except BadResults as error:
-        raise CommandError(str(error)) from None
-    return OK
-
-
-def _draw_again(results: list[Path], out: Path) -> str:
-    from interop.coverage.coverage import coverage, ran  # noqa: PLC0415
-    from interop.requirements.requirements import sentences  # noqa: PLC0415
-    from reports.claim import Claim  # noqa: PLC0415
-    from reports.record import merge_records  # noqa: PLC0415
-    from reports.summary import RunInfo  # noqa: PLC0415
-    from reports.write import write_all  # noqa: PLC0415
-
-    records = merge_records(results)
-    if not records:
-        raise CommandError(f"no results in {', '.join(map(str, results))}")
-    began, seconds = _span((record.started_at, record.seconds) for record in records)
-    run = RunInfo(
-        started_at=began,
-        wall_seconds=seconds,
-        harness_version=own_version(),
-        command=f"{PROG} report {' '.join(map(str, results))}",
-    )
-    with Claim(out, run.command):
-        return f"{len(records)} results: {write_all(records, out, run, coverage(ran(records)), sentences())}"
-
-
-def _span(cells: Iterable[tuple[str, float]]) -> tuple[str, float]:
-    """When the first cell began, and the seconds until the last one ended; results may come from several runs."""
-    from datetime import datetime, timedelta  # noqa: PLC0415
-
-    spans = [(datetime.fromisoformat(began), seconds) for began, seconds in cells if began]
-    if not spans:
-        return "", 0.0
-    first = min(began for began, _ in spans)
-    last = max(began + timedelta(seconds=seconds) for began, seconds in spans)
-    return first.isoformat(timespec="seconds"), (last - first).total_seconds()
-
-
-def _diff(options: argparse.Namespace) -> int:
-    from reports.diff import compare, in_words, only_of, read_verdicts, write_expected  # noqa: PLC0415
-    from reports.record import BadResults  # noqa: PLC0415
-
-    try:
-        after = read_verdicts(options.after)
-        if options.write:
-            write_expected(options.before, after)
-            _print([f"{options.before}: {len(after)} verdicts"])
-            return OK
-        before = read_verdicts(options.before)
-        if options.client:
-            before, after = only_of(before, options.client), only_of(after, options.client)
-        differences = compare(before, after)
-    except BadResults as error:
-        raise CommandError(str(error)) from None
-    _print([in_words(differences)])
-    return FELL_SHORT if differences else OK

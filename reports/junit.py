@@ -44,7 +44,7 @@ def junit_tree(records: Iterable[Record], *, run: RunInfo | None = None) -> ET.E
     root = ET.Element("testsuites", name="mqtt-interop")
     ordered = sorted(records, key=lambda record: (column_of(record), record.cell_id))
     suites = [_suite(list(group)) for _, group in groupby(ordered, key=column_of)]
-    suites += [_not_run(run)] if run and run.not_run else []
+    suites += [_not_run(run)] if run and run.gaps else []
     root.extend(suites)
     for key in ("tests", "failures", "errors", "skipped"):
         root.set(key, str(sum(int(suite.get(key, 0)) for suite in suites)))
@@ -73,10 +73,10 @@ def _suite(records: list[Record]) -> ET.Element:
 
 def _not_run(run: RunInfo) -> ET.Element:
     """What is not known is no pass: each cell that did not run is an error, in a suite of its own."""
-    count = str(len(run.not_run))
+    count = str(len(run.gaps))
     suite = ET.Element("testsuite", name="cells that did not run", tests=count, failures="0", errors=count, skipped="0")
     suite.set("time", _seconds(0))
-    for cell in run.not_run:
+    for cell in run.gaps:
         case = ET.SubElement(suite, "testcase", classname="did-not-run", name=_clean(cell), time=_seconds(0))
         message = f"did not run: {run.stopped}" if run.stopped else "did not run"
         ET.SubElement(case, "error", message=_clean(message), type="did-not-run")

@@ -90,13 +90,13 @@ def _news(summary: Summary) -> Iterable[str]:
 
 
 def _not_run(run: RunInfo | None) -> Iterable[str]:
-    if run is None or not run.not_run:
+    if run is None or not run.gaps:
         return
     yield f"**{_escape(run.not_run_sentence)}**"
     yield "<details><summary>Cells that did not run</summary>"
-    yield "\n".join(f"- {_code(cell)}" for cell in run.not_run[:_MAXIMUM_ROWS])
-    if len(run.not_run) > _MAXIMUM_ROWS:
-        yield f"… and {cells(len(run.not_run) - _MAXIMUM_ROWS)} more in `junit.xml`."
+    yield "\n".join(f"- {_code(cell)}" for cell in run.gaps[:_MAXIMUM_ROWS])
+    if len(run.gaps) > _MAXIMUM_ROWS:
+        yield f"… and {number(len(run.gaps) - _MAXIMUM_ROWS)} more in `junit.xml`."
     yield "</details>"
 
 

@@ -36,11 +36,27 @@ class RunInfo:
     """Why there are any, in a few words, if it is known."""
     left_out: int = 0
     """Slow cells that were selected and not asked for."""
+    shard: str = ""
+    """Which part of the selection it played, `2/4`; empty for all of it."""
+    selection: str = ""
+    """The same for all shards of one run: a digest of the cells they share."""
+    missing_shards: tuple[str, ...] = ()
+    """Where shards were joined: those that were not there."""
+    strict_known: bool = False
+    """Whether a cell must not pass that is listed to fail."""
+    exit_code: int | None = None
+    """What it came to; none where it is no run of the matrix."""
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """What has no result: single cells, and the cells of whole shards."""
+        return (*self.not_run, *(f"every cell of shard {shard}" for shard in self.missing_shards))
 
     @property
     def not_run_sentence(self) -> str:
-        """`5 cells did not run.`, perhaps with a reason; empty when all did."""
-        return not_run_sentence(len(self.not_run), self.stopped)
+        """`5 cells did not run.`, perhaps with a reason; and which shards are missing. Empty when all did."""
+        missing = f"Missing: shard {', '.join(self.missing_shards)}." if self.missing_shards else ""
+        return f"{not_run_sentence(len(self.not_run), self.stopped)} {missing}".strip()
 
     @property
     def left_out_sentence(self) -> str:

@@ -10,15 +10,18 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from reports.coverage import StatementLine, write_coverage
 from reports.defects import NO_SENTENCES, Sentences
 from reports.markdown import write_markdown
 from reports.record import Record, write_records
+from reports.run_file import write_run
 from reports.summary import RunInfo, Summary
 
-RESULTS, COVERAGE, PAGE, JUNIT, MARKDOWN = "results.jsonl", "coverage.json", "report.html", "junit.xml", "summary.md"
+RESULTS, RUN, COVERAGE, PAGE = "results.jsonl", "run.json", "coverage.json", "report.html"
+JUNIT, MARKDOWN = "junit.xml", "summary.md"
 
 
 class CannotWrite(OSError):
@@ -52,7 +55,8 @@ def write_all(
     summary = Summary.of(records, not_run=len(run.not_run) if run else 0)
     writers: dict[str, Callable[[Path], object]] = {
         RESULTS: lambda path: write_records(path, summary.records),
-        COVERAGE: lambda path: write_coverage(statements, path),
+        **({RUN: partial(write_run, run)} if run else {}),
+        **({COVERAGE: partial(write_coverage, statements)} if statements else {}),
         PAGE: lambda path: path.write_text(
             render(summary, run=run, statements=statements, sentences=sentences), encoding="utf-8"
         ),
@@ -61,12 +65,11 @@ def write_all(
     }
     failed: dict[str, str] = {}
     for name, write in writers.items():
-        if name != COVERAGE or statements:
-            try:
-                out.mkdir(parents=True, exist_ok=True)
-                write_whole(out / name, write)
-            except OSError as error:
-                failed[name] = error.strerror or str(error)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            write_whole(out / name, write)
+        except OSError as error:
+            failed[name] = error.strerror or str(error)
     if failed:
         results = out / RESULTS if RESULTS not in failed else _rescued(summary.records)
         then = "the results could not be kept elsewhere either" if summary.records else ""

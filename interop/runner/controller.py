@@ -16,6 +16,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,12 @@ from rich.console import Console
 
 from interop.brokers.registry import shown_command
 from interop.coverage.coverage import coverage, ran
-from interop.exit_codes import HARNESS_FELL_SHORT, NOTHING_RAN
+from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, OK
 from interop.installed import environment, own_version
 from interop.lifeline import interrupt_on
 from interop.requirements.requirements import sentences
 from interop.runner.cell import Cell
+from interop.runner.ending import exit_code_of
 from interop.runner.parts import Parts, id_of
 from interop.runner.preflight import Absent, in_words
 from interop.runner.presence import last_alive
@@ -37,11 +39,10 @@ from interop.runner.schedule import LIVES, ShardScheduling, cell_id
 from interop.runner.worker import (
     ABSENT,
     CLIENTS,
-    FELL_SHORT,
     GONE,
     LEFT_OUT,
-    NO_VERDICT,
     RECORD,
+    SELECTION,
     STOPPED,
     UNKEPT,
     Worker,
@@ -197,6 +198,16 @@ class Controller:
             return worker.left_out
         return max((getattr(node, "workeroutput", {}).get(LEFT_OUT, 0) for node in self._workers), default=0)
 
+    def _selection(self) -> str:
+        """Of which cells a shard is a part."""
+        if (worker := self._own_worker) is not None:
+            return worker.selection
+        return next(filter(None, (getattr(node, "workeroutput", {}).get(SELECTION) for node in self._workers)), "")
+
+    @property
+    def _strict_known(self) -> bool:
+        return bool(self._config.getoption("--strict-known"))
+
     @property
     def _own_worker(self) -> Worker | None:
         """This process, where it plays itself."""
@@ -245,6 +256,15 @@ class Controller:
             self._table.add(record)
         self._shown[id_of(record)] = record
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True, optionalhook=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None]:
+        """Where the table tells of a failure, pytest need not tell it twice more; it still counts it."""
+        failed = terminalreporter.stats.get("failed", [])
+        if self._table is not None:
+            terminalreporter.stats["failed"] = []
+        yield
+        terminalreporter.stats["failed"] = failed
+
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
@@ -269,11 +289,11 @@ class Controller:
             not_run = self._not_run(records)
             if gone := self._gone():
                 self._stopped += f"; {last_alive(records, gone)}"
-            is_written = bool(records or not_run) and self._write(records, not_run)
+            exit_code = _exit_code(session, records, not_run, self._strict_known, had_enough=self._had_enough)
+            is_worth_it = bool(records or not_run or self._selection())
+            is_written = is_worth_it and self._write(records, replace(self._run_info(not_run), exit_code=exit_code))
         self._close_table(records, self._folder / "report.html" if is_written else None)
-        session.exitstatus = _exit_status(session, records, not_run, had_enough=self._had_enough)
-        if not is_written and (records or not_run):
-            session.exitstatus = HARNESS_FELL_SHORT
+        session.exitstatus = HARNESS_FELL_SHORT if is_worth_it and not is_written else exit_code
 
     def pytest_unconfigure(self) -> None:
         """Let others have the folder."""
@@ -290,10 +310,9 @@ class Controller:
         have = {id_of(record) for record in records}
         return [cell for cell in self._chosen if cell.id not in have]
 
-    def _write(self, records: list[Record], not_run: list[Cell]) -> bool:
+    def _write(self, records: list[Record], info: RunInfo) -> bool:
         """Write all reports, or say what cannot be written; what workers kept stays until the results are safe."""
-        info, statements = self._run_info(not_run), coverage(ran(records))
-        elsewhere = None
+        statements, elsewhere = coverage(ran(records)), None
         try:
             try:
                 write_all(records, self._folder, info, statements, sentences())
@@ -339,6 +358,9 @@ class Controller:
             ),
             stopped=self._why_short(),
             left_out=self._left_out(),
+            shard=self._config.getoption("--shard") or "",
+            selection=self._selection(),
+            strict_known=self._strict_known,
         )
 
     def _why_short(self) -> str:
@@ -348,15 +370,13 @@ class Controller:
         return f"{self._lost} {'worker' if self._lost == 1 else 'workers'} ended early, with nobody to go on for them"
 
 
-def _exit_status(session: pytest.Session, records: list[Record], not_run: list[Cell], *, had_enough: bool) -> int:
-    """0 all as expected, 1 an implementation fell short, 2 the harness did (or was interrupted), 3 nothing ran."""
-    status = session.exitstatus
+def _exit_code(
+    session: pytest.Session, records: list[Record], not_run: list[Cell], strict_known: bool, *, had_enough: bool
+) -> int:
+    """That of the records; a test of somebody else's that fails beside the matrix counts as one that fell short."""
     expected = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
-    if (status not in expected or not_run) and not had_enough:  # with -x the first failure is meant to end it
+    if session.exitstatus not in expected and not had_enough:
         return HARNESS_FELL_SHORT
-    if not records:
-        return NOTHING_RAN
-    if any(record.verdict in NO_VERDICT and record.known_failure is None for record in records):
-        return HARNESS_FELL_SHORT
-    unexpected = any(record.verdict in FELL_SHORT and record.known_failure is None for record in records)
-    return int(unexpected or status == pytest.ExitCode.TESTS_FAILED)
+    all_ran = not not_run or had_enough  # with -x the first failure is meant to end it
+    exit_code = exit_code_of(records, all_ran=all_ran, strict_known=strict_known)
+    return FELL_SHORT if exit_code == OK and session.exitstatus == pytest.ExitCode.TESTS_FAILED else exit_code

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from interop.runner.cell import Cell
 
@@ -52,3 +53,8 @@ def split(cells: Iterable[Cell], count: int) -> Sequence[Sequence[Cell]]:
         shards[lightest].append(cell)
         seconds[lightest] += cell.expected_seconds
     return shards
+
+
+def selection_of(cells: Iterable[Cell]) -> str:
+    """A digest of all cells that shards share, by which shards of one run are known."""
+    return sha256("\n".join(sorted(cell.id for cell in cells)).encode()).hexdigest()[:16]

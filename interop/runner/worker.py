@@ -22,15 +22,17 @@ from interop.brokers.registry import broker_spec
 from interop.exit_codes import HARNESS_FELL_SHORT
 from interop.lifeline import end_with_parent, interrupt_on
 from interop.runner.cell import Cell
+from interop.runner.ending import IS_SHORT, NO_VERDICT
 from interop.runner.engine import Engine
 from interop.runner.failures import RunIsOver
 from interop.runner.known_failures import KnownFailures
 from interop.runner.parts import CannotKeep, Parts, id_of
 from interop.runner.preflight import Absent
 from interop.runner.schedule import shard, worker_number
-from interop.runner.shards import Shard
+from interop.runner.shards import Shard, selection_of
 from interop.tap.network import network_of
 from reports.record import Record, Verdict
+from reports.summary import why
 
 RECORD = "record"
 """The property of a test's report that has its record, in brief."""
@@ -38,18 +40,15 @@ ABSENT = "absent"
 """What a worker is told in the beginning: the versions that brokers at addresses do not speak."""
 CLIENTS = "clients"
 """And what the clients are called, with what starts each."""
-UNKEPT, STOPPED, GONE, LEFT_OUT = "unkept", "stopped", "gone", "left-out"
-"""What a worker says in the end: records not on disk, why the run has to end, which broker is gone, and how many slow
-cells were left out."""
+UNKEPT, STOPPED, GONE, LEFT_OUT, SELECTION = "unkept", "stopped", "gone", "left-out", "selection"
+"""What a worker says in the end: records not on disk, why the run has to end, which broker is gone, how many slow cells
+were left out, and of which cells its shard is a part."""
 
 SLOW = "slow"
 """The marker of cells that are played only when asked for: by the option of that name, or where `-m` speaks of it."""
 
 _PYTESTS_OWN = frozenset({SLOW, "skip", "skipif", "xfail", "parametrize", "usefixtures", "filterwarnings"})
 """What a client cannot be selected by, though it may be called so: such a marker means something else."""
-
-FELL_SHORT = frozenset({Verdict.FAIL, Verdict.FLAKY})
-NO_VERDICT = frozenset({Verdict.SETUP_FAILED, Verdict.HARNESS_ERROR})
 
 
 def marks_of(cell: Cell) -> list[str]:
@@ -126,6 +125,8 @@ class Worker:
         """The broker that is gone for good, if one is."""
         self.left_out = 0
         """Slow cells of the selection that nobody asked for."""
+        self.selection = ""
+        """With shards: the same for all that share these cells."""
         if hasattr(config, "workerinput"):
             with contextlib.suppress(ValueError):
                 interrupt_on(signal.SIGINT, signal.SIGTERM)  # a terminal sends the one, the controller then the other
@@ -150,6 +151,7 @@ class Worker:
         self.left_out = len(slow)
         if self._shard is not None:
             share = self._shard.share(_cells_of(items))
+            self.selection = selection_of(_cells_of(items))
             others = [item for item in items if any(cell.id not in share for cell in _cells_of([item]))]
             config.hook.pytest_deselected(items=others)
             items[:] = [item for item in items if all(cell.id in share for cell in _cells_of([item]))]
@@ -189,7 +191,7 @@ class Worker:
                 self._end(str(problem))
             brief = record.model_copy(update={"trace": (), "steps": (), "log": ""})
             record_property(RECORD, brief.model_dump_json())
-            _come_out(record)
+            _come_out(record, strict_known=self._config.getoption("--strict-known"))
 
         return played
 
@@ -199,7 +201,7 @@ class Worker:
         output = getattr(self._config, "workeroutput", None)
         if output is not None:
             output[UNKEPT] = [record.model_dump_json() for record in self.unkept]
-            output[LEFT_OUT] = self.left_out
+            output |= {LEFT_OUT: self.left_out, SELECTION: self.selection}
 
     def pytest_unconfigure(self) -> None:
         """From here on nothing has to end in order."""
@@ -229,11 +231,13 @@ def _cells_of(items: Iterable[pytest.Item]) -> Iterator[Cell]:
                 yield cell
 
 
-def _come_out(record: Record) -> None:
+def _come_out(record: Record, *, strict_known: bool) -> None:
     text = f"{record.verdict}: {record.reason}" + (f" [{', '.join(record.cites)}]" if record.cites else "")
     if record.known_failure is not None:
         pytest.xfail(f"{text} (known: {record.known_failure.reason})")
     if record.verdict is Verdict.UNSUPPORTED:
         pytest.skip(text)
-    if record.verdict in FELL_SHORT | NO_VERDICT:
+    if strict_known and record.unexpected_pass:
+        pytest.fail(f"{why(record)}\n{record.rerun}", pytrace=False)
+    if record.verdict in IS_SHORT | NO_VERDICT:
         pytest.fail(f"{text}\n{record.log[-2000:] if record.verdict in NO_VERDICT else record.rerun}", pytrace=False)

@@ -16,11 +16,11 @@ from reports.write import CannotWrite, check_writable, write_all, write_whole
 RUN = RunInfo("2026-03-01T10:00:00Z", 83.2, "0.1.0")
 
 
-def test_four_files_come_out_and_the_page_is_returned(tmp_path: Path) -> None:
+def test_all_files_come_out_and_the_page_is_returned(tmp_path: Path) -> None:
     page = write_all(showcase(), tmp_path / "deep" / "compat", RUN)
     assert page == tmp_path / "deep" / "compat" / "report.html"
     names = sorted(path.name for path in page.parent.iterdir())
-    assert names == ["junit.xml", "report.html", "results.jsonl", "summary.md"]
+    assert names == ["junit.xml", "report.html", "results.jsonl", "run.json", "summary.md"]
     assert all(path.stat().st_size for path in page.parent.iterdir())
     assert len(list(read_records(page.with_name("results.jsonl")))) == 20
 

@@ -88,13 +88,14 @@ def records(scenarios: Path) -> list[dict[str, object]]:
         return [json.loads(line) for line in lines]
 
 
-def test_all_as_expected_is_0_and_leaves_five_files(tmp_path: Path) -> None:
+def test_all_as_expected_is_0_and_leaves_its_files(tmp_path: Path) -> None:
     scenarios = collection(tmp_path, right=RIGHT)
     command = [sys.executable, "-m", "pytest", *matrix_options(tmp_path)]  # this one cold, as a user's is
     run = subprocess.run(command, cwd=forked.REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "results.jsonl",
+        "run.json",
         "coverage.json",
         "report.html",
         "junit.xml",
@@ -197,6 +198,52 @@ def test_a_known_failure_keeps_the_build_green(tmp_path: Path) -> None:
     assert record["known_failure"] == {"reason": "says hello for ever", "link": None}
 
 
+def test_a_known_failure_that_does_not_show_any_more_fails_a_strict_run_only(tmp_path: Path) -> None:
+    scenarios = collection(tmp_path, right=RIGHT)
+    known = tmp_path / "known.yaml"
+    known.write_text("[{client: builtin, scenarios: [delivery/right], reason: was wrong once}]")
+    assert matrix(scenarios, "--known-failures", str(known)).returncode == 0
+    run = matrix(scenarios, "--known-failures", str(known), "--strict-known")
+    assert run.returncode == 1, run.stdout
+    assert "it passed, but is listed to fail" in run.stdout
+
+
+def test_each_failure_is_told_once_on_the_terminal(tmp_path: Path) -> None:
+    run = matrix(collection(tmp_path, right=RIGHT, wrong=WRONG), "-n", "2")
+    assert run.returncode == 1, run.stdout
+    assert run.stdout.count("delivery/wrong") == 1
+    assert run.stdout.count("goodbye") == 1
+    assert "1 failed, 1 passed" in run.stdout
+
+
+def test_shards_merged_are_the_whole_run(tmp_path: Path) -> None:
+    scenarios = collection(tmp_path, right=RIGHT, wrong=WRONG, again=RIGHT.replace("A message", "A second message"))
+    whole = matrix(scenarios)
+    for number in (1, 2):
+        matrix(scenarios, "--shard", f"{number}/2", "-n", str(number), "--out", str(tmp_path / f"shard{number}"))
+    shards = [str(tmp_path / f"shard{number}") for number in (1, 2)]
+    merged = forked.run("interop", "merge", *shards, "--out", str(tmp_path / "merged"))
+    assert merged.returncode == whole.returncode == 1, merged.stdout
+    played = [
+        [
+            (each["scenario"], each["verdict"])
+            for each in map(json.loads, (tmp_path / name / "results.jsonl").read_text().splitlines())
+        ]
+        for name in ("out", "merged", "shard1", "shard2")
+    ]
+    assert played[0] == played[1] == sorted(played[2] + played[3])
+    assert played[2]
+    assert played[3]
+
+
+def test_a_missing_shard_is_told_when_the_others_are_merged(tmp_path: Path) -> None:
+    scenarios = collection(tmp_path, right=RIGHT, wrong=WRONG)
+    matrix(scenarios, "--shard", "1/2")
+    merged = forked.run("interop", "merge", str(tmp_path / "out"), "--out", str(tmp_path / "merged"))
+    assert merged.returncode == 2
+    assert "Missing: shard 2/2." in merged.stdout
+
+
 def test_a_shared_run_gives_the_same_records_as_a_single_one(tmp_path: Path) -> None:
     scenarios = collection(tmp_path, right=RIGHT, wrong=WRONG)
     run = matrix(scenarios, "-n", "2")
@@ -276,6 +323,7 @@ def test_a_duplicate_title_is_2(tmp_path: Path) -> None:
         (("--broker", "nonesuch"), ["nonesuch", "reference"]),
         (("--broker", "127.0.0.1:1"), ["127.0.0.1:1"]),
         (("--mqtt", "4.0"), ["4.0", "3.1.1"]),
+        (("--shard", "3/2"), ["--shard 3/2", "i/n"]),
         (("--loop", "trio"), ["--loop trio", "asyncio, uvloop"]),
         (("--known-failures", "/nowhere/known.yaml"), ["/nowhere/known.yaml"]),
         (("--out", "/dev/null/out"), ["/dev/null/out", "--out"]),

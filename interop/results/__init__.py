@@ -1,0 +1,1 @@
+"""Subcommands that read what runs left: `report`, `merge`, `diff`. No run is started here."""

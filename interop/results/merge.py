@@ -1,0 +1,31 @@
+"""`mqtt-interop merge`: one run of its shards: pages and exit code are those of a run on one machine.
+
+Belongs here: the command. Does not belong here: joining results (`joining`), drawing them (`drawing`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from interop.results import drawing
+from interop.results.joining import read_parts
+from interop.runner.ending import gravest
+from reports.record import resting_collector
+from reports.summary import Summary
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Those of the pages, and what a run knows."""
+    drawing.add_options(parser)
+    parser.add_argument("--strict-known", action="store_true", help="fail where a known failure does not show any more")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Merge them; gives the exit code of the run. Raises CommandError."""
+    with resting_collector():
+        parts = read_parts(options.results)
+        records, whole = drawing.draw(parts, options.out, "merge", strict_known=options.strict_known)
+    sentences = (Summary.of(records, not_run=len(whole.not_run)).headline, whole.not_run_sentence)
+    sys.stdout.writelines(f"{each}\n" for each in sentences if each)
+    return gravest() if whole.exit_code is None else whole.exit_code
