@@ -30,7 +30,7 @@ NO_SENTENCES: Sentences = MappingProxyType({})
 Tie = tuple[str, str]
 
 _BAD = frozenset({Verdict.FAIL, Verdict.WARN})
-_TITLES = {Outcome.FAIL: "new", Outcome.KNOWN_FAILURE: "known", Outcome.WARN: "warning"}
+_TITLES = {Outcome.FAIL: "new", Outcome.KNOWN_FAILURE: "known", Outcome.AMBIGUOUS: "ambiguous", Outcome.WARN: "warning"}
 _PACKETS = (
     *("type 0", "CONNECT", "CONNACK", "PUBLISH", "PUBACK", "PUBREC", "PUBREL", "PUBCOMP"),
     *("SUBSCRIBE", "SUBACK", "UNSUBSCRIBE", "UNSUBACK", "PINGREQ", "PINGRESP", "DISCONNECT", "AUTH"),
@@ -112,7 +112,9 @@ class Defect:
 
     @property
     def blamed(self) -> str:
-        """`the client gmqtt`, or `paho with mosquitto, side unknown`."""
+        """`the client gmqtt`, or `paho with mosquitto, side unknown`; `nobody (...)` where it is ambiguous."""
+        if self.outcome is Outcome.AMBIGUOUS:
+            return f"nobody ({self.name})"
         return f"{self.name}, side unknown" if self.side == "unknown" else f"the {self.side} {self.name}"
 
     @property
@@ -183,43 +185,44 @@ def _badness(group: Sequence[Record]) -> tuple[int, bool, int]:
     return min(outcome_of(record).rank for record in group), all(map(is_known, group)), -len(group)
 
 
-def _told(record: Record) -> Finding | None:
+def told(record: Record) -> Finding | None:
     """The finding that the reason of a cell tells."""
-    told = [finding for finding in record.findings if finding.message == _AND_MORE.sub("", record.reason)]
-    return (told or record.findings or (None,))[0]
+    same = [finding for finding in record.findings if finding.message == _AND_MORE.sub("", record.reason)]
+    return (*same, *record.findings, None)[0]
 
 
 def _seen(record: Record) -> _Seen:
-    told = _told(record)
-    blame = told.blame if told else record.blame
-    side: Literal["client", "broker", "unknown"] = blame if blame in ("client", "broker") else "unknown"
+    finding = told(record)
+    blame = finding.blame if finding else record.blame
+    is_blamed = blame in ("client", "broker") and outcome_of(record) is not Outcome.AMBIGUOUS
+    side: Literal["client", "broker", "unknown"] = blame if is_blamed else "unknown"  # type: ignore[assignment]
     return _Seen(
         record.verdict,
         side,
         {"client": record.client, "broker": record.broker}.get(side, f"{record.client} with {record.broker}"),
-        told.source if told else "step",
-        told.rule if told else "",
-        _packet(record, told),
+        finding.source if finding else "step",
+        finding.rule if finding else "",
+        _packet(record, finding),
         tuple(_differs(record).split(_words(record))),
     )
 
 
-def _packet(record: Record, told: Finding | None) -> str:
+def _packet(record: Record, finding: Finding | None) -> str:
     """The packet that diverges, also one that cannot be decoded; empty where there is none."""
-    if told is None or told.trace_index is None or not 0 <= told.trace_index < len(record.trace):
+    if finding is None or finding.trace_index is None or not 0 <= finding.trace_index < len(record.trace):
         return ""
-    entry = record.trace[told.trace_index]
+    entry = record.trace[finding.trace_index]
     is_broken = entry.kind == "malformed" and entry.hex
     return entry.packet or (_PACKETS[int(entry.hex[0], 16)] if is_broken else "")
 
 
 def _words(record: Record) -> str:
     """What a cell's reason tells, without the link on which a rule of the judge saw it."""
-    told = _told(record)
-    if told is None:
+    finding = told(record)
+    if finding is None:
         return record.reason
-    is_named = told.source == "judge" and told.message.split(": ")[0] in _links(record)
-    return told.message.partition(": ")[2] if is_named else told.message
+    is_named = finding.source == "judge" and finding.message.split(": ")[0] in _links(record)
+    return finding.message.partition(": ")[2] if is_named else finding.message
 
 
 def _links(record: Record) -> set[str]:
@@ -238,22 +241,22 @@ def _with_names(names: frozenset[str]) -> re.Pattern[str]:
 
 
 def _headline(smallest: Record, group: Sequence[Record]) -> str:
-    told = [_differs(record).findall(_words(record)) for record in group]
-    same = iter([len(set(values)) == 1 for values in zip(*told, strict=True)])
+    found = [_differs(record).findall(_words(record)) for record in group]
+    same = iter([len(set(values)) == 1 for values in zip(*found, strict=True)])
     return _differs(smallest).sub(
         lambda match: match[0] if next(same) or _ROW.fullmatch(match[0]) else _ABSTRACTED, _words(smallest)
     )
 
 
 def _cites(record: Record) -> tuple[str, ...]:
-    told = _told(record)
-    return (told.cites if told else ()) or record.cites
+    finding = told(record)
+    return (finding.cites if finding else ()) or record.cites
 
 
 def _ties(record: Record) -> Iterator[Tie]:
-    told = _told(record)
-    if told and told.source == "judge":
-        yield "rule", told.rule
+    finding = told(record)
+    if finding and finding.source == "judge":
+        yield "rule", finding.rule
         return
     yield "scenario", record.scenario.partition("[")[0]
     for cite in _cites(record):

@@ -28,6 +28,7 @@ _ELEMENTS = {
     Outcome.HARNESS_ERROR: "error",
     Outcome.SETUP_FAILED: "error",
     Outcome.KNOWN_FAILURE: "skipped",
+    Outcome.AMBIGUOUS: "skipped",
     Outcome.UNSUPPORTED: "skipped",
 }
 
@@ -43,7 +44,8 @@ def junit_tree(records: Iterable[Record], *, run: RunInfo | None = None) -> ET.E
     """The `testsuites` element; suites and cases are in the order of their names."""
     root = ET.Element("testsuites", name="mqtt-interop")
     ordered = sorted(records, key=lambda record: (column_of(record), record.cell_id))
-    suites = [_suite(list(group)) for _, group in groupby(ordered, key=column_of)]
+    strict = run is not None and run.strict_known
+    suites = [_suite(list(group), strict=strict) for _, group in groupby(ordered, key=column_of)]
     suites += [_not_run(run)] if run and run.gaps else []
     root.extend(suites)
     for key in ("tests", "failures", "errors", "skipped"):
@@ -52,9 +54,9 @@ def junit_tree(records: Iterable[Record], *, run: RunInfo | None = None) -> ET.E
     return root
 
 
-def _suite(records: list[Record]) -> ET.Element:
+def _suite(records: list[Record], *, strict: bool) -> ET.Element:
     column = column_of(records[0])
-    cases = [_case(record) for record in records]
+    cases = [_case(record, strict=strict) for record in records]
     suite = ET.Element("testsuite", name=_clean(f"{column.client} with {column.broker}, MQTT {column.mqtt}"))
     suite.set("tests", str(len(cases)))
     for key, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
@@ -83,7 +85,7 @@ def _not_run(run: RunInfo) -> ET.Element:
     return suite
 
 
-def _case(record: Record) -> ET.Element:
+def _case(record: Record, *, strict: bool) -> ET.Element:
     case = ET.Element(
         "testcase", classname=_clean(record.area), name=_clean(f"{record.scenario} over {record.transport}")
     )
@@ -91,6 +93,8 @@ def _case(record: Record) -> ET.Element:
     case.append(_properties(_facts(record)))
     # A listed shortcoming of the set-up is as expected as a listed failure; JUnit's word for "expected" is skipped.
     tag = "skipped" if is_known(record) and outcome_of(record) in _ELEMENTS else _ELEMENTS.get(outcome_of(record))
+    if strict and outcome_of(record) is Outcome.UNEXPECTED_PASS:
+        tag = "failure"
     if tag:
         element = ET.SubElement(case, tag, message=_clean(_message(record)))
         if tag != "skipped":
@@ -115,6 +119,9 @@ def _facts(record: Record) -> Iterable[tuple[str, str]]:
         yield "played_again.lag_seconds", _seconds(record.played_again.lag_seconds)
     if record.known_failure and record.known_failure.link:
         yield "upstream", record.known_failure.link
+    if record.known_failure:
+        yield from (("evidence", each) for each in record.known_failure.evidence)
+        yield from (("reading", each) for each in record.known_failure.readings)
 
 
 def _properties(facts: Iterable[tuple[str, str]]) -> ET.Element:

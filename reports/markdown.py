@@ -29,6 +29,7 @@ from reports.summary import (
 
 _MAXIMUM_ROWS = 30
 _SLOWEST = 5
+_LINK = re.compile(r"https?://[^\s()|<>]+")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~#@&])")
 
 
@@ -39,11 +40,13 @@ def write_markdown(
     path.write_text(markdown(summary, run=run, sentences=sentences), encoding="utf-8")
 
 
-def markdown(summary: Summary, *, run: RunInfo | None = None, sentences: Sentences = NO_SENTENCES) -> str:
-    """The whole text; its links lead to a `report.html` beside it."""
+def markdown(
+    summary: Summary, *, run: RunInfo | None = None, sentences: Sentences = NO_SENTENCES, has_page: bool = True
+) -> str:
+    """The whole text; where it `has_page`, links lead to a `report.html` beside it."""
     sections = (
         [f"## MQTT interoperability\n\n**{summary.headline}**"],
-        _defects(find_defects(summary.records), sentences),
+        _defects(find_defects(summary.records), sentences, has_page=has_page),
         _not_run(run),
         ["\n".join(f"- {_escape(implementation.sentence)}" for implementation in summary.implementations)],
         [Again.of(summary.records).sentence],
@@ -54,7 +57,7 @@ def markdown(summary: Summary, *, run: RunInfo | None = None, sentences: Sentenc
     return "\n\n".join(part for section in sections for part in section if part) + "\n"
 
 
-def _defects(defects: Sequence[Defect], sentences: Sentences) -> Iterable[str]:
+def _defects(defects: Sequence[Defect], sentences: Sentences, *, has_page: bool) -> Iterable[str]:
     """New ones in full, then known ones and warnings to be unfolded."""
     if not defects:
         return
@@ -63,17 +66,18 @@ def _defects(defects: Sequence[Defect], sentences: Sentences) -> Iterable[str]:
         group = list(ordered)
         if outcome is not Outcome.FAIL:
             yield f"<details><summary>{so_many(len(group), outcome)}</summary>"
-        yield "\n".join(_defect(defect, sentences) for defect in group[:_MAXIMUM_ROWS])
+        yield "\n".join(_defect(defect, sentences, has_page=has_page) for defect in group[:_MAXIMUM_ROWS])
         if len(group) > _MAXIMUM_ROWS:
             yield f"… and {number(len(group) - _MAXIMUM_ROWS)} more in `report.html`."
         if outcome is not Outcome.FAIL:
             yield "</details>"
 
 
-def _defect(defect: Defect, sentences: Sentences) -> str:
+def _defect(defect: Defect, sentences: Sentences, *, has_page: bool) -> str:
     """One item of a numbered list."""
     smallest = defect.smallest
-    link = f"[{_code(smallest.scenario)}](<report.html{cell_link(smallest)}>)"
+    name = _code(smallest.scenario)
+    link = f"[{name}](<report.html{cell_link(smallest)}>)" if has_page else name
     lines = [f"{defect.number}. **{defect.outcome.label}** by {_escape(defect.blamed)}: {_escape(defect.headline)}"]
     if defect.statements:
         mqtt, cite = defect.statements[0]
@@ -120,8 +124,10 @@ def _place(record: Record) -> str:
 
 
 def _known(known: KnownFailure) -> str:
-    link = f" ([upstream]({known.link}))" if known.link and re.fullmatch(r"https?://[^\s()|<>]+", known.link) else ""
-    return f"{_escape(known.reason)}{link}"
+    link = f" ([upstream]({known.link}))" if known.link and _LINK.fullmatch(known.link) else ""
+    evidence = [f" ([evidence]({each}))" if _LINK.fullmatch(each) else f" ({_escape(each)})" for each in known.evidence]
+    readings = [f" Reading {place}: {_escape(each)}" for place, each in enumerate(known.readings, start=1)]
+    return "".join((_escape(known.reason), link, *evidence, *readings))
 
 
 def _matrix(summary: Summary) -> Iterable[str]:

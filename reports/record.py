@@ -130,6 +130,15 @@ class KnownFailure(_Model):
 
     reason: Text
     link: str | None = None
+    evidence: tuple[Text, ...] = Field((), description="links to, or files with, what shows it")
+    readings: tuple[Text, ...] = Field(
+        (), description="where the specification can be read in more ways than one: each of them; then nobody is blamed"
+    )
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether it depends on how the specification is read."""
+        return bool(self.readings)
 
 
 class PlayedAgain(_Model):
@@ -150,6 +159,7 @@ class Record(_Model):
     scenario: Text = Field(description="area/name, with [case] for a row of a table, e.g. `qos2/resume_after_pubrec`")
     title: Text
     about: Text = ""
+    file: Text = Field("", description="the scenario's file, from where the run was started if it is in there")
     area: str
     client: str
     broker: str

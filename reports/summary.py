@@ -70,7 +70,8 @@ class RunInfo:
 class Outcome(StrEnum):
     """A verdict against what was expected of it, in the order in which a reader wants to see them.
 
-    It is the verdict, with two kinds set apart: a `fail` that is listed as known, and a pass that is listed as failing.
+    It is the verdict, with three kinds set apart: a `fail` that is listed as known, what is listed as ambiguous, and a
+    pass that is listed as failing.
     """
 
     FAIL = "fail"
@@ -79,6 +80,7 @@ class Outcome(StrEnum):
     FLAKY = "flaky"
     UNEXPECTED_PASS = "unexpected-pass"
     KNOWN_FAILURE = "known-failure"
+    AMBIGUOUS = "ambiguous"
     WARN = "warn"
     UNSUPPORTED = "unsupported"
     OBSERVED = "observed"
@@ -112,6 +114,7 @@ _LABELS = {
     Outcome.FLAKY: "flaky",
     Outcome.UNEXPECTED_PASS: "unexpected pass",
     Outcome.KNOWN_FAILURE: "known failure",
+    Outcome.AMBIGUOUS: "ambiguous",
     Outcome.WARN: "warn",
     Outcome.UNSUPPORTED: "unsupported",
     Outcome.OBSERVED: "observed",
@@ -120,10 +123,12 @@ _LABELS = {
 _MEANINGS = {
     Outcome.FAIL: "a MUST of the specification was broken, and this is not listed as known",
     Outcome.KNOWN_FAILURE: "a MUST was broken, as the list of known failures says it would be",
+    Outcome.AMBIGUOUS: "by one reading of the specification it was broken, by another not: nobody is blamed",
     Outcome.UNEXPECTED_PASS: "it passed although it is listed as a known failure: the list is out of date",
 }
 _OF_VERDICT = {verdict: Outcome(verdict.value) for verdict in Verdict}
 _RANKS = {outcome: rank for rank, outcome in enumerate(Outcome)}
+_RED = frozenset({Outcome.FAIL, Outcome.HARNESS_ERROR, Outcome.SETUP_FAILED, Outcome.FLAKY})
 _MAY_BE_KNOWN = frozenset({Verdict.FAIL, Verdict.WARN, Verdict.SETUP_FAILED, Verdict.FLAKY})
 
 
@@ -131,6 +136,8 @@ def outcome_of(record: Record) -> Outcome:
     """Where a record stands; every record has exactly one outcome."""
     if record.unexpected_pass and record.verdict is Verdict.PASS:
         return Outcome.UNEXPECTED_PASS
+    if record.known_failure and record.known_failure.is_ambiguous and record.verdict in (Verdict.FAIL, Verdict.WARN):
+        return Outcome.AMBIGUOUS
     if record.verdict is Verdict.FAIL and record.known_failure:
         return Outcome.KNOWN_FAILURE
     return _OF_VERDICT[record.verdict]
@@ -139,6 +146,14 @@ def outcome_of(record: Record) -> Outcome:
 def is_known(record: Record) -> bool:
     """Whether its shortcoming is listed; a harness error never is, it says nothing about the implementation."""
     return record.known_failure is not None and record.verdict in _MAY_BE_KNOWN
+
+
+def is_red(record: Record, *, strict_known: bool = False) -> bool:
+    """Whether it is not as expected and fails a build; with `strict_known` also where a listed failure is gone."""
+    outcome = outcome_of(record)
+    if outcome is Outcome.UNEXPECTED_PASS:
+        return strict_known
+    return outcome in _RED and record.known_failure is None
 
 
 def why(record: Record) -> str:
@@ -211,6 +226,7 @@ _PHRASES = (
     (Outcome.HARNESS_ERROR, "harness error", "harness errors"),
     (Outcome.SETUP_FAILED, "setup failed", "setups failed"),
     (Outcome.FLAKY, "flaky", "flaky"),
+    (Outcome.AMBIGUOUS, "ambiguous", "ambiguous"),
     (Outcome.WARN, "warning", "warnings"),
     (Outcome.UNSUPPORTED, "unsupported", "unsupported"),
     (Outcome.OBSERVED, "observed", "observed"),

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
+from reports.badge import write_badge, write_shields
 from reports.coverage import StatementLine, write_coverage
 from reports.defects import NO_SENTENCES, Sentences
 from reports.markdown import write_markdown
@@ -21,7 +22,7 @@ from reports.run_file import write_run
 from reports.summary import RunInfo, Summary
 
 RESULTS, RUN, COVERAGE, PAGE = "results.jsonl", "run.json", "coverage.json", "report.html"
-JUNIT, MARKDOWN = "junit.xml", "summary.md"
+JUNIT, CTRF, MARKDOWN, SHIELDS, BADGE = "junit.xml", "ctrf.json", "summary.md", "badge.json", "badge.svg"
 
 
 class CannotWrite(OSError):
@@ -42,13 +43,14 @@ def write_all(
     statements: Sequence[StatementLine] = (),
     sentences: Sentences = NO_SENTENCES,
 ) -> Path:
-    """Write results, coverage, page, JUnit and Markdown into `out`, made if need be; gives the page's path.
+    """Write results, coverage, page, JUnit, CTRF, Markdown, badges into `out`, made if need be; gives the page's path.
 
     `statements` is the evidence that is in `records`; without any there is no coverage to write. `sentences` is what
     the statements say that records cite. Raises CannotWrite, once it has written what can be: each file is whole, or
     what it was before. Results that have no room in `out` are kept elsewhere, and the message says where: everything
     else can be made from them again.
     """
+    from reports.ctrf import write_ctrf  # noqa: PLC0415
     from reports.html import render  # noqa: PLC0415  # templates and XML are of no use where nothing is written
     from reports.junit import write_junit  # noqa: PLC0415
 
@@ -61,7 +63,10 @@ def write_all(
             render(summary, run=run, statements=statements, sentences=sentences), encoding="utf-8"
         ),
         JUNIT: lambda path: write_junit(summary.records, path, run=run),
+        CTRF: lambda path: write_ctrf(summary.records, path, run=run),
         MARKDOWN: lambda path: write_markdown(summary, path, run=run, sentences=sentences),
+        SHIELDS: partial(write_shields, summary),
+        BADGE: partial(write_badge, summary),
     }
     failed: dict[str, str] = {}
     for name, write in writers.items():

@@ -6,11 +6,14 @@ Belongs here: the command. Does not belong here: joining results (`joining`), dr
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
+from interop.requirements.requirements import sentences as statements
 from interop.results import drawing
 from interop.results.joining import read_parts
 from interop.runner.ending import gravest
+from reports.github import tell_github
 from reports.record import resting_collector
 from reports.summary import Summary
 
@@ -27,5 +30,6 @@ def run(options: argparse.Namespace) -> int:
         parts = read_parts(options.results)
         records, whole = drawing.draw(parts, options.out, "merge", strict_known=options.strict_known)
     sentences = (Summary.of(records, not_run=len(whole.not_run)).headline, whole.not_run_sentence)
-    sys.stdout.writelines(f"{each}\n" for each in sentences if each)
+    told = tell_github(records, whole, os.environ, statements())
+    sys.stdout.writelines(f"{each}\n" for each in (*sentences, *told) if each)
     return gravest() if whole.exit_code is None else whole.exit_code

@@ -50,6 +50,7 @@ from interop.runner.worker import (
 from reports.again import Again
 from reports.claim import Claim
 from reports.defects import find_defects
+from reports.github import tell_github
 from reports.record import Record, Verdict, resting_collector
 from reports.summary import RunInfo
 from reports.terminal import LiveTable
@@ -153,6 +154,7 @@ class Controller:
             scenario=cell.loaded.name,
             title=cell.loaded.scenario.title,
             about=cell.loaded.scenario.about,
+            file=cell.loaded.shown_file,
             area=cell.loaded.area,
             client=cell.client,
             broker=cell.broker,
@@ -293,6 +295,8 @@ class Controller:
             is_worth_it = bool(records or not_run or self._selection())
             is_written = is_worth_it and self._write(records, replace(self._run_info(not_run), exit_code=exit_code))
         self._close_table(records, self._folder / "report.html" if is_written else None)
+        if is_written:
+            self._tell_github(records, replace(self._run_info(not_run), exit_code=exit_code))
         session.exitstatus = HARNESS_FELL_SHORT if is_worth_it and not is_written else exit_code
 
     def pytest_unconfigure(self) -> None:
@@ -341,6 +345,14 @@ class Controller:
             self._show(record)
         self._table.finish(page, info.stopped, info.left_out_sentence, find_defects(records), sentences())
         self._table = None
+
+    def _tell_github(self, records: list[Record], info: RunInfo) -> None:
+        """Where GitHub runs us, say it on its pages, too."""
+        try:
+            for line in tell_github(records, info, os.environ, sentences()):
+                self._say(line)
+        except OSError as error:
+            self._say(f"mqtt-interop: {error.filename}: {error.strerror}")
 
     def _say(self, text: str) -> None:
         Console(file=sys.__stdout__).print(text, markup=False, highlight=False, soft_wrap=True)

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 
 from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, NOTHING_RAN, OK
 from reports.record import Record, Verdict
-from reports.summary import Outcome, outcome_of
+from reports.summary import is_red
 
-IS_SHORT = frozenset({Verdict.FAIL, Verdict.FLAKY})
 NO_VERDICT = frozenset({Verdict.SETUP_FAILED, Verdict.HARNESS_ERROR})
 
 _GRAVEST_FIRST = (HARNESS_FELL_SHORT, FELL_SHORT, OK, NOTHING_RAN)
@@ -27,11 +26,10 @@ def exit_code_of(records: Sequence[Record], *, all_ran: bool = True, strict_know
         return HARNESS_FELL_SHORT
     if not records:
         return NOTHING_RAN
-    news = [record for record in records if record.known_failure is None]
-    if any(record.verdict in NO_VERDICT for record in news):
+    red = [record for record in records if is_red(record, strict_known=strict_known)]
+    if any(record.verdict in NO_VERDICT for record in red):
         return HARNESS_FELL_SHORT
-    is_outdated = strict_known and any(outcome_of(record) is Outcome.UNEXPECTED_PASS for record in records)
-    return FELL_SHORT if is_outdated or any(record.verdict in IS_SHORT for record in news) else OK
+    return FELL_SHORT if red else OK
 
 
 def gravest(*exit_codes: int) -> int:

@@ -10,10 +10,10 @@ import fnmatch
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import yaml
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from interop.brokers.profile import load_profile
 from interop.drivers.catalog import adapter_programs
@@ -55,8 +55,11 @@ class Entry(Strict):
     """One implementation's shortcoming and the cells it shows in.
 
     With `rules`, a cell is expected only where nothing but these is broken: a new fault in the same cell is still red.
-    One that is `intermittent` shows only now and then, so a cell that passes is no news.
+    One that is `intermittent` shows only now and then, so a cell that passes is no news. One of the class `ambiguous`
+    is nobody's: the specification has two `readings`, and by one of them nothing is wrong.
     """
+
+    model_config = ConfigDict(populate_by_name=True)
 
     client: str | None = None
     broker: str | None = Field(None, description="a name or shell pattern")
@@ -65,8 +68,17 @@ class Entry(Strict):
     transports: tuple[TransportName, ...] = ()
     rules: tuple[str, ...] = Field((), description="names of the judge's rules, or verbs of steps")
     intermittent: bool = False
+    kind: Literal["shortcoming", "ambiguous"] = Field("shortcoming", alias="class")
+    readings: tuple[str, ...] = Field((), description="of the specification, each in a sentence, with its statement")
+    evidence: tuple[str, ...] = Field((), description="links to what shows it, or files: a trace, a script, a thread")
     reason: str
     link: str | None = Field(None, description="the upstream report or, where none was found, the code that does it")
+
+    @model_validator(mode="after")
+    def _has_both_readings(self) -> Entry:
+        if (self.kind == "ambiguous") != (len(self.readings) > 1):
+            raise ValueError("class: ambiguous is what has two readings of the specification or more, and no other")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +100,7 @@ class KnownFailures:
 
 def explanation(entry: Entry) -> KnownFailure:
     """What the record says of it."""
-    return KnownFailure(reason=entry.reason, link=entry.link)
+    return KnownFailure(reason=entry.reason, link=entry.link, evidence=entry.evidence, readings=entry.readings)
 
 
 def _speaks_of(entry: Entry, cell: Subject) -> bool:

@@ -371,11 +371,16 @@ def _record(
     spec = workshop.brokers[cell.broker]
     secret = Secret(spec.login) if spec.login_is_secret and spec.login is not None else None
     seconds = pace.now()
-    shown, findings = kept(trace.entries, notes.findings, *([] if secret is None else [secret.entry]))
+    is_ambiguous = explained is not None and explained.kind == "ambiguous"
+    found = (
+        [each.model_copy(update={"blame": "unknown"}) for each in notes.findings] if is_ambiguous else notes.findings
+    )
+    shown, findings = kept(trace.entries, found, *([] if secret is None else [secret.entry]))
     record = Record(
         scenario=loaded.name,
         title=loaded.scenario.title,
         about=loaded.scenario.about,
+        file=loaded.shown_file,
         area=loaded.area,
         client=cell.client,
         broker=cell.broker,
@@ -387,7 +392,7 @@ def _record(
         covered={} if notes.early_end else loaded.scenario.covers(cell.mqtt, notes.ran),
         judged=notes.judged,
         level=cell.clause.level.value,
-        blame=outcome.blame,
+        blame="none" if is_ambiguous else outcome.blame,
         seconds=round(seconds, 4),
         waiting_seconds=round(pace.waiting_seconds, 4),
         overhead_seconds=round(max(0.0, seconds - pace.waiting_seconds), 4),

@@ -22,7 +22,7 @@ from interop.brokers.registry import broker_spec
 from interop.exit_codes import HARNESS_FELL_SHORT
 from interop.lifeline import end_with_parent, interrupt_on
 from interop.runner.cell import Cell
-from interop.runner.ending import IS_SHORT, NO_VERDICT
+from interop.runner.ending import NO_VERDICT
 from interop.runner.engine import Engine
 from interop.runner.failures import RunIsOver
 from interop.runner.known_failures import KnownFailures
@@ -32,7 +32,7 @@ from interop.runner.schedule import shard, worker_number
 from interop.runner.shards import Shard, selection_of
 from interop.tap.network import network_of
 from reports.record import Record, Verdict
-from reports.summary import why
+from reports.summary import is_red, why
 
 RECORD = "record"
 """The property of a test's report that has its record, in brief."""
@@ -237,7 +237,6 @@ def _come_out(record: Record, *, strict_known: bool) -> None:
         pytest.xfail(f"{text} (known: {record.known_failure.reason})")
     if record.verdict is Verdict.UNSUPPORTED:
         pytest.skip(text)
-    if strict_known and record.unexpected_pass:
-        pytest.fail(f"{why(record)}\n{record.rerun}", pytrace=False)
-    if record.verdict in IS_SHORT | NO_VERDICT:
+    if is_red(record, strict_known=strict_known):
+        text = why(record) if record.unexpected_pass else text
         pytest.fail(f"{text}\n{record.log[-2000:] if record.verdict in NO_VERDICT else record.rerun}", pytrace=False)

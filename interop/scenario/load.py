@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from interop.scenario.explain import problems_of
 from interop.scenario.model import Scenario
-from interop.scenario.problems import Problem, ScenarioError
+from interop.scenario.problems import Problem, ScenarioError, shown
 from interop.scenario.table import Row, expand, source_of, variants_of
 from interop.scenario.yaml12 import Document, Where, read, written
 
@@ -50,6 +50,14 @@ class LoadedScenario:
                 place = self.step_places[index]
                 return ("also",) if place is None else ("steps", place, *rest)
         return where
+
+    @property
+    def shown_file(self) -> str:
+        """The file from the current directory if it is in there; of the product's own collection, `scenarios/...`."""
+        file = self.path.absolute()
+        if not file.is_relative_to(Path.cwd()) and file.is_relative_to(DEFAULT_FOLDER):
+            return file.relative_to(DEFAULT_FOLDER.parent).as_posix()
+        return shown(file).as_posix()
 
     @property
     def file_name(self) -> str:

@@ -56,7 +56,9 @@ class CasePage {
     const known = this.record.known_failure;
     const unexpected = this.record.unexpected_pass ? "It is listed as a known failure, so the list is out of date. " : null;
     if (!known) return unexpected && h("p", {class: "known"}, unexpected);
-    return h("p", {class: "known"}, unexpected ?? "Listed as a known failure: ", h("b", {}, known.reason), known.link ? [" ", webLink(known.link)] : null);
+    return h("p", {class: "known"}, unexpected ?? "Listed as a known failure: ", h("b", {}, known.reason), known.link ? [" ", webLink(known.link)] : null,
+      (known.readings ?? []).map((reading, place) => [h("br"), `Reading ${place + 1}: ${reading}`]),
+      (known.evidence ?? []).map((each) => [h("br"), "Evidence: ", webLink(each)]));
   }
 
   rerun() {

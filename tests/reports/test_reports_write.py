@@ -14,13 +14,16 @@ from reports.summary import RunInfo
 from reports.write import CannotWrite, check_writable, write_all, write_whole
 
 RUN = RunInfo("2026-03-01T10:00:00Z", 83.2, "0.1.0")
+ALL_FILES = (
+    "badge.json", "badge.svg", "ctrf.json", "junit.xml", "report.html", "results.jsonl", "run.json", "summary.md"
+)  # fmt: skip
 
 
 def test_all_files_come_out_and_the_page_is_returned(tmp_path: Path) -> None:
     page = write_all(showcase(), tmp_path / "deep" / "compat", RUN)
     assert page == tmp_path / "deep" / "compat" / "report.html"
     names = sorted(path.name for path in page.parent.iterdir())
-    assert names == ["junit.xml", "report.html", "results.jsonl", "run.json", "summary.md"]
+    assert names == sorted(ALL_FILES)
     assert all(path.stat().st_size for path in page.parent.iterdir())
     assert len(list(read_records(page.with_name("results.jsonl")))) == 20
 

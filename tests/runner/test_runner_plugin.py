@@ -99,7 +99,10 @@ def test_all_as_expected_is_0_and_leaves_its_files(tmp_path: Path) -> None:
         "coverage.json",
         "report.html",
         "junit.xml",
+        "ctrf.json",
         "summary.md",
+        "badge.json",
+        "badge.svg",
     }
     (record,) = records(scenarios)
     wanted = {"scenario", "client", "broker", "mqtt", "transport", "verdict", "reason", "cites", "seconds"}
@@ -195,7 +198,7 @@ def test_a_known_failure_keeps_the_build_green(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stdout
     (record,) = records(scenarios)
     assert record["verdict"] == "fail"
-    assert record["known_failure"] == {"reason": "says hello for ever", "link": None}
+    assert record["known_failure"] == {"reason": "says hello for ever", "link": None, "evidence": [], "readings": []}
 
 
 def test_a_known_failure_that_does_not_show_any_more_fails_a_strict_run_only(tmp_path: Path) -> None:
@@ -242,6 +245,27 @@ def test_a_missing_shard_is_told_when_the_others_are_merged(tmp_path: Path) -> N
     merged = forked.run("interop", "merge", str(tmp_path / "out"), "--out", str(tmp_path / "merged"))
     assert merged.returncode == 2
     assert "Missing: shard 2/2." in merged.stdout
+
+
+def test_for_what_can_be_read_in_two_ways_nobody_is_blamed(tmp_path: Path) -> None:
+    scenarios = collection(tmp_path, wrong=WRONG)
+    known = tmp_path / "known.yaml"
+    known.write_text("[{scenarios: [delivery/*], class: ambiguous, readings: [hello, goodbye], reason: who knows}]")
+    run = matrix(scenarios, "--known-failures", str(known))
+    assert run.returncode == 0, run.stdout
+    (record,) = records(scenarios)
+    assert (record["verdict"], record["blame"]) == ("fail", "none")
+    assert "nobody (builtin with reference)" in run.stdout
+    assert '"blame":"broker"' not in (tmp_path / "out" / "results.jsonl").read_text()
+
+
+def test_on_github_a_failure_is_annotated_at_its_line_and_the_job_has_a_summary(tmp_path: Path) -> None:
+    summary = tmp_path / "summary.md"
+    github = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary), "GITHUB_WORKSPACE": str(tmp_path)}
+    run = matrix(collection(tmp_path, wrong=WRONG), "-n", "1", environment=github)
+    assert run.returncode == 1
+    assert "\n::error file=scenarios/delivery/wrong.yaml,line=8,title=fail%3A " in run.stdout
+    assert summary.read_text().startswith("## MQTT interoperability\n\n**1 new failure in 1 cell.**")
 
 
 def test_a_shared_run_gives_the_same_records_as_a_single_one(tmp_path: Path) -> None:

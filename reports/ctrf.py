@@ -1,0 +1,95 @@
+"""Results for what reads CTRF, the Common Test Report Format: one JSON document, one test per cell.
+
+Belongs here: how an outcome maps to what CTRF can say. Does not belong here: JUnit (`junit`), counting (`summary`).
+
+CTRF's schema allows no keys of one's own but in `extra`; times are whole milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from reports.at import line_of
+from reports.record import Record
+from reports.summary import Outcome, RunInfo, column_of, is_known, is_red, outcome_of, why
+
+SPEC_VERSION = "0.0.0"
+STATUSES = ("passed", "failed", "skipped", "pending", "other")
+
+# What CTRF calls a cell that is as expected and did not pass; what is not as expected, failed.
+_STATUSES = {
+    Outcome.UNSUPPORTED: "skipped",
+    Outcome.KNOWN_FAILURE: "other",
+    Outcome.AMBIGUOUS: "other",
+}
+Json = dict[str, Any]
+
+
+def write_ctrf(records: Iterable[Record], path: Path, *, run: RunInfo | None = None) -> None:
+    """Write `ctrf.json`; raises OSError."""
+    path.write_text(json.dumps(ctrf(records, run=run), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def ctrf(records: Iterable[Record], *, run: RunInfo | None = None) -> Json:
+    """The whole document; tests are in the order of their names."""
+    ordered = sorted(records, key=lambda record: (column_of(record), record.cell_id))
+    strict = run is not None and run.strict_known
+    tests = [_test(record, strict=strict) for record in ordered]
+    tests += [_not_run(cell, run.stopped) for cell in run.gaps] if run else []
+    counts = Counter(test["status"] for test in tests)
+    start = min((test["start"] for test in tests if "start" in test), default=0)
+    stop = max((test["stop"] for test in tests if "stop" in test), default=start)
+    summary = {"tests": len(tests), **{status: counts[status] for status in STATUSES}, "start": start, "stop": stop}
+    suites = {tuple(test["suite"][:1]) for test in tests}
+    tool: Json = {"name": "mqtt-interop"} | ({"version": run.harness_version} if run else {})
+    results: Json = {"tool": tool, "summary": summary | {"suites": len(suites)}, "tests": tests}
+    if run and run.shard:
+        results["environment"] = {"shardId": run.shard}
+    return {"reportFormat": "CTRF", "specVersion": SPEC_VERSION, "generatedBy": "mqtt-interop", "results": results}
+
+
+def _test(record: Record, *, strict: bool) -> Json:
+    column, milliseconds = column_of(record), round(1000 * record.seconds)
+    test: Json = {
+        "testId": record.cell_id,
+        "name": f"{record.scenario} over {record.transport}",
+        "status": _status(record, strict=strict),
+        "rawStatus": outcome_of(record).value,
+        "duration": milliseconds,
+        "suite": [f"{column.client} with {column.broker}, MQTT {column.mqtt}", record.area],
+        "tags": [record.area, record.level, *record.cites],
+        "type": "interoperability",
+        "retries": record.attempts - 1,
+    }
+    if record.started_at:
+        began = datetime.fromisoformat(record.started_at)
+        ended = began + timedelta(seconds=record.seconds)
+        test |= {"start": round(1000 * began.timestamp()), "stop": round(1000 * ended.timestamp())}
+    if record.file:
+        test |= {"filePath": record.file, "line": line_of(record)}
+    if message := why(record):
+        test["message"] = message
+    extra: Json = {"blame": record.blame, "rerun": record.rerun}
+    if record.known_failure is not None:
+        extra["known"] = record.known_failure.model_dump(mode="json", exclude_defaults=True)
+    return test | {"extra": extra}
+
+
+def _status(record: Record, *, strict: bool) -> str:
+    if is_red(record, strict_known=strict):
+        return "failed"
+    return "other" if is_known(record) else _STATUSES.get(outcome_of(record), "passed")
+
+
+def _not_run(cell: str, why_not: str) -> Json:
+    """What is not known is no pass; nor is it pending, as nobody will play it any more."""
+    message = f"did not run: {why_not}" if why_not else "did not run"
+    return {
+        "name": cell, "status": "failed", "rawStatus": "did-not-run", "duration": 0,
+        "suite": ["cells that did not run"], "message": message,
+    }  # fmt: skip

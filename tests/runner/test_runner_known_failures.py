@@ -1,0 +1,44 @@
+"""The list of known failures: what an entry says, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from interop.runner.known_failures import BadKnownFailures, explanation, load_known_failures
+
+AMBIGUOUS = """\
+- client: acme
+  class: ambiguous
+  scenarios: [will/at_the_end]
+  reason: Whether a will is sent then is said twice, differently.
+  readings: ["3.1.2.5 says it is [MQTT-3.1.2-8].", "3.14.4 says it is not [MQTT-3.14.4-3]."]
+  evidence: [https://example.org/thread, traces/will.pcapng]
+"""
+
+
+def test_an_ambiguous_entry_hands_both_readings_and_its_evidence_on(tmp_path: Path) -> None:
+    path = tmp_path / "known.yaml"
+    path.write_text(AMBIGUOUS)
+    [entry] = load_known_failures(path).entries
+    known = explanation(entry)
+    assert known.is_ambiguous
+    assert [reading[:6] for reading in known.readings] == ["3.1.2.", "3.14.4"]
+    assert known.evidence == ("https://example.org/thread", "traces/will.pcapng")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        AMBIGUOUS.replace(', "3.14.4 says it is not [MQTT-3.14.4-3]."', ""),
+        AMBIGUOUS.replace("  class: ambiguous\n", ""),
+        AMBIGUOUS.replace("class: ambiguous", "class: doubtful"),
+    ],
+    ids=["one-reading", "no-class", "no-such-class"],
+)
+def test_ambiguous_is_what_has_two_readings_and_nothing_else(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "known.yaml"
+    path.write_text(text)
+    with pytest.raises(BadKnownFailures, match="entry 0"):
+        load_known_failures(path)
