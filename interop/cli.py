@@ -163,6 +163,12 @@ _RUN_OPTIONS = (
 )
 
 
+_SINGLE_OPTIONS = (
+    *("-k", "-m", "-n", "--loop", "--network", "--shard"),
+    *("--known-failures", "--write-known-failures", "--out"),
+)
+
+
 def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "Every other option goes to pytest as it is, e.g. -x, -v, --collect-only."
     for option, metavar, text in _RUN_OPTIONS:
@@ -183,6 +189,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--network", metavar="TEXT", help="play behind a worse network, e.g. 'delay=50ms jitter=20ms' (see the README)"
     )
     parser.add_argument("--known-failures", metavar="FILE", help="list of expected failures (the one that ships)")
+    parser.add_argument(
+        "--write-known-failures", metavar="FILE", help="write the list by which this run would be as expected"
+    )
     parser.add_argument("--strict-known", action="store_true", help="fail where a known failure does not show any more")
     parser.add_argument("--out", metavar="FOLDER", help="where the reports go (compat)")
     parser.set_defaults(run=_run)
@@ -202,7 +211,7 @@ def pytest_arguments(options: argparse.Namespace) -> list[str]:
             arguments += [option, value]
     for file in options.broker_profile:
         arguments += ["--broker-profile", file]
-    for option in ("-k", "-m", "-n", "--loop", "--network", "--shard", "--known-failures", "--out"):
+    for option in _SINGLE_OPTIONS:
         value = getattr(options, option.lstrip("-").replace("-", "_"))
         if value is not None:
             arguments += [option, value]

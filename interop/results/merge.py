@@ -8,11 +8,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
+from interop.exit_codes import CommandError
 from interop.requirements.requirements import sentences as statements
 from interop.results import drawing
 from interop.results.joining import read_parts
 from interop.runner.ending import gravest
+from interop.runner.known_failures import BadKnownFailures
+from interop.runner.noted import noted, write_known_failures
 from reports.github import tell_github
 from reports.record import resting_collector
 from reports.summary import Summary
@@ -21,6 +25,12 @@ from reports.summary import Summary
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Those of the pages, and what a run knows."""
     drawing.add_options(parser)
+    parser.add_argument(
+        "--known-failures", type=Path, metavar="FILE", help="the list that the shards had (the one that ships)"
+    )
+    parser.add_argument(
+        "--write-known-failures", type=Path, metavar="FILE", help="write the list by which it would be as expected"
+    )
     parser.add_argument("--strict-known", action="store_true", help="fail where a known failure does not show any more")
 
 
@@ -29,6 +39,11 @@ def run(options: argparse.Namespace) -> int:
     with resting_collector():
         parts = read_parts(options.results)
         records, whole = drawing.draw(parts, options.out, "merge", strict_known=options.strict_known)
+    if (path := options.write_known_failures) is not None:
+        try:
+            sys.stdout.write(f"{noted(path, write_known_failures(path, records, options.known_failures))}\n")
+        except BadKnownFailures as error:
+            raise CommandError(str(error)) from None
     sentences = (Summary.of(records, not_run=len(whole.not_run)).headline, whole.not_run_sentence)
     told = tell_github(records, whole, os.environ, statements())
     sys.stdout.writelines(f"{each}\n" for each in (*sentences, *told) if each)

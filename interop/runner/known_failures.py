@@ -74,6 +74,16 @@ class Entry(Strict):
     reason: str
     link: str | None = Field(None, description="the upstream report or, where none was found, the code that does it")
 
+    def speaks_of(self, cell: Subject) -> bool:
+        """Whether the cell is one of its own."""
+        return (
+            self.client in (None, cell.client)
+            and (self.broker is None or _matches(cell.broker, self.broker))
+            and (not self.mqtt or cell.mqtt in self.mqtt)
+            and (not self.transports or cell.transport in self.transports)
+            and any(_matches(cell.scenario, pattern) for pattern in self.scenarios)
+        )
+
     @model_validator(mode="after")
     def _has_both_readings(self) -> Entry:
         if (self.kind == "ambiguous") != (len(self.readings) > 1):
@@ -89,28 +99,18 @@ class KnownFailures:
 
     def entry_for(self, cell: Subject) -> Entry | None:
         """The first entry that speaks of the cell."""
-        return next((entry for entry in self.entries if _speaks_of(entry, cell)), None)
+        return next((entry for entry in self.entries if entry.speaks_of(cell)), None)
 
     def entry_that_explains(self, cell: Subject, broken: Iterable[str]) -> Entry | None:
         """The first entry that speaks of the cell and of everything broken in it."""
         broken = set(broken)
-        speaking = (entry for entry in self.entries if _speaks_of(entry, cell))
+        speaking = (entry for entry in self.entries if entry.speaks_of(cell))
         return next((entry for entry in speaking if not entry.rules or broken <= set(entry.rules)), None)
 
 
 def explanation(entry: Entry) -> KnownFailure:
     """What the record says of it."""
     return KnownFailure(reason=entry.reason, link=entry.link, evidence=entry.evidence, readings=entry.readings)
-
-
-def _speaks_of(entry: Entry, cell: Subject) -> bool:
-    return (
-        entry.client in (None, cell.client)
-        and (entry.broker is None or _matches(cell.broker, entry.broker))
-        and (not entry.mqtt or cell.mqtt in entry.mqtt)
-        and (not entry.transports or cell.transport in entry.transports)
-        and any(_matches(cell.scenario, pattern) for pattern in entry.scenarios)
-    )
 
 
 def _matches(name: str, pattern: str) -> bool:

@@ -91,6 +91,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--known-failures", type=Path, metavar="FILE", help="list of expected failures (the one that ships)"
     )
+    group.addoption(
+        "--write-known-failures", type=Path, metavar="FILE",
+        help="write the list by which this run would be as expected: the one in use, and an entry for what is new",
+    )  # fmt: skip
     group.addoption("--strict-known", action="store_true", help="fail where a known failure does not show any more")
     group.addoption(
         "--out", type=Path, default=DEFAULT_OUT, metavar="FOLDER", help=f"where the reports go ({DEFAULT_OUT})"

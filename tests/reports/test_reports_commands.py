@@ -10,6 +10,7 @@ import pytest
 from reports_samples import record
 
 from interop.cli import main
+from interop.runner.known_failures import load_known_failures
 from reports.record import KnownFailure, Record, Verdict, read_records
 from reports.run_file import read_run, write_run
 from reports.summary import RunInfo
@@ -160,3 +161,22 @@ def test_diff_fails_on_the_changes_it_is_asked_to_fail_on(
     options = [word for each in fail_on for word in ("--fail-on", each)]
     files = [str(tmp_path / name / "results.jsonl") for name in ("old", "new")]
     assert main(["diff", *files, *options]) == code
+
+
+def test_a_merged_run_writes_the_list_that_it_would_need(tmp_path: Path) -> None:
+    folder, path = part(tmp_path / "1", record(verdict=Verdict.FAIL), exit_code=1), tmp_path / "known.yaml"
+    assert main(["merge", folder, "--write-known-failures", str(path), "--out", str(tmp_path / "out")]) == 1
+    assert [entry.scenarios for entry in load_known_failures(path).entries if entry.client == "paho"][-1] == (
+        "qos1/delivered",
+    )
+
+
+def test_on_github_a_merged_run_annotates_the_failures_of_all_shards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    failed = record(verdict=Verdict.FAIL, reason="PUBACK missing", file="scenarios/qos1/delivered.yaml")
+    assert merged(tmp_path / "out", part(tmp_path / "1", failed, exit_code=1)) == 1
+    assert "\n::error file=scenarios/qos1/delivered.yaml,line=1," in capsys.readouterr().out
+    assert "1 new failure" in (tmp_path / "summary.md").read_text()

@@ -247,6 +247,14 @@ def test_a_missing_shard_is_told_when_the_others_are_merged(tmp_path: Path) -> N
     assert "Missing: shard 2/2." in merged.stdout
 
 
+def test_with_the_list_it_wrote_the_same_run_is_green(tmp_path: Path) -> None:
+    scenarios, known = collection(tmp_path, right=RIGHT, wrong=WRONG), tmp_path / "known.yaml"
+    run = matrix(scenarios, "--write-known-failures", str(known))
+    assert run.returncode == 1
+    assert f"{known}: 1 new entry; say of each why, and link its report" in run.stdout
+    assert matrix(scenarios, "--known-failures", str(known), "--strict-known").returncode == 0
+
+
 def test_for_what_can_be_read_in_two_ways_nobody_is_blamed(tmp_path: Path) -> None:
     scenarios = collection(tmp_path, wrong=WRONG)
     known = tmp_path / "known.yaml"
@@ -350,6 +358,7 @@ def test_a_duplicate_title_is_2(tmp_path: Path) -> None:
         (("--shard", "3/2"), ["--shard 3/2", "i/n"]),
         (("--loop", "trio"), ["--loop trio", "asyncio, uvloop"]),
         (("--known-failures", "/nowhere/known.yaml"), ["/nowhere/known.yaml"]),
+        (("--write-known-failures", "/nowhere/new.yaml"), ["cannot write /nowhere/new.yaml"]),
         (("--out", "/dev/null/out"), ["/dev/null/out", "--out"]),
     ],
 )
