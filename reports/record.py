@@ -228,7 +228,7 @@ def read_records(path: Path) -> Iterator[Record]:
 
 
 def merge_records(paths: Iterable[Path]) -> list[Record]:
-    """The records of several `results.jsonl`, e.g. shards; of a cell that is in more than one, the last.
+    """The records of several `results.jsonl`; of a cell that is in more than one, the last.
 
     Raises BadResults.
     """

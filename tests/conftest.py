@@ -13,6 +13,10 @@ from collections.abc import Iterator
 import forked
 import pytest
 
+# Else what tests run would write on the page of the job that runs the tests.
+for _name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+    os.environ.pop(_name, None)
+
 HIDDEN = "raise ImportError('hidden by a test, as where it is not installed')\n"
 
 

@@ -283,11 +283,24 @@ def test_run_has_the_exit_codes_of_the_matrix(pytest_run: list[list[str]], pytes
 def test_run_knows_every_option_of_the_plugin() -> None:
     text = (REPOSITORY / "interop" / "runner" / "plugin.py").read_text(encoding="utf-8")
     options = _parser("run").parse_args(["run"])
-    for option in ("client", "broker", "mqtt", "transport", "scenario", "scenarios", "known_failures", "out", "slow"):
+    for option in (
+        "client",
+        "broker",
+        "mqtt",
+        "transport",
+        "scenario",
+        "scenarios",
+        "known_failures",
+        "out",
+        "slow",
+        "shard",
+        "strict_known",
+        "write_known_failures",
+    ):
         assert f'"--{option.replace("_", "-")}"' in text
         assert hasattr(options, option)
-    options.extra, options.slow = [], True
-    assert pytest_arguments(options) == ["--slow"]
+    options.extra, options.slow, options.strict_known, options.shard = [], True, True, "1/2"
+    assert pytest_arguments(options) == ["--shard", "1/2", "--slow", "--strict-known"]
 
 
 # --- results ----------------------------------------------------------------------------------------------------------

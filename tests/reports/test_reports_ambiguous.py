@@ -45,9 +45,11 @@ def test_nobody_is_blamed() -> None:
 def test_pages_have_both_readings_and_the_evidence(tmp_path: Path) -> None:
     text = markdown(Summary.of([CELL]))
     page = write_all([CELL], tmp_path).read_text()
+    junit = (tmp_path / "junit.xml").read_text()
     for said in ("Reading 1: it has to", "Reading 2: it need not", "https://a.org/1"):
         assert said in text
         assert said in page
+        assert said.partition(": ")[2] in junit
 
 
 def test_the_terminal_says_it_in_a_line() -> None:
