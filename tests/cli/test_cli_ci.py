@@ -151,7 +151,7 @@ def test_a_login_is_shown_by_no_output_of_the_action(machine: Machine) -> None:
 
 def test_jobs_of_the_gitlab_template_play_shards_and_join_them(machine: Machine) -> None:
     path = os.pathsep.join([machine.told("GITHUB_PATH").strip(), machine.environment["PATH"]])
-    shared = {"PATH": path, "MQTT_INTEROP_PACKAGE": str(REPOSITORY), "CI_NODE_TOTAL": "2"}
+    shared = {"PATH": path, "MQTT_INTEROP_PACKAGE": f"{REPOSITORY}[harness]", "CI_NODE_TOTAL": "2"}
     for number in ("1", "2"):
         shard = shared | {"CI_NODE_INDEX": number, "MQTT_INTEROP_OPTIONS": options()}
         played = machine.gitlab(".mqtt-interop-run", **shard)
@@ -164,3 +164,8 @@ def test_jobs_of_the_gitlab_template_play_shards_and_join_them(machine: Machine)
 
 def test_no_script_of_the_action_has_an_expression_in_it() -> None:
     assert all("${{" not in step["run"] for step in ACTION["runs"]["steps"])
+
+
+def test_what_is_installed_is_the_harness_and_not_the_broker_alone() -> None:
+    assert '"$GITHUB_ACTION_PATH[harness]"' in ACTION["runs"]["steps"][0]["run"]
+    assert GITLAB[".mqtt-interop"]["variables"]["MQTT_INTEROP_PACKAGE"] == "mqtt-interop[harness]"
