@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     if shown_name(options.upstream) != options.upstream:
         _say("clients bring their own user name and password: those of --upstream are not used")
-    book = Book(route.upstream.host_and_port, str(route.upstream.transport), environment())
+    book = Book(environment())
     limits = dataclasses.replace(Limits(), packets=options.packets)
     command = shown_command(["mqtt-interop", *sys.argv[1:]], [options.upstream])
     try:

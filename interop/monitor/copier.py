@@ -27,16 +27,17 @@ from reference_broker.net.stream import Listener, Stream, dial, listen
 
 
 class Connection:
-    """One client's connection and what is known of it."""
+    """One client's connection and what is known of it; `recorder` has it from `began`, in seconds since 1970."""
 
-    def __init__(self, number: int, peer: str, limits: Limits, room: Room, *, has_frames: bool = False) -> None:
+    def __init__(self, number: int, peer: str, broker: str, transport: str, recorder: Recorder, began: float) -> None:
         self.number = number
         self.peer = peer
-        self.began = time.time()
-        self.began_at = time.monotonic()  # the same, on the clock of the trace
+        self.broker = broker
+        self.transport = transport
+        self.began = began
         self.problem = ""  # why it was not carried on
         self.is_told = False  # its record is written
-        self.recorder = Recorder(self.began_at, limits, room, has_frames=has_frames)
+        self.recorder = recorder
 
     @property
     def name(self) -> str:
@@ -89,8 +90,11 @@ class Copier:
 
     async def _serve(self, client: Stream) -> None:
         self._count += 1
-        has_frames = self._route.has_frames
-        connection = Connection(self._count, client.peer, self._limits, self._room, has_frames=has_frames)
+        recorder = Recorder(time.monotonic(), self._limits, self._room, has_frames=self._route.has_frames)
+        broker = self._route.upstream
+        connection = Connection(
+            self._count, client.peer, broker.host_and_port, str(broker.transport), recorder, time.time()
+        )
         self._opened(connection)
         try:
             await self._carry(connection, client)

@@ -41,7 +41,7 @@ _CONNECT_BYTE = PacketType.CONNECT << 4
 
 
 class WhyNot(StrEnum):
-    """Why a connection is not judged any more, only copied."""
+    """Why a connection is not judged any more."""
 
     LIMIT = "more than is kept of one connection"
     MEMORY = "more than is kept of all connections together"
@@ -49,6 +49,7 @@ class WhyNot(StrEnum):
     UNDECODED = "bytes that cannot be decoded"
     STALLED = "one side took no bytes for too long, so that times tell nothing"
     FAILED = "the monitor failed"
+    UNSEEN = "bytes that the capture does not have"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,10 @@ class Recorder:
         self.why_not: WhyNot | None = None
         self.detail = ""  # more about why not
         self.is_over = False
+        self.until = 0.0
+        """Until when nothing more came for sure, on the clock of `now`; a capture knows."""
+        self.round_trip_seconds = 0.0
+        """How long a packet to either side and its answer may be under way beyond where it is read."""
         self._limits = limits
         self._room = room
         self._taken_bytes = 0
@@ -101,6 +106,11 @@ class Recorder:
     def trace(self) -> Trace:
         """What was kept."""
         return self._trace
+
+    @property
+    def seconds(self) -> float:
+        """How long after the connection's beginning the last came that was kept."""
+        return self._trace.entries[-1].at
 
     @property
     def not_judged(self) -> str:
@@ -225,7 +235,13 @@ class Recorder:
     def look(self) -> tuple[int, list[Finding]]:
         """Judge what there is: how many entries, and all that is wrong. Changes nothing, so any thread may do it."""
         entries = self._trace.entries[:]
-        return len(entries), judge(entries, self.version or Version.V311, ONE_CONNECTION)
+        return len(entries), judge(
+            entries,
+            self.version or Version.V311,
+            ONE_CONNECTION,
+            until=self.until - self._beginning,
+            round_trip_seconds=self.round_trip_seconds,
+        )
 
     def take_back(self, found: list[Finding]) -> list[Finding]:
         """Give what was told and is refuted, because what was found now has it no more, and forget it."""

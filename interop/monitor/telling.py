@@ -52,12 +52,12 @@ class Totals:
 
 def finding_line(connection: Connection, finding: Finding) -> str:
     """One finding as one line."""
-    return _line(connection, _finding(connection, finding))
+    return _line(connection, _finding(connection, finding), connection.recorder.entry(finding).at)
 
 
 def withdrawal_line(connection: Connection, finding: Finding) -> str:
     """A finding that later packets refuted, as one line."""
-    return _line(connection, f"withdrawn: {_finding(connection, finding)}")
+    return _line(connection, f"withdrawn: {_finding(connection, finding)}", connection.recorder.seconds)
 
 
 def _finding(connection: Connection, finding: Finding) -> str:
@@ -69,14 +69,20 @@ def _finding(connection: Connection, finding: Finding) -> str:
 def notice_lines(connection: Connection) -> Iterator[str]:
     """Why a connection was not carried on, or is not judged any more; a line each."""
     if connection.problem:
-        yield _line(connection, f"not carried on: {connection.problem}")
+        yield _line(connection, f"not carried on: {connection.problem}", connection.recorder.seconds)
     if connection.recorder.why_not is not None:
-        yield _line(connection, f"not judged from here on: {connection.recorder.not_judged}")
+        yield _line(
+            connection, f"not judged from here on: {connection.recorder.not_judged}", connection.recorder.seconds
+        )
 
 
-def _line(connection: Connection, what: str) -> str:
-    """The text behind time and name; what others chose (client identifiers, topics) can neither end nor colour it."""
-    text = f"{time.strftime('%H:%M:%S')} {connection.name} {what}"
+def _line(connection: Connection, what: str, seconds: float) -> str:
+    """The text behind the time, so long after the connection began, and its name.
+
+    What others chose (client identifiers, topics) can neither end nor colour it.
+    """
+    moment = time.strftime("%H:%M:%S", time.localtime(connection.began + seconds))
+    text = f"{moment} {connection.name} {what}"
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
@@ -87,12 +93,12 @@ def _cited(finding: Finding) -> str:
 class Book:
     """Counts what happened, and keeps a record of each connection while there is room."""
 
-    def __init__(self, upstream: str, transport: str, implementations: dict[str, str]) -> None:
+    def __init__(self, implementations: dict[str, str], area: str = "monitor") -> None:
+        """`area` is what the records' scenarios are named after."""
         self.totals = Totals()
         self.records: list[Record] = []
         self._kept: Counter[bool] = Counter()
-        self._upstream = upstream
-        self._transport = transport
+        self._area = area
         self._implementations = implementations
 
     def found(self, finding: Finding) -> None:
@@ -129,12 +135,11 @@ class Book:
     def summary(self) -> Iterator[str]:
         """The closing lines."""
         totals = self.totals
-        carried = f"{totals.size_bytes:,} bytes copied"
-        yield f"{totals.connections:,} connections, {totals.packets:,} packets judged, {carried}"
+        yield f"{totals.connections:,} connections, {totals.packets:,} packets judged, {totals.size_bytes:,} bytes"
         for problem, count in totals.not_carried.most_common():
             yield f"{count:,} connections not carried on: {problem}"
         for why_not, count in totals.not_judged.most_common():
-            yield f"{count:,} connections judged in part or not at all, only copied: {why_not}"
+            yield f"{count:,} connections judged in part or not at all: {why_not}"
         if totals.left_out:
             yield f"{totals.left_out:,} connections have no page in the report: it holds {KEPT_RECORDS:,} of a kind"
         for (level, blame, what), count in totals.broken.most_common():
@@ -155,19 +160,19 @@ class Book:
         blamed = {each.blame.value for each in recorder.findings}
         verdict, reason = _verdict(connection)
         return Record(
-            scenario=f"monitor/connection-{connection.number}",
+            scenario=f"{self._area}/connection-{connection.number}",
             title=connection.name,
             about=recorder.not_judged,
-            area="monitor",
+            area=self._area,
             client="clients",
-            broker=self._upstream,
+            broker=connection.broker,
             mqtt=(recorder.version or Version.V311).label,
-            transport=self._transport,
+            transport=connection.transport,
             verdict=verdict,
             reason=reason,
             cites=tuple(dict.fromkeys(cite for finding in recorder.findings for cite in finding.cites)),
             blame="both" if len(blamed) > 1 else "client" if "client" in blamed else "broker" if blamed else "none",
-            seconds=round(time.time() - connection.began, 3),
+            seconds=round(recorder.seconds, 3),
             started_at=datetime.fromtimestamp(connection.began, UTC).isoformat(timespec="milliseconds"),
             findings=tuple(judge_finding(each) for each in findings),
             trace=trace_records([recorder.trace.entries[index] for index in shown], without_password),

@@ -17,7 +17,7 @@ import pytest
 from interop.cli import main
 from interop.judge import Finding
 from interop.monitor.copier import Connection, Route
-from interop.monitor.recorder import Limits, Room, WhyNot
+from interop.monitor.recorder import Limits, Recorder, Room, WhyNot
 from interop.monitor.telling import KEPT_RECORDS, Book, finding_line, notice_lines
 from interop.monitor.watch import Watch
 from interop.tap.trace import Sender
@@ -118,7 +118,7 @@ def test_wrong_options_are_one_line(
 def test_it_ends_by_itself_after_the_time_given(tmp_path: Path) -> None:
     with monitor(1, tmp_path, "--for", "0.01") as (process, _):
         text = process.communicate(timeout=10)
-    assert (process.returncode, text) == (0, "0 connections, 0 packets judged, 0 bytes copied\nno statement broken\n")
+    assert (process.returncode, text) == (0, "0 connections, 0 packets judged, 0 bytes\nno statement broken\n")
 
 
 def test_a_broker_that_is_away_is_a_line_and_the_monitor_goes_on(tmp_path: Path) -> None:
@@ -182,11 +182,11 @@ def test_quiet_tells_only_the_summary(port_of_broker: int, tmp_path: Path) -> No
 
 
 def connection(number: int = 1) -> Connection:
-    return Connection(number, "peer:1", Limits(), Room())
+    return Connection(number, "peer:1", "h:1", "tcp", Recorder(0.0, Limits(), Room()), 0.0)
 
 
 def say(known: Connection, side: Sender, packet: Packet) -> None:
-    known.recorder.received(side, encode(packet, V311), known.began_at + 0.1)
+    known.recorder.received(side, encode(packet, V311), known.began + 0.1)
 
 
 def test_what_others_chose_can_neither_end_a_line_nor_colour_it() -> None:
@@ -203,18 +203,18 @@ def test_what_others_chose_can_neither_end_a_line_nor_colour_it() -> None:
 
 
 def test_connections_without_a_page_are_counted() -> None:
-    book = Book("h:1", "tcp", {})
+    book = Book({})
     for number in range(KEPT_RECORDS + 2):
         book.settled(connection(number))
         book.ended(connection(number))
     assert len(book.records) == KEPT_RECORDS
     lines = list(book.summary())
-    assert lines[0] == f"{KEPT_RECORDS + 2:,} connections, 0 packets judged, 0 bytes copied"
+    assert lines[0] == f"{KEPT_RECORDS + 2:,} connections, 0 packets judged, 0 bytes"
     assert f"2 connections have no page in the report: it holds {KEPT_RECORDS} of a kind" in lines
 
 
 def test_healthy_connections_take_no_page_from_one_that_broke_something() -> None:
-    book = Book("h:1", "tcp", {})
+    book = Book({})
     for number in range(KEPT_RECORDS):
         book.settled(connection(number))
     late = connection(KEPT_RECORDS)
@@ -231,7 +231,7 @@ def test_a_page_shows_the_beginning_and_what_is_around_a_finding() -> None:
     for number in range(1, 501):
         say(known, Sender.CLIENT, Publish(f"t/{number}", b"", QoS.AT_LEAST_ONCE, packet_id=number))
         say(known, Sender.BROKER, PubAck(number if number != 400 else 1))
-    book = Book("h:1", "tcp", {})
+    book = Book({})
     found = known.recorder.new_findings()
     book.settled(known)
     (record,) = book.records
@@ -246,7 +246,7 @@ def test_a_page_shows_the_beginning_and_what_is_around_a_finding() -> None:
 def test_a_rule_that_stumbles_ends_the_judging_of_one_connection_only(monkeypatch: pytest.MonkeyPatch) -> None:
     stumbling, healthy = connection(1), connection(2)
     monkeypatch.setattr(stumbling.recorder, "look", lambda: 1 // 0)
-    book = Book("h:1", "tcp", {})
+    book = Book({})
     watch = Watch(Route(Address("h", 1), Address("h", 2)), Limits(), book, lambda _: None)
     for known in (stumbling, healthy):
         watch.opened(known)
@@ -258,7 +258,7 @@ def test_a_rule_that_stumbles_ends_the_judging_of_one_connection_only(monkeypatc
 def test_a_connection_that_is_told_leaves_nothing_behind() -> None:
     known = connection()
     say(known, Sender.CLIENT, Connect(V311, "c"))
-    watch = Watch(Route(Address("h", 1), Address("h", 2)), Limits(), Book("h:1", "tcp", {}), lambda _: None)
+    watch = Watch(Route(Address("h", 1), Address("h", 2)), Limits(), Book({}), lambda _: None)
     watch.opened(known)
     known.recorder.stop(WhyNot.LIMIT)
     asyncio.run(watch.judge_all())
@@ -270,7 +270,7 @@ def test_a_connection_that_is_told_leaves_nothing_behind() -> None:
 def test_a_round_looks_only_where_something_came(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[str] = []
     quiet, busy = connection(1), connection(2)
-    watch = Watch(Route(Address("h", 1), Address("h", 2)), Limits(), Book("h:1", "tcp", {}), lambda _: None)
+    watch = Watch(Route(Address("h", 1), Address("h", 2)), Limits(), Book({}), lambda _: None)
     for known in (quiet, busy):
         watch.opened(known)
         monkeypatch.setattr(known.recorder, "look", partial(_noting, looked, known))
@@ -290,12 +290,12 @@ def _noting(looked: list[str], known: Connection) -> tuple[int, list[Finding]]:
 
 def test_what_later_packets_refute_is_withdrawn_in_lines_sums_and_report() -> None:
     known, said = connection(), []
-    book = Book("h:1", "tcp", {})
+    book = Book({})
     watch = Watch(Route(Address("h", 1), Address("h", 2)), Limits(), book, said.append)
     watch.opened(known)
 
     def at(seconds: float, side: Sender, packet: Packet) -> None:
-        known.recorder.received(side, encode(packet, V311), known.began_at + seconds)
+        known.recorder.received(side, encode(packet, V311), known.began + seconds)
 
     at(0.0, Sender.CLIENT, Connect(V311, "c", keep_alive=2))
     at(0.0, Sender.BROKER, ConnAck())

@@ -67,7 +67,7 @@ def test_a_broken_statement_is_told_once_with_its_number() -> None:
 def test_nothing_is_judged_while_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = connection()
     recorder.new_findings()
-    monkeypatch.setattr("interop.monitor.recorder.judge", lambda *_: pytest.fail("judged again"))
+    monkeypatch.setattr("interop.monitor.recorder.judge", lambda *_, **__: pytest.fail("judged again"))
     assert recorder.new_findings() == []
 
 
@@ -217,7 +217,7 @@ def test_no_bytes_make_the_recorder_stumble(said: list[tuple[Sender, bytes]]) ->
         assert recorder.entry(finding).index == finding.trace_index
 
 
-def _stumbles(*_: object) -> None:
+def _stumbles(*_: object, **__: object) -> None:
     raise ZeroDivisionError
 
 
