@@ -44,6 +44,7 @@ _PACKAGES: dict[str, tuple[str, str]] = {
     "corpus": ("interop.corpus.command", "send malformed packets to brokers and clients, and judge how they react"),
     "bench": ("interop.bench.command", "measure how much a broker carries, alone or beside another"),
     "monitor": ("interop.monitor.command", "watch any clients talk to any broker, and name each statement they break"),
+    "judge": ("interop.capture.command", "judge a capture file (pcapng, pcap): who broke which statement?"),
     "mutants": ("interop.mutants.command", "play scenarios against wrong brokers and clients: is each one caught?"),
     "simulate": ("interop.simulation.command", "broker and clients in virtual time, over failing links, from a seed"),
     "survive": ("interop.survival.command", "kill the broker again and again: is all that it acknowledged still true?"),

@@ -49,7 +49,7 @@ class WhyNot(StrEnum):
     UNDECODED = "bytes that cannot be decoded"
     STALLED = "one side took no bytes for too long, so that times tell nothing"
     FAILED = "the monitor failed"
-    UNSEEN = "bytes that the capture does not have"
+    UNSEEN = "bytes that nobody could see"
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,8 +99,10 @@ class Crossing:
         self._record(Kind.CLOSE, Sender.HARNESS, at=now, note=f"no broker: {reason}")
         return [End(Sender.CLIENT, How.FIN)]
 
-    def give_up(self) -> None:
+    def give_up(self, now: float) -> None:
         """The link closes: nothing is open any more, and that is nobody's doing."""
+        if any(self._open.values()):
+            self._record(Kind.CLOSE, Sender.HARNESS, at=now, note="the link closes")
         self._open = dict.fromkeys(self._open, False)
 
     def _carry_out(self, happenings: Iterable[Effect | Fired], now: float) -> list[Effect]:

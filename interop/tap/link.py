@@ -342,7 +342,7 @@ class _Passage:
                 readers.create_task(self._read(Sender.CLIENT, self._client))
                 readers.create_task(self._read(Sender.BROKER, broker))
         finally:
-            self.crossing.give_up()
+            self.crossing.give_up(self._clock())
             if self._timer is not None:
                 self._timer.cancel()
             for outlet in self._outlets.values():

@@ -17,6 +17,7 @@ const big16 = (value) => [(value >> 8) & 0xff, value & 0xff];
 const big32 = (value) => [(value >>> 24) & 0xff, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff];
 const padded = (bytes) => [...bytes, ...new Array((4 - (bytes.length % 4)) % 4).fill(0)];
 const option = (code, bytes) => [...u16(code), ...u16(bytes.length), ...padded(bytes)];
+const COMMENT_CHARACTERS = 2000; // an option has room for 65,535 bytes, a topic alone may be longer
 const END_OF_OPTIONS = [0, 0, 0, 0];
 
 function block(type, body) {
@@ -43,6 +44,7 @@ function pcapng(record) {
       for (const packet of streams.get(key).packets(entry, comment)) out.push(packetBlock(wire, epoch + entry.at * 1000, packet));
     }
   }
+  for (const wire of [0, 1]) out.push(statisticsBlock(wire, epoch + record.seconds * 1000));
   return new Blob(out.map((part) => new Uint8Array(part)), {type: "application/x-pcapng"});
 }
 
@@ -57,10 +59,18 @@ function nameBlock(links) {
 
 const clientAddress = (place) => [10, 0, 0, 1 + place];
 
+/** Until when was recorded: what did not come by then was waited for. */
+const statisticsBlock = (wire, milliseconds) => block(5, [...u32(wire), ...stamp(milliseconds), ...END_OF_OPTIONS]);
+
+/** A time in microseconds, its upper half first. */
+function stamp(milliseconds) {
+  const microseconds = Math.round(milliseconds * 1000);
+  return [...u32(Math.floor(microseconds / 2 ** 32)), ...u32(microseconds % 2 ** 32 | 0)];
+}
+
 function packetBlock(wire, milliseconds, {bytes, originalBytes, comment}) {
-  const stamp = Math.round(milliseconds * 1000);
-  const options = comment ? [...option(1, utf8.encode(comment)), ...END_OF_OPTIONS] : [];
-  return block(6, [...u32(wire), ...u32(Math.floor(stamp / 2 ** 32)), ...u32(stamp % 2 ** 32 | 0),
+  const options = comment ? [...option(1, utf8.encode(comment.slice(0, COMMENT_CHARACTERS))), ...END_OF_OPTIONS] : [];
+  return block(6, [...u32(wire), ...stamp(milliseconds),
     ...u32(bytes.length), ...u32(originalBytes), ...padded(bytes), ...options]);
 }
 
