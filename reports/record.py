@@ -65,6 +65,9 @@ class TraceEntry(_Model):
     """One thing that happened on one link, as the recording proxy saw it."""
 
     at: float = Field(description="seconds since the cell began")
+    began_at: float | None = Field(
+        None, description="seconds since the cell began when its first byte came, where that was earlier than `at`"
+    )
     link: str = Field(description="name of the actor whose link it is")
     connection: int = Field(description="1 for the link's first network connection, 2 for the next, ...")
     kind: Literal["open", "packet", "malformed", "close", "fault", "frame", "gap"] = Field(

@@ -30,7 +30,7 @@ class PassedOver(StrEnum):
 
     NO_MQTT = "no MQTT"
     SILENT = "nobody said anything"
-    BEFORE = "they began before the capture, so that nobody knows what is open or even spoken in them"
+    BEFORE = "they began before the capture, so that nobody knows what is open in them"
     ENCRYPTED = "TLS: with a key log of either side (SSLKEYLOGFILE) --key-log FILE opens it"
     NO_KEYS = "TLS of which the key log has no keys, or with a cipher that cannot be opened"
     UNSEEN = "the capture does not have the bytes they began with"

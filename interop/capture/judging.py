@@ -55,6 +55,7 @@ def judge_together(gathered: Gathered) -> Iterator[tuple[Told, list[Finding]]]:
         order = [told for told in gathered.order if id(told) in of]
         found = _judge_group(group, order, _BESIDE_THE_TAP[name] if is_ours else None)
         for told in group:
+            told.recorder.knows_all = True
             yield told, told.recorder.take(len(told.recorder.trace), found[id(told)])
 
 

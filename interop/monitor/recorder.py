@@ -85,6 +85,8 @@ class Recorder:
         """Until when nothing more came for sure, on the clock of `now`; a capture knows."""
         self.round_trip_seconds = 0.0
         """How long a packet to either side and its answer may be under way beyond where it is read."""
+        self.knows_all = False
+        """Whether the findings it takes were made with all connections there were in view."""
         self._limits = limits
         self._room = room
         self._taken_bytes = 0
@@ -267,7 +269,7 @@ class Recorder:
         A client may have taken its own place elsewhere, and what is missing may be, or wait behind, a packet that is
         arriving: until that is there such a finding is held.
         """
-        if finding.rule == SERVER_WAITS.name and self.entry(finding).kind is Kind.CLOSE:
+        if not self.knows_all and finding.rule == SERVER_WAITS.name and self.entry(finding).kind is Kind.CLOSE:
             return False
         return not (RULES[finding.rule].waits and self._began_at)
 

@@ -83,6 +83,7 @@ def _record(entry: Seen) -> TraceEntry:
     packet = entry.packet
     return TraceEntry(
         at=round(entry.at, 6),
+        began_at=None if entry.began_at is None else round(entry.began_at, 6),
         link=entry.link,
         connection=entry.connection,
         kind=entry.kind.value,

@@ -41,7 +41,7 @@ function pcapng(record) {
     for (const wire of [0, 1]) {
       const key = `${entry.link} ${entry.connection} ${wire}`;
       if (!streams.has(key)) streams.set(key, new Stream(wire, links.indexOf(entry.link), entry.connection));
-      for (const packet of streams.get(key).packets(entry, comment)) out.push(packetBlock(wire, epoch + entry.at * 1000, packet));
+      for (const packet of streams.get(key).packets(entry, comment)) out.push(packetBlock(wire, epoch + (packet.at ?? entry.at) * 1000, packet));
     }
   }
   for (const wire of [0, 1]) out.push(statisticsBlock(wire, epoch + record.seconds * 1000));
@@ -115,9 +115,11 @@ class Stream {
     const kept = (entry.hex.match(/../g) ?? []).map((pair) => parseInt(pair, 16));
     const cut = kept.length < entry.size_bytes ? `; only the first ${kept.length} of ${entry.size_bytes} bytes were kept` : "";
     const packets = [];
-    for (let start = 0; start < entry.size_bytes; start += SEGMENT_BYTES) {
-      const size = Math.min(SEGMENT_BYTES, entry.size_bytes - start);
-      packets.push(this.segment(sender, FLAGS.data, kept.slice(start, start + size), size, start ? "" : comment + cut));
+    const began = entry.began_at ?? null; // then its first byte came by itself
+    for (let start = 0, size; start < entry.size_bytes; start += size) {
+      size = start === 0 && began !== null ? 1 : Math.min(SEGMENT_BYTES, entry.size_bytes - start);
+      const packet = this.segment(sender, FLAGS.data, kept.slice(start, start + size), size, start ? "" : comment + cut);
+      packets.push(start === 0 && began !== null ? {...packet, at: began} : packet);
       this.next[sender] += size;
     }
     return packets;
