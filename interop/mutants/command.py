@@ -18,11 +18,13 @@ from pathlib import Path
 
 from interop.exit_codes import FELL_SHORT, OK, CommandError
 from interop.judge import RULES
+from interop.mutants import suite_command
 from interop.mutants.kill_table import KillTable
 from interop.mutants.mutant import Mutant
 from interop.mutants.plan import in_turns, known_trials, worth_knowing, write_known
 from interop.mutants.registry import MUTANTS
 from interop.mutants.run import Played, Settled, play_trials
+from interop.mutants.serving import serve
 from interop.runner.about import About, UnknownSubject
 from interop.scenario.load import LoadedScenario, load_scenarios
 from interop.tap.network import BadNetwork, Network, network_of
@@ -52,6 +54,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--network", metavar="TEXT", help="play behind a worse network, as in `run`")
     parser.add_argument("--limit", type=float, metavar="SECONDS", help="begin no cell after so long")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write kills.txt and kills.json there")
+    parser.add_argument("--serve", metavar="NAME", help="be this mutant until a signal comes, and play nothing")
+    parser.add_argument(
+        "--port", type=int, metavar="N", help="where a served broker listens (1883), or a served client connects to"
+    )
+    suite_command.add_options(parser)
     parser.add_argument("--remember", action="store_true", help="keep in known.csv what this run found")
 
 
@@ -91,6 +98,9 @@ class _Aim:
 
 def run(options: argparse.Namespace) -> int:
     """Play and print; raises CommandError for patterns that fit nothing."""
+    if options.serve is not None:
+        serve(options.serve, options.port, lambda line: _print([line]))
+        return OK
     aim = _aim(options)
     if options.list:
         _print(f"{each.side}  {each.name}  ({', '.join(each.subjects)})" for each in aim.mutants)
@@ -99,6 +109,8 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(f"-n {options.n}: at least one process is needed")
     if options.every < 1:
         raise CommandError(f"--every {options.every}: at least 1")
+    if options.suite is not None:
+        return suite_command.run(options, aim.mutants)
     if options.remember and not aim.is_complete:
         raise CommandError("--remember needs a complete run, without --mutant, --scenario, --statement and --rule")
     if options.out is None:
