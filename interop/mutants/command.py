@@ -101,16 +101,16 @@ def run(options: argparse.Namespace) -> int:
     if options.serve is not None:
         serve(options.serve, options.port, lambda line: _print([line]))
         return OK
-    aim = _aim(options)
-    if options.list:
-        _print(f"{each.side}  {each.name}  ({', '.join(each.subjects)})" for each in aim.mutants)
-        return OK
     if options.n < 1:
         raise CommandError(f"-n {options.n}: at least one process is needed")
     if options.every < 1:
         raise CommandError(f"--every {options.every}: at least 1")
     if options.suite is not None:
-        return suite_command.run(options, aim.mutants)
+        return suite_command.run(options, _mutants(options))
+    aim = _aim(options)
+    if options.list:
+        _print(f"{each.side}  {each.name}  ({', '.join(each.subjects)})" for each in aim.mutants)
+        return OK
     if options.remember and not aim.is_complete:
         raise CommandError("--remember needs a complete run, without --mutant, --scenario, --statement and --rule")
     if options.out is None:
@@ -147,7 +147,7 @@ def _aim(options: argparse.Namespace) -> _Aim:
     if not loaded:
         raise CommandError("no scenario cites that (`mqtt-interop coverage` says what is cited)")
     return _Aim(
-        tuple(MUTANTS[name] for name in _chosen(MUTANTS, options.mutant, "mutant"))[:: max(1, options.every)],
+        _mutants(options),
         tuple(loaded[name] for name in _chosen(loaded, options.scenario, "scenario")),
         bool(options.mutant) or options.every > 1,
         bool(options.scenario or options.statement or options.rule),
@@ -159,6 +159,10 @@ def _about(options: argparse.Namespace) -> About:
         return About(tuple(options.statement), tuple(options.rule))
     except UnknownSubject as error:
         raise CommandError(str(error)) from None
+
+
+def _mutants(options: argparse.Namespace) -> tuple[Mutant, ...]:
+    return tuple(MUTANTS[name] for name in _chosen(MUTANTS, options.mutant, "mutant"))[:: options.every]
 
 
 def _play(aim: _Aim, options: argparse.Namespace, until: float) -> Played:
