@@ -132,7 +132,6 @@ def test_a_served_client_takes_the_contract_s_commands() -> None:
         assert adapter.wait(10) == 0
 
 
-@pytest.mark.usefixtures("on_both_loops")
 def test_a_served_client_lives_once_in_each_version_at_a_port() -> None:
     with running_broker() as broker:
         served = forked.run("interop", "mutants", "--serve", "builtin", "--port", str(broker.address.port))
