@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,7 +111,7 @@ class Capture:
                     yield from self._segment(link, at, packet, block.interface.options.get("if_name", ""))
                 elif isinstance(block, blocks.SimplePacket):
                     self.not_read += 1  # it has no time
-        except (PcapngException, ValueError, KeyError, IndexError, OverflowError) as error:
+        except (PcapngException, struct.error, ValueError, KeyError, IndexError, OverflowError) as error:
             self.problem = f"the file is broken, or cut off: {type(error).__name__}"
 
     def _segment(self, link_type: int, at: float, packet: bytes, interface: str = "") -> Iterator[Segment]:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from pathlib import Path
 
 import pytest
 from capture_files import BROKER, CLIENT, Line, write_pcap
+from hypothesis import given
+from hypothesis import strategies as st
 
-from interop.capture.segments import Endpoint
+from interop.capture.connections import gathered
+from interop.capture.judging import judge_each
+from interop.capture.segments import BadCapture, Capture, Endpoint
+from interop.capture.streams import conversations
 from interop.cli import main
+from interop.monitor.recorder import Limits
 from interop.tap.websocket import Opcode, frame
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import (
@@ -209,6 +217,22 @@ def test_a_file_that_is_no_capture_is_one_line(
     said = capsys.readouterr()
     assert "Traceback" not in said.err
     assert said.out or said.err
+
+
+@given(st.lists(st.tuples(st.integers(0, 1 << 16), st.integers(0, 255)), max_size=6), st.integers(0, 1 << 16))
+def test_whatever_became_of_its_bytes_a_capture_is_read_to_where_it_can_be(
+    changes: list[tuple[int, int]], end: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = write_pcap(Path(folder) / "broken.pcap", twice().segments)
+        data = bytearray(file.read_bytes())
+        for place, value in changes:
+            data[place % len(data)] = value
+        file.write_bytes(data[: end % len(data)])
+        capture = Capture(file)
+        with contextlib.suppress(BadCapture):
+            found = gathered(conversations(capture.segments(), 1 << 16), None, Limits(), capture.until)
+            list(judge_each(found))
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

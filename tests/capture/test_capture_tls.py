@@ -7,12 +7,17 @@ import ssl
 from pathlib import Path
 
 import pytest
-from capture_files import BROKER, CLIENT, Line
+from capture_files import BROKER, CLIENT, Line, write_pcap
 
 from interop.capture.segments import BadCapture, Endpoint
 from interop.capture.streams import Conversation, conversations
 from interop.capture.tls import opened, read_key_log
+from interop.cli import main
 from reference_broker.net.tls import TestCertificates, make_test_certificates
+from reference_broker.wire.encode import encode
+from reference_broker.wire.packets import ConnAck, Connect, Publish
+from reference_broker.wire.types import QoS, Version
+from reports.record import read_records
 
 SAID = [(True, b"\x10CONNECT"), (False, b" CONNACK"), (True, b"x" * 40_000), (False, b"last")]
 
@@ -95,6 +100,24 @@ def test_what_was_said_inside_is_read_with_its_keys(
     read = opened(captured, read_key_log(tmp_path / "keys"))
     assert inside(read) == SAID
     assert not any(heard.unknown for heard in read.heard)
+
+
+def test_mqtt_over_tls_is_judged_with_a_key_log_and_left_out_without(
+    certificates: TestCertificates, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = Session(certificates, tmp_path / "keys", ssl.TLSVersion.TLSv1_3, "")
+    again = encode(Publish("t", b"x", QoS.AT_LEAST_ONCE, packet_id=1), Version.V311)
+    made.say(CLIENT, encode(Connect(Version.V311, "secret", keep_alive=0), Version.V311))
+    made.say(BROKER, encode(ConnAck(), Version.V311))
+    made.say(CLIENT, again)
+    made.say(CLIENT, again)
+    command = ["judge", str(write_pcap(tmp_path / "tls.pcap", made.line.segments)), "--out", str(tmp_path / "judged")]
+    assert main(command) == 3
+    assert "1 connections not judged: TLS: with a key log" in capsys.readouterr().out
+    assert main([*command, "--key-log", str(tmp_path / "keys")]) == 1
+    assert '"secret" (10.1.0.1:40000) MUST client' in capsys.readouterr().out
+    (record,) = read_records(tmp_path / "judged" / "results.jsonl")
+    assert record.transport == "tls"
 
 
 def test_without_its_keys_nothing_is_known_and_it_says_why(certificates: TestCertificates, tmp_path: Path) -> None:
