@@ -265,11 +265,11 @@ class Player(asyncio.Protocol):
             self._transport.pause_reading()
             asyncio.get_running_loop().call_later(_SLOW_SECONDS, self._transport.resume_reading)
 
-    def connection_lost(self, _exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
         assert self._core is not None
         self._transport = None
-        self._tell("has lost its connection")
+        self._tell("has lost its connection" + (f": {exc}" if exc else ""))
         self._core.connection_lost(time.monotonic())
         self._step()
         if self._is_asking_to_end and self.book.is_broker_alive:
