@@ -37,25 +37,27 @@ class ManyInbound(Inbound):
             received.update(new)
             count = len(new)
         else:
-            count = 0
-            for packet_id in packet_ids:
+            count = len(packet_ids)
+            for place, packet_id in enumerate(packet_ids):
                 if not packet_id or packet_id in received:
+                    count = place
                     break
                 received[packet_id] = None
-                count += 1
-        self._note(packet_ids[:count])
+        if self.record is not None:
+            self._note(packet_ids[:count])
         return count
 
     def forget_known(self, packet_ids: Sequence[int]) -> int:
         """Forget identifiers up to the first that is not stored; how many."""
         received = self._received
-        count = 0
-        for packet_id in packet_ids:
+        count = len(packet_ids)
+        for place, packet_id in enumerate(packet_ids):
             if packet_id not in received:
+                count = place
                 break
             del received[packet_id]
-            count += 1
-        self._note(packet_ids[:count])
+        if self.record is not None:
+            self._note(packet_ids[:count])
         return count
 
     def forget(self, packet_id: int) -> None:
