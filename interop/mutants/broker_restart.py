@@ -118,9 +118,10 @@ def _backwards(stage: Stage) -> Patch:
 
 
 def _once(key: bytes, value: Any, rows: Rows) -> list[Change]:
-    """A session is kept as it was when it began to hold something."""
+    """A session is kept as it was when it began to hold something, until it ends."""
     is_whole = any(other.startswith(SUBSCRIPTION + key[1:9]) for other in rows)
-    return [] if key[:1] == SESSION and is_whole else [(key, value)]
+    is_of_it = key[:1] in (SESSION, SUBSCRIPTION, RECEIVED, SESSION_WILL, ENTRY) and not isinstance(value, Removal)
+    return [] if is_of_it and is_whole else [(key, value)]
 
 
 def _for_good(key: bytes, value: Any, _rows: Rows) -> list[Change]:
@@ -161,7 +162,7 @@ def _standing_still(real: Any, self: Any, now: float) -> None:
 
 def _all_is_new(real: Any, self: Any, rows: Any, now: float) -> None:
     real(self, rows, now)
-    for _, content in self._by_identity.values():
+    for _, content in (each for bodies in self._by_owner.values() for each in bodies.values()):
         content.accepted_at = now
         if isinstance(content, Message) and content.properties.message_expiry_interval is not None:
             content.expires_at = now + content.properties.message_expiry_interval
