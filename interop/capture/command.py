@@ -22,6 +22,7 @@ from interop.capture.streams import conversations
 from interop.capture.tls import read_key_log
 from interop.exit_codes import FELL_SHORT, NOTHING_RAN, OK, CommandError
 from interop.installed import environment, own_version
+from interop.monitor.command import add_report_options
 from interop.monitor.recorder import Limits
 from interop.monitor.telling import Book, finding_line, notice_lines
 from interop.requirements.requirements import sentences
@@ -44,15 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="the capture has all that went to the broker since it had no sessions and no retained messages: judge "
         "what goes from one connection to another, too",
     )
-    value("--out", type=Path, default=Path("judged"), metavar="FOLDER", help="where the report goes (%(default)s)")
-    value("--quiet", action="store_true", help="print no line for each finding, only the summary")
-    value(
-        "--packets",
-        type=int,
-        default=Limits().packets,
-        metavar="N",
-        help=f"judge so many packets of each connection ({Limits().packets:,})",
-    )
+    add_report_options(parser, "judged", "judge so many packets of each connection")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -44,15 +44,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     value("--ca-file", type=Path, metavar="FILE", help="PEM file the broker's certificate is checked by")
     value("--insecure", action="store_true", help="take a certificate of another host from the broker as well")
     value("--for", type=float, dest="seconds", metavar="SECONDS", help="end after so long (at SIGINT or SIGTERM)")
-    value("--out", type=Path, default=Path("monitor"), metavar="FOLDER", help="where the report goes (%(default)s)")
+    add_report_options(parser, "monitor", "judge so many packets of each connection, and only copy what comes after")
+
+
+def add_report_options(parser: argparse.ArgumentParser, folder: str, packets: str) -> None:
+    """What whoever judges connections is told of its report: `folder` by default, `packets` in the help's words."""
+    value = parser.add_argument
+    value("--out", type=Path, default=Path(folder), metavar="FOLDER", help="where the report goes (%(default)s)")
     value("--quiet", action="store_true", help="print no line for each finding, only the summary")
-    value(
-        "--packets",
-        type=int,
-        default=Limits().packets,
-        metavar="N",
-        help=f"judge so many packets of each connection, and only copy what comes after ({Limits().packets:,})",
-    )
+    most = Limits().packets
+    value("--packets", type=int, default=most, metavar="N", help=f"{packets} ({most:,})")
 
 
 def run(options: argparse.Namespace) -> int:
