@@ -96,6 +96,7 @@ class Player(asyncio.Protocol):
         self._connected: asyncio.Future[None] | None = None
         self._will: WillBook | None = None
         self._is_asking_to_end = False
+        self._takes_leave = False
         self._outlives = terms.is_kept
         self._expected: bool | None = None
         self._sent = 0
@@ -156,8 +157,9 @@ class Player(asyncio.Protocol):
         if ends:
             self._ask_to_end()
         self._is_asking_to_end = ends
+        self._takes_leave = True
         core.disconnect(time.monotonic(), reason, properties)
-        self._step(close=False)
+        self._step()
         async with asyncio.timeout(_ANSWER_SECONDS):
             await self._lost.wait()
 
@@ -254,6 +256,7 @@ class Player(asyncio.Protocol):
         """It stands."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._takes_leave = False
         self._lost.clear()
 
     def data_received(self, data: bytes) -> None:
@@ -286,8 +289,11 @@ class Player(asyncio.Protocol):
                 future.exception()  # whoever waits still gets it
         self._lost.set()
 
-    def _step(self, *, close: bool = True) -> None:
-        """Do what the core wants."""
+    def _step(self) -> None:
+        """Do what the core wants; who takes its leave closes when the broker does.
+
+        Closing with messages still unread would send RST, which takes a DISCONNECT the broker has not read with it.
+        """
         core = self._core
         assert core is not None
         for event in core.take_events():
@@ -296,7 +302,7 @@ class Player(asyncio.Protocol):
         if self._transport is not None:
             if data:
                 self._transport.write(data)
-            if core.closing is not Closing.NO and close:
+            if core.closing is not Closing.NO and not self._takes_leave:
                 self._transport.close()
 
     def _take(self, event: Event) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 from typing import cast
@@ -21,6 +22,10 @@ LINGER_SECONDS = 2.0
 
 _FEW_PIECES = 4
 """So many pieces are handed on as they are; more are mostly small, and joining them is cheaper."""
+
+_LAST_READ_BYTES = 65_536
+_LAST_READS = 16
+"""What came before a reset is read so far."""
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: close() sends RST
 
@@ -190,6 +195,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Forget the transport and tell the user."""
+        if isinstance(error, OSError) and not self._closing:
+            self._take_what_came_before()
         self._transport = None
         self._closing = True
         if self._linger is not None:
@@ -208,6 +215,22 @@ class Connection(asyncio.Protocol):
         self.on_write_resumed()
         if owed:
             self.on_read_resumed()
+
+    def _take_what_came_before(self) -> None:
+        """Hand on what arrived before the reset that a write ran into.
+
+        A peer that sends its DISCONNECT and closes its socket with bytes of ours unread resets the connection. That
+        takes nothing from what it sent: it waits in the socket, which the event loop closes after `connection_lost`.
+        """
+        transport = self._transport
+        if transport is None or transport.get_extra_info("ssl_object") is not None:
+            return
+        number = transport.get_extra_info("socket").fileno()
+        with contextlib.suppress(OSError):
+            for _ in range(_LAST_READS):
+                if self._closing or not (data := os.read(number, _LAST_READ_BYTES)):
+                    return
+                self.data_received(data)
 
     def _unwrap(self, wrapping: Wrapping, data: bytes) -> None:
         inside = wrapping.receive(data)

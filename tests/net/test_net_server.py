@@ -284,6 +284,31 @@ def test_a_client_that_goes_without_disconnect_leaves_its_will(
     run(main())
 
 
+@pytest.mark.parametrize("transport", [Transport.TCP, Transport.WS])
+def test_a_disconnect_that_came_before_a_reset_counts(
+    run: Run, transport: Transport, certificates: TestCertificates
+) -> None:
+    """A client that closes with messages unread resets the connection behind its goodbye. [MQTT-3.14.4-3]"""
+
+    async def main() -> None:
+        config = on_free_ports(certificates)
+        async with BrokerServer(config) as server, peer(server.address, Version.V5, "watcher") as watcher:
+            await subscribe(watcher, "#")
+            async with peer(server.addresses[transport], Version.V5, "going", will=Will("gone", b"w")) as going:
+                await subscribe(going, "to/going")
+                (connection,) = [c for link, c in server.connections.items() if link.client_id == "going"]
+                connection.pause_reading()
+                going.send(Disconnect())
+                going.stream.abort()
+                await going.stream.wait_closed()
+                watcher.send(Publish("to/going", b"1"))
+                assert await watcher.receive() == Publish("to/going", b"1")
+                watcher.send(Publish("to/nobody", b"2"))
+                assert await watcher.receive() == Publish("to/nobody", b"2")
+
+    run(main())
+
+
 def test_timers_run_without_any_traffic(run: Run, certificates: TestCertificates) -> None:
     async def main() -> None:
         config = on_free_ports(certificates, BrokerConfig(connect_timeout_seconds=0.02))
