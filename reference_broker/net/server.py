@@ -22,6 +22,7 @@ from reference_broker.net.address import Address, Transport
 from reference_broker.net.config import ServerConfig
 from reference_broker.net.connection import Connection
 from reference_broker.net.errors import BadPeer
+from reference_broker.net.gathering import Gathering
 from reference_broker.net.keeping import Keeping, OpenStore
 from reference_broker.net.listening import serve, server_wrapping
 from reference_broker.net.websocket import DEFAULT_MAXIMUM_FRAME_SIZE, WebSocketWrapping
@@ -80,6 +81,8 @@ class BrokerServer:
         self.is_taken_in = asyncio.Event()
         """Set once all is there that was kept before, or when it turns out that not all of it can be read."""
         self.now = time.monotonic
+        self._gathering = Gathering()
+        self._wait: asyncio.Handle | None = None
 
     @property
     def address(self) -> Address:
@@ -225,6 +228,17 @@ class BrokerServer:
         if self._keeping is None or not self._keeping.holds(connection.link, [], True, 0):
             connection.close()
 
+    def note_read(self, size_bytes: int, now: float) -> None:
+        """Let packets gather before the next read where that carries more."""
+        seconds = self._gathering.note(size_bytes, now)
+        if seconds and self._wait is None:
+            self._wait = asyncio.get_running_loop().call_soon(self._gather, seconds)  # once all is read that is there
+
+    def _gather(self, seconds: float) -> None:
+        """Hold the whole loop: in its poll each packet would wake it, which is what is to be saved."""
+        self._wait = None
+        time.sleep(seconds)
+
     def forget(self, connection: BrokerConnection) -> None:
         """Drop a connection that is gone."""
         self._paused.discard(connection)
@@ -327,13 +341,16 @@ class BrokerConnection(Connection):
 
     def on_data(self, data: bytes) -> None:
         """Let the broker work on one read."""
-        self.link.receive_data(data, self._server.now())
-        self._server.flush(self.link)
-        if self.link.reading_paused or self._server.is_behind:
-            self._server.pause(self)
+        server = self._server
+        now = server.now()
+        self.link.receive_data(data, now)
+        server.flush(self.link)
+        if self.link.reading_paused or server.is_behind:
+            server.pause(self)
         elif len(data) >= _FULL_READ:
             self.pause_reading()
             asyncio.get_running_loop().call_soon(self._read_on)
+        server.note_read(len(data), now)
 
     def on_end(self) -> None:
         """An MQTT client that ended its side is gone. [5.0 3.14]"""
