@@ -150,7 +150,7 @@ def pytest_configure(config: pytest.Config) -> None:
                 Shard.of(config.getoption("--shard"))
             loop_factory(config.getoption("--loop"))
             network_of(config.getoption("--network"))
-        scenarios = load_scenarios(config.getoption("--scenarios"))
+        scenarios = load_scenarios(config.getoption("--scenarios"), _names(config, "--scenario"))
         if not is_worker:
             clients = asyncio.run(chosen_clients(_clients(config)))
         selection = _selection(config, clients)
@@ -161,7 +161,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if not is_worker and (problems := lint(scenarios)):
             raise ScenarioError(problems)
         if not cells:
-            pytest.exit(f"nothing to play: none of {len(scenarios)} scenarios fits {_said(selection)}", NOTHING_RAN)
+            pytest.exit(f"nothing to play: no scenario fits {_said(selection)}", NOTHING_RAN)
         folder = config.getoption("--out").absolute()
         named = {shown_name(name): name for name in _brokers(config)}
         for mark in sorted({mark for cell in cells for mark in marks_of(cell)}):

@@ -7,6 +7,7 @@ Does not belong here: YAML (`yaml12`), tables (`table`), wording (`explain`), ch
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +25,8 @@ DEFAULT_FOLDER = Path(__file__).parents[2] / "scenarios"
 """The collection that comes with the product: beside this package in a checkout and when installed."""
 
 SUFFIX = ".yaml"
+
+_NO_LETTERS = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +68,22 @@ class LoadedScenario:
         return self.name.partition("[")[0]
 
 
-def load_scenarios(paths: Sequence[Path] | None = None) -> list[LoadedScenario]:
+def load_scenarios(paths: Sequence[Path] | None = None, patterns: Sequence[str] = ()) -> list[LoadedScenario]:
     """All scenarios of these folders or files (none: of the product's own collection), sorted by file, rows in order.
 
-    Raises ScenarioError with every problem of every file.
+    With shell patterns of names, files are left out that have none of what these match. Raises ScenarioError with
+    every problem of every file that is read.
     """
+    if patterns:
+        return _load([file for file in _files(paths or [DEFAULT_FOLDER]) if _may_have(file, patterns)])
     return _load(paths) if paths else list(_shipped())
+
+
+def _may_have(file: Path, patterns: Sequence[str]) -> bool:
+    """Whether one of these, as far as it is letters, begins as the file's scenarios do."""
+    name = _name_of(file)
+    beginnings = (_NO_LETTERS.split(pattern, maxsplit=1)[0] for pattern in patterns)
+    return any(name.startswith(beginning) or beginning.startswith(name) for beginning in beginnings)
 
 
 def load_named(names: Iterable[str]) -> dict[str, LoadedScenario]:
@@ -118,10 +131,10 @@ def load_file(path: Path) -> list[LoadedScenario]:
 
 
 def _loaded(path: Path, document: Document, row: Row) -> LoadedScenario:
-    area = path.absolute().parent.name
+    name = _name_of(path)
     return LoadedScenario(
-        name=f"{area}/{path.stem}[{row.case}]" if row.case else f"{area}/{path.stem}",
-        area=area,
+        name=f"{name}[{row.case}]" if row.case else name,
+        area=name.partition("/")[0],
         path=path,
         scenario=_validated(row),
         step_lines=tuple(document.line(("also",) if place is None else ("steps", place)) for place in row.places),
@@ -129,6 +142,10 @@ def _loaded(path: Path, document: Document, row: Row) -> LoadedScenario:
         step_places=row.places,
         document=document,
     )
+
+
+def _name_of(file: Path) -> str:
+    return f"{file.absolute().parent.name}/{file.stem}"
 
 
 def _step_text(document: Document, row: Row, index: int) -> str:

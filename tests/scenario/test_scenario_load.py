@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fnmatch
 from pathlib import Path
 
 import pytest
 from scenario_files import RIGHT, line_of, load_text, problems_of, save, with_steps
 
 from interop.scenario import load
-from interop.scenario.load import DEFAULT_FOLDER, load_file, load_scenarios
+from interop.scenario.load import DEFAULT_FOLDER, LoadedScenario, load_file, load_scenarios
 from interop.scenario.problems import ScenarioError
 from interop.scenario.steps import VERBS, Publish, Receive
 from interop.scenario.values import Hex, Level, Sized
@@ -47,6 +48,29 @@ def test_folders_are_read_whole_and_in_order(tmp_path: Path) -> None:
 
 def test_the_collection_that_ships_loads() -> None:
     assert {one.path.parent.parent for one in load_scenarios()} == {DEFAULT_FOLDER}
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        ["delivery/*"],
+        ["qos1/delivery_resumed*"],
+        ["*/*resumed*"],
+        ["qos?/delivery_resumed[[]*"],
+        ["qos[12]/*", "connect/accepted"],
+        ["nothing/of_the_kind"],
+    ],
+)
+def test_files_left_out_have_nothing_that_fits(patterns: list[str]) -> None:
+    def fitting(scenarios: list[LoadedScenario]) -> list[str]:
+        return [one.name for one in scenarios if any(fnmatch.fnmatchcase(one.name, each) for each in patterns)]
+
+    assert fitting(load_scenarios(patterns=patterns)) == fitting(load_scenarios())
+
+
+def test_for_one_scenario_one_file_is_read() -> None:
+    name = load_scenarios()[-1].name
+    assert {one.file_name for one in load_scenarios(patterns=[name])} == {name.partition("[")[0]}
 
 
 def test_scenarios_are_had_by_name_and_no_file_but_theirs_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
