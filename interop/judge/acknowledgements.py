@@ -17,14 +17,12 @@ from reference_broker.wire.types import QoS
 ANSWERS_WHAT_CAME = Rule(
     "acknowledges-what-came",
     "an acknowledgement has the identifier of a packet that was received",
-    client={V31: must("MQTT31-33", "MQTT31-34"), V311: must("MQTT-2.3.1-6"), V5: must("MQTT-2.2.1-5")},
-    broker={V31: must("MQTT31-33", "MQTT31-34"), V311: must("MQTT-2.3.1-6"), V5: must("MQTT-2.2.1-5")},
+    both={V31: must("MQTT31-33", "MQTT31-34"), V311: must("MQTT-2.3.1-6"), V5: must("MQTT-2.2.1-5")},
 )
 ANSWER_FITS_QOS = Rule(
     "acknowledgement-fits-qos",
     "PUBACK answers QoS 1, PUBREC answers QoS 2",
-    client={V31: must("MQTT31-33"), V311: must("MQTT-3.3.4-1"), V5: must("MQTT-3.3.4-1")},
-    broker={V31: must("MQTT31-33"), V311: must("MQTT-3.3.4-1"), V5: must("MQTT-3.3.4-1")},
+    both={V31: must("MQTT31-33"), V311: must("MQTT-3.3.4-1"), V5: must("MQTT-3.3.4-1")},
 )
 PUBACK_ORDER = Rule(
     "puback-order",

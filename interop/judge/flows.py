@@ -46,26 +46,22 @@ NEW_SESSION_IS_NEW = Rule(
 AGAIN_HAS_DUP = Rule(
     "redelivery-with-dup",
     "a message that is sent again has DUP 1",
-    client={V31: should("MQTT31-48"), V311: must("MQTT-3.3.1-1"), V5: must("MQTT-3.3.1-1")},
-    broker={V31: should("MQTT31-48"), V311: must("MQTT-3.3.1-1"), V5: must("MQTT-3.3.1-1")},
+    both={V31: should("MQTT31-48"), V311: must("MQTT-3.3.1-1"), V5: must("MQTT-3.3.1-1")},
 )
 NO_PUBLISH_AFTER_PUBREL = Rule(
     "no-publish-after-pubrel",
     "once PUBREL was sent the PUBLISH is not sent again",
-    client={V311: must("MQTT-4.3.3-1"), V5: must("MQTT-4.3.3-6")},
-    broker={V311: must("MQTT-4.3.3-1"), V5: must("MQTT-4.3.3-6")},
+    both={V311: must("MQTT-4.3.3-1"), V5: must("MQTT-4.3.3-6")},
 )
 ONLY_ON_RECONNECT = Rule(
     "resend-only-on-reconnect",
     "PUBLISH and PUBREL are sent again only when a session goes on over a new connection",
-    client={V5: must("MQTT-4.4.0-1")},
-    broker={V5: must("MQTT-4.4.0-1")},
+    both={V5: must("MQTT-4.4.0-1")},
 )
 RESENDS = Rule(
     "resends-unfinished",
     "when a session goes on, what was not acknowledged is sent again: PUBLISH, or PUBREL once there was a PUBREC",
-    client={V31: should("MQTT31-16"), V311: must("MQTT-4.4.0-1"), V5: must("MQTT-4.4.0-1")},
-    broker={V31: should("MQTT31-16"), V311: must("MQTT-4.4.0-1"), V5: must("MQTT-4.4.0-1")},
+    both={V31: should("MQTT31-16"), V311: must("MQTT-4.4.0-1"), V5: must("MQTT-4.4.0-1")},
     waits=True,
 )
 RESEND_ORDER = Rule(
@@ -77,14 +73,12 @@ RESEND_ORDER = Rule(
 PUBREL_NEEDS_PUBREC = Rule(
     "pubrel-needs-pubrec",
     "PUBREL is sent in answer to PUBREC",
-    client={V31: must("MQTT31-34"), V311: must("MQTT-4.3.3-1"), V5: must("MQTT-4.3.3-4")},
-    broker={V31: must("MQTT31-34"), V311: must("MQTT-4.3.3-1"), V5: must("MQTT-4.3.3-4")},
+    both={V31: must("MQTT31-34"), V311: must("MQTT-4.3.3-1"), V5: must("MQTT-4.3.3-4")},
 )
 PUBREC_GETS_PUBREL = Rule(
     "answers-pubrec",
     "PUBREC is answered by PUBREL",
-    client={V31: must("MQTT31-34"), V311: must("MQTT-4.3.3-1"), V5: must("MQTT-4.3.3-4")},
-    broker={V31: must("MQTT31-34"), V311: must("MQTT-4.3.3-1"), V5: must("MQTT-4.3.3-4")},
+    both={V31: must("MQTT31-34"), V311: must("MQTT-4.3.3-1"), V5: must("MQTT-4.3.3-4")},
     waits=True,
 )
 PUBREL_ORDER = Rule(

@@ -22,20 +22,17 @@ _EVERYWHERE = {V31: must(), V311: must(), V5: must()}  # which statement it was 
 WELL_FORMED = Rule(
     "well-formed",
     "every packet is laid out as the specification says, with values it allows",
-    client=_EVERYWHERE,
-    broker=_EVERYWHERE,
+    both=_EVERYWHERE,
 )
 DIRECTION = Rule(
     "direction",
     "each side sends only the packets, reason codes and properties that flow its way",
-    client=_EVERYWHERE,
-    broker=_EVERYWHERE,
+    both=_EVERYWHERE,
 )
 BINARY = Rule(
     "binary-frames",
     "over WebSocket packets travel in binary messages",
-    client={V311: must("MQTT-6.0.0-1"), V5: must("MQTT-6.0.0-1")},
-    broker={V311: must("MQTT-6.0.0-1"), V5: must("MQTT-6.0.0-1")},
+    both={V311: must("MQTT-6.0.0-1"), V5: must("MQTT-6.0.0-1")},
 )
 VERSION = Rule(
     "version",

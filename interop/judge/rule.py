@@ -7,7 +7,7 @@ Does not belong here: the rules (one module for each subject) and their list (`r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 from interop.judge.view import Case
 from interop.scenario.values import Level
@@ -59,9 +59,10 @@ class Breach:
 class Rule:
     """One rule: its name, what it demands in one sentence, and what each version says to client and broker.
 
-    A version that is not listed has no such rule, and nothing is found there. `waits` where a breach says that
-    something did not come in time: in a trace that goes on, what comes later may refute it. `clocked` where it compares
-    moments, which a machine that was late may have put apart.
+    `both` stands for `client` and `broker` where it is the same. A version that is not listed has no such rule, and
+    nothing is found there. `waits` where a breach says that something did not come in time: in a trace that goes on,
+    what comes later may refute it. `clocked` where it compares moments, which a machine that was late may have put
+    apart.
     """
 
     name: str
@@ -70,6 +71,13 @@ class Rule:
     broker: Mapping[Version, Clause] = field(default_factory=dict)
     waits: bool = False
     clocked: bool = False
+    both: InitVar[Mapping[Version, Clause] | None] = None
+
+    def __post_init__(self, both: Mapping[Version, Clause] | None) -> None:
+        """Bind each side to what binds both."""
+        if both is not None:
+            object.__setattr__(self, "client", both)
+            object.__setattr__(self, "broker", both)
 
     @property
     def is_timed(self) -> bool:

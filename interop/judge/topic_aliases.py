@@ -28,8 +28,7 @@ NO_ALIASES = Rule(
 ALIAS_IS_KNOWN = Rule(
     "topic-alias-known",
     "a topic alias without a topic name was given one before on the same connection",
-    client={V5: must("MQTT-3.3.2-7", "MQTT5-U-46")},
-    broker={V5: must("MQTT-3.3.2-7", "MQTT5-U-46")},
+    both={V5: must("MQTT-3.3.2-7", "MQTT5-U-46")},
 )
 RULES = (ALIAS_MAXIMUM, NO_ALIASES, ALIAS_IS_KNOWN)
 
