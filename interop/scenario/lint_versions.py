@@ -7,6 +7,7 @@ Does not belong here: citations, which are keyed by version too (`lint`).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 from interop.scenario.load import LoadedScenario
 from interop.scenario.steps import (
@@ -75,7 +76,7 @@ def _in_3(step: AnyStep, where: Where) -> Iterator[tuple[Where, str]]:
     if isinstance(step, Auth):
         yield where, "AUTH"
     for name in _ONLY_IN_5.get(type(step), ()):
-        if getattr(step, name) != type(step).model_fields[name].get_default(call_default_factory=True):
+        if getattr(step, name) != _default(type(step), name):
             yield (*where, name), f"`{name}`"
     if isinstance(step, Subscribe):
         for place, request in enumerate(step.topics):
@@ -88,6 +89,11 @@ def _in_3(step: AnyStep, where: Where) -> Iterator[tuple[Where, str]]:
                 yield from _pattern_in_3(pattern, (*where, key, place))
     if isinstance(step, Inject) and step.packet is not None and "properties" in step.packet:
         yield (*where, "packet", "properties"), "`properties`"
+
+
+@cache
+def _default(kind: type[AnyStep], name: str) -> object:
+    return kind.model_fields[name].get_default(call_default_factory=True)
 
 
 def _pattern_in_3(pattern: Pattern, where: Where) -> Iterator[tuple[Where, str]]:

@@ -153,7 +153,8 @@ class _Table:
             if name not in columns:
                 self._problem(where, unknown("column", name, columns))
         for _, where, values in named:
-            asked_for = {name for name, _ in _used(self._template_of(values), ())}
+            of_row = self._template_of(values)
+            asked_for = {name for name, _ in (used if of_row is self._template else _used(of_row, ()))}
             for name in sorted(asked_for & set(columns) - set(values)):
                 self._problem(where, f"the row has no {name!r}, which ${{{name}}} asks for")
             for name in sorted(set(values) - {name for name, _ in used} - _ABOUT_THE_ROW - {_CASE}):

@@ -51,6 +51,12 @@ class _Composer(CParser, BaseResolver):
     def resolve(self, kind: object, value: object, implicit: object) -> str:  # noqa: ARG002  # the parser's call
         return _NO_TAG
 
+    def descend_resolver(self, _parent: object, _index: object) -> None:
+        """Nothing: tags do not depend on where a value stands."""
+
+    def ascend_resolver(self) -> None:
+        """Nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
