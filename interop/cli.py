@@ -195,10 +195,23 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--strict-known", action="store_true", help="fail where a known failure does not show any more")
     parser.add_argument("--out", metavar="FOLDER", help="where the reports go (compat)")
+    parser.add_argument(
+        "--dask", metavar="ADDRESS", help="spread the run over the workers of this Dask scheduler, e.g. tcp://host:8786"
+    )
+    parser.add_argument("--jobs", type=int, metavar="N", help="with --dask: into so many shards (4 for each worker)")
+    parser.add_argument(
+        "--bring", action="append", default=[], metavar="PATH",
+        help="with --dask: a file or folder the workers need, e.g. an adapter; may be repeated",
+    )  # fmt: skip
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.dask is not None:
+        from interop.fleet.spreading import run_on_fleet  # noqa: PLC0415  # what it needs comes with an extra
+
+        of_a_job = argparse.Namespace(**(vars(options) | {"out": None, "write_known_failures": None}))
+        return run_on_fleet(options, pytest_arguments(of_a_job))
     from interop.runner.matrix import run_matrix  # noqa: PLC0415  # the other subcommands do without pytest
 
     return run_matrix(pytest_arguments(options))
