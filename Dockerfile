@@ -1,5 +1,6 @@
-# The reference broker by default, the compatibility matrix by argument:
-#   docker run -p 127.0.0.1:1883:1883 mqtt-interop
+# The reference broker, which lets nobody in unless it is told whom, and the compatibility matrix by argument:
+#   docker run -p 127.0.0.1:1883:1883 mqtt-interop broker --host 0.0.0.0 --allow-anonymous
+#   docker run -p 1883:1883 -e MQTT_INTEROP_PASSWORD mqtt-interop    # for one user, mqtt or $MQTT_INTEROP_USERNAME
 #   mkdir -p compat && docker run --user "$(id -u)" -v "$PWD/compat:/compat/compat" mqtt-interop run --client paho
 # BASE needs Python 3.11 or newer with its venv module; where no registry can be reached, make one and name it here.
 ARG BASE=python:3.11-slim-bookworm
@@ -15,7 +16,7 @@ COPY scenarios scenarios
 COPY vendor* vendor/
 RUN python3 -m venv /opt/mqtt-interop \
  && if ls vendor/*.whl >/dev/null 2>&1; then offline="--no-index --find-links vendor"; else offline=""; fi \
- && /opt/mqtt-interop/bin/pip install --no-cache-dir --disable-pip-version-check $offline '.[harness]' \
+ && /opt/mqtt-interop/bin/pip install --no-cache-dir --disable-pip-version-check $offline '.[harness,access]' \
  && /opt/mqtt-interop/bin/pip uninstall --yes --quiet pip \
  && find /opt/mqtt-interop -name __pycache__ -prune -exec rm -rf {} +
 

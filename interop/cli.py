@@ -21,7 +21,7 @@ from interop.lifeline import sigterm_interrupts
 
 PROG = "mqtt-interop"
 
-_REFERENCE_COMMANDS = ("broker", "pub", "sub")
+_REFERENCE_COMMANDS = ("broker", "passwd", "pub", "sub")
 """Subcommands with options of their own: `-h` is a host there, as users of mosquitto_pub expect."""
 
 _SCHEMAS = {

@@ -1,6 +1,6 @@
 """The page about every setting of the broker.
 
-Belongs here: reading names, types, defaults, ranges and docstrings from the two classes of settings.
+Belongs here: reading names, types, defaults, ranges and docstrings from the classes of settings.
 Does not belong here: what a setting does (whoever obeys it), its words (the docstring beside it).
 """
 
@@ -18,13 +18,15 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any
 
+from reference_broker.access.config import GuardedConfig
 from reference_broker.broker.values.config import RANGES, BrokerConfig
 from reference_broker.net.config import ServerConfig
 
 _HEAD = """# Settings of the broker
 
-Written by `make docs` from [BrokerConfig](../reference_broker/broker/values/config.py) and
-[ServerConfig](../reference_broker/net/config.py). Each is a key of the TOML file given by
+Written by `make docs` from [BrokerConfig](../reference_broker/broker/values/config.py),
+[ServerConfig](../reference_broker/net/config.py) and
+[GuardedConfig](../reference_broker/access/config.py). Each is a key of the TOML file given by
 `mqtt-interop broker --config FILE` and a field of the class; most are also options of `mqtt-interop broker`. Times are
 in seconds, sizes in bytes. What bounds memory is put together in [LIMITS.md](../reference_broker/LIMITS.md).
 """
@@ -49,7 +51,7 @@ class Setting:
 
 def settings() -> list[Setting]:
     """All settings in the order of the file."""
-    return [*_of(ServerConfig, "Where it listens"), *_of(BrokerConfig, "")]
+    return [*_of(ServerConfig, "Where it listens"), *_of(GuardedConfig, ""), *_of(BrokerConfig, "")]
 
 
 def settings_page() -> str:

@@ -27,7 +27,7 @@ from reference_broker.broker.peers import accepting, authenticating, connecting
 from reference_broker.broker.peers.connecting import Refused
 from reference_broker.broker.peers.dispatch import HANDLERS
 from reference_broker.broker.peers.peer import Peer
-from reference_broker.broker.values.access import AccessControl, Authentication, AuthenticationResult
+from reference_broker.broker.values.access import AccessControl, Authentication, AuthenticationResult, Claim
 from reference_broker.broker.values.phase import Phase
 from reference_broker.wire import decode, decoders
 from reference_broker.wire.encode import encode
@@ -194,8 +194,9 @@ CLIENT_IDS = table("broker", "connect session takeover", {
 # --- credentials and AUTH ---------------------------------------------------------------------------------------------
 
 
-def _by_name_only(real: Any, self: Any, username: str | None, password: bytes | None) -> bool:
-    return username in self._users if self._users is not None and username else bool(real(self, username, password))
+def _by_name_only(real: Any, self: Any, claim: Claim, password: bytes | None) -> bool:
+    is_named = self._users is not None and claim.username
+    return claim.username in self._users if is_named else bool(real(self, claim, password))
 
 
 def _takes_every_answer(real: Any, self: Any, data: bytes | None) -> Any:
@@ -222,11 +223,11 @@ CREDENTIALS = table("broker", "auth connect malformed delivery subscription", {
     "looks at the user name only": around(AccessControl, "may_connect", _by_name_only),
     "lets in clients without a user name": Set(allow_anonymous=True),
     "lets nobody in who has a user name": around(
-        AccessControl, "may_connect", lambda real, self, username, password: username is None
+        AccessControl, "may_connect", lambda real, self, claim, password: claim.username is None
     ),
     "knows no password that is not ASCII": around(
         AccessControl, "may_connect",
-        lambda real, self, username, password: real(self, username, password) and (password or b"").isascii()
+        lambda real, self, claim, password: real(self, claim, password) and (password or b"").isascii()
     ),
     "cuts passwords at their first null": Hears(
         Connect, lambda p, _: replace(p, password=p.password.partition(b"\0")[0]) if p.password else p

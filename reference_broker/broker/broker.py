@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from reference_broker.broker.fast.heads import Heads
-from reference_broker.broker.keeping.house import House
+from reference_broker.broker.keeping.house import DoElsewhere, House
 from reference_broker.broker.link import Link
 from reference_broker.broker.outgoing.output import Buffer
+from reference_broker.broker.values.access import AccessControl
 from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.broker.values.timers import Timer
 from reference_broker.store.records import Changes, KeyRange, Row
@@ -40,14 +41,15 @@ class Broker:
         seed: int | None = None,
         fast_path: bool = True,
         keeps: bool = False,
+        access: AccessControl | None = None,
     ) -> None:
         """`seed` makes the client ids the broker assigns repeatable.
 
         `fast_path` False has every packet decoded and handled by itself, as a broker that deviates on purpose needs.
         `keeps` gives the adapter what has to survive the broker (`take_changes`); call `load` before the first
-        connection.
+        connection. `access` decides who may do what; None has the configuration decide.
         """
-        self.house = House(config or BrokerConfig(), seed, keeps=keeps)
+        self.house = House(config or BrokerConfig(), seed, keeps=keeps, access=access)
         self.heads: Heads | None = None
         """What the fast path remembers."""
         if fast_path:
@@ -64,6 +66,15 @@ class Broker:
     @log.setter
     def log(self, write: Callable[[str], None]) -> None:
         self.house.log.write = write
+
+    @property
+    def do_elsewhere(self) -> DoElsewhere:
+        """How what takes long is done, such as looking at a password; at once until it is set."""
+        return self.house.do_elsewhere
+
+    @do_elsewhere.setter
+    def do_elsewhere(self, do: DoElsewhere) -> None:
+        self.house.do_elsewhere = do
 
     def load(self, now: float, unix_time: float) -> None:
         """Begin to take over what the adapter's store has: `next_read` says what, until `is_open` before anybody comes.
@@ -133,6 +144,14 @@ class Broker:
         """All connections that are open."""
         connections: list[Any] = self.house.connections
         return connections
+
+    def ask_rules_again(self, now: float) -> None:
+        """Rules or users have changed: what waits is for nobody any more who may not get it. Nobody is disconnected."""
+        house = self.house
+        house.round.now = now
+        for session in house.sessions:
+            house.sessions.ask_rules_again(session, now)
+        house.router.cut()
 
     def take_output(self) -> list[tuple[Link, list[Buffer], bool]]:
         """What to write since the last call: for each link pieces of bytes, and whether to close it after them.

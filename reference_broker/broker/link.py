@@ -20,7 +20,8 @@ from reference_broker.wire.types import PacketType, ReasonCode
 __all__ = ["Buffer", "Link"]
 
 _DISCONNECT_REASONS = SERVER_REASONS[PacketType.DISCONNECT]
-_OPENING = (Phase.AWAITING_CONNECT, Phase.AUTHENTICATING, Phase.AWAITING_SESSION)
+_OPENING = (Phase.AWAITING_CONNECT, Phase.AWAITING_CHECK, Phase.AUTHENTICATING, Phase.AWAITING_SESSION)
+_WAITING = (Phase.CLOSED, Phase.AWAITING_CHECK, Phase.AWAITING_SESSION)
 _LARGE_PACKET = 65_536
 """An incomplete packet of this many bytes is left with the reader, which copies it once."""
 _LARGE_READ = 65_536
@@ -75,8 +76,8 @@ class Link(Peer):
             largest.disconnect(ReasonCode.QUOTA_EXCEEDED, text, now)
 
     def has_to_wait(self) -> bool:
-        """Whether no packet is taken from the peer: it is closed, or its session is not here yet."""
-        return self.phase is Phase.CLOSED or self.phase is Phase.AWAITING_SESSION
+        """Whether no packet is taken from the peer: it is closed, or its password or session has to be seen first."""
+        return self.phase in _WAITING
 
     def _receive_packets(self, data: bytes, now: float) -> None:
         """The slow path: one packet after the other."""

@@ -1,4 +1,4 @@
-"""The commands of the reference broker and client: `broker`, `pub` and `sub`.
+"""The commands of the reference broker and client: `broker`, `passwd`, `pub` and `sub`.
 
 Belongs here: which commands there are, and running one.
 Does not belong here: what a command does (a module for each, imported when it runs).
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 DESCRIPTIONS = {
     "broker": "run the reference broker",
+    "passwd": "write a user's password into a file for the broker",
     "pub": "publish messages, as mosquitto_pub does",
     "sub": "subscribe and print messages, as mosquitto_sub does",
 }

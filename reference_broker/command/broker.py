@@ -13,21 +13,25 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from reference_broker.access.config import GuardedConfig
+from reference_broker.access.server import GuardedServer
+from reference_broker.command.parsing import Parser
 from reference_broker.command.tuning import (
     fastest_loop,
     garbage_looked_for_seldom,
     keep_freed_memory,
     leave_to_the_system,
 )
-from reference_broker.net.config import ConfigError, ServerConfig, load_settings, make_config
+from reference_broker.net.config import ConfigError, load_settings, make_config
 from reference_broker.net.errors import ListenFailed
-from reference_broker.net.server import LOGGER, BrokerServer
+from reference_broker.net.server import LOGGER
 from reference_broker.store.records import StoreError
 
 _LISTENING: list[tuple[str, type, str]] = [
@@ -39,6 +43,11 @@ _LISTENING: list[tuple[str, type, str]] = [
     ("wss_port", int, "secure WebSocket port (none)"),
     ("cert", Path, "PEM file of the server's certificate chain"),
     ("key", Path, "PEM file of its key"),
+]
+
+_ACCESS: list[tuple[str, type, str]] = [
+    ("password_file", Path, "users, as mqtt-interop passwd writes them (none: everybody is let in, on loopback)"),
+    ("rules_file", Path, "who may publish and subscribe to what (none: everything)"),
 ]
 
 _KEEPING: list[tuple[str, type, str]] = [
@@ -70,6 +79,9 @@ _LIMITS: list[tuple[str, type, str]] = [
     ("outgoing_maximum_bytes", int, "bytes held for a client that does not read"),
 ]
 
+_USERNAME, _PASSWORD = "MQTT_INTEROP_USERNAME", "MQTT_INTEROP_PASSWORD"
+"""Variables of the environment: the only user (mqtt) and the password, for containers."""
+
 _LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
@@ -79,14 +91,15 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "mqtt-interop broker"
     _set_up_log(arguments.pop("log_level"))
     file: Path | None = arguments.pop("config", None)
     try:
-        settings = load_settings(file) if file is not None else {}
-        config = make_config(settings | arguments)
+        settings = load_settings(file, GuardedConfig) if file is not None else {}
+        config = _config(settings | arguments)
+        server = GuardedServer(config)
     except ConfigError as error:
         return _fail(prog, error, 2)
     keep_freed_memory()
     try:
         with asyncio.Runner(loop_factory=fastest_loop()) as runner:
-            unkept = runner.run(_serve(config))
+            unkept = runner.run(_serve(server))
     except ListenFailed as error:
         return _fail(prog, error, 1)
     except StoreError as error:
@@ -96,16 +109,28 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "mqtt-interop broker"
     return 0 if unkept is None else _fail(prog, unkept, 3)
 
 
-async def _serve(config: ServerConfig) -> StoreError | None:
-    """Serve until a signal; give why something was not kept."""
+def _config(settings: dict[str, Any]) -> GuardedConfig:
+    """Make the configuration; the environment may have one user's password, which a command line would show."""
+    password = os.environ.get(_PASSWORD)
+    if password and not settings.keys() & {"users", "password_file"}:
+        settings["users"] = {os.environ.get(_USERNAME, "mqtt"): password}
+    if "listener" in settings:
+        settings.setdefault("port", None)
+    return make_config(settings, GuardedConfig)
+
+
+async def _serve(server: GuardedServer) -> StoreError | None:
+    """Serve until a signal; give why something was not kept. SIGHUP has users, rules and certificates read again."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows: SIGINT raises KeyboardInterrupt instead
             loop.add_signal_handler(number, stopped.set)
-    async with BrokerServer(config) as server:
+    with contextlib.suppress(AttributeError, NotImplementedError):  # Windows
+        loop.add_signal_handler(signal.SIGHUP, server.read_again)
+    async with server:
         with garbage_looked_for_seldom():
-            for address in server.addresses.values():
+            for address in server.listening:
                 sys.stdout.write(f"listening on {address}\n")
             sys.stdout.flush()
             await _first_of(server.is_taken_in, stopped)
@@ -121,15 +146,9 @@ async def _first_of(*events: asyncio.Event) -> None:
         each.cancel()
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong in one line, without the usage of some twenty options."""
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
-def _parser(prog: str) -> argparse.ArgumentParser:
+def _parser(prog: str) -> Parser:
     """Build the parser; what was not given is left out of its result, so that the file's value stands."""
-    parser = _Parser(
+    parser = Parser(
         prog=prog,
         description="Run the reference broker: MQTT 3.1, 3.1.1 and 5.0 on every port.",
         argument_default=argparse.SUPPRESS,
@@ -139,6 +158,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="TOML file with these settings and more; options go before it"
     )
+    _add_access(parser.add_argument_group("who may come in, and do what"))
     _add_options(parser.add_argument_group("what is kept"), _KEEPING)
     _add_options(parser.add_argument_group("limits"), _LIMITS)
     log = parser.add_mutually_exclusive_group()
@@ -152,6 +172,11 @@ def _add_options(group: Any, options: list[tuple[str, type, str]]) -> None:
     for name, kind, help_text in options:
         metavar = {int: "N", float: "SECONDS", str: "HOST", Path: "FILE"}[kind]
         group.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=help_text)
+
+
+def _add_access(group: Any) -> None:
+    _add_options(group, _ACCESS)
+    group.add_argument("--allow-anonymous", action="store_true", help="let in clients without a user name, anywhere")
 
 
 def _set_up_log(level: str) -> None:

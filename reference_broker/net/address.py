@@ -7,6 +7,7 @@ Does not belong here: sockets, name look-ups and certificates' contents.
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -96,6 +97,16 @@ class Address:
     def host_and_port(self) -> str:
         """`127.0.0.1:1883`, or `[::1]:1883`; the file of a Unix socket."""
         return join_host_and_port(self.host, self.port) if self.unix_socket is None else str(self.unix_socket)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it can be reached from this machine only."""
+        if self.unix_socket is not None or self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:  # a name, or empty for every interface
+            return False
 
     @property
     def url(self) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.net.address import Address, Transport
@@ -54,9 +54,20 @@ class ServerConfig:
     def __post_init__(self) -> None:
         if not self.listeners():
             raise ConfigError("the broker would listen nowhere: every port is off")
-        encrypted = next((address for address in self.listeners() if address.transport.is_encrypted), None)
+        # Those of its own: whoever extends it has certificates for others.
+        encrypted = next((each for each in ServerConfig.listeners(self) if each.transport.is_encrypted), None)
         if encrypted is not None and (self.cert is None or self.key is None):
             raise ConfigError(f"{encrypted.transport}_port needs a certificate and its key (cert and key)")
+        for address in self.listeners():
+            if not address.is_loopback and self.lets_anybody_in(address):
+                raise ConfigError(
+                    f"{address.host_and_port} would let in anybody who can reach it: give users (--password-file FILE),"
+                    " or say that it is meant: --allow-anonymous (in a file: allow_anonymous = true)"
+                )
+
+    def lets_anybody_in(self, _address: Address) -> bool:
+        """Whether no proof is wanted there, and nobody said so in words."""
+        return self.broker.users is None and not self.broker.allow_anonymous
 
     def listeners(self) -> list[Address]:
         """The addresses to listen on; raises ConfigError for a port that is none."""
@@ -79,10 +90,14 @@ class ServerConfig:
         }
 
 
-def load_settings(file: Path) -> dict[str, Any]:
+Config = TypeVar("Config", bound=ServerConfig)
+
+
+def load_settings(file: Path, kind: type[ServerConfig] = ServerConfig) -> dict[str, Any]:
     """Read a TOML file into checked values by key, as `make_config` takes them; raises ConfigError.
 
-    Keys are the fields of ServerConfig and BrokerConfig, side by side; file names are relative to the file's folder.
+    Keys are the fields of ServerConfig, or the `kind` of it, and BrokerConfig, side by side; file names are relative to
+    the file's folder.
     """
     try:
         with file.open("rb") as stream:
@@ -92,25 +107,37 @@ def load_settings(file: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: not TOML: {error}") from None
     try:
-        settings = _read_fields(raw, setting_types(), "")
+        settings = _read_fields(raw, setting_types(kind), "")
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from None
-    return {key: file.parent / value if isinstance(value, Path) else value for key, value in settings.items()}
+    return {key: _anchored(value, file.parent) for key, value in settings.items()}
 
 
-def make_config(settings: Mapping[str, Any]) -> ServerConfig:
+def _anchored(value: Any, folder: Path) -> Any:
+    """A value whose file names, also within, begin at a folder."""
+    if isinstance(value, Path):
+        return folder / value
+    if isinstance(value, tuple):
+        return tuple(_anchored(each, folder) for each in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value)]
+        return dataclasses.replace(value, **{name: _anchored(getattr(value, name), folder) for name in names})
+    return value
+
+
+def make_config(settings: Mapping[str, Any], kind: type[Config] = ServerConfig) -> Config:  # type: ignore[assignment]
     """Sort checked values into a ServerConfig; raises ConfigError when they make no sense together."""
-    own = {field.name for field in dataclasses.fields(ServerConfig)}
+    own = {field.name for field in dataclasses.fields(kind)}
     try:
         broker = BrokerConfig(**{key: value for key, value in settings.items() if key not in own})
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    return ServerConfig(broker=broker, **{key: value for key, value in settings.items() if key in own})
+    return kind(broker=broker, **{key: value for key, value in settings.items() if key in own})
 
 
-def setting_types() -> dict[str, Any]:
+def setting_types(kind: type[ServerConfig] = ServerConfig) -> dict[str, Any]:
     """Every setting's name and type."""
-    server = typing.get_type_hints(ServerConfig)
+    server = typing.get_type_hints(kind)
     del server["broker"]
     return server | typing.get_type_hints(BrokerConfig)
 
@@ -164,7 +191,10 @@ def _read_dataclass(value: Any, cls: Any, where: str) -> Any:
     for field in dataclasses.fields(cls):
         if field.default is dataclasses.MISSING and field.name not in fields:
             raise ConfigError(f"{where} lacks the key {field.name!r}")
-    return cls(**fields)
+    try:
+        return cls(**fields)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def _read_tuple(value: Any, hint: Any, where: str) -> tuple[Any, ...]:

@@ -110,8 +110,7 @@ class BrokerServer:
             self.is_taken_in.set()
         self._is_open = True
         try:
-            for address in self.config.listeners():
-                await self._listen(address)
+            await self._listen_everywhere()
         except BaseException:
             await self.close()
             raise
@@ -172,6 +171,10 @@ class BrokerServer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    async def _listen_everywhere(self) -> None:
+        for address in self.config.listeners():
+            await self._listen(address)
 
     async def _listen(self, address: Address) -> None:
         make_wrapping = server_wrapping(

@@ -10,8 +10,10 @@ import contextlib
 import re
 import ssl
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from reference_broker.net.address import TlsVersion
 from reference_broker.net.errors import BadPeer, CertificateUnusable, reason_of
@@ -60,13 +62,25 @@ def make_test_certificates(folder: Path) -> TestCertificates:
     return certificates
 
 
-def server_context(cert_file: Path, key_file: Path) -> ssl.SSLContext:
-    """Build a server's context, TLS 1.2 and newer; raises CertificateUnusable with the file's name."""
+def server_context(
+    cert_file: Path, key_file: Path, *, client_ca_file: Path | None = None, requires_certificate: bool = False
+) -> ssl.SSLContext:
+    """Build a server's context, TLS 1.2 and newer; raises CertificateUnusable with the file's name.
+
+    With `client_ca_file` a client may show a certificate, or has to.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # A client that never reads would leave session tickets unread in its socket, and its FIN would become an RST.
     context.num_tickets = 0
     _load_certificate(context, cert_file, key_file)
+    if client_ca_file is not None:
+        _check_readable(client_ca_file)
+        try:
+            context.load_verify_locations(client_ca_file)
+        except ssl.SSLError as error:
+            raise CertificateUnusable(f"cannot use CA file {client_ca_file}: {_reason(error)}") from None
+        context.verify_mode = ssl.CERT_REQUIRED if requires_certificate else ssl.CERT_OPTIONAL
     return context
 
 
@@ -154,6 +168,10 @@ class TlsWrapping:
         while rest:
             rest = rest[self._tls.write(rest) :]  # takes one record at a time
         return self._outgoing.read()
+
+    def peer_certificate(self) -> Mapping[str, Any]:
+        """The peer's certificate where one was asked for and verified, as `ssl.SSLObject.getpeercert`; else empty."""
+        return self._tls.getpeercert() or {}
 
     def take_reply(self) -> bytes:
         """Give handshake messages and alerts."""

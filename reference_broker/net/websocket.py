@@ -11,6 +11,7 @@ of frames it refuses.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus, WebSocketException
@@ -18,7 +19,7 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
-from websockets.typing import Subprotocol
+from websockets.typing import Origin, Subprotocol
 from websockets.uri import WebSocketURI
 
 from reference_broker.net.address import Address
@@ -79,12 +80,18 @@ class WebSocketWrapping:
             protocol.send_request(protocol.connect())
 
     @classmethod
-    def server(cls, maximum_frame_size: int = DEFAULT_MAXIMUM_FRAME_SIZE) -> WebSocketWrapping:
-        """A server's end; it accepts any path."""
-        subprotocols = [SUBPROTOCOL, _OLD_SUBPROTOCOL]
-        return cls(
-            ServerProtocol(subprotocols=subprotocols, max_size=maximum_frame_size, logger=_LOGGER), maximum_frame_size
+    def server(
+        cls, maximum_frame_size: int = DEFAULT_MAXIMUM_FRAME_SIZE, origins: Sequence[str] = ()
+    ) -> WebSocketWrapping:
+        """A server's end; it accepts any path, and with `origins` no page of another one. [RFC 6455 10.2]"""
+        protocol = ServerProtocol(
+            # who is no browser has no origin
+            origins=[*map(Origin, origins), None] if origins else None,
+            subprotocols=[SUBPROTOCOL, _OLD_SUBPROTOCOL],
+            max_size=maximum_frame_size,
+            logger=_LOGGER,
         )
+        return cls(protocol, maximum_frame_size)
 
     @classmethod
     def client(cls, address: Address, maximum_frame_size: int = DEFAULT_MAXIMUM_FRAME_SIZE) -> WebSocketWrapping:

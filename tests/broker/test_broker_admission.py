@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import reference_broker.broker
 from reference_broker.broker import AccessRule, Action, BrokerConfig
-from reference_broker.broker.values.access import AccessControl
+from reference_broker.broker.values.access import AccessControl, Claim
 from reference_broker.broker.values.admission import Admission, Refusal
 from reference_broker.wire.packets import ConnAck, PubAck, PubRec
 from reference_broker.wire.properties import Properties
@@ -30,7 +30,7 @@ def _one_limit_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         Admission,
         "topic_refusal",
-        lambda self, username, topic: CLOSED if topic == "closed" else real(self, username, topic),
+        lambda self, subject, topic: CLOSED if topic == "closed" else real(self, subject, topic),
     )
 
 
@@ -100,14 +100,14 @@ SETTINGS = st.fixed_dictionaries(
 def test_what_is_free_is_refused_for_no_payload(settings, username, topic, indicator, payload, version, qos):
     """So the fast path need not ask again; and what is free for no QoS is refused for some payload."""
     config = BrokerConfig(**settings)
-    admission = Admission(config, AccessControl(config))
+    admission, claim = Admission(config, AccessControl(config)), Claim(username)
     properties = Properties(payload_format_indicator=indicator)
-    highest = admission.highest_free_qos(username, topic, properties)
+    highest = admission.highest_free_qos(claim, topic, properties)
     if highest is None:
-        assert admission.refusal(username, topic, b"\xff", properties) is not None
+        assert admission.refusal(claim, topic, b"\xff", properties) is not None
     elif qos <= highest:
         assert admission.announced_refusal(qos, False, version) is None
-        assert admission.refusal(username, topic, payload, properties) is None
+        assert admission.refusal(claim, topic, payload, properties) is None
     else:
         assert admission.announced_refusal(qos, False, version) is not None
 

@@ -155,7 +155,7 @@ def test_a_wrong_settings_file_or_option_is_one_line_and_exit_code_2(
 
 def test_an_unknown_command_is_refused_and_the_known_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["brokr"]) == 2
-    assert "unknown command 'brokr'; expected one of broker, pub, sub" in capsys.readouterr().err
+    assert "unknown command 'brokr'; expected one of broker, passwd, pub, sub" in capsys.readouterr().err
 
 
 def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import reference_broker
+from reference_broker.access.config import GuardedConfig
 from reference_broker.broker import AccessRule, Action, BrokerConfig, ChallengeMethod, DropPolicy
 from reference_broker.net.address import Address, Transport
 from reference_broker.net.config import _GONE, ConfigError, ServerConfig, load_settings, make_config, setting_types
@@ -216,3 +217,60 @@ def test_every_setting_that_bounds_memory_is_in_the_table_with_its_default() -> 
 def _in_words(size: int) -> str:
     units = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
     return next(f"{size // unit} {name}" for unit, name in units if size >= unit)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "broker.example", "192.0.2.1"])
+@pytest.mark.parametrize("cls", [ServerConfig, GuardedConfig])
+def test_nobody_is_let_in_from_elsewhere_without_a_word(host: str, cls: type[ServerConfig]) -> None:
+    with pytest.raises(ConfigError, match="--allow-anonymous") as caught:
+        cls(host=host)
+    assert "--password-file FILE" in str(caught.value)
+    cls(host=host, broker=BrokerConfig(allow_anonymous=True))
+    cls(host=host, broker=BrokerConfig(users={"alice": "secret"}))
+    GuardedConfig(host=host, password_file=Path("users"))
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "::1"])
+def test_on_loopback_anybody_may_come(host: str) -> None:
+    ServerConfig(host=host)
+
+
+def test_the_word_may_be_one_listeners(tmp_path: Path) -> None:
+    text = "[[listener]]\nname = 'lab'\nhost = '192.0.2.1'\nport = 1\n"
+    file = tmp_path / "broker.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=r"192\.0\.2\.1:1 would let in anybody"):
+        make_config(load_settings(file, GuardedConfig), GuardedConfig)
+    file.write_text(text + "allow_anonymous = true\n")
+    config = make_config(load_settings(file, GuardedConfig), GuardedConfig)
+    assert config.listeners()[1:] == [Address("192.0.2.1", 1)]
+
+
+CERTIFIED = "name = 'a'\nport = 1\ntransport = 'tls'\nclient_certificate = 'required'\n"
+
+
+@pytest.mark.parametrize(
+    ("listener", "said"),
+    [
+        ("name = 'two words'\nport = 1\n", "listener[0]: a listener's name is one word, not 'two words'"),
+        ("name = 'tcp'\nport = 1\n", "two listeners have the name tcp"),
+        ("name = 'a'\nport = 1\ntransport = 'tls'\n", "listener a needs a certificate and its key"),
+        (CERTIFIED, "listener a: client_certificate needs client_ca"),
+        (CERTIFIED.replace("tls", "ws"), "listener a: client_certificate needs transport tls or wss"),
+        ("name = 'a'\nport = 1\nusername_from = 'san'\n", "listener a: username_from needs client_certificate"),
+    ],
+)
+def test_a_listener_that_cannot_be_is_named(tmp_path: Path, listener: str, said: str) -> None:
+    file = tmp_path / "broker.toml"
+    file.write_text(f"[[listener]]\n{listener}")
+    with pytest.raises(ConfigError) as caught:
+        make_config(load_settings(file, GuardedConfig), GuardedConfig)
+    assert said in str(caught.value)
+
+
+def test_files_of_a_listener_are_beside_the_settings(tmp_path: Path) -> None:
+    file = tmp_path / "broker.toml"
+    file.write_text(f"[[listener]]\n{CERTIFIED}client_ca = 'ca.pem'\ncert = 'c.pem'\nkey = '/k.pem'\n")
+    [listener] = make_config(load_settings(file, GuardedConfig), GuardedConfig).listener
+    assert (listener.client_ca, listener.cert) == (tmp_path / "ca.pem", tmp_path / "c.pem")
+    assert listener.key == Path("/k.pem")

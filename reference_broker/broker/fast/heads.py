@@ -6,6 +6,7 @@ Does not belong here: whether they may be published (`values.admission`), forwar
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from sys import getsizeof
 
 from reference_broker.broker.keeping.routing import Route, Router
@@ -68,10 +69,10 @@ class Head:
 
 
 class Heads:
-    """Heads by user name and by the bytes of topic and properties; None for those the fast path leaves alone."""
+    """Heads by publishers' rights and bytes of topic and properties; None for those the fast path leaves alone."""
 
     def __init__(self, config: BrokerConfig, access: AccessControl, admission: Admission, router: Router) -> None:
-        self._has_rules = access.has_rules
+        self._access = access
         self._limits_receivers = access.limits_receivers
         self._admission = admission
         self._router = router
@@ -79,7 +80,7 @@ class Heads:
         """Bytes of the largest packet the fast path takes."""
         self.longest_short = min(_SHORT, self.size_limit - 2)
         """The largest remaining length of one byte it takes."""
-        self._by_user: dict[str | None, dict[bytes, Head | None]] = {}
+        self._by_rights: dict[Hashable, dict[bytes, Head | None]] = {}
         self._receivers: dict[tuple[object, ...], Receivers] = {}
         self._generation = -1
         self._count = 0
@@ -89,15 +90,15 @@ class Heads:
         generation = self._router.generation
         if generation != self._generation or self._count >= _REMEMBERED_HEADS:
             self._generation = generation
-            self._by_user.clear()
+            self._by_rights.clear()
             self._receivers.clear()
             self._count = 0
         # The same topic may be open to one user and closed to another.
-        username = session.username if self._has_rules else None
-        heads = self._by_user.get(username)
+        rights = self._access.same_rights(session)
+        heads = self._by_rights.get(rights)
         if heads is None:
-            heads = self._by_user[username] = {}
-            self._count += getsizeof(username) // _HEAD_BYTES  # a user who publishes has heads that count
+            heads = self._by_rights[rights] = {}
+            self._count += getsizeof(session.username) // _HEAD_BYTES  # a user who publishes has heads that count
         return heads
 
     def learn(self, session: Session, version: Version, key: bytes, packet: Publish, data: bytes) -> Head | None:
@@ -114,7 +115,7 @@ class Heads:
         topic, properties = packet.topic, packet.properties
         if not topic or properties.topic_alias is not None:
             return None
-        highest_qos = self._admission.highest_free_qos(session.username, topic, properties)
+        highest_qos = self._admission.highest_free_qos(session, topic, properties)
         if highest_qos is None:
             return None
         route = self._router.route(topic)

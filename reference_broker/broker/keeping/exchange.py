@@ -58,7 +58,7 @@ class Exchange:
     def deliver_shared(self, shared: SharedSubscription, message: Message, now: float) -> bool:
         """Deliver to the one member whose turn it is; False when there is none. [5.0 4.8.2]"""
         access, topic, topic_filter = self._access, message.topic, shared.topic_filter
-        chosen = shared.choose(lambda session: access.may_receive_shared(session.username, topic, topic_filter))
+        chosen = shared.choose(lambda session: access.may_receive_shared(session, topic, topic_filter))
         if chosen is None:
             return False
         retain = message.retain and chosen.retain_as_published and chosen.session.version >= Version.V5

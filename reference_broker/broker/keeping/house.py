@@ -7,6 +7,7 @@ Does not belong here: anything that happens in a room, or what an adapter calls 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 from reference_broker.broker.keeping.exchange import Exchange
 from reference_broker.broker.keeping.incoming import Incoming
@@ -24,16 +25,28 @@ from reference_broker.broker.values.journal import Journal
 from reference_broker.broker.values.log import Log
 from reference_broker.broker.values.timers import Timers
 
+DoElsewhere = Callable[[Callable[[], bool], Callable[[bool, float], None]], None]
+"""Does what takes long, and says later what came of it and what time it is then."""
+
 
 class House:
     """The rooms of one broker, from the lowest floor to the third."""
 
-    def __init__(self, config: BrokerConfig, seed: int | None = None, *, keeps: bool = False) -> None:
+    def __init__(
+        self,
+        config: BrokerConfig,
+        seed: int | None = None,
+        *,
+        keeps: bool = False,
+        access: AccessControl | None = None,
+    ) -> None:
         """`seed` makes the client ids the broker assigns repeatable; `keeps` notes what has to survive the broker."""
         self.config = config
         self.log = Log()
         self.timers = Timers()
-        self.access = AccessControl(config)
+        self.access = access or AccessControl(config)
+        self.do_elsewhere: DoElsewhere = lambda work, done: done(work(), self.round.now)
+        """How the adapter does what takes long."""
         self.admission = Admission(config, self.access)
         self.journal = Journal() if keeps else None
         self.round = Round(config, self.journal)

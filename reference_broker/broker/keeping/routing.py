@@ -147,7 +147,7 @@ class Router:
         for topic_filter, subscribed in list(session.subscriptions.items()):
             if subscribed.share is not None:
                 continue  # its members are asked for each message
-            if self._access.may_subscribe(session.username, topic_filter):
+            if self._access.may_subscribe(session, topic_filter):
                 self._tree.set(topic_filter, session, subscribed)
             else:
                 self._tree.remove(topic_filter, session)
@@ -184,7 +184,7 @@ class Router:
 
     def _find(self, topic: str) -> Route:
         access = self._access
-        found = [each for each in self._tree.match(topic) if access.may_receive(each.session.username, topic)]
+        found = [each for each in self._tree.match(topic) if access.may_receive(each.session, topic)]
         return Route(_merge(found), tuple(self._shared_tree.match(topic)))
 
 

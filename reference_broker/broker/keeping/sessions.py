@@ -145,16 +145,16 @@ class Sessions:
 
         Its subscriptions stay, and bring nothing while its user may not make them.
         """
-        access, username = self._access, session.username
+        access = self._access
         if not access.limits_receivers:
             return
         self._router.ask_rules_again(session)
         if session.queue is not None:
             for topic_filter in [
-                each for each in session.queue.retained or () if not access.may_subscribe(username, each)
+                each for each in session.queue.retained or () if not access.may_subscribe(session, each)
             ]:
                 session.queue.remove_retained(topic_filter)
-        withheld = session.withhold(lambda topic: access.may_receive(username, topic))
+        withheld = session.withhold(lambda topic: access.may_receive(session, topic))
         self._hand_over_shared(withheld, now)
 
     def _hand_over_shared(self, undelivered: list[Delivery], now: float) -> None:

@@ -52,7 +52,7 @@ class Wills:
         if will is None:
             return
         session.keep()
-        if self._admission.topic_refusal(session.username, will.topic) is not None:  # since a restart, say
+        if self._admission.topic_refusal(session, will.topic) is not None:  # since a restart, say
             line = f"client id {session.client_id!r}: not allowed to publish its will to {will.topic!r}"
             self._log.write(shortened(line))
             return

@@ -53,12 +53,14 @@ class Mailbox:
     resumed session needs. [5.0 MQTT-4.6.0-1]
     """
 
-    __slots__ = ("_outbound", "client_id", "flight", "ledger", "queue", "username", "version")
+    __slots__ = ("_outbound", "client_id", "flight", "ledger", "listener", "queue", "username", "version")
 
     def __init__(self, client_id: str, version: Version) -> None:
         self.client_id = client_id
         self.version = version
         self.username: str | None = None
+        self.listener: str | None = None
+        """Where its client came in last; None since the broker's start."""
         self.flight: Flight | None = None
         self.ledger: Ledger | None = None
         """What the store is told of all this, where it outlives the broker."""

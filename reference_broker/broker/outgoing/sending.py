@@ -322,7 +322,7 @@ class Sender:
         else:
             self._retained_budget -= _RETAINED_COST_BYTES
             is_own = retained.no_local and message.publisher == session.client_id  # [5.0 MQTT-3.8.3-3]
-            if not (is_own or message.is_expired(now)) and self._access.may_receive(session.username, message.topic):
+            if not (is_own or message.is_expired(now)) and self._access.may_receive(session, message.topic):
                 self._retained_budget -= len(message.payload)
                 if retained.record is not None:
                     retained.record.brought(message.topic)

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from reference_broker.broker.outgoing.sending import Sender
 from reference_broker.broker.peers.peer import Peer
+from reference_broker.broker.values.admission import Refusal
 from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.broker.values.phase import Phase
 from reference_broker.session.flow_control import DEFAULT_RECEIVE_MAXIMUM
@@ -47,6 +48,9 @@ def accept(link: Peer, now: float, authentication_data: bytes | None) -> None:
     if not client_id:
         client_id = assigned = house.new_client_id()
     link.client_id = client_id
+    if (refusal := _right_refusal(link, connect)) is not None:
+        refuse(link, refusal.reason, refusal.text, now)
+        return
     existing = house.sessions.get(client_id)
     if existing is not None and house.moving_in is not None and not house.moving_in.is_here(existing):
         link.phase = Phase.AWAITING_SESSION
@@ -63,8 +67,8 @@ def accept(link: Peer, now: float, authentication_data: bytes | None) -> None:
     session.expiry_interval = min(requested, house.config.session_expiry_maximum)
     session.sender = sender
     session.will = connect.will
-    if session.username != connect.username:
-        session.username = connect.username
+    if session.username != connect.username or session.listener != link.listener:
+        session.username, session.listener = connect.username, link.listener
         if present:
             house.sessions.ask_rules_again(session, now)
     house.sessions.weigh(session)
@@ -87,6 +91,25 @@ def accept(link: Peer, now: float, authentication_data: bytes | None) -> None:
     sender.begin(session, now, resumed=present)
 
 
+def _right_refusal(link: Peer, connect: Connect) -> Refusal | None:
+    """Why who is proved to be whom CONNECT names now may not have this client id, or this will.
+
+    A will is published some day, so what holds for a PUBLISH holds for it now. [5.0 MQTT-3.2.2-12, MQTT-3.2.2-13]
+    """
+    admission, claim, will = link.house.admission, link.claim(connect), connect.will
+    if not link.house.access.may_use_client_id(claim):
+        return _CLIENT_ID
+    if will is None:
+        return None
+    refusal = admission.announced_refusal(will.qos, will.retain, connect.version) or admission.refusal(
+        claim, will.topic, will.payload, will.properties
+    )
+    return None if refusal is None else replace(refusal, text=f"will to {will.topic!r}: {refusal.text}")
+
+
+_CLIENT_ID = Refusal(ReasonCode.NOT_AUTHORIZED, "this client id belongs to another user")
+
+
 def _announced(
     link: Peer, connect: Connect, requested_expiry: int, assigned: str | None, authentication_data: bytes | None
 ) -> Properties:
@@ -99,8 +122,8 @@ def _announced(
     if session.expiry_interval != requested_expiry:
         properties = replace(properties, session_expiry_interval=session.expiry_interval)
     if link.authentication is not None:  # [5.0 MQTT-4.12.0-5]
-        method = link.authentication.method.method
-        properties = replace(properties, authentication_method=method, authentication_data=authentication_data)
+        name = link.authentication.name
+        properties = replace(properties, authentication_method=name, authentication_data=authentication_data)
     return properties
 
 

@@ -5,12 +5,14 @@ Belongs here: the exchange of AUTH packets. Does not belong here: the methods th
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from reference_broker.broker.peers.accepting import accept, refuse
 from reference_broker.broker.peers.peer import Peer
-from reference_broker.broker.values.access import Authentication, AuthenticationResult
+from reference_broker.broker.values.access import AuthenticationResult, Proof
 from reference_broker.broker.values.phase import Phase
 from reference_broker.wire.errors import ProtocolError
-from reference_broker.wire.packets import Auth
+from reference_broker.wire.packets import Auth, Connect
 from reference_broker.wire.properties import Properties
 from reference_broker.wire.types import ReasonCode
 
@@ -36,10 +38,12 @@ def on_auth(link: Peer, packet: Auth, now: float) -> None:
         raise ProtocolError("AUTH without an authentication method in CONNECT", "5.0 MQTT-4.12.0-7")
     _check_method(link, packet)
     if packet.reason == ReasonCode.RE_AUTHENTICATE:
-        link.authentication = Authentication(link.authentication.method)
+        link.authentication = link.house.access.proof(link.authentication.name) or link.authentication
     elif link.authentication.finished:
         raise ProtocolError("AUTH continues a re-authentication that was not begun", "5.0 4.12.1")
     result, data = link.authentication.step(packet.properties.authentication_data)
+    if result is AuthenticationResult.SUCCESS and not _is_still_itself(link):
+        result = AuthenticationResult.FAILURE
     if result is AuthenticationResult.FAILURE:
         link.log("re-authentication failed")
         link.disconnect(ReasonCode.NOT_AUTHORIZED, "re-authentication failed", now)  # [5.0 MQTT-4.12.1-2]
@@ -54,15 +58,31 @@ def _step_before_connack(link: Peer, data: bytes | None, now: float) -> None:
     if result is AuthenticationResult.FAILURE:
         refuse(link, ReasonCode.NOT_AUTHORIZED, "authentication failed", now)  # [5.0 MQTT-4.12.0-4]
     elif result is AuthenticationResult.SUCCESS:
+        assert link.connect is not None
+        link.connect = replace(link.connect, username=_proved(link.connect, link.authentication))
         accept(link, now, answer)
     else:
         _send(link, ReasonCode.CONTINUE_AUTHENTICATION, answer)  # [5.0 MQTT-4.12.0-2]
 
 
+def _proved(connect: Connect, proof: Proof) -> str | None:
+    """Whom a client is taken for that answered rightly. The user name of CONNECT counts with its password only.
+
+    [5.0 4.12]
+    """
+    return connect.username if connect.password is not None and connect.username is not None else proof.username
+
+
+def _is_still_itself(link: Peer) -> bool:
+    """Whether who proved itself again is whom the session belongs to; a method may prove nobody in particular."""
+    session, _ = link.parts()
+    return link.authentication is None or link.authentication.username in (None, session.username)
+
+
 def _check_method(link: Peer, packet: Auth) -> None:
     """Every AUTH names the method of CONNECT. [5.0 MQTT-4.12.0-5, MQTT-4.12.1-1]"""
     assert link.authentication is not None
-    if packet.properties.authentication_method != link.authentication.method.method:
+    if packet.properties.authentication_method != link.authentication.name:
         raise ProtocolError(
             f"AUTH with another method, {packet.properties.authentication_method!r}",
             "5.0 MQTT-4.12.0-5",
@@ -73,5 +93,5 @@ def _check_method(link: Peer, packet: Auth) -> None:
 def _send(link: Peer, reason: ReasonCode, data: bytes | None) -> None:
     assert link.authentication is not None
     assert link.sender is not None
-    method = link.authentication.method.method
+    method = link.authentication.name
     link.sender.send(Auth(reason, Properties(authentication_method=method, authentication_data=data)))

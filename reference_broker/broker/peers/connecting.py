@@ -12,10 +12,10 @@ from reference_broker.broker.outgoing.sending import Sender
 from reference_broker.broker.peers import authenticating
 from reference_broker.broker.peers.accepting import REASON_CODES, accept, refuse, requested_expiry
 from reference_broker.broker.peers.peer import Peer
-from reference_broker.broker.values.access import Authentication
 from reference_broker.broker.values.config import BrokerConfig
+from reference_broker.broker.values.phase import Phase
 from reference_broker.broker.values.sizes import will_bytes
-from reference_broker.wire.packets import Connect, Will
+from reference_broker.wire.packets import Connect
 from reference_broker.wire.types import ConnectReturnCode, ReasonCode, Version
 
 _LONGEST_CLIENT_ID_31 = 23
@@ -36,34 +36,50 @@ def on_connect(link: Peer, packet: Connect, now: float) -> None:
     link.client_id = packet.client_id
     link.connect = packet
     link.sender = Sender(link, packet.version, config, link.house.access, packet.properties)
+    access, method = link.house.access, packet.properties.authentication_method
+    claim = link.claim(packet)
     try:
         _check(link, packet)
-        link.connect = packet = _identified(link, packet)
-        if packet.will is not None:
-            _check_will(link, packet.will, packet)
+        if method is not None:
+            link.authentication = access.proof(method)
+            if link.authentication is None:  # [5.0 MQTT-4.12.0-1]
+                raise Refused(ReasonCode.BAD_AUTHENTICATION_METHOD, f"no authentication method {method!r}")
+            if packet.password is None:
+                authenticating.begin(link, now)
+                return
+        check = access.lengthy_check(claim, packet.password)
+        if check is None:
+            _checked(link, access.may_connect(claim, packet.password), now)
+            return
     except Refused as refusal:
         refuse(link, refusal.reason, str(refusal), now)
         return
+    link.phase = Phase.AWAITING_CHECK
+    link.house.do_elsewhere(
+        lambda: not link.is_closed() and check(), lambda is_right, at: _checked_elsewhere(link, is_right, at)
+    )
+
+
+def _checked_elsewhere(link: Peer, is_right: bool, now: float) -> None:
+    """Go on, also with what the client has sent since."""
+    if not link.is_closed():
+        link.round.now = now
+        _checked(link, is_right, now)
+        link.receive_data(b"", now)
+
+
+def _checked(link: Peer, is_right: bool, now: float) -> None:
+    """It is known whether user name and password are right."""
+    connect = link.connect
+    assert connect is not None
+    if not is_right:
+        refuse(link, ReasonCode.BAD_USER_NAME_OR_PASSWORD, "bad user name or password", now)
+        return
+    link.connect = replace(connect, username=link.house.access.proved_username(link.claim(connect)))
     if link.authentication is None:
         accept(link, now, None)
     else:
         authenticating.begin(link, now)
-
-
-def _identified(link: Peer, packet: Connect) -> Connect:
-    """The CONNECT with the user name its client is taken for, once it has answered the method it names, if any."""
-    access, method_name = link.house.access, packet.properties.authentication_method
-    method = None
-    if method_name is not None:
-        method = access.method(method_name)
-        if method is None:  # [5.0 MQTT-4.12.0-1]
-            raise Refused(ReasonCode.BAD_AUTHENTICATION_METHOD, f"no authentication method {method_name!r}")
-    if (method is None or packet.password is not None) and not access.may_connect(packet.username, packet.password):
-        raise Refused(ReasonCode.BAD_USER_NAME_OR_PASSWORD, "bad user name or password")
-    if method is None:
-        return packet
-    link.authentication = Authentication(method)
-    return replace(packet, username=access.proved_username(packet.username, packet.password, method))
 
 
 # --- checks ----------------------------------------------------------------------------------------------------------
@@ -102,13 +118,3 @@ def _check_client_id(connect: Connect, config: BrokerConfig) -> None:
             raise Refused(ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, "empty client id")
     elif version is Version.V31 and config.enforce_client_id_length_31 and len(client_id) > _LONGEST_CLIENT_ID_31:
         raise Refused(ReasonCode.CLIENT_IDENTIFIER_NOT_VALID, f"client id of {len(client_id)} characters")
-
-
-def _check_will(link: Peer, will: Will, connect: Connect) -> None:
-    """A will is published some day, so what holds for a PUBLISH holds for it now. [5.0 MQTT-3.2.2-12, MQTT-3.2.2-13]"""
-    admission = link.house.admission
-    refusal = admission.announced_refusal(will.qos, will.retain, connect.version) or admission.refusal(
-        connect.username, will.topic, will.payload, will.properties
-    )
-    if refusal is not None:
-        raise Refused(refusal.reason, f"will to {will.topic!r}: {refusal.text}")

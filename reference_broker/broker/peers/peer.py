@@ -14,7 +14,7 @@ from reference_broker.broker.keeping.session import Session
 from reference_broker.broker.outgoing.output import Output
 from reference_broker.broker.outgoing.sending import Sender
 from reference_broker.broker.outgoing.waiting import Waiting
-from reference_broker.broker.values.access import Authentication
+from reference_broker.broker.values.access import Claim, Proof
 from reference_broker.broker.values.log import shortened
 from reference_broker.broker.values.phase import Phase
 from reference_broker.broker.values.timers import Timer
@@ -38,11 +38,13 @@ class Peer(Output):
         "_reader",
         "_timer",
         "authentication",
+        "certified",
         "client_id",
         "connect",
         "house",
         "inbound_aliases",
         "keep_alive",
+        "listener",
         "peer",
         "phase",
         "receive_quota",
@@ -58,6 +60,10 @@ class Peer(Output):
         self.house = house
         self.peer = peer
         self.phase = Phase.AWAITING_CONNECT
+        self.listener = ""
+        """Where it came in; empty where that makes no difference. Set by the adapter, as is the next."""
+        self.certified: str | None = None
+        """Whom a certificate proved the peer to be."""
         self.version: Version | None = None
         self.client_id: str | None = None
         self.connect: Connect | None = None
@@ -66,7 +72,7 @@ class Peer(Output):
         """The Session Expiry Interval of CONNECT."""
         self.session: Session | None = None
         self.sender: Sender | None = None
-        self.authentication: Authentication | None = None
+        self.authentication: Proof | None = None
         self.keep_alive: ServerKeepAlive | None = None
         self.receive_quota: ReceiveQuota | None = None
         self.inbound_aliases: InboundAliases | None = None
@@ -104,6 +110,10 @@ class Peer(Output):
         assert self.session is not None
         assert self.sender is not None
         return self.session, self.sender
+
+    def claim(self, connect: Connect) -> Claim:
+        """Who the sender of a CONNECT says to be."""
+        return Claim(connect.username, self.client_id or "", self.listener, self.certified)
 
     def has_to_acknowledge(self) -> bool:
         """Whether the peer has QoS 1 or 2 messages whose acknowledgements are still to come."""

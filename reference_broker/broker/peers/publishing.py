@@ -119,7 +119,7 @@ def _accept(link: Peer, packet: Publish, now: float) -> tuple[ReasonCode, str]:
     """Pass the message on; what a 5.0 acknowledgement says, in its code and in words."""
     house, session = link.house, link.session
     assert session is not None
-    refusal = house.admission.refusal(session.username, packet.topic, packet.payload, packet.properties)
+    refusal = house.admission.refusal(session, packet.topic, packet.payload, packet.properties)
     if refusal is not None:
         link.log(f"refused to publish to {packet.topic!r}: {refusal.text}")
         return refusal.reason, refusal.text

@@ -125,7 +125,7 @@ def _check_available(link: Peer, requests: list[_Request]) -> None:
 def _refusal(link: Peer, request: _Request) -> ReasonCode | None:
     """Why one filter is not granted, or None."""
     session, _ = link.parts()
-    refusal = link.house.admission.filter_refusal(session.username, request.bare)
+    refusal = link.house.admission.filter_refusal(session, request.bare)
     if refusal is not None:
         link.log(f"not allowed to subscribe to {request.options.topic_filter!r}")
         return refusal

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reference_broker.broker.values.access import AccessControl
+from reference_broker.broker.values.access import AccessControl, Subject
 from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.wire.properties import Properties
 from reference_broker.wire.types import QoS, ReasonCode, Version
@@ -56,25 +56,25 @@ class Admission:
             return _QOS
         return _RETAIN if retain and not self._retain_available and version is Version.V5 else None
 
-    def refusal(self, username: str | None, topic: str, payload: bytes, properties: Properties) -> Refusal | None:
+    def refusal(self, subject: Subject, topic: str, payload: bytes, properties: Properties) -> Refusal | None:
         """Why a user may not publish this, be it by PUBLISH or will."""
-        refusal = self.topic_refusal(username, topic)
+        refusal = self.topic_refusal(subject, topic)
         if refusal is None and self._is_validated(properties) and not _is_utf8(payload):
             refusal = _PAYLOAD
         return refusal
 
-    def topic_refusal(self, username: str | None, topic: str) -> Refusal | None:
+    def topic_refusal(self, subject: Subject, topic: str) -> Refusal | None:
         """Why a user may not publish to a topic, whatever it is. [5.0 3.4.2.1, 3.2.2.2]"""
         if topic.count("/") > self._most_separators:
             return _LEVELS
-        return None if self._access.may_publish(username, topic) else _RIGHT
+        return None if self._access.may_publish(subject, topic) else _RIGHT
 
-    def highest_free_qos(self, username: str | None, topic: str, properties: Properties) -> QoS | None:
+    def highest_free_qos(self, subject: Subject, topic: str, properties: Properties) -> QoS | None:
         """Up to which QoS all is welcome that a user publishes with this topic and these properties, without RETAIN.
 
         None where it depends on the payload, or nothing is.
         """
-        if self._is_validated(properties) or self.topic_refusal(username, topic) is not None:
+        if self._is_validated(properties) or self.topic_refusal(subject, topic) is not None:
             return None
         return QoS.AT_MOST_ONCE if self.store_is_full else self._maximum_qos
 
@@ -82,11 +82,11 @@ class Admission:
         """Why something is not welcome that has to be kept before it is answered."""
         return _NOT_KEPT if has_to_be_kept and self.store_is_full else None
 
-    def filter_refusal(self, username: str | None, topic_filter: str) -> ReasonCode | None:
+    def filter_refusal(self, subject: Subject, topic_filter: str) -> ReasonCode | None:
         """Why a user may not subscribe to a filter, which is given without share name. [5.0 3.9.3]"""
         if topic_filter.count("/") > self._most_separators:
             return ReasonCode.TOPIC_FILTER_INVALID
-        return None if self._access.may_subscribe(username, topic_filter) else ReasonCode.NOT_AUTHORIZED
+        return None if self._access.may_subscribe(subject, topic_filter) else ReasonCode.NOT_AUTHORIZED
 
     def _is_validated(self, properties: Properties) -> bool:
         """Whether the payload has to be what its Payload Format Indicator says. [5.0 3.3.2.3.2]"""

@@ -122,7 +122,7 @@ class BrokerConfig:
     users: dict[str, str] | None = None
     """User names and passwords; None lets everybody in."""
     allow_anonymous: bool = False
-    """With `users` set: whether a client without a user name is let in as well."""
+    """Whether clients without a user name are let in although there are users; elsewhere than on loopback, at all."""
     access_rules: tuple[AccessRule, ...] = ()
     """The access list: the first rule that fits decides, and what no rule fits is allowed. [5.0 5.4.2]"""
     dollar_topics_between_clients: bool = True

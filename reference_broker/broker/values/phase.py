@@ -13,6 +13,8 @@ class Phase(Enum):
 
     AWAITING_CONNECT = auto()
     AUTHENTICATING = auto()
+    AWAITING_CHECK = auto()
+    """It is being looked, elsewhere, whether the password is right."""
     AWAITING_SESSION = auto()
     """Let in, but the session is still on its way from the store."""
     CONNECTED = auto()

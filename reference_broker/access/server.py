@@ -1,0 +1,150 @@
+"""The broker on sockets, with an operator's users, rules, certificates and listeners.
+
+Belongs here: which listener a connection came by and whom its certificate names, looking at passwords beside the event
+loop, and SIGHUP's work.
+Does not belong here: what is allowed (`control`), MQTT (`broker`), bytes (`net`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from reference_broker.access.certificates import name_in
+from reference_broker.access.config import Demand, GuardedConfig, Listener, Naming
+from reference_broker.access.control import GuardedAccess
+from reference_broker.broker import Broker
+from reference_broker.net.address import Address
+from reference_broker.net.config import ConfigError
+from reference_broker.net.errors import ListenFailed
+from reference_broker.net.listening import serve
+from reference_broker.net.server import LOGGER, BrokerConnection, BrokerServer
+from reference_broker.net.tls import TlsWrapping, server_context
+from reference_broker.net.wrapping import Nested, Wrapping
+
+Wrap = Callable[[], tuple[Wrapping | None, TlsWrapping | None]]
+"""Makes what a new connection needs around MQTT, and of that the TLS; None for neither."""
+
+
+@dataclass(slots=True)
+class Entrance:
+    """One open listener; `wrap` is another one after certificates have been read again."""
+
+    listener: Listener
+    wrap: Wrap
+
+
+class GuardedServer(BrokerServer):
+    """A broker that listens where, and lets in whom, its settings say."""
+
+    def __init__(self, config: GuardedConfig) -> None:
+        """Raises ConfigError for a file that cannot be used."""
+        self.control = GuardedAccess(config)
+        super().__init__(config, broker=Broker(config.broker, keeps=config.store is not None, access=self.control))
+        self.broker.do_elsewhere = self._do_elsewhere
+        self.listening: list[Address] = []
+        """Where it listens, in the order of its settings."""
+        self._guarded = config
+        self._entrances: list[Entrance] = []
+        # One: a hash takes 64 MiB and four threads of its own for a moment.
+        self._checker = ThreadPoolExecutor(1, thread_name_prefix="passwords")
+
+    def read_again(self) -> bool:
+        """Take over users, rules and certificates as they are now, without disconnecting anybody; False and a line in
+        the log where one of them cannot be used, and then all stay as they were.
+        """
+        try:
+            wraps = [self._wrap(entrance.listener) for entrance in self._entrances]
+            self.control.read_again()
+        except (ConfigError, ListenFailed) as error:
+            LOGGER.error("nothing is taken over: %s", error)
+            return False
+        for entrance, wrap in zip(self._entrances, wraps, strict=True):
+            entrance.wrap = wrap
+        self.broker.ask_rules_again(self.now())
+        self.flush()
+        LOGGER.warning("users, rules and certificates are read again")
+        return True
+
+    async def close(self) -> None:
+        """As any broker; passwords that are still to be looked at are not."""
+        self._checker.shutdown(wait=False, cancel_futures=True)
+        await super().close()
+
+    async def _listen_everywhere(self) -> None:
+        for listener, address in zip(self._guarded.entrances(), self._guarded.listeners(), strict=True):
+            entrance = Entrance(listener, self._wrap(listener))
+            self._entrances.append(entrance)
+            server, where = await serve(address, lambda entrance=entrance: GuardedConnection(self, entrance))  # type: ignore[misc]
+            self._servers.append(server)
+            self.listening.append(where)
+            self.addresses.setdefault(address.transport, where)
+
+    def _wrap(self, listener: Listener) -> Wrap:
+        def websocket() -> Wrapping:
+            return self.websocket_type.server(self._maximum_frame_size(), listener.origins or ())
+
+        transport = listener.transport
+        if not transport.is_encrypted:
+            return lambda: (websocket() if transport.is_websocket else None, None)
+        assert listener.cert is not None
+        assert listener.key is not None
+        context = server_context(
+            listener.cert,
+            listener.key,
+            client_ca_file=None if listener.client_certificate is Demand.NONE else listener.client_ca,
+            requires_certificate=listener.client_certificate is Demand.REQUIRED,
+        )
+
+        def encrypted() -> tuple[Wrapping, TlsWrapping]:
+            tls = TlsWrapping(context)
+            return Nested(tls, websocket()) if transport.is_websocket else tls, tls
+
+        return encrypted
+
+    def _do_elsewhere(self, work: Callable[[], bool], done: Callable[[bool, float], None]) -> None:
+        loop = asyncio.get_running_loop()
+
+        def tell(future: Future[bool]) -> None:
+            if not future.cancelled():
+                loop.call_soon_threadsafe(self._take_answer, future, done)
+
+        self._checker.submit(work).add_done_callback(tell)
+
+    def _take_answer(self, future: Future[bool], done: Callable[[bool, float], None]) -> None:
+        error = future.exception()
+        if error is not None:
+            LOGGER.error("a password could not be looked at: %s", error)
+        done(error is None and future.result(), self.now())
+        self.flush()
+
+
+class GuardedConnection(BrokerConnection):
+    """A connection that came by one listener."""
+
+    __slots__ = ("_entrance", "_tls")
+
+    def __init__(self, server: BrokerServer, entrance: Entrance) -> None:
+        wrapping, self._tls = entrance.wrap()
+        self._entrance = entrance
+        super().__init__(server, wrapping)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Tell the broker where the client came in."""
+        super().connection_made(transport)
+        self.link.listener = self._entrance.listener.name
+
+    def on_open(self) -> None:
+        """The handshake is over: before CONNECT it is known who is there."""
+        listener = self._entrance.listener
+        if self._tls is None or listener.username_from is Naming.NONE:
+            return
+        certificate = self._tls.peer_certificate()
+        if not certificate:
+            return  # it need not show one
+        self.link.certified = name_in(certificate, listener.username_from)
+        if self.link.certified is None:
+            LOGGER.warning("%s: its certificate has no name (%s)", self.peer, listener.username_from)
+            self.abandon()
