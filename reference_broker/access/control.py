@@ -11,7 +11,8 @@ from collections.abc import Callable, Hashable
 from reference_broker.access.config import GuardedConfig, Naming
 from reference_broker.access.passwords import PasswordFile
 from reference_broker.access.rules import Rules
-from reference_broker.broker.values.access import AccessControl, Claim, Subject
+from reference_broker.access.scram import SCRAM, ScramProof
+from reference_broker.broker.values.access import AccessControl, Claim, Proof, Subject
 from reference_broker.broker.values.config import Action
 from reference_broker.net.config import ConfigError
 
@@ -66,6 +67,13 @@ class GuardedAccess(AccessControl):
         if claim.certified is not None:
             return claim.certified
         return claim.username if self._has_users or self._file_rules is None else None
+
+    def proof(self, name: str) -> Proof | None:
+        """SCRAM for the file's users, where any may use it; else as the configuration says."""
+        passwords = self._passwords
+        if name != SCRAM or passwords is None or not passwords.has_scram:
+            return super().proof(name)
+        return ScramProof(passwords.scram_keys)
 
     def may_use_client_id(self, claim: Claim) -> bool:
         """Whether a client id is this user's or nobody's."""

@@ -24,6 +24,9 @@ from reference_broker.net.errors import reason_of
 
 _SCRAM = "SCRAM-SHA-256$"
 
+_ITERATIONS = 4096
+"""The least there may be, as some clients take no more. [RFC 7677 4]"""
+
 _REMEMBERED = 10_000
 """Right passwords that need not be hashed again, because a client comes back."""
 
@@ -80,6 +83,19 @@ class PasswordFile:
         """Read the file; raises ConfigError, which shows nothing of a line."""
         return cls(_users(path))
 
+    @property
+    def has_scram(self) -> bool:
+        """Whether anybody may use SCRAM."""
+        return any(user.scram is not None for user in self.users.values())
+
+    def scram_keys(self, username: str) -> ScramKeys:
+        """A user's keys; for whom there are none some that nothing fits, and always the same salt. [RFC 5802 5.1]"""
+        user = self.users.get(username)
+        if user is not None and user.scram is not None:
+            return user.scram
+        salt = hmac.digest(self._key, username.encode(), hashlib.sha256)[:16]
+        return ScramKeys(salt, secrets.token_bytes(32), secrets.token_bytes(32), _ITERATIONS)
+
     def is_right(self, username: str, password: bytes) -> bool:
         """Whether this is the user's password; takes its time for a user that there is not, too."""
         user = self.users.get(username)
@@ -103,7 +119,7 @@ def new_user(password: str, *, with_scram: bool) -> User:
     hashed = package("argon2", "a password file").PasswordHasher().hash(password)
     if not with_scram:
         return User(hashed)
-    made = package("scramp", "SCRAM").ScramMechanism("SCRAM-SHA-256").make_auth_info(password)
+    made = package("scramp", "SCRAM").ScramMechanism("SCRAM-SHA-256").make_auth_info(password, _ITERATIONS)
     return User(hashed, ScramKeys(*made))
 
 

@@ -142,6 +142,7 @@ def add_common_options(parser: OptionParser, topic_help: str) -> None:
     value("--cert", type=Path, metavar="FILE", help="this client's certificate, for servers that want one; with --key")
     value("--key", type=Path, metavar="FILE", help="its private key, without a passphrase")
     parser.add_argument("--insecure", action="store_true", help="take a certificate of another host as well; for tests")
+    parser.add_argument("--scram", action="store_true", help="prove the password by SCRAM-SHA-256, do not send it")
     parser.add_argument("--tls", action="store_true", help="use TLS and trust the system's CA certificates")
     parser.add_argument("--ws", action="store_true", help="use WebSocket")
     value("--ws-path", default="/mqtt", metavar="PATH", help="path of the WebSocket (/mqtt)")
@@ -169,6 +170,8 @@ class CommonOptions:
     properties: dict[PacketType | str, Properties]
     debug: bool
     quiet: bool
+    scram: tuple[str, str] | None = None
+    """User name and password to be proved by SCRAM."""
 
     def properties_of(self, place: PacketType) -> Properties:
         """The properties to send with one kind of packet."""
@@ -189,6 +192,11 @@ def common_options(arguments: argparse.Namespace) -> CommonOptions:
     properties = _properties(arguments.properties, version)
     _add_session_expiry(arguments, version, properties)
     address, username, password, topic = _where(arguments)
+    scram = None
+    if arguments.scram:
+        if username is None or password is None or version is not Version.V5:
+            raise UsageError("--scram needs -V 5, a user name and a password.")
+        scram, username, password = (username, password), None, None
     topics = tuple(arguments.topic) + ((topic,) if topic else ())
     client = ClientOptions(
         client_id=_client_id(arguments, version),
@@ -210,6 +218,7 @@ def common_options(arguments: argparse.Namespace) -> CommonOptions:
         properties=properties,
         debug=arguments.debug,
         quiet=arguments.quiet,
+        scram=scram,
     )
 
 

@@ -17,9 +17,11 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from reference_broker.access.scram_client import ScramClient
 from reference_broker.client import Cause, Event
 from reference_broker.command.options import CommonOptions, UsageError
 from reference_broker.net.client import AsyncClient, ConnectionEnded, Reconnection
+from reference_broker.net.config import ConfigError
 from reference_broker.wire.describe import summary
 from reference_broker.wire.errors import LocalError
 from reference_broker.wire.packets import Packet
@@ -63,7 +65,7 @@ def run(work: Callable[[], Coroutine[Any, Any, int]], *, quiet: bool, interrupte
     except ConnectionError as error:
         say(f"Error: {error}", quiet=quiet)
         return CONNECTION_LOST
-    except (UsageError, LocalError, OSError) as error:
+    except (UsageError, ConfigError, LocalError, OSError) as error:
         say(f"Error: {error}", quiet=quiet)
         return FAILED
     except KeyboardInterrupt:  # before the loop could take the signal
@@ -98,13 +100,16 @@ def make_client(
         sys.stdout.write(f"Client {client_id} {verb} {summary(packet, options.client.version)}\n")
         sys.stdout.flush()
 
-    client = AsyncClient(
-        options.address,
-        options.client,
-        session=options.new_session(),
-        reconnection=reconnection,
-        connect_timeout_seconds=options.connect_timeout_seconds,
-        on_event=on_event,
-        on_packet=show if options.debug else None,
-    )
+    how: dict[str, Any] = {
+        "session": options.new_session(),
+        "reconnection": reconnection,
+        "connect_timeout_seconds": options.connect_timeout_seconds,
+        "on_event": on_event,
+        "on_packet": show if options.debug else None,
+    }
+    client: AsyncClient
+    if options.scram is not None:
+        client = ScramClient(options.address, *options.scram, options.client, **how)
+    else:
+        client = AsyncClient(options.address, options.client, **how)
     return client

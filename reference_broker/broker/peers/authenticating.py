@@ -38,7 +38,11 @@ def on_auth(link: Peer, packet: Auth, now: float) -> None:
         raise ProtocolError("AUTH without an authentication method in CONNECT", "5.0 MQTT-4.12.0-7")
     _check_method(link, packet)
     if packet.reason == ReasonCode.RE_AUTHENTICATE:
-        link.authentication = link.house.access.proof(link.authentication.name) or link.authentication
+        anew = link.house.access.proof(link.authentication.name)
+        if anew is None:
+            link.disconnect(ReasonCode.NOT_AUTHORIZED, "the method is not supported any more", now)
+            return
+        link.authentication = anew
     elif link.authentication.finished:
         raise ProtocolError("AUTH continues a re-authentication that was not begun", "5.0 4.12.1")
     result, data = link.authentication.step(packet.properties.authentication_data)
