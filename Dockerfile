@@ -16,7 +16,7 @@ COPY scenarios scenarios
 COPY vendor* vendor/
 RUN python3 -m venv /opt/mqtt-interop \
  && if ls vendor/*.whl >/dev/null 2>&1; then offline="--no-index --find-links vendor"; else offline=""; fi \
- && /opt/mqtt-interop/bin/pip install --no-cache-dir --disable-pip-version-check $offline '.[harness,access]' \
+ && /opt/mqtt-interop/bin/pip install --no-cache-dir --disable-pip-version-check $offline '.[harness,access,observe]' \
  && /opt/mqtt-interop/bin/pip uninstall --yes --quiet pip \
  && find /opt/mqtt-interop -name __pycache__ -prune -exec rm -rf {} +
 

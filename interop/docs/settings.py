@@ -21,12 +21,13 @@ from typing import Any
 from reference_broker.access.config import GuardedConfig
 from reference_broker.broker.values.config import RANGES, BrokerConfig
 from reference_broker.net.config import ServerConfig
+from reference_broker.observe.config import ObservedConfig
 
 _HEAD = """# Settings of the broker
 
 Written by `make docs` from [BrokerConfig](../reference_broker/broker/values/config.py),
-[ServerConfig](../reference_broker/net/config.py) and
-[GuardedConfig](../reference_broker/access/config.py). Each is a key of the TOML file given by
+[ServerConfig](../reference_broker/net/config.py), [GuardedConfig](../reference_broker/access/config.py) and
+[ObservedConfig](../reference_broker/observe/config.py). Each is a key of the TOML file given by
 `mqtt-interop broker --config FILE` and a field of the class; most are also options of `mqtt-interop broker`. Times are
 in seconds, sizes in bytes. What bounds memory is put together in [LIMITS.md](../reference_broker/LIMITS.md).
 """
@@ -51,7 +52,12 @@ class Setting:
 
 def settings() -> list[Setting]:
     """All settings in the order of the file."""
-    return [*_of(ServerConfig, "Where it listens"), *_of(GuardedConfig, ""), *_of(BrokerConfig, "")]
+    return [
+        *_of(ServerConfig, "Where it listens"),
+        *_of(GuardedConfig, ""),
+        *_of(ObservedConfig, ""),
+        *_of(BrokerConfig, ""),
+    ]
 
 
 def settings_page() -> str:

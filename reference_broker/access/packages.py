@@ -10,10 +10,16 @@ from typing import Any
 
 from reference_broker.net.config import ConfigError
 
+_EXTRAS = {"argon2": "access", "scramp": "access", "prometheus_client": "observe"}
+"""What brings a package."""
+
 
 def package(name: str, what_for: str) -> Any:
-    """Import it; raises ConfigError where it is not installed."""
+    """Import it or a module of it; raises ConfigError where it is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise ConfigError(f"{what_for} needs the package {name}: pip install 'mqtt-interop[access]'") from None
+        whole = name.partition(".")[0]
+        raise ConfigError(
+            f"{what_for} needs a package that is not installed ({whole}): pip install 'mqtt-interop[{_EXTRAS[whole]}]'"
+        ) from None

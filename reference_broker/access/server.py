@@ -39,9 +39,13 @@ class Entrance:
 class GuardedServer(BrokerServer):
     """A broker that listens where, and lets in whom, its settings say."""
 
+    connection_type: type[GuardedConnection]
+    """What carries each client's bytes."""
+
     def __init__(self, config: GuardedConfig) -> None:
         """Raises ConfigError for a file that cannot be used."""
         self.control = GuardedAccess(config)
+        self.connection_type = GuardedConnection
         super().__init__(config, broker=Broker(config.broker, keeps=config.store is not None, access=self.control))
         self.broker.do_elsewhere = self._do_elsewhere
         self.listening: list[Address] = []
@@ -77,7 +81,7 @@ class GuardedServer(BrokerServer):
         for listener, address in zip(self._guarded.entrances(), self._guarded.listeners(), strict=True):
             entrance = Entrance(listener, self._wrap(listener))
             self._entrances.append(entrance)
-            server, where = await serve(address, lambda entrance=entrance: GuardedConnection(self, entrance))  # type: ignore[misc]
+            server, where = await serve(address, lambda entrance=entrance: self.connection_type(self, entrance))  # type: ignore[misc]
             self._servers.append(server)
             self.listening.append(where)
             self.addresses.setdefault(address.transport, where)

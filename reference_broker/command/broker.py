@@ -20,8 +20,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from reference_broker.access.config import GuardedConfig
-from reference_broker.access.server import GuardedServer
 from reference_broker.command.parsing import Parser
 from reference_broker.command.tuning import (
     fastest_loop,
@@ -32,6 +30,9 @@ from reference_broker.command.tuning import (
 from reference_broker.net.config import ConfigError, load_settings, make_config
 from reference_broker.net.errors import ListenFailed
 from reference_broker.net.server import LOGGER
+from reference_broker.observe.config import LogFormat, ObservedConfig
+from reference_broker.observe.logs import log_handler
+from reference_broker.observe.server import ObservedServer
 from reference_broker.store.records import StoreError
 
 _LISTENING: list[tuple[str, type, str]] = [
@@ -52,6 +53,12 @@ _ACCESS: list[tuple[str, type, str]] = [
 
 _KEEPING: list[tuple[str, type, str]] = [
     ("store", Path, "file for sessions and retained messages, which then survive a restart (none)"),
+]
+
+_SEEING: list[tuple[str, type, str]] = [
+    ("sys_interval_seconds", float, "how often $SYS/broker/... is published (0: never)"),
+    ("metrics_port", int, "HTTP port of /metrics and /health, on 127.0.0.1 (none)"),
+    ("log_file", Path, "where the log goes (standard error)"),
 ]
 
 _LIMITS: list[tuple[str, type, str]] = [
@@ -88,12 +95,13 @@ _LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 def main(argv: Sequence[str] | None = None, *, prog: str = "mqtt-interop broker") -> int:
     """Run the broker until SIGINT or SIGTERM; give the exit code."""
     arguments = vars(_parser(prog).parse_args(argv))
-    _set_up_log(arguments.pop("log_level"))
+    level = arguments.pop("log_level")
     file: Path | None = arguments.pop("config", None)
     try:
-        settings = load_settings(file, GuardedConfig) if file is not None else {}
+        settings = load_settings(file, ObservedConfig) if file is not None else {}
         config = _config(settings | arguments)
-        server = GuardedServer(config)
+        _set_up_log(log_handler(config), level)
+        server = ObservedServer(config)
     except ConfigError as error:
         return _fail(prog, error, 2)
     keep_freed_memory()
@@ -109,17 +117,17 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "mqtt-interop broker"
     return 0 if unkept is None else _fail(prog, unkept, 3)
 
 
-def _config(settings: dict[str, Any]) -> GuardedConfig:
+def _config(settings: dict[str, Any]) -> ObservedConfig:
     """Make the configuration; the environment may have one user's password, which a command line would show."""
     password = os.environ.get(_PASSWORD)
     if password and not settings.keys() & {"users", "password_file"}:
         settings["users"] = {os.environ.get(_USERNAME, "mqtt"): password}
     if "listener" in settings:
         settings.setdefault("port", None)
-    return make_config(settings, GuardedConfig)
+    return make_config(settings, ObservedConfig)
 
 
-async def _serve(server: GuardedServer) -> StoreError | None:
+async def _serve(server: ObservedServer) -> StoreError | None:
     """Serve until a signal; give why something was not kept. SIGHUP has users, rules and certificates read again."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -132,6 +140,8 @@ async def _serve(server: GuardedServer) -> StoreError | None:
         with garbage_looked_for_seldom():
             for address in server.listening:
                 sys.stdout.write(f"listening on {address}\n")
+            if server.metrics_address is not None:
+                sys.stdout.write(f"metrics on http://{server.metrics_address.host_and_port}/metrics\n")
             sys.stdout.flush()
             await _first_of(server.is_taken_in, stopped)
         await stopped.wait()
@@ -161,6 +171,10 @@ def _parser(prog: str) -> Parser:
     _add_access(parser.add_argument_group("who may come in, and do what"))
     _add_options(parser.add_argument_group("what is kept"), _KEEPING)
     _add_options(parser.add_argument_group("limits"), _LIMITS)
+    seeing = parser.add_argument_group("what can be seen of it")
+    _add_options(seeing, _SEEING)
+    seeing.add_argument("--log-format", type=LogFormat, metavar="line|json", help="what a line looks like (line)")
+    seeing.add_argument("--log-to-syslog", action="store_true", help="have the log go to the system's")
     log = parser.add_mutually_exclusive_group()
     log.add_argument("--log-level", choices=_LOG_LEVELS, default="warning", help="(warning: one line per bad peer)")
     log.add_argument("-v", "--verbose", action="store_const", const="debug", dest="log_level", help="log connections")
@@ -179,9 +193,7 @@ def _add_access(group: Any) -> None:
     group.add_argument("--allow-anonymous", action="store_true", help="let in clients without a user name, anywhere")
 
 
-def _set_up_log(level: str) -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+def _set_up_log(handler: logging.Handler, level: str) -> None:
     LOGGER.handlers[:] = [handler]
     LOGGER.setLevel(level.upper())
     LOGGER.propagate = False

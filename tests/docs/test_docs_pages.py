@@ -6,8 +6,8 @@ import pytest
 
 from interop.docs.pages import FOLDER, PAGES
 from interop.docs.settings import settings
-from reference_broker.access.config import GuardedConfig
 from reference_broker.net.config import setting_types
+from reference_broker.observe.config import ObservedConfig
 from reference_broker.session.delivery import SENDER, Sending
 from reference_broker.wire.types import PacketType
 
@@ -20,7 +20,7 @@ def test_the_committed_page_is_current(name: str) -> None:
 
 def test_every_setting_says_what_it_does() -> None:
     assert [each.name for each in settings() if len(each.words.split("[")[0]) < 10] == []
-    assert {each.name for each in settings()} == setting_types(GuardedConfig).keys()
+    assert {each.name for each in settings()} == setting_types(ObservedConfig).keys()
 
 
 def test_a_picture_changes_with_its_table(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,7 +99,7 @@ class RetainedMessages(RetainedTree):
         if self._since_start is not None:
             self._since_start.add(topic)
         journal = self._journal
-        if journal is None:
+        if journal is None or (message is not None and not message.publisher):  # the broker's own is said anew
             return
         key = RETAINED + topic.encode()
         if message is None:

@@ -76,8 +76,15 @@ class Router:
         self.routes: dict[str, Route] = {}
         self._remembered_bytes = 0
         self._subscription_bytes = 0
+        self.subscription_count = 0
+        """Subscriptions of all sessions."""
         self.generation = 0
         """Counts changes, so that whoever remembers a route elsewhere can tell that it is stale."""
+
+    @property
+    def shared_count(self) -> int:
+        """Shared subscriptions, however many members they have."""
+        return len(self._shared)
 
     def size_bytes(self) -> int:
         """About how much memory all subscriptions take."""
@@ -135,6 +142,7 @@ class Router:
         session.keep_subscription(topic_filter)
         if is_new:
             self._subscription_bytes += SUBSCRIPTION_BYTES + getsizeof(topic_filter)
+            self.subscription_count += 1
         if shared is None:
             self._tree.set(bare, session, subscribed)
         else:
@@ -160,6 +168,7 @@ class Router:
             return False
         session.keep_subscription(topic_filter)
         self._subscription_bytes -= SUBSCRIPTION_BYTES + getsizeof(topic_filter)
+        self.subscription_count -= 1
         bare = topic_filter
         if subscribed.share is None:
             self._tree.remove(bare, session)

@@ -50,6 +50,8 @@ class AccessControl:
         self._allow_anonymous = config.allow_anonymous
         self._rules = config.access_rules
         self._dollar_topics = config.dollar_topics_between_clients
+        self.publishes_sys = False
+        """Whether topics that begin with $SYS/ are the broker's own."""
         self._methods = {method.method: method for method in config.authentication_methods}
         self.has_rules = bool(self._rules)
         """Whether users may do different things."""
@@ -86,7 +88,7 @@ class AccessControl:
 
     def may_publish(self, subject: Subject, topic: str) -> bool:
         """Whether this user may publish to a topic. [3.1.1 MQTT311-U-7, 5.0 MQTT5-U-67]"""
-        if not self._dollar_topics and topic.startswith("$"):
+        if topic.startswith("$") and (not self._dollar_topics or (self.publishes_sys and topic.startswith("$SYS/"))):
             return False
         return self._decide(Action.PUBLISH, subject, topic, matches)
 
