@@ -46,6 +46,7 @@ enforce_client_id_length_31 = true
 no_matching_subscribers_reason = false
 reason_strings = false
 validate_payload_format = true
+retry_31_seconds = 20
 refuse_connect = 0x88
 server_reference = "other:1883"
 allow_anonymous = true

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reference_broker.broker.outgoing.sending import Sender
+from reference_broker.broker.peers import retrying
 from reference_broker.broker.peers.peer import Peer
 from reference_broker.broker.values.admission import Refusal
 from reference_broker.broker.values.config import BrokerConfig
@@ -89,6 +90,8 @@ def accept(link: Peer, now: float, authentication_data: bytes | None) -> None:
     link.requested_expiry = requested
     link.connected(now, keep_alive)
     sender.begin(session, now, resumed=present)
+    if house.config.retry_31_seconds and connect.version is Version.V31:
+        retrying.watch(link, now)
 
 
 def _right_refusal(link: Peer, connect: Connect) -> Refusal | None:

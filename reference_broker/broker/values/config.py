@@ -113,6 +113,8 @@ class BrokerConfig:
     """Whether failures carry a Reason String where the client wants one. [5.0 3.1.2.11.7]"""
     validate_payload_format: bool = False
     """Whether a payload said to be UTF-8 is checked. [5.0 3.3.2.3.2]"""
+    retry_31_seconds: float = 0.0
+    """How long 3.1 clients may take to acknowledge before it is sent again, 0 for ever; not after 3.1. [3.1 4.1]"""
     refuse_connect: int | None = None
     """Reason code (5.0) or return code (3.x, when at most 5) with which every CONNECT is refused."""
     server_reference: str | None = None
@@ -197,6 +199,7 @@ RANGES: Final = (
     ("session_expiry_maximum", 0, _UINT32),
     ("granted_qos_maximum", 0, 2),
     ("outgoing_topic_alias_maximum", 0, _UINT16),
+    ("retry_31_seconds", 0, float("inf")),
     ("maximum_half_open", 1, float("inf")),
     ("maximum_connect_size", 64, _UINT32),
     ("opening_maximum_bytes", 0, float("inf")),
