@@ -32,7 +32,7 @@ class GuardedAccess(AccessControl):
             self.has_rules = self.limits_receivers = True
         self._has_users = self._passwords is not None or config.broker.users is not None
         certifies = any(each.username_from is not Naming.NONE for each in config.entrances())
-        self.proves_users = (self._has_users or certifies) and self.has_rules
+        self.proves_users = self.proves_users or self._passwords is not None or certifies
 
     def read_again(self) -> None:
         """Read users and rules anew; raises ConfigError, and then the old ones stay."""

@@ -96,6 +96,21 @@ def test_a_password_of_the_file_lets_in(run: Run, desk: Desk) -> None:
     run(main())
 
 
+def test_a_client_id_in_use_is_no_other_users(run: Run, desk: Desk) -> None:
+    """[5.0 5.4.2]"""
+    for name in ("alice", "bob"):
+        desk.user(name, name)
+
+    async def main() -> None:
+        server = GuardedServer(desk.config(port=0, password_file=desk.users))
+        async with server, AsyncClient(server.address, options("alice", "alice", client_id="c")) as client:
+            other = options("bob", "bob", client_id="c")
+            assert await refusal(server.address, other) == ReasonCode.NOT_AUTHORIZED
+            await client.publish("t", b"", qos=1)
+
+    run(main())
+
+
 def test_each_listener_has_its_own_rules(run: Run, desk: Desk) -> None:
     desk.rules.write_text("listener inside\nboth #\nlistener outside\nsubscribe news\n")
 
