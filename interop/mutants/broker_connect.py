@@ -294,7 +294,7 @@ LIMITS = table("broker", "connect properties keep_alive session delivery flow_co
     "names no other server": Says(ConnAck, having_properties(server_reference=None)),
     "gives Reason Strings to whoever wants none": around(Sender, "diagnostics", _diagnostics_for_all),
     "never gives Reason Strings": Set(reason_strings=False),
-    "takes wills it cannot publish": around(connecting, "_check_will", nothing),
+    "takes wills it cannot publish": around(accepting, "_will_refusal", nothing),
 })  # fmt: skip
 
 MUTANTS = [*CONNECTING, *CLIENT_IDS, *CREDENTIALS, *LIMITS]

@@ -49,7 +49,7 @@ def accept(link: Peer, now: float, authentication_data: bytes | None) -> None:
     if not client_id:
         client_id = assigned = house.new_client_id()
     link.client_id = client_id
-    if (refusal := _right_refusal(link, connect)) is not None:
+    if (refusal := _id_refusal(link, connect) or _will_refusal(link, connect)) is not None:
         refuse(link, refusal.reason, refusal.text, now)
         return
     existing = house.sessions.get(client_id)
@@ -94,18 +94,21 @@ def accept(link: Peer, now: float, authentication_data: bytes | None) -> None:
         retrying.watch(link, now)
 
 
-def _right_refusal(link: Peer, connect: Connect) -> Refusal | None:
-    """Why who is proved to be whom CONNECT names now may not have this client id, or this will.
+def _id_refusal(link: Peer, connect: Connect) -> Refusal | None:
+    """Why who is proved to be whom CONNECT names now may not have this client id."""
+    return None if link.house.access.may_use_client_id(link.claim(connect)) else _CLIENT_ID
 
-    A will is published some day, so what holds for a PUBLISH holds for it now. [5.0 MQTT-3.2.2-12, MQTT-3.2.2-13]
+
+def _will_refusal(link: Peer, connect: Connect) -> Refusal | None:
+    """Why not this will: it is published some day, so what holds for a PUBLISH holds for it now.
+
+    [5.0 MQTT-3.2.2-12, MQTT-3.2.2-13]
     """
-    admission, claim, will = link.house.admission, link.claim(connect), connect.will
-    if not link.house.access.may_use_client_id(claim):
-        return _CLIENT_ID
+    will, admission = connect.will, link.house.admission
     if will is None:
         return None
     refusal = admission.announced_refusal(will.qos, will.retain, connect.version) or admission.refusal(
-        claim, will.topic, will.payload, will.properties
+        link.claim(connect), will.topic, will.payload, will.properties
     )
     return None if refusal is None else replace(refusal, text=f"will to {will.topic!r}: {refusal.text}")
 
