@@ -41,3 +41,13 @@ def test_each_guide_has_one_small_picture_and_is_named_in_the_readme(name: str) 
     assert picture == f"pictures/{name}.png"
     assert (ROOT / "docs" / picture).stat().st_size <= 150_000
     assert f"docs/{name}.md" in [file for _, file, _ in links(ROOT / "README.md")]
+
+
+def test_each_threat_names_tests_that_there_are() -> None:
+    rows = [line for line in (ROOT / "SECURITY.md").read_text().splitlines() if line.startswith("| ")][1:]
+    there = set(re.findall(r"def (test_\w+)", "".join(each.read_text() for each in ROOT.glob("tests/**/test_*.py"))))
+    assert len(rows) > 15
+    for row in rows:
+        named = set(re.findall(r"`(test_\w+)`", row.rsplit("|", 2)[1]))
+        assert named, row
+        assert named <= there, named - there
