@@ -14,6 +14,7 @@ from reference_broker.broker import Broker
 from reference_broker.broker.values.access import Claim, covers
 from reference_broker.broker.values.config import Action, BrokerConfig
 from reference_broker.net.config import ConfigError
+from reference_broker.store.memory import MemoryStore
 from reference_broker.wire.packets import Will
 from reference_broker.wire.topics import matches
 from reference_broker.wire.types import QoS, ReasonCode
@@ -246,6 +247,32 @@ def test_a_restart_keeps_what_any_listener_would_let_a_session_have(tmp_path: Pa
     assert rules.allow(Action.SUBSCRIBE, Claim("bob", "c", None), "t", matches)
     assert not rules.allow(Action.SUBSCRIBE, Claim("bob", "c", None), "u", matches)
     assert not rules.allow(Action.SUBSCRIBE, Claim("bob", "c", "ws"), "t", matches)
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+def test_what_was_stored_is_not_handed_to_whom_may_not_read_it_any_more(tmp_path: Path, qos: int) -> None:
+    """The broker was down while the rules changed."""
+
+    def world(text: str, store: MemoryStore) -> World:
+        (tmp_path / "rules").write_text(text)
+        broker = BrokerConfig(users=USERS)
+        config = GuardedConfig(rules_file=tmp_path / "rules", broker=broker)
+        return World(Broker(broker, seed=1, access=GuardedAccess(config), keeps=True), store)
+
+    before = world("both #\n", MemoryStore())
+    reader = before.client("r", **kept(V5), **login("bob"))
+    reader.subscribe("closing", "open", qos=qos)
+    reader.disconnect()
+    writer = before.client("w", **login("alice"))
+    for topic in ("closing", "open"):
+        writer.publish(topic, b"waits", qos)
+    assert before.store is not None
+    after = world("user alice\nboth #\neverybody\nboth open\n", MemoryStore(before.store.rows))
+    returned = after.client("r", **kept(V5), **login("bob"))
+    assert returned.connack.session_present
+    assert [message.topic for message in returned.messages()] == ["open"]
+    after.client("w", **login("alice")).publish("closing", b"later", qos)
+    assert returned.messages() == []
 
 
 # --- looking at a password elsewhere ---------------------------------------------------------------------------------
