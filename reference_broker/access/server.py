@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from reference_broker.access.certificates import name_in
 from reference_broker.access.config import Demand, GuardedConfig, Listener, Naming
@@ -19,7 +20,6 @@ from reference_broker.broker import Broker
 from reference_broker.net.address import Address
 from reference_broker.net.config import ConfigError
 from reference_broker.net.errors import ListenFailed
-from reference_broker.net.listening import serve
 from reference_broker.net.server import LOGGER, BrokerConnection, BrokerServer
 from reference_broker.net.tls import TlsWrapping, server_context
 from reference_broker.net.wrapping import Nested, Wrapping
@@ -81,10 +81,7 @@ class GuardedServer(BrokerServer):
         for listener, address in zip(self._guarded.entrances(), self._guarded.listeners(), strict=True):
             entrance = Entrance(listener, self._wrap(listener))
             self._entrances.append(entrance)
-            server, where = await serve(address, lambda entrance=entrance: self.connection_type(self, entrance))  # type: ignore[misc]
-            self._servers.append(server)
-            self.listening.append(where)
-            self.addresses.setdefault(address.transport, where)
+            self.listening.append(await self._accept(address, partial(self.connection_type, self, entrance)))
 
     def _wrap(self, listener: Listener) -> Wrap:
         def websocket() -> Wrapping:

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 
 from reference_broker.broker import Broker, Link
@@ -109,6 +109,7 @@ class BrokerServer:
         else:
             self.is_taken_in.set()
         self._is_open = True
+        self.addresses.clear()
         try:
             await self._listen_everywhere()
         except BaseException:
@@ -180,9 +181,14 @@ class BrokerServer:
         make_wrapping = server_wrapping(
             address, self.config.cert, self.config.key, self._maximum_frame_size(), self.websocket_type
         )
-        server, where = await serve(address, lambda: BrokerConnection(self, make_wrapping()))
+        await self._accept(address, lambda: BrokerConnection(self, make_wrapping()))
+
+    async def _accept(self, address: Address, protocol: Callable[[], BrokerConnection]) -> Address:
+        """Have connections to an address be `protocol`'s; give the address with its port."""
+        server, where = await serve(address, protocol)
         self._servers.append(server)
-        self.addresses[address.transport] = where
+        self.addresses.setdefault(address.transport, where)
+        return where
 
     def _maximum_frame_size(self) -> int:
         packet = self.config.broker.maximum_packet_size
