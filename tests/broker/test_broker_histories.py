@@ -166,6 +166,7 @@ UNUSUAL: dict[str, Any] = {
     "enforce_client_id_length_31": True,
     "no_matching_subscribers_reason": False,
     "reason_strings": False,
+    "retry_31_seconds": 2.0,
     "validate_payload_format": True,
     "refuse_connect": 0x88,
     "server_reference": "other:1883",
