@@ -8,6 +8,7 @@ Does not belong here: what is allowed (`control`), MQTT (`broker`), bytes (`net`
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -109,8 +110,9 @@ class GuardedServer(BrokerServer):
         loop = asyncio.get_running_loop()
 
         def tell(future: Future[bool]) -> None:
-            if not future.cancelled():
-                loop.call_soon_threadsafe(self._take_answer, future, done)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for it any more
+                if not future.cancelled():
+                    loop.call_soon_threadsafe(self._take_answer, future, done)
 
         self._checker.submit(work).add_done_callback(tell)
 

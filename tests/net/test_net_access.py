@@ -16,7 +16,7 @@ from conftest import Run
 from reference_broker import AsyncClient, ClientOptions
 from reference_broker.access.certificates import name_in
 from reference_broker.access.config import Demand, GuardedConfig, Listener, Naming
-from reference_broker.access.passwords import new_user, write_user
+from reference_broker.access.passwords import PasswordFile, new_user, write_user
 from reference_broker.access.server import GuardedServer
 from reference_broker.broker import BrokerConfig
 from reference_broker.net.address import Address, Transport
@@ -369,6 +369,34 @@ def test_a_password_is_looked_at_beside_the_event_loop(run: Run, desk: Desk) -> 
             assert looked_at == [False]
 
     run(main())
+
+
+def test_a_password_that_is_looked_at_when_the_broker_ends_is_no_error(
+    run: Run, desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.user("alice", "secret")
+    begun, over, told = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(_self: PasswordFile, _username: str, _password: bytes) -> bool:
+        begun.set()
+        over.wait(10)
+        return True
+
+    monkeypatch.setattr(PasswordFile, "is_right", slow)
+
+    async def main() -> None:
+        server = GuardedServer(desk.config(port=0, password_file=desk.users))
+        async with server:
+            attempt = asyncio.ensure_future(refusal(server.address, options("alice", "secret")))
+            await asyncio.to_thread(begun.wait, 10)
+        await asyncio.gather(attempt, return_exceptions=True)
+        checker = server._checker
+        threading.Thread(target=lambda: (over.wait(10), checker.shutdown(wait=True), told.set())).start()
+
+    run(main())
+    over.set()
+    assert told.wait(10)
+    assert [record for record in caplog.records if record.name.startswith("concurrent")] == []
 
 
 def test_plain_users_of_the_settings_are_still_users(run: Run, desk: Desk) -> None:
