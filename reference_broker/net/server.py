@@ -25,6 +25,7 @@ from reference_broker.net.errors import BadPeer
 from reference_broker.net.gathering import Gathering
 from reference_broker.net.keeping import Keeping, OpenStore
 from reference_broker.net.listening import serve, server_wrapping
+from reference_broker.net.turns import FEWEST_BYTES, TURN_SECONDS, Share
 from reference_broker.net.websocket import DEFAULT_MAXIMUM_FRAME_SIZE, WebSocketWrapping
 from reference_broker.net.wrapping import Wrapping
 from reference_broker.store.records import Change, StoreError
@@ -329,7 +330,7 @@ class BrokerServer:
 class BrokerConnection(Connection):
     """One client's connection and the broker's link for it."""
 
-    __slots__ = ("_server", "is_answered", "link")
+    __slots__ = ("_rest", "_server", "_share", "is_answered", "link")
 
     link: Link
     is_answered: bool
@@ -338,6 +339,9 @@ class BrokerConnection(Connection):
     def __init__(self, server: BrokerServer, wrapping: Wrapping | None) -> None:
         super().__init__(wrapping)
         self._server = server
+        self._share = Share()
+        self._rest = b""
+        """What was read and is still to be worked on: it is others' turn before."""
         self.is_answered = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -348,17 +352,58 @@ class BrokerConnection(Connection):
         LOGGER.debug("%s connected", self.peer)
         self._server.flush()
 
+    def data_received(self, data: bytes) -> None:
+        """Work on one read, as far as a turn allows."""
+        if self._rest:
+            self._rest += data
+        elif len(data) <= FEWEST_BYTES:
+            super().data_received(data)
+        else:
+            self._work_on(data)
+            if self._rest or len(data) >= _FULL_READ:
+                self.pause_reading()
+                asyncio.get_running_loop().call_soon(self._read_on)
+
+    def resume_reading(self) -> None:
+        """Go on with what is left of the last read, when it is this peer's turn again; then take more."""
+        if self._rest:
+            asyncio.get_running_loop().call_soon(self._go_on)
+        else:
+            super().resume_reading()
+
+    def _go_on(self) -> None:
+        if self.link.reading_paused or self._server.is_behind:
+            self._server.pause(self)
+        elif not self._owes_replies:
+            rest, self._rest = self._rest, b""
+            self._work_on(rest)
+            self._read_on()
+
+    def _work_on(self, data: bytes) -> None:
+        """Do a share after the other until the turn is over; what is left is the rest."""
+        position, size, share = 0, len(data), self._share
+        began = now = time.thread_time()
+        while position < size:
+            if position and (now - began >= TURN_SECONDS or self._has_to_wait()):
+                self._rest = data[position:]
+                return
+            end = position + share.size_bytes
+            super().data_received(data[position:end])  # no copy where it is all
+            position = end
+            before, now = now, time.thread_time()
+            share.took(now - before)
+
+    def _has_to_wait(self) -> bool:
+        return self.link.reading_paused or self._server.is_behind or self._owes_replies
+
     def on_data(self, data: bytes) -> None:
-        """Let the broker work on one read."""
+        """Let the broker work on one read, or a share of it."""
         server = self._server
         now = server.now()
         self.link.receive_data(data, now)
         server.flush(self.link)
         if self.link.reading_paused or server.is_behind:
             server.pause(self)
-        elif len(data) >= _FULL_READ:
-            self.pause_reading()
-            asyncio.get_running_loop().call_soon(self._read_on)
         server.note_read(len(data), now)
 
     def on_end(self) -> None:
