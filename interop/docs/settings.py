@@ -29,7 +29,7 @@ Written by `make docs` from [BrokerConfig](../reference_broker/broker/values/con
 [ServerConfig](../reference_broker/net/config.py), [GuardedConfig](../reference_broker/access/config.py) and
 [ObservedConfig](../reference_broker/observe/config.py). Each is a key of the TOML file given by
 `mqtt-interop broker --config FILE` and a field of the class; most are also options of `mqtt-interop broker`. Times are
-in seconds, sizes in bytes. What bounds memory is put together in [LIMITS.md](../reference_broker/LIMITS.md).
+in seconds, sizes in bytes. What bounds a peer is put together in [README.md](../README.md#what-bounds-a-peer).
 """
 
 _WITHOUT_SEPARATORS = 9_999

@@ -126,6 +126,16 @@ class Broker:
         self.house.admission.store_is_full = self.house.retained.store_is_full = is_full
         self.house.router.cut()  # what is remembered of topics would let them pass
 
+    @property
+    def memory_is_full(self) -> bool:
+        """Set by the adapter while no memory is left: what would take more is refused."""
+        return self.house.admission.memory_is_full
+
+    @memory_is_full.setter
+    def memory_is_full(self, is_full: bool) -> None:
+        self.house.admission.memory_is_full = is_full
+        self.house.router.cut()  # what is remembered of topics would let them pass
+
     def connect(self, now: float, peer: str = "") -> Link:
         """A network connection was accepted; `peer` names it in the log."""
         house = self.house
@@ -137,6 +147,11 @@ class Broker:
             oldest.disconnect(ReasonCode.SERVER_BUSY, text, now, publish_will=False)
         link = self.link_type(house, self.heads, now, peer)
         house.opening[link] = None
+        if (until := house.addresses.arrived(peer, now)) > now:
+            house.backpressure.rest(link, until)
+        if house.addresses.is_full(peer):
+            link.log("closed, because too many connections come from its address")
+            link.end(now, publish_will=False)
         return link
 
     @property

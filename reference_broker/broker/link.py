@@ -50,6 +50,8 @@ class Link(Peer):
             return
         round_ = self.round
         round_.now = now
+        if self._rates is not None and (until := self._rates.charge(data, now)) > now:
+            self.house.backpressure.rest(self, until)
         begun_bytes = 0 if self._reader is None else len(self._reader)
         try:
             if self._heads is not None and self.phase is Phase.CONNECTED and begun_bytes < _LARGE_PACKET:

@@ -49,11 +49,19 @@ class ServerConfig:
     """PEM file clients verify the certificate by; only handed on in the addresses the server tells."""
     store: Path | None = None
     """File that keeps sessions and retained messages over restarts; None keeps them in memory only."""
+    memory_maximum_bytes: int | None = 8 * 1024 * 1024 * 1024
+    """Memory of the process; past it CONNECT, SUBSCRIBE and PUBLISH are refused with 0x97, in 3.x as far as it can."""
+    tcp_keepalive_seconds: int | None = 120
+    """After so long it is noticed that a silent client's machine is gone, whatever its keep alive; None for never."""
     broker: BrokerConfig = dataclasses.field(default_factory=BrokerConfig)
 
     def __post_init__(self) -> None:
         if not self.listeners():
             raise ConfigError("the broker would listen nowhere: every port is off")
+        for name in ("memory_maximum_bytes", "tcp_keepalive_seconds"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} = {value} is less than 1")
         # Those of its own: whoever extends it has certificates for others.
         encrypted = next((each for each in ServerConfig.listeners(self) if each.transport.is_encrypted), None)
         if encrypted is not None and (self.cert is None or self.key is None):

@@ -32,17 +32,27 @@ To have the system choose one takes it a millisecond where thousands of connecti
 """
 _TRIES = 20
 
+_PROBES = 4
+"""Questions without answer after which TCP takes a peer for gone."""
+
 _ports: Iterator[int] = itertools.islice(itertools.cycle(_FREE_PORTS), random.randrange(len(_FREE_PORTS)), None)
 
 MakeWrapping = Callable[[], Wrapping | None]
 """Makes what a new connection needs around MQTT; None for bare TCP."""
 
 
-async def serve(address: Address, protocol: Callable[[], asyncio.Protocol]) -> tuple[asyncio.Server, Address]:
-    """Accept connections for `protocol`; gives the address with the port that was found. Raises as `bind` does."""
+async def serve(
+    address: Address, protocol: Callable[[], asyncio.Protocol], keepalive_seconds: int | None = None
+) -> tuple[asyncio.Server, Address]:
+    """Accept connections for `protocol`; gives the address with the port that was found. Raises as `bind` does.
+
+    `keepalive_seconds` is after how long TCP notices that a silent peer is gone; None for never.
+    """
     if address.unix_socket is not None:
         return await _serve_file(address.unix_socket, protocol), address
     sock = bind(address)
+    if keepalive_seconds is not None:
+        keep_alive(sock, keepalive_seconds)
     server = await asyncio.get_running_loop().create_server(protocol, sock=sock)
     return server, dataclasses.replace(address, port=sock.getsockname()[1])
 
@@ -67,6 +77,21 @@ def bind(address: Address) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             raise AddressInUse(f"cannot listen on {address.host_and_port}: the port is already in use") from None
         raise ListenFailed(f"cannot listen on {address.host_and_port}: {reason_of(error)}") from None
+
+
+def keep_alive(listener: socket.socket, seconds: int) -> None:
+    """Have TCP ask peers that are silent for half of `seconds` whether they are there; connections inherit it.
+
+    A client without keep alive whose machine is gone sends nothing, not even FIN: only this ends it. [RFC 9293 3.8.4]
+    """
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", seconds - seconds // 2),
+        ("TCP_KEEPINTVL", max(1, seconds // 2 // _PROBES)),
+        ("TCP_KEEPCNT", _PROBES),
+    ):
+        if (option := getattr(socket, name, None)) is not None:  # not every system has all of them
+            listener.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 async def _serve_file(path: Path, protocol: Callable[[], asyncio.Protocol]) -> asyncio.Server:

@@ -25,6 +25,7 @@ from reference_broker.net.errors import BadPeer
 from reference_broker.net.gathering import Gathering
 from reference_broker.net.keeping import Keeping, OpenStore
 from reference_broker.net.listening import serve, server_wrapping
+from reference_broker.net.memory import MemoryWatch
 from reference_broker.net.turns import FEWEST_BYTES, TURN_SECONDS, Share
 from reference_broker.net.websocket import DEFAULT_MAXIMUM_FRAME_SIZE, WebSocketWrapping
 from reference_broker.net.wrapping import Wrapping
@@ -72,6 +73,7 @@ class BrokerServer:
         self._paused: set[BrokerConnection] = set()
         self._timer: asyncio.Handle | None = None
         self._wakes_at = math.inf  # kept here, because uvloop's handle of a deadline that is due has no `when`
+        self._memory: MemoryWatch | None = None
         self._all_gone: asyncio.Future[None] | None = None
         self._is_open = False
         self._keeping: Keeping | None = None
@@ -117,6 +119,9 @@ class BrokerServer:
             await self.close()
             raise
         self._set_timer()
+        if self.config.memory_maximum_bytes is not None:
+            self._memory = MemoryWatch(self.broker, self.config.memory_maximum_bytes)
+            self._memory.look()
 
     async def _open(self, open_store: OpenStore) -> None:
         keeping = Keeping(self.broker, self, open_store)
@@ -135,6 +140,7 @@ class BrokerServer:
             server.close()
         self._servers.clear()
         self._is_open = False
+        self._watch_no_more()
         if self._keeping is not None:
             self._keeping.kill()
             self._keeping = None
@@ -152,6 +158,7 @@ class BrokerServer:
         if not self._is_open:
             return
         self._is_open = False
+        self._watch_no_more()
         for address in self.addresses.values():
             if address.unix_socket is not None:
                 address.unix_socket.unlink(missing_ok=True)
@@ -178,6 +185,11 @@ class BrokerServer:
         for address in self.config.listeners():
             await self._listen(address)
 
+    def _watch_no_more(self) -> None:
+        if self._memory is not None:
+            self._memory.end()
+            self._memory = None
+
     async def _listen(self, address: Address) -> None:
         make_wrapping = server_wrapping(
             address, self.config.cert, self.config.key, self._maximum_frame_size(), self.websocket_type
@@ -186,7 +198,7 @@ class BrokerServer:
 
     async def _accept(self, address: Address, protocol: Callable[[], BrokerConnection]) -> Address:
         """Have connections to an address be `protocol`'s; give the address with its port."""
-        server, where = await serve(address, protocol)
+        server, where = await serve(address, protocol, self.config.tcp_keepalive_seconds)
         self._servers.append(server)
         self.addresses.setdefault(address.transport, where)
         return where
@@ -351,6 +363,8 @@ class BrokerConnection(Connection):
         self._server.connections[self.link] = self
         LOGGER.debug("%s connected", self.peer)
         self._server.flush()
+        if self.link.reading_paused:  # too many come from there; uvloop begins to read behind this call
+            asyncio.get_running_loop().call_soon(self._server.pause, self)
 
     def data_received(self, data: bytes) -> None:
         """Work on one read, as far as a turn allows."""

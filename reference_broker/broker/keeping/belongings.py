@@ -127,7 +127,7 @@ class Belongings:
         self._renumbered: set[Stage] = set()
         self._makers = {Stage.WAITING: self._wait, Stage.SENT: self._fly, Stage.RELEASED: self._release}
         """What is made of a row, by how far its delivery had come."""
-        self._queue = Waiting(keeper=session.ledger)
+        self._queue = Waiting(keeper=session.ledger, queues=session.queues)
         self._bringing: dict[str, BringingRow] = {}
         self._places: list[bytes] = []
         """The keys of what waits, in order."""
@@ -188,6 +188,7 @@ class Belongings:
         session = self._session
         if session.queue is not None:  # what came since the broker's start
             self._queue.append_all(session.queue.entries())
+            session.queue.discard()
         session.queue = self._queue if self._queue else None
         for topic_filter, bringing in self._bringing.items():
             self._bring(topic_filter, bringing, now)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from reference_broker.broker.keeping.addresses import Addresses
 from reference_broker.broker.keeping.exchange import Exchange
 from reference_broker.broker.keeping.incoming import Incoming
 from reference_broker.broker.keeping.moving_in import MovingIn
@@ -61,6 +62,7 @@ class House:
         if self.journal is not None:
             self.moving_in = MovingIn(self.journal, self.timers, self.router, self.retained, self.sessions, self.wills)
         self.incoming = Incoming(config)
+        self.addresses = Addresses(config)
         self.opening: dict[Output, None] = {}
         """Accepted connections without a session yet, the oldest first; the others are found through their sessions."""
         self.connected_count = 0

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from reference_broker.broker.keeping.record import Record
 from reference_broker.broker.outgoing.mailbox import Mailbox
 from reference_broker.broker.outgoing.sending import Sender
+from reference_broker.broker.outgoing.waiting import Queues
 from reference_broker.broker.values.rows import SessionRow, SubscriptionRow
 from reference_broker.broker.values.terms import Terms
 from reference_broker.broker.values.timers import Timer
@@ -94,8 +95,8 @@ class Session(Mailbox):
         "will_timer",
     )
 
-    def __init__(self, client_id: str, version: Version) -> None:
-        super().__init__(client_id, version)
+    def __init__(self, client_id: str, version: Version, queues: Queues | None = None) -> None:
+        super().__init__(client_id, version, queues)
         self.expiry_interval = 0
         self.sender: Sender | None = None
         self.subscriptions: dict[str, Subscribed] = {}

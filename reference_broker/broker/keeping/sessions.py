@@ -14,6 +14,7 @@ from reference_broker.broker.keeping.routing import Router
 from reference_broker.broker.keeping.session import Session
 from reference_broker.broker.keeping.wills import Wills
 from reference_broker.broker.outgoing.ledger import Ledger
+from reference_broker.broker.outgoing.waiting import Queues
 from reference_broker.broker.values.access import AccessControl
 from reference_broker.broker.values.journal import Journal
 from reference_broker.broker.values.message import Delivery
@@ -44,6 +45,7 @@ class Sessions:
         self._wills = wills
         self._journal = journal
         self._by_client_id: dict[str, Session] = {}
+        self._queues = Queues()
         self.size_bytes = 0
         """About how much memory they take, without subscriptions and messages."""
         self._more_bytes: dict[Session, int] = {}
@@ -81,7 +83,7 @@ class Sessions:
 
     def add(self, client_id: str, version: Version) -> Session:
         """A new session under a client id that has none."""
-        session = self._by_client_id[client_id] = Session(client_id, version)
+        session = self._by_client_id[client_id] = Session(client_id, version, self._queues)
         self.size_bytes += SESSION_BYTES + len(client_id)
         return session
 

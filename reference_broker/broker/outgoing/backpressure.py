@@ -48,6 +48,8 @@ class Backpressure:
         self._round = round_
         self._tolerated_bytes = min(_TOLERATED_BYTES, config.outgoing_maximum_bytes)
         self._congested: dict[Output, _Congestion] = {}
+        self._resting: dict[Output, Timer] = {}
+        """Who sent more than it may in its time, and when that is over."""
 
     def settle(self, publisher: Output | None = None) -> None:
         """All that `publisher` sent has had its effect, or all that time or nobody in particular brought about.
@@ -75,6 +77,23 @@ class Backpressure:
         if output in self._congested and not output.held_bytes and not self._has_queued(output, _DRAINED):
             self.forget(output)
 
+    def rest(self, output: Output, until: float) -> None:
+        """Do not read somebody before a time, which is never earlier than the last one."""
+        if (timer := self._resting.get(output)) is not None:
+            timer.cancel()
+        output.reading_paused = True
+        self._resting[output] = self._timers.at(until, lambda _now: self._wake(output))
+
+    def _wake(self, output: Output) -> None:
+        del self._resting[output]
+        self._reconsider(output)
+
+    def end(self, output: Output) -> None:
+        """It is closed."""
+        if (timer := self._resting.pop(output, None)) is not None:
+            timer.cancel()
+        self.forget(output)
+
     def forget(self, output: Output) -> None:
         """Nobody waits for it any more: it is closed, or has caught up."""
         congestion = self._congested.pop(output, None)
@@ -85,8 +104,10 @@ class Backpressure:
             self._reconsider(output)
 
     def is_waiting(self, publisher: Output) -> bool:
-        """Whether somebody is held back because of others."""
-        return any(publisher in congestion.publishers for congestion in self._congested.values())
+        """Whether somebody is held back because of others, or rests."""
+        return publisher in self._resting or any(
+            publisher in congestion.publishers for congestion in self._congested.values()
+        )
 
     def _press(self, output: Output, publisher: Output | None) -> None:
         """More output is held for somebody that does not read."""

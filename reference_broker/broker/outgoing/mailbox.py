@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from reference_broker.broker.outgoing.bursts import Burst
 from reference_broker.broker.outgoing.flight import Flight
 from reference_broker.broker.outgoing.ledger import KeptOutbound, Ledger
-from reference_broker.broker.outgoing.waiting import Waiting, WaitingRetained, WaitingRun
+from reference_broker.broker.outgoing.waiting import Queues, Waiting, WaitingRetained, WaitingRun
 from reference_broker.broker.values.config import BrokerConfig, DropPolicy
 from reference_broker.broker.values.message import Delivery, Message
 from reference_broker.broker.values.sizes import waiting_bytes
@@ -53,9 +53,11 @@ class Mailbox:
     resumed session needs. [5.0 MQTT-4.6.0-1]
     """
 
-    __slots__ = ("_outbound", "client_id", "flight", "ledger", "listener", "queue", "username", "version")
+    __slots__ = ("_outbound", "client_id", "flight", "ledger", "listener", "queue", "queues", "username", "version")
 
-    def __init__(self, client_id: str, version: Version) -> None:
+    def __init__(self, client_id: str, version: Version, queues: Queues | None = None) -> None:
+        """`queues` is what waits in all sessions."""
+        self.queues = queues or Queues()
         self.client_id = client_id
         self.version = version
         self.username: str | None = None
@@ -107,6 +109,7 @@ class Mailbox:
         undelivered += self.queue or ()
         if self.queue is not None:
             self.queue.remove_all_retained()
+            self.queue.discard()
         if self.ledger is not None:
             self.ledger.forget(self.queue.entries() if self.queue is not None else [])
         self.queue = None
@@ -165,7 +168,9 @@ class Mailbox:
         wanted = burst.count - first
         room = min(wanted, config.queue_maximum_messages - len(queue))
         if burst.payload_size:
-            room = min(room, (config.queue_maximum_bytes - queue.size_bytes) // burst.payload_size)
+            room_bytes = config.queue_maximum_bytes - queue.size_bytes
+            room_bytes = min(room_bytes, config.queues_maximum_bytes - self.queues.size_bytes)
+            room = min(room, room_bytes // burst.payload_size)
         if room > 0:
             burst.waits = True
             waiting = WaitingRun(burst, first, first + room, qos, terms)
@@ -184,10 +189,12 @@ class Mailbox:
     def open_queue(self) -> Waiting:
         """What waits, which may be nothing yet."""
         if self.queue is None:
-            self.queue = Waiting(keeper=self.ledger)
+            self.queue = Waiting(keeper=self.ledger, queues=self.queues)
         return self.queue
 
     def _is_full(self, size: int, config: BrokerConfig) -> bool:
+        if self.queues.size_bytes + size > config.queues_maximum_bytes:
+            return True
         if self.queue is None:
             return config.queue_maximum_messages == 0 or size > config.queue_maximum_bytes
         waiting, waiting_bytes = len(self.queue), self.queue.size_bytes

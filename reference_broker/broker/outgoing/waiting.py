@@ -114,16 +114,31 @@ class BringingRecord(Protocol):
         """There will be no more."""
 
 
+class Queues:
+    """What waits in all sessions together."""
+
+    __slots__ = ("size_bytes",)
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+
+
 class Waiting:
     """A queue of deliveries; its length is in messages, `size_bytes` that of their payloads and what is long beside.
 
     Retained messages that are still to be looked up, by filter in `retained`, are in neither figure.
     """
 
-    __slots__ = ("_count", "_entries", "_expiring", "_keeper", "_left", "retained", "size_bytes")
+    __slots__ = ("_count", "_entries", "_expiring", "_keeper", "_left", "_queues", "retained", "size_bytes")
 
-    def __init__(self, deliveries: Iterable[Delivery] = (), keeper: WaitingKeeper | None = None) -> None:
-        """`keeper` is told what waits no more."""
+    def __init__(
+        self,
+        deliveries: Iterable[Delivery] = (),
+        keeper: WaitingKeeper | None = None,
+        queues: Queues | None = None,
+    ) -> None:
+        """`keeper` is told what waits no more; `queues` is what this is a part of."""
+        self._queues = queues or Queues()
         self._entries: deque[Delivery | WaitingRun] = deque()
         self._keeper = keeper
         self._left = 0
@@ -165,14 +180,22 @@ class Waiting:
         self._entries.append(delivery)
         self._count += 1
         self._expiring += delivery.message.expires_at is not None
-        self.size_bytes += waiting_bytes(delivery.message)
+        self._grow(waiting_bytes(delivery.message))
 
     def append_run(self, waiting: WaitingRun) -> None:
         """A run of messages more."""
         count = waiting.behind - waiting.first
         self._entries.append(waiting)
         self._count += count
-        self.size_bytes += count * (waiting.burst.payload_size)
+        self._grow(count * waiting.burst.payload_size)
+
+    def discard(self) -> None:
+        """It goes with its session, and counts no more."""
+        self._grow(-self.size_bytes)
+
+    def _grow(self, size_bytes: int) -> None:
+        self.size_bytes += size_bytes
+        self._queues.size_bytes += size_bytes
 
     def append_retained(self, waiting: WaitingRetained) -> None:
         """Retained messages more, in place of those still to come for the same filter: these are all of them again."""
@@ -214,7 +237,7 @@ class Waiting:
         self._left += 1
         self._count -= 1
         self._expiring -= entry.message.expires_at is not None
-        self.size_bytes -= waiting_bytes(entry.message)
+        self._grow(-waiting_bytes(entry.message))
         if self._keeper is not None:
             self._keeper.left(entry)
         return entry
@@ -233,7 +256,7 @@ class Waiting:
         """So many messages of `first_run` have left."""
         waiting.first += count
         self._count -= count
-        self.size_bytes -= count * (waiting.burst.payload_size)
+        self._grow(-count * waiting.burst.payload_size)
         if waiting.first == waiting.behind:
             self._entries.popleft()
             self._left += 1
@@ -257,7 +280,8 @@ class Waiting:
         """Take out some messages, wherever they wait; those of a run are all alike."""
         taken: list[Delivery] = []
         entries, self._entries = self._entries, deque()
-        self._count = self._expiring = self.size_bytes = 0
+        self._grow(-self.size_bytes)
+        self._count = self._expiring = 0
         kept: list[int] = []
         for number, entry in enumerate(entries, self._left):
             if isinstance(entry, WaitingRun):

@@ -14,16 +14,17 @@ from reference_broker.broker.keeping.session import Session
 from reference_broker.broker.outgoing.output import Output
 from reference_broker.broker.outgoing.sending import Sender
 from reference_broker.broker.outgoing.waiting import Waiting
+from reference_broker.broker.peers.reading import PeerReader
 from reference_broker.broker.values.access import Claim, Proof
 from reference_broker.broker.values.log import shortened
 from reference_broker.broker.values.phase import Phase
+from reference_broker.broker.values.rates import PeerRates
 from reference_broker.broker.values.timers import Timer
 from reference_broker.session.flow_control import ReceiveQuota
 from reference_broker.session.keep_alive import ServerKeepAlive
 from reference_broker.session.topic_aliases import InboundAliases
 from reference_broker.wire.decode import Reader
 from reference_broker.wire.packets import Connect, Disconnect, Packet
-from reference_broker.wire.sender import Side
 from reference_broker.wire.types import PacketType, ReasonCode, Version
 
 _MOST_LINES = 100
@@ -35,6 +36,7 @@ class Peer(Output):
 
     __slots__ = (
         "_lines",
+        "_rates",
         "_reader",
         "_timer",
         "authentication",
@@ -77,6 +79,7 @@ class Peer(Output):
         self.receive_quota: ReceiveQuota | None = None
         self.inbound_aliases: InboundAliases | None = None
         self._lines = 0
+        self._rates = PeerRates.of(house.config)
         self._reader: Reader | None = None
         deadline = now + house.config.connect_timeout_seconds
         self._timer: Timer | None = house.timers.at(deadline, self._connect_overdue)
@@ -89,12 +92,8 @@ class Peer(Output):
     def reader(self) -> Reader:
         """What cuts this peer's bytes into packets; it is there only while it has something to do."""
         if self._reader is None:
-            config = self.house.config
-            maximum = config.maximum_packet_size
-            if self.phase is not Phase.CONNECTED:
-                before = config.maximum_connect_size
-                maximum = before if maximum is None else min(maximum, before)
-            self._reader = Reader(self.version, maximum_packet_size=maximum, sender=Side.CLIENT)
+            is_connected = self.phase is Phase.CONNECTED
+            self._reader = PeerReader(self.version, self.house.config, is_connected=is_connected)
         return self._reader
 
     def read(self, data: bytes) -> Packet:
@@ -168,9 +167,10 @@ class Peer(Output):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self.house.backpressure.forget(self)
+        self.house.backpressure.end(self)
         self.house.opening.pop(self, None)
         self.house.incoming.forget(self)
+        self.house.addresses.left(self.peer)
         if not self._dirty:
             self._mark_dirty()
         session, self.session = self.session, None

@@ -81,7 +81,7 @@ def _why_not_kept(link: Peer, packet: Publish) -> str:
     """Why a message cannot be promised; nothing where it can."""
     house, session = link.house, link.session
     assert session is not None
-    if not house.admission.store_is_full:
+    if not (house.admission.store_is_full or house.admission.memory_is_full):
         return ""
     is_noted = packet.qos == QoS.EXACTLY_ONCE and session.ledger is not None
     has_to_be_kept = packet.retain or is_noted or house.exchange.has_to_be_kept(packet.topic)

@@ -134,6 +134,9 @@ def _refusal(link: Peer, request: _Request) -> ReasonCode | None:
         link.log(no_room.text)
         return no_room.reason
     is_new = request.options.topic_filter not in session.subscriptions
+    if is_new and len(session.subscriptions) >= link.house.config.maximum_subscriptions:
+        link.log("no more subscriptions for this session")
+        return ReasonCode.QUOTA_EXCEEDED
     if is_new and link.house.router.size_bytes() >= link.house.config.subscriptions_maximum_bytes:
         link.log("no room for another subscription")
         return ReasonCode.QUOTA_EXCEEDED

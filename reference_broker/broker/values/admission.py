@@ -28,9 +28,11 @@ class Refusal:
 _QOS = Refusal(ReasonCode.QOS_NOT_SUPPORTED, "this QoS is not supported", "5.0 MQTT-3.2.2-11")
 _RETAIN = Refusal(ReasonCode.RETAIN_NOT_SUPPORTED, "retained messages are not supported", "5.0 MQTT-3.2.2-14")
 _LEVELS = Refusal(ReasonCode.TOPIC_NAME_INVALID, "the topic has too many levels", "5.0 3.4.2.1")
+_LENGTH = Refusal(ReasonCode.TOPIC_NAME_INVALID, "the topic is too long", "5.0 3.4.2.1")
 _RIGHT = Refusal(ReasonCode.NOT_AUTHORIZED, "publishing to this topic is not allowed", "5.0 3.4.2.1")
 _PAYLOAD = Refusal(ReasonCode.PAYLOAD_FORMAT_INVALID, "the payload is not the UTF-8 it is said to be", "5.0 3.3.2.3.2")
 
+_MEMORY = Refusal(ReasonCode.QUOTA_EXCEEDED, "the broker has no memory left", "5.0 4.13")
 _NOT_KEPT = Refusal(ReasonCode.QUOTA_EXCEEDED, "the broker has no room left to keep it", "5.0 4.13")
 
 
@@ -43,12 +45,15 @@ class Admission:
 
     def __init__(self, config: BrokerConfig, access: AccessControl) -> None:
         self._access = access
+        self._maximum_length = config.maximum_topic_length
         self._most_separators = config.maximum_topic_levels - 1
         self._maximum_qos = QoS(config.maximum_qos)
         self._retain_available = config.retain_available
         self._validates_payload = config.validate_payload_format
         self.store_is_full = False
         """While nothing can be kept what would have to be is not welcome."""
+        self.memory_is_full = False
+        """While there is no memory left nothing is welcome that takes more."""
 
     def announced_refusal(self, qos: QoS, retain: bool, version: Version) -> Refusal | None:
         """Why a PUBLISH or will breaks what CONNACK announced; a 3.x client cannot know that RETAIN is ignored."""
@@ -65,8 +70,12 @@ class Admission:
 
     def topic_refusal(self, subject: Subject, topic: str) -> Refusal | None:
         """Why a user may not publish to a topic, whatever it is. [5.0 3.4.2.1, 3.2.2.2]"""
+        if self.memory_is_full:
+            return _MEMORY
         if topic.count("/") > self._most_separators:
             return _LEVELS
+        if self._is_too_long(topic):
+            return _LENGTH
         return None if self._access.may_publish(subject, topic) else _RIGHT
 
     def highest_free_qos(self, subject: Subject, topic: str, properties: Properties) -> QoS | None:
@@ -79,14 +88,21 @@ class Admission:
         return QoS.AT_MOST_ONCE if self.store_is_full else self._maximum_qos
 
     def keeping_refusal(self, *, has_to_be_kept: bool) -> Refusal | None:
-        """Why something is not welcome that has to be kept before it is answered."""
+        """Why something is not welcome that takes memory, or has to be kept before it is answered."""
+        if self.memory_is_full:
+            return _MEMORY
         return _NOT_KEPT if has_to_be_kept and self.store_is_full else None
 
     def filter_refusal(self, subject: Subject, topic_filter: str) -> ReasonCode | None:
         """Why a user may not subscribe to a filter, which is given without share name. [5.0 3.9.3]"""
-        if topic_filter.count("/") > self._most_separators:
+        if topic_filter.count("/") > self._most_separators or self._is_too_long(topic_filter):
             return ReasonCode.TOPIC_FILTER_INVALID
         return None if self._access.may_subscribe(subject, topic_filter) else ReasonCode.NOT_AUTHORIZED
+
+    def _is_too_long(self, text: str) -> bool:
+        """Whether a topic or filter has more bytes than it may; it has no more than four for each character."""
+        maximum = self._maximum_length
+        return 4 * len(text) > maximum and len(text.encode()) > maximum
 
     def _is_validated(self, properties: Properties) -> bool:
         """Whether the payload has to be what its Payload Format Indicator says. [5.0 3.3.2.3.2]"""

@@ -133,31 +133,53 @@ class BrokerConfig:
     """Methods of enhanced authentication a client may name. [5.0 4.12]"""
 
     # What keeps memory bounded.
+    maximum_topic_length: int = _UINT16
+    """Bytes of a topic or filter, share name aside; more is refused with 0x90 or 0x8F. [5.0 3.4.2.1, 3.9.3]"""
     maximum_topic_levels: int = 200
     """Levels of a topic or filter, share name aside; more is refused with 0x90 or 0x8F. [5.0 3.4.2.1, 3.9.3]"""
     connect_timeout_seconds: float = 10.0
     """How long a connection may take to a successful CONNACK. [5.0 3.1.4]"""
     maximum_half_open: int = 16_384
     """Connections without CONNACK; one more ends the oldest of them."""
-    maximum_connect_size: int = 512 * 1024
-    """Largest packet before CONNACK, which has room for every field of a CONNECT at its longest; else 0x95."""
+    maximum_connect_size: int = 64 * 1024
+    """Largest CONNECT without a will; more is refused with 0x95 as soon as its first bytes say so. [5.0 3.1.4]"""
+    maximum_connect_size_with_will: int = 512 * 1024
+    """Largest packet before CONNACK: has room for every field of a CONNECT at its longest; else 0x95. [5.0 3.1.4]"""
+    maximum_control_size: int = 1024 * 1024
+    """Largest packet of a client that is no PUBLISH; else it is disconnected with 0x97. [5.0 4.13]"""
+    maximum_properties_size: int = 512 * 1024
+    """Bytes of a PUBLISH's properties; else its client is disconnected with 0x97. [5.0 4.13]"""
+    maximum_filters: int = 1000
+    """Filters of one SUBSCRIBE or UNSUBSCRIBE; more of them disconnect their client with 0x97. [5.0 4.13]"""
+    maximum_subscriptions: int = 100_000
+    """Subscriptions of one session; one more is refused with 0x97 or 0x80. [5.0 3.9.3]"""
     opening_maximum_bytes: int = 64 * 1024 * 1024
     """Bytes of incomplete packets before CONNACK, of all connections; past it the one that holds most ends."""
     incoming_maximum_bytes: int = 512 * 1024 * 1024
     """Bytes of incomplete packets of all clients; past it the one that holds most is disconnected with 0x97."""
-    maximum_connections: int | None = None
+    maximum_connections: int | None = 100_000
     """Connected clients; one more is refused with 0x97 or 0x03."""
+    maximum_connections_per_address: int | None = 20_000
+    """Connections from one IPv4 address, or one IPv6 network of 64 bits; one more is closed at once."""
+    maximum_connects_per_second: int | None = None
+    """Connections one such address may open in a second; what comes faster is not read until its time has come."""
+    maximum_packets_per_second: int | None = None
+    """Packets one client may send in a second; who sends more is not read until its time has come."""
+    maximum_bytes_per_second: int | None = None
+    """Bytes one client may send in a second; who sends more is not read until its time has come."""
     maximum_inflight: int = 1024
     """Outgoing QoS 1 and QoS 2 messages unacknowledged per client, or the client's Receive Maximum if that is less."""
     queue_maximum_messages: int = 10_000
     """Messages waiting in one session, for an absent client or a slow one."""
     queue_maximum_bytes: int = 16 * 1024 * 1024
     """Payload bytes waiting in one session; topic and properties count where they are longer than 256 bytes."""
+    queues_maximum_bytes: int = 1024 * 1024 * 1024
+    """The same of all sessions together; past it every queue is full."""
     queue_drop_policy: DropPolicy = DropPolicy.NEWEST
     """Which message goes when a session's queue is full: `newest`, the one that would not fit, or `oldest`."""
     queue_qos0_offline: bool = False
     """Whether QoS 0 messages are queued for absent clients, which the specification leaves open. [5.0 4.1]"""
-    retained_maximum_messages: int | None = None
+    retained_maximum_messages: int | None = 5_000_000
     """Retained messages held; one more is delivered but not kept, and PUBACK or PUBREC say 0x97."""
     retained_maximum_bytes: int = 2048 * 1024 * 1024
     """What retained messages may take with their topics' levels; past it as for their number."""
@@ -171,11 +193,6 @@ class BrokerConfig:
     """Bytes held for a client that does not read; past it QoS 0 messages are dropped, QoS 1 and 2 wait in the queue."""
     backpressure_seconds: float = 1.0
     """How long publishers wait for a subscriber that does not keep up, before it is left behind; 0 for never."""
-
-    """How often state is saved, besides when the broker shuts down; 0 for before every answer.
-
-    All of it is written each time: 0 loses nothing that was acknowledged, and suits a state that is small.
-    """
 
     def __post_init__(self) -> None:
         for name, lowest, highest in RANGES:
@@ -204,12 +221,23 @@ RANGES: Final = (
     ("maximum_connect_size", 64, _UINT32),
     ("opening_maximum_bytes", 0, float("inf")),
     ("incoming_maximum_bytes", 0, float("inf")),
+    ("maximum_connect_size_with_will", 64, _UINT32),
+    ("maximum_control_size", 64, _UINT32),
+    ("maximum_properties_size", 64, _UINT32),
+    ("maximum_filters", 1, float("inf")),
+    ("maximum_subscriptions", 1, float("inf")),
+    ("maximum_connections_per_address", 1, float("inf")),
+    ("maximum_connects_per_second", 1, float("inf")),
+    ("maximum_packets_per_second", 1, float("inf")),
+    ("maximum_bytes_per_second", 1, float("inf")),
+    ("maximum_topic_length", 1, _UINT16),
     ("maximum_topic_levels", 1, 65_536),
     ("connect_timeout_seconds", 0.001, float("inf")),
     ("maximum_connections", 1, float("inf")),
     ("maximum_inflight", 1, _UINT16),
     ("queue_maximum_messages", 0, float("inf")),
     ("queue_maximum_bytes", 0, float("inf")),
+    ("queues_maximum_bytes", 0, float("inf")),
     ("retained_maximum_messages", 0, float("inf")),
     ("retained_maximum_bytes", 0, float("inf")),
     ("subscriptions_maximum_bytes", 0, float("inf")),

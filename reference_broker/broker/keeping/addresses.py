@@ -1,0 +1,91 @@
+"""How many connections come from one network address, and how often.
+
+Belongs here: counting them by address. Does not belong here: what becomes of one too many (`broker`).
+
+An address is one of IPv4, or a network of 64 bits of IPv6, which is what one customer has. What has none, a Unix
+socket, is not counted.
+"""
+
+from __future__ import annotations
+
+from ipaddress import AddressValueError, IPv4Address, IPv6Address, IPv6Network
+
+from reference_broker.broker.values.config import BrokerConfig
+from reference_broker.broker.values.rates import Rate
+
+_MOST_IDLE = 10_000
+"""So many addresses without a connection are remembered for their rate, before those are forgotten that have none."""
+
+
+def address_of(peer: str) -> str | None:
+    """What a peer `host:port` is counted under; None for one without address."""
+    host, colon, _ = peer.rpartition(":")
+    try:
+        if not colon:
+            return None
+        if not host.startswith("["):
+            return str(IPv4Address(host))
+        address = IPv6Address(host[1:-1].partition("%")[0])
+    except AddressValueError:
+        return None
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(IPv6Network((address, 64), strict=False))
+
+
+class _Address:
+    __slots__ = ("count", "rate")
+
+    def __init__(self, per_second: int | None) -> None:
+        self.count = 0
+        self.rate = None if per_second is None else Rate(per_second)
+
+
+class Addresses:
+    """Where the open connections come from."""
+
+    def __init__(self, config: BrokerConfig) -> None:
+        self._maximum = config.maximum_connections_per_address
+        self._per_second = config.maximum_connects_per_second
+        self._by_address: dict[str, _Address] = {}
+        self._is_counting = self._maximum is not None or self._per_second is not None
+
+    def __len__(self) -> int:
+        """How many addresses are remembered."""
+        return len(self._by_address)
+
+    def arrived(self, peer: str, now: float) -> float:
+        """One more comes; the time from which it may be read."""
+        address = address_of(peer) if self._is_counting else None
+        if address is None:
+            return now
+        known = self._by_address.get(address)
+        if known is None:
+            if len(self._by_address) >= _MOST_IDLE:
+                self._forget_settled(now)
+            known = self._by_address[address] = _Address(self._per_second)
+        known.count += 1
+        return now if known.rate is None else known.rate.charge(1, now)
+
+    def is_full(self, peer: str) -> bool:
+        """Whether more come from a peer's address than may."""
+        address = address_of(peer) if self._maximum is not None else None
+        known = None if address is None else self._by_address.get(address)
+        return known is not None and self._maximum is not None and known.count > self._maximum
+
+    def left(self, peer: str) -> None:
+        """One of them is gone."""
+        address = address_of(peer) if self._is_counting else None
+        known = None if address is None else self._by_address.get(address)
+        if address is None or known is None:
+            return
+        known.count -= 1
+        if not known.count and known.rate is None:
+            del self._by_address[address]
+
+    def _forget_settled(self, now: float) -> None:
+        self._by_address = {
+            address: known
+            for address, known in self._by_address.items()
+            if known.count or (known.rate is not None and known.rate.settled_at > now)
+        }

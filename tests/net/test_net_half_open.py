@@ -1,0 +1,99 @@
+"""What only the system can tell the broker: that a silent client's machine is gone, and how much memory is left."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import pytest
+from test_net_bounds import CONNACK, CONNECT, bystander, connection_of
+
+from reference_broker.broker import Broker, BrokerConfig
+from reference_broker.net import memory
+from reference_broker.net.config import ConfigError, ServerConfig
+from reference_broker.net.memory import MemoryWatch, resident_bytes
+from reference_broker.net.server import BrokerServer
+from reference_broker.net.stream import dial
+
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+@pytest.mark.parametrize(("seconds", "is_asked"), [(60, True), (None, False)])
+def test_tcp_asks_whether_a_silent_client_is_there(run: Run, seconds: int | None, is_asked: bool) -> None:
+    """A client with keep alive 0 whose machine is gone would stay for ever. [RFC 9293 3.8.4]"""
+
+    async def main() -> None:
+        async with BrokerServer(ServerConfig(port=0, tcp_keepalive_seconds=seconds)) as server:
+            stream = await dial(server.address)
+            stream.write(CONNECT)
+            assert await stream.read() == CONNACK
+            transport = connection_of(server, stream)._transport
+            assert transport is not None
+            sock = transport.get_extra_info("socket")
+            assert bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)) is is_asked
+            if is_asked and hasattr(socket, "TCP_KEEPIDLE"):
+                options = socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT
+                idle, interval, count = (sock.getsockopt(socket.IPPROTO_TCP, each) for each in options)
+                assert 50 <= idle + interval * count <= 60
+            stream.close()
+            await stream.wait_closed()
+
+    run(main())
+
+
+def test_who_connects_too_often_is_read_later(run: Run) -> None:
+    """Nothing is lost that it sent before."""
+
+    async def main() -> None:
+        config = ServerConfig(port=0, broker=BrokerConfig(maximum_connects_per_second=10))
+        async with BrokerServer(config) as server:
+            streams = [await dial(server.address) for _ in range(12)]
+            for stream in streams:
+                stream.write(CONNECT.replace(b"\x01c", b"\x01" + bytes((97 + streams.index(stream),))))
+            began = server.now()
+            for stream in streams:
+                assert await stream.read() == CONNACK
+            assert server.now() - began > 0.1
+            for stream in streams:
+                stream.close()
+                await stream.wait_closed()
+
+    run(main())
+
+
+def test_the_broker_is_told_when_memory_is_full_and_when_it_is_not(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_LOOK_SECONDS", 0.0)
+    sizes: Iterator[int | None] = iter([50, 101, 101, 101, 99, 100, None])
+    seen: list[bool] = []
+
+    async def main() -> None:
+        async with BrokerServer(ServerConfig(port=0, memory_maximum_bytes=None)) as server:
+            broker = Broker()
+
+            def measure() -> int | None:
+                seen.append(broker.memory_is_full)
+                return next(sizes)
+
+            watch = MemoryWatch(broker, 100, measure)
+            watch.look()
+            good = await bystander(server)
+            while next(iter(seen[6:]), None) is None:
+                await good.round_trips(1)
+            watch.end()
+            good.stream.close()
+            await good.stream.wait_closed()
+
+    run(main())
+    assert seen == [False, False, False, True, True, False, False]
+
+
+def test_the_process_knows_its_memory() -> None:
+    size_bytes = resident_bytes()
+    assert size_bytes is None or size_bytes > 10_000_000
+
+
+def test_a_bound_of_nothing_is_none() -> None:
+    for name in ("memory_maximum_bytes", "tcp_keepalive_seconds"):
+        with pytest.raises(ConfigError, match=f"{name} = 0"):
+            ServerConfig(**{name: 0})
