@@ -79,6 +79,8 @@ class Closing(Enum):
     """Close at once: the peer takes nothing any more."""
 
 
+_LARGEST_OPENING = 1024 * 1024
+"""Bytes of a packet up to CONNACK: room for every property once, at its longest, and a few of the user's."""
 _UNRESPONSIVE = frozenset({Cause.NO_CONNACK, Cause.NO_PINGRESP})
 _MAY_EXPLAIN = frozenset({PacketType.PUBLISH, PacketType.CONNACK, PacketType.DISCONNECT})
 """Where a server may put a Reason String and User Properties, wanted or not. [5.0 MQTT-3.1.2-29]"""
@@ -105,8 +107,9 @@ class ClientCore:
         self.limits = ServerLimits()
         self.watch: Callable[[Side, Packet], None] | None = None
         """Told about every packet, sent or received, before it takes effect; for logs."""
+        maximum = options.properties.maximum_packet_size
         self._reader = Reader(
-            options.version, maximum_packet_size=options.properties.maximum_packet_size, sender=Side.SERVER
+            options.version, maximum_packet_size=min(maximum or _LARGEST_OPENING, _LARGEST_OPENING), sender=Side.SERVER
         )
         self._out: list[bytes] = []
         self._events: list[Event] = []
@@ -248,6 +251,16 @@ class ClientCore:
         if self.state is not State.CLOSED:
             self._finish(Disconnected(Cause.LOST, explanation=explanation))
 
+    def overwhelmed(self, now: float) -> None:
+        """End the connection, because the application leaves more untaken than it can keep. [5.0 4.13]"""
+        self._require(now, State.CONNECTED)
+        self._close_with(ReasonCode.QUOTA_EXCEEDED, Cause.OVERWHELMED, "")
+
+    def excuse_silence(self, now: float) -> None:
+        """The server was not read until now: that nothing came says nothing of it."""
+        if self._keep_alive is not None:
+            self._keep_alive.excuse(now)
+
     def handle_timer(self, now: float) -> None:
         """Do what is due; nothing is before `next_deadline()`."""
         deadline = self.next_deadline()
@@ -301,6 +314,7 @@ class ClientCore:
         )
         self._keep_alive.packet_received(self._now)
         self.state = State.CONNECTED
+        self._reader.maximum_packet_size = self.options.properties.maximum_packet_size
         self._emit(Connected(connack.session_present, session.client_id, self.limits, said))
         self._publisher = Publisher(
             session,

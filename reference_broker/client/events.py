@@ -114,6 +114,7 @@ class Cause(StrEnum):
     NO_PINGRESP = "the server did not answer PINGREQ"
     BAD_PACKET = "the server broke the protocol"
     UNEXPECTED_SESSION = "the server kept a session this client does not have"
+    OVERWHELMED = "the server sent more than the application takes"
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,11 @@ Authenticator = Callable[[AuthChallenge], bytes | Awaitable[bytes | None] | None
 """Gives the data that answers a challenge. [5.0 4.12]"""
 
 
+_MESSAGE_BYTES = 500
+"""What a message takes beside topic and payload."""
+_FAR_TOO_MUCH = 4
+
+
 class ConnectionEnded(ConnectionError):
     """The MQTT connection is over, or never came about; `end` says why."""
 
@@ -77,6 +82,7 @@ class AsyncClient:
         session: Session | None = None,
         reconnection: Reconnection | None = None,
         connect_timeout_seconds: float = 10.0,
+        inbox_maximum_bytes: int = 64 * 1024 * 1024,
         authenticator: Authenticator | None = None,
         on_message: Callable[[Message], None] | None = None,
         on_event: Callable[[Event], None] | None = None,
@@ -88,8 +94,10 @@ class AsyncClient:
 
         `reconnection`: come back by itself after an established connection was lost; commands wait meanwhile, and
         messages in flight go on where the session was kept. `connect_timeout_seconds` bounds the network's part of
-        connecting. `on_message` takes the messages instead of `receive` and `messages`; `on_event` is told everything,
-        before anyone who awaits it; `on_packet` sees every packet. None of them may raise.
+        connecting. `inbox_maximum_bytes` is about how much may wait for `receive` or `messages`: past it the server is
+        not read while no command waits for an answer, and four times that ends the connection. `on_message` takes the
+        messages instead of those two; `on_event` is told everything, before anyone who awaits it; `on_packet` sees
+        every packet. None of them may raise.
         """
         self.address = Address.parse(address) if isinstance(address, str) else address
         self.options = ClientOptions() if options is None else options
@@ -116,6 +124,8 @@ class AsyncClient:
         self._challenge: asyncio.Task[None] | None = None
         self._challenge_error: Exception | None = None
         self._inbox: deque[Message] = deque()
+        self._inbox_bytes = 0
+        self._inbox_maximum_bytes = inbox_maximum_bytes
         self._news = asyncio.Event()
 
     # --- the connection ----------------------------------------------------------------------------------------------
@@ -251,6 +261,7 @@ class AsyncClient:
         link.core.authenticate(data, link.now(), properties)
         self._authentication = asyncio.get_running_loop().create_future()
         link.update()
+        link.release()
         return await self._authentication
 
     async def receive(self) -> Message:
@@ -259,7 +270,11 @@ class AsyncClient:
             self._require_hope()
             self._news.clear()
             await self._news.wait()
-        return self._inbox.popleft()
+        message = self._inbox.popleft()
+        self._inbox_bytes -= _inbox_bytes(message)
+        if self._link is not None and self._inbox_bytes <= self._inbox_maximum_bytes:
+            self._link.release()
+        return message
 
     async def messages(self) -> AsyncIterator[Message]:
         """The messages as they come; ends with `disconnect`, raises ConnectionEnded at any other end."""
@@ -295,7 +310,11 @@ class AsyncClient:
         """The event that answers a command just given to the link's core."""
         answer = self._answers[ticket] = asyncio.get_running_loop().create_future()
         link.update()
-        return await answer
+        link.release()  # the answer may stand behind messages that nobody takes
+        try:
+            return await answer
+        finally:
+            self._answers.pop(ticket, None)
 
     async def _run(self) -> None:
         """Connect, and again as long as the policy says so."""
@@ -353,8 +372,7 @@ class AsyncClient:
             case Message() if self._on_message is not None:
                 self._on_message(event)
             case Message():
-                self._inbox.append(event)
-                self._news.set()
+                self._put(event)
             case AuthChallenge():
                 assert self._link is not None
                 self._challenge = asyncio.get_running_loop().create_task(self._meet(self._link, event))
@@ -364,8 +382,23 @@ class AsyncClient:
                 self._end = event
                 self._take_end(ConnectionEnded(event))
 
+    def _put(self, message: Message) -> None:
+        """Let a message wait for `receive`, within bounds."""
+        self._inbox.append(message)
+        self._inbox_bytes += _inbox_bytes(message)
+        self._news.set()
+        link = self._link
+        if link is None or self._inbox_bytes <= self._inbox_maximum_bytes:
+            return
+        if self._inbox_bytes > _FAR_TOO_MUCH * self._inbox_maximum_bytes and link.is_connected:
+            link.core.overwhelmed(link.now())
+        elif not self._answers and (self._authentication is None or self._authentication.done()):
+            link.hold()
+
     def _take_end(self, error: ConnectionEnded) -> None:
         error.__cause__ = self._challenge_error
+        if self._challenge is not None and self._challenge is not asyncio.current_task():
+            self._challenge.cancel()  # nobody wants its answer any more
         self._settle(self._authentication, error)
         if self._delay() is None:
             self._give_up(error)
@@ -410,6 +443,10 @@ class AsyncClient:
             self._is_stopping = True
             link.core.disconnect(link.now(), ReasonCode.UNSPECIFIED_ERROR)
         link.update()
+
+
+def _inbox_bytes(message: Message) -> int:
+    return len(message.payload) + len(message.topic) + _MESSAGE_BYTES
 
 
 def _qos(value: int) -> QoS:

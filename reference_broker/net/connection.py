@@ -148,6 +148,11 @@ class Connection(asyncio.Protocol):
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._transport.abort()
 
+    @property
+    def unsent_bytes(self) -> int:
+        """What was written and the peer has not taken."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
     def pause_reading(self) -> None:
         """Take no more bytes from the peer, so that in the end it has to stop sending."""
         if self._transport is not None and not self._closing and self._transport.is_reading():

@@ -57,6 +57,12 @@ class ClientKeepAlive:
         if self._ping_sent is None:
             self._ping_sent = now
 
+    def excuse(self, now: float) -> None:
+        """The peer was not read until now: that nothing came says nothing of it."""
+        self._last_received = now
+        if self._ping_sent is not None:
+            self._ping_sent = now
+
     def ping_answered(self) -> None:
         """A PINGRESP arrived."""
         self._ping_sent = None
