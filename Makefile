@@ -10,7 +10,7 @@ IMAGE ?= mqtt-interop
 # Every target starts dozens of Python processes: what one has compiled, the next need not compile again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup interop adapters corpus coverage fairness mutants simulate survive test check expected compare bench bench-growth bench-durable bench-smoke docs schema wheel image clean
+.PHONY: help setup interop adapters corpus coverage fairness mutants simulate soak survive fuzz test check expected compare bench bench-growth bench-durable bench-smoke docs schema wheel image clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -t -s ':'
@@ -45,6 +45,12 @@ simulate: $(INSTALLED)   ## a minute of random worlds in virtual time: does ever
 
 survive: $(INSTALLED)    ## the broker is killed 1,000 times under traffic; is all it acknowledged still true?
 	$(BIN)/mqtt-interop survive --times 1000 --out $(OUT)/survive $(ARGS)
+
+soak: $(INSTALLED)       ## 5,000 clients for ten minutes, both loops, without store and with it; into benchmarks/soak.md
+	$(BIN)/mqtt-interop soak --out benchmarks/soak.md $(ARGS)
+
+fuzz: $(INSTALLED)       ## five minutes of inputs made up by atheris; options in ARGS, findings in compat/fuzz
+	$(BIN)/python tests/fuzz/run.py $(ARGS)
 
 coverage: $(INSTALLED)   ## statements without evidence in the last matrix and corpus; fails when there are any
 	$(BIN)/mqtt-interop coverage --missing $(OUT)/results.jsonl $(OUT)/corpus/results.jsonl

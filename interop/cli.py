@@ -47,6 +47,10 @@ _PACKAGES: dict[str, tuple[str, str]] = {
     "judge": ("interop.capture.command", "judge a capture file (pcapng, pcap): who broke which statement?"),
     "mutants": ("interop.mutants.command", "play scenarios against wrong brokers and clients: is each one caught?"),
     "simulate": ("interop.simulation.command", "broker and clients in virtual time, over failing links, from a seed"),
+    "soak": (
+        "interop.survival.soak",
+        "thousands of clients for minutes: is everything accounted for, nothing grown?",
+    ),
     "survive": ("interop.survival.command", "kill the broker again and again: is all that it acknowledged still true?"),
     "fairness": (
         "interop.fairness.command",

@@ -97,6 +97,10 @@ class RetainedReading(NamedTuple):
 class Book:
     """All of it since the books were balanced last."""
 
+    root: str = ""
+    """What every topic and client identifier begins with on the wire, where several books share a broker."""
+    pace: float = 1.0
+    """By how much everybody takes longer between two steps."""
     now: int = 0
     is_broker_alive: bool = False
     """Otherwise the end of a connection says nothing."""
@@ -112,6 +116,10 @@ class Book:
     faults: list[tuple[str, str]] = field(default_factory=list)
     """What broke the protocol: the client, and what its core said."""
     _log: deque[str] = field(default_factory=lambda: deque(maxlen=_LOG_LINES))
+
+    def shorten_log(self, lines: int) -> None:
+        """Remember no more than so many lines."""
+        self._log = deque(self._log, maxlen=lines)
 
     def tell(self, text: str) -> int:
         """Something happened; gives its place in time."""

@@ -44,6 +44,9 @@ class Part(Player):
         if not self.is_connected:
             await self.connect(port)
 
+    async def _rest(self, seconds: float) -> None:
+        await asyncio.sleep(seconds * self.book.pace)
+
 
 class Publisher(Part):
     """Publishes bursts at every QoS, no more in flight than a window."""
@@ -56,7 +59,7 @@ class Publisher(Part):
             if not qos or len(self.session) < _MOST_IN_FLIGHT:
                 topic = f"m/{self.name}/{random.randrange(_TOPICS)}"
                 self.publish([topic] * random.randint(1, _BURST), qos)
-            await asyncio.sleep(random.uniform(0.005, 0.04))
+            await self._rest(random.uniform(0.005, 0.04))
 
 
 class Retainer(Part):
@@ -76,7 +79,7 @@ class Retainer(Part):
             if len(self.session) < _MOST_IN_FLIGHT:
                 topics = random.choices(list(self._history), k=random.randint(1, 4))
                 self.publish(topics, self._qos, retain=True, is_empty=random.random() < 0.3)
-            await asyncio.sleep(random.uniform(0.005, 0.04))
+            await self._rest(random.uniform(0.005, 0.04))
 
     @property
     def _qos(self) -> QoS:
@@ -148,7 +151,7 @@ class Subscriber(Part):
         """As its class says."""
         if random.random() < self._absence:
             return
-        await asyncio.sleep(random.uniform(0, 0.3) * (self._absence > 0))
+        await self._rest(random.uniform(0, 0.3) * (self._absence > 0))
         await self._be_there(port)
 
     async def _be_there(self, port: int) -> None:
@@ -176,7 +179,7 @@ class Waverer(Part):
                 await self.unsubscribe(mine[0])
             else:
                 await self.subscribe((topic, QoS(random.choice((1, 2)))))
-            await asyncio.sleep(random.uniform(0, 0.02))
+            await self._rest(random.uniform(0, 0.02))
 
 
 class Ender(Subscriber):
@@ -186,7 +189,7 @@ class Ender(Subscriber):
         """As its class says."""
         while True:
             await self._be_there(port)
-            await asyncio.sleep(random.uniform(0, 0.08))
+            await self._rest(random.uniform(0, 0.08))
             if random.random() < 0.3:
                 self.drop()
                 await self.until_lost()
@@ -210,7 +213,7 @@ class Mortal(Part):
         """As its class says."""
         while True:
             await self._be_there(port)
-            await asyncio.sleep(random.uniform(0, 0.1))
+            await self._rest(random.uniform(0, 0.1))
             how = random.random()
             if how < 0.6:
                 self.drop()
@@ -248,7 +251,7 @@ class Lingerer(Mortal):
         if self._is_awaited:
             return
         await self._be_there(port)
-        await asyncio.sleep(random.uniform(0, 0.1))
+        await self._rest(random.uniform(0, 0.1))
         if random.random() < 0.5:
             self.drop()
         await self.until_lost()

@@ -99,6 +99,7 @@ class Player(asyncio.Protocol):
         self._takes_leave = False
         self._outlives = terms.is_kept
         self._expected: bool | None = None
+        self._has_dropped = False
         self._sent = 0
 
     # --- connecting and leaving --------------------------------------------------------------------------------------
@@ -120,9 +121,12 @@ class Player(asyncio.Protocol):
         [5.0 MQTT-3.2.2-4]
         """
         clean = clean or not self._can_go_on
-        options = self.terms.options(self.name, clean=clean, will=None if will is None else _will(will, delay))
+        root = self.book.root
+        last_will = None if will is None else _will(will, delay, root)
+        options = self.terms.options(root + self.name, clean=clean, will=last_will)
         self._will = will
         self._core = ClientCore(options, self.session)
+        self._has_dropped = False
         self._outlives = self.terms.is_kept and (self.terms.version is Version.V5 or not clean)
         self._expected = False if clean else self.presence.expected
         loop = asyncio.get_running_loop()
@@ -167,7 +171,15 @@ class Player(asyncio.Protocol):
         """Be gone without a word."""
         if self._transport is not None:
             self._tell("drops its connection")
+            self._has_dropped = True
             self._transport.abort()
+
+    async def be_or_not_be(self) -> None:
+        """What it was doing was cancelled: a connection that is half made or ending ends."""
+        if self._transport is not None and (self._has_dropped or not self.is_connected):
+            if self._core is not None and self._core.state is State.CONNECTING:
+                self.drop()
+            await self.until_lost()
 
     async def until_lost(self) -> None:
         """Wait until the connection is gone."""
@@ -205,7 +217,7 @@ class Player(asyncio.Protocol):
             publication.began = self._tell(f"sends {publication.name} to {topic} at QoS {qos}")
             self._note_retained(publication, retain, is_empty)
             payload = b"" if is_empty else publication.name.encode()
-            ticket = core.publish(Publish(topic, payload, qos, retain), now)
+            ticket = core.publish(Publish(self.book.root + topic, payload, qos, retain), now)
             if qos:
                 self._by_ticket[ticket] = publication
         self._step()
@@ -218,7 +230,7 @@ class Player(asyncio.Protocol):
         core = self._connection()
         asked = self._tell(f"subscribes to {', '.join(topic_filter for topic_filter, _ in wanted)}")
         grants = [Grant(self.name, topic_filter, share, qos, asked) for topic_filter, qos in wanted]
-        prefix = f"$share/{share}/" if share else ""
+        prefix = (f"$share/{share}/" if share else "") + self.book.root
         ticket = core.subscribe([Subscription(prefix + name, qos) for name, qos in wanted], time.monotonic())
         self._requests[ticket] = grants
         self.book.grants += grants
@@ -228,7 +240,7 @@ class Player(asyncio.Protocol):
         """Unsubscribe, and wait for UNSUBACK."""
         core = self._connection()
         grant.unasked = self._tell(f"unsubscribes from {grant.topic_filter}")
-        ticket = core.unsubscribe([grant.topic_filter], time.monotonic())
+        ticket = core.unsubscribe([self.book.root + grant.topic_filter], time.monotonic())
         self._requests[ticket] = [grant]
         await self._request(ticket)
 
@@ -273,6 +285,8 @@ class Player(asyncio.Protocol):
         assert self._core is not None
         self._transport = None
         self._tell("has lost its connection" + (f": {exc}" if exc else ""))
+        if self.book.is_broker_alive and not self._has_dropped and self._core.closing is Closing.NO:
+            self.book.faults.append((self.name, "the broker dropped it, which did nothing wrong"))
         self._core.connection_lost(time.monotonic())
         self._step()
         if self._is_asking_to_end and self.book.is_broker_alive:
@@ -328,7 +342,8 @@ class Player(asyncio.Protocol):
     def _take_message(self, message: Message) -> None:
         name = message.payload.decode("utf-8", "replace")
         at = self._tell(f"gets {name} at QoS {message.qos}{', DUP' * message.dup}{', RETAIN' * message.retain}")
-        self.book.arrived(Arrival(at, self.name, name, message.topic, message.qos, message.dup, message.retain))
+        topic = message.topic.removeprefix(self.book.root)
+        self.book.arrived(Arrival(at, self.name, name, topic, message.qos, message.dup, message.retain))
 
     def _take_answer(self, event: Subscribed | Unsubscribed) -> None:
         is_granted = isinstance(event, Subscribed)
@@ -360,7 +375,7 @@ class Player(asyncio.Protocol):
         return self.book.tell(f"{self.name} {text}")
 
 
-def _will(will: WillBook, delay_seconds: int) -> Will:
+def _will(will: WillBook, delay_seconds: int, root: str) -> Will:
     publication = will.publication
     properties = replace(NO_PROPERTIES, will_delay_interval=delay_seconds) if delay_seconds else NO_PROPERTIES
-    return Will(publication.topic, publication.name.encode(), publication.qos, properties=properties)
+    return Will(root + publication.topic, publication.name.encode(), publication.qos, properties=properties)

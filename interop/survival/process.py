@@ -17,18 +17,24 @@ from interop.lifeline import guard, kill_group, unguard
 
 _START_SECONDS = 30.0
 _EXIT_SECONDS = 10.0
+_WITHOUT_UVLOOP = (
+    "import sys; sys.modules['uvloop'] = None; from reference_broker.command.broker import main; "
+    "sys.exit(main(sys.argv[1:]))"
+)
 
 
 class BrokerProcess:
     """One broker after another on the same file."""
 
-    def __init__(self, store: Path, log: Path, options: Sequence[str]) -> None:
+    def __init__(self, store: Path | None, log: Path, options: Sequence[str], *, has_uvloop: bool = True) -> None:
+        """`store` None keeps all in memory; `has_uvloop` False runs it on the loop of the standard library."""
         self.port = 0
         self.start_seconds: list[float] = []
         """Until each said where it listens."""
         self._log = log
         self._command = [
-            sys.executable, "-m", "reference_broker", "--port", "0", "--store", str(store), *options,
+            sys.executable, *(("-m", "reference_broker") if has_uvloop else ("-c", _WITHOUT_UVLOOP)), "--port", "0",
+            *(() if store is None else ("--store", str(store))), *options,
         ]  # fmt: skip
         self._process: asyncio.subprocess.Process | None = None
 
@@ -36,6 +42,12 @@ class BrokerProcess:
     def is_running(self) -> bool:
         """Whether there is one."""
         return self._process is not None
+
+    @property
+    def pid(self) -> int:
+        """Of the one that is running."""
+        assert self._process is not None
+        return self._process.pid
 
     async def spawn(self) -> None:
         """Start the process, no more."""

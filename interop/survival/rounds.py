@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from interop.survival.book import Book
 from interop.survival.invariants import INVARIANTS, Breach, Invariant
-from interop.survival.parts import Part, Reader, Retainer, cast
+from interop.survival.parts import Mortal, Part, Reader, Retainer, cast
 from interop.survival.player import BrokerGone, Terms
 from interop.survival.process import BrokerProcess
 from reference_broker.wire.types import Version
@@ -39,8 +39,9 @@ class Failure(NamedTuple):
 class Rounds:
     """All rounds of one seed. It decides everything but time, which decides what the kill meets."""
 
-    def __init__(self, process: BrokerProcess, seed: int) -> None:
-        self.book = Book()
+    def __init__(self, process: BrokerProcess, seed: int, book: Book | None = None) -> None:
+        """`book` is a new one unless its root keeps it apart from others of the same broker."""
+        self.book = book or Book()
         self.kills = 0
         self.messages = 0
         self.exit_seconds = 0.0
@@ -55,7 +56,7 @@ class Rounds:
             await self._start()
             await self._play_until_killed(number)
             if number % _BALANCE_EVERY == 0 or number == times:
-                if failures := [Failure(number, *found) for found in await self._balance()]:
+                if failures := [Failure(number, *found) for found in await self.balance()]:
                     await self._process.kill()
                     return failures
                 tell(number)
@@ -100,12 +101,41 @@ class Rounds:
                 possible |= part.possible()
         await self._reader.read(self._process.port, possible, self._random)
 
-    async def _balance(self) -> list[tuple[Invariant, Breach]]:
+    async def play(self, seconds: float, cut_every_seconds: float) -> None:
+        """Let everybody do what they do for so long, and now and then cut a connection; nobody kills the broker."""
+        self.book.is_broker_alive = True
+        tasks = [
+            asyncio.create_task(_play_on(part, self._process.port, Random(self._random.random())))
+            for part in self._parts
+        ]
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while (left := end - loop.time()) > 0:
+            await asyncio.sleep(min(left, self._random.expovariate(1 / cut_every_seconds)))
+            if loop.time() < end:
+                self._random.choice(self._parts).drop()
+        for task in tasks:
+            task.cancel()
+        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                raise outcome
+        for part in self._parts:
+            if isinstance(part, Mortal) and part.is_connected:
+                part.drop()  # its will is owed, as it is when the broker is killed
+        await asyncio.gather(*(part.be_or_not_be() for part in self._parts))
+
+    async def leave(self) -> None:
+        """Everybody goes."""
+        for part in self._parts:
+            if part.is_connected:
+                await part.disconnect()
+
+    async def balance(self, settle_seconds: float = _SETTLE_SECONDS) -> list[tuple[Invariant, Breach]]:
         """Let everything come that is owed, and look at every rule."""
         await self._start()
         await asyncio.gather(*(part.settle(self._process.port) for part in self._parts))
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + _SETTLE_SECONDS
+        deadline = loop.time() + settle_seconds
         while loop.time() < deadline:
             await asyncio.sleep(_LOOK_SECONDS)
             if all(part.is_settled for part in self._parts) and not any(_breaches(self.book, is_final=True)):
@@ -125,6 +155,17 @@ async def _play(part: Part, port: int, random: Random) -> None:
         await part.play(port, random)
     except BrokerGone:
         return
+
+
+async def _play_on(part: Part, port: int, random: Random) -> None:
+    """What is cut comes back."""
+    while True:
+        try:
+            await part.play(port, random)
+        except BrokerGone:
+            await part.until_lost()
+        else:
+            await asyncio.sleep(random.uniform(0.1, 0.5) * part.book.pace)
 
 
 def _breaches(book: Book, *, is_final: bool) -> Iterator[tuple[Invariant, Breach]]:

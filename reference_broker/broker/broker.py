@@ -7,6 +7,7 @@ and clocks.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from reference_broker.broker.outgoing.output import Buffer
 from reference_broker.broker.values.access import AccessControl
 from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.broker.values.timers import Timer
-from reference_broker.store.records import Changes, KeyRange, Row
+from reference_broker.store.records import Changes, KeyRange, Row, StoreError
 from reference_broker.wire.types import ReasonCode
 
 _REST_SECONDS = 0.001
@@ -96,10 +97,17 @@ class Broker:
         return None if self.house.moving_in is None else self.house.moving_in.next_read()
 
     def take_rows(self, covered: KeyRange, rows: Sequence[Row], now: float) -> None:
-        """All rows there are in a range, which is the last `next_read` or a part of it, from its beginning."""
+        """All rows there are in a range, which is the last `next_read` or a part of it, from its beginning.
+
+        Raises StoreError for rows that no broker has written.
+        """
         self.house.round.now = now
         assert self.house.moving_in is not None
-        self.house.moving_in.take_rows(covered, rows, now)
+        try:
+            self.house.moving_in.take_rows(covered, rows, now)
+        except (ValueError, LookupError, TypeError, struct.error) as error:
+            text = f"the store has rows that this broker did not write ({error!r}): begin with another file"
+            raise StoreError(text) from error
 
     def take_changes(self) -> Changes | None:
         """What has to survive the broker of what happened since the last call; None for nothing.

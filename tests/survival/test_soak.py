@@ -1,0 +1,95 @@
+"""A soak in small: it passes with a broker that does right, and says what is wrong with one that does not."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from random import Random
+
+import pytest
+
+from interop.survival.book import Book, Publication
+from interop.survival.rounds import Rounds
+from interop.survival.soak import Outcome, page, run
+from reference_broker.net.config import ServerConfig
+from reference_broker.net.server import BrokerServer
+from reference_broker.wire.types import QoS
+
+
+def outcome(sizes: list[int], handles: tuple[int, int] = (9, 9), seconds: float = 600.0) -> Outcome:
+    """What is said of a broker whose memory was this in each tenth of the time."""
+    made = Outcome("uvloop", "memory", 21, seconds, 100, *handles)
+    made.sizes = [((place + 0.5) * seconds / 10, size << 20) for place, size in enumerate(sizes)]
+    return made
+
+
+@pytest.mark.parametrize(
+    ("made", "wrong"),
+    [
+        (outcome([1, 50, 100, *[100] * 6, 105]), []),
+        (outcome([1, 50, 100, *[100] * 6, 106]), ["memory grew from 100.0 to 106.0 MiB"]),
+        (outcome([1, 50, 100, *[100] * 6, 120], seconds=60.0), []),
+        (outcome([1, 50, 100, *[100] * 6, 126], seconds=60.0), ["memory grew from 100.0 to 126.0 MiB"]),
+        (outcome([100] * 10, handles=(9, 10)), ["9 file handles were 10 at the end"]),
+    ],
+)
+def test_what_grows_is_said(made: Outcome, wrong: list[str]) -> None:
+    assert made.faults() == wrong
+    assert ("; ".join(wrong) or "nothing") in page([made], 7)
+
+
+class _Broker:
+    """In the place of a process: one in this loop."""
+
+    is_running = True
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+
+def test_groups_of_one_broker_do_not_hear_each_other() -> None:
+    async def main() -> None:
+        async with BrokerServer(ServerConfig(port=0)) as server:
+            groups = [Rounds(_Broker(server.address.port), number, Book(f"g{number}/", 5.0)) for number in range(2)]
+            await asyncio.gather(*(group.play(1.0, 0.3) for group in groups))
+            found = await asyncio.gather(*(group.balance() for group in groups))
+            assert found == [[], []]
+            assert all(group.messages for group in groups)
+            await asyncio.gather(*(group.leave() for group in groups))
+
+    asyncio.run(main())
+
+
+def test_who_is_dropped_and_did_nothing_wrong_is_a_fault() -> None:
+    async def main() -> None:
+        async with BrokerServer(ServerConfig(port=0)) as server:
+            group = Rounds(_Broker(server.address.port), 1, Book("g/", 5.0))
+            group.book.is_broker_alive = True
+            part = group._parts[0]
+            await part.play(server.address.port, Random(1))
+            next(iter(server.connections.values())).abandon()
+            await part.until_lost()
+            assert group.book.faults == [(part.name, "the broker dropped it, which did nothing wrong")]
+
+    asyncio.run(main())
+
+
+def test_a_message_that_never_came_is_found() -> None:
+    async def main() -> None:
+        async with BrokerServer(ServerConfig(port=0)) as server:
+            group = Rounds(_Broker(server.address.port), 1, Book("g/", 5.0))
+            await group.play(0.3, 9.0)
+            now = group.book.tell("made up")
+            lost = Publication("p5:9999999", "m/p5/0", QoS.AT_LEAST_ONCE, "p5", 9_999_999, now, now)
+            group.book.publications[lost.name] = lost
+            settling = asyncio.create_task(group.balance(settle_seconds=0.5))
+            found = await settling
+            assert any("p5:9999999 was acknowledged and never came" in breach.text for _, breach in found)
+            await group.leave()
+
+    asyncio.run(main())
+
+
+def test_a_soak_of_a_process_passes(capsys: pytest.CaptureFixture[str]) -> None:
+    options = argparse.Namespace(clients=21, seconds=2.0, loop="asyncio", store="memory", seed=5, out=None)
+    assert run(options) == 0, capsys.readouterr().out
