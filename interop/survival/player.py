@@ -8,6 +8,7 @@ Does not belong here: what clients do (`parts`), what has to be true (`invariant
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -175,10 +176,12 @@ class Player(asyncio.Protocol):
             self._transport.abort()
 
     async def be_or_not_be(self) -> None:
-        """What it was doing was cancelled: a connection that is half made or ending ends."""
-        if self._transport is not None and (self._has_dropped or not self.is_connected):
-            if self._core is not None and self._core.state is State.CONNECTING:
-                self.drop()
+        """What it was doing was cancelled: a connection that was being made is made, one that is ending ends."""
+        if self._transport is not None and self._core is not None and self._core.state is State.CONNECTING:
+            self._connected = asyncio.get_running_loop().create_future()
+            with contextlib.suppress(BrokerGone):
+                await self._answered(self._connected)
+        if self._has_dropped or not self.is_connected:
             await self.until_lost()
 
     async def until_lost(self) -> None:

@@ -119,10 +119,11 @@ class Rounds:
         for outcome in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(outcome, Exception):
                 raise outcome
+        await asyncio.gather(*(part.be_or_not_be() for part in self._parts))
         for part in self._parts:
             if isinstance(part, Mortal) and part.is_connected:
                 part.drop()  # its will is owed, as it is when the broker is killed
-        await asyncio.gather(*(part.be_or_not_be() for part in self._parts))
+                await part.until_lost()
 
     async def leave(self) -> None:
         """Everybody goes."""
@@ -137,7 +138,7 @@ class Rounds:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + settle_seconds
         while loop.time() < deadline:
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_LOOK_SECONDS * self.book.pace)
             if all(part.is_settled for part in self._parts) and not any(_breaches(self.book, is_final=True)):
                 break
         await self._read()

@@ -34,6 +34,9 @@ _CUT_EVERY_SECONDS: Final = 3.0
 _CLIENTS_IN_GROUP: Final = 21
 _LOG_LINES: Final = 4000
 _LOOK_SECONDS: Final = 1.0
+_WARM_SECONDS: Final = 3.0
+_SETTLE_SECONDS: Final = 120.0
+"""For what waits for the slowest on a busy machine; mostly it takes one."""
 _PARTS_OF_TIME: Final = 10
 """Of ten minutes the last is compared with the third."""
 _LONG_SECONDS: Final = 300.0
@@ -137,7 +140,8 @@ async def _play(outcome: Outcome, process: BrokerProcess, seconds: float, random
         book = Book(root=f"g{number}/", pace=pace)
         book.shorten_log(_LOG_LINES)
         groups.append(Rounds(process, random.randrange(1 << 32), book))
-    await groups[0].balance()  # what is opened once for all
+    await groups[0].play(_WARM_SECONDS, _CUT_EVERY_SECONDS)  # what is opened once for all
+    await groups[0].balance()
     await groups[0].leave()
     await asyncio.sleep(_LOOK_SECONDS)
     outcome.handles_before = _handles(process.pid)
@@ -165,7 +169,7 @@ async def _go_on(group: Rounds, outcome: Outcome, end: float, first_rest: float)
     while (left := end - time.monotonic()) > 0:
         number += 1
         await group.play(min(left, _PLAY_SECONDS), _CUT_EVERY_SECONDS * group.book.pace / _PACE)
-        if found := await group.balance():
+        if found := await group.balance(_SETTLE_SECONDS):
             outcome.failures += [(group, Failure(number, *each)) for each in found]
             return
 
