@@ -44,7 +44,7 @@ def test_each_guide_has_one_small_picture_and_is_named_in_the_readme(name: str) 
 
 
 def test_each_threat_names_tests_that_there_are() -> None:
-    rows = [line for line in (ROOT / "SECURITY.md").read_text().splitlines() if line.startswith("| ")][1:]
+    rows = re.findall(r"^\| (?!threat).*", (ROOT / "SECURITY.md").read_text(), re.MULTILINE)
     there = set(re.findall(r"def (test_\w+)", "".join(each.read_text() for each in ROOT.glob("tests/**/test_*.py"))))
     assert len(rows) > 15
     for row in rows:
