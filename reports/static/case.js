@@ -94,7 +94,7 @@ class CasePage {
     const untold = finding.cites.filter((id) => !cites.includes(id));
     const origin = finding.source === "judge" ? `rule ${finding.rule}` : `step ${finding.step ?? ""} (${finding.rule})`;
     const blame = finding.blame === "unknown" ? "side unknown" : `by the ${finding.blame}`;
-    const side = (name, text) => h("div", {class: name}, h("h4", {}, name === "expected" ? "Expected" : "Observed"), h("p", {}, text || "not recorded"));
+    const side = (name, text) => h("div", {class: name}, h("h3", {}, name === "expected" ? "Expected" : "Observed"), h("p", {}, text || "not recorded"));
     return h("article", {class: `finding level-${finding.level}`},
       h("p", {class: "message"}, h("span", {class: "order"}, String(order)), h("b", {}, finding.message)),
       h("p", {class: "statements"}, h("span", {class: "level"}, finding.level.toUpperCase()), ` broken ${blame}, found by ${origin}. `,
