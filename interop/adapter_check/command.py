@@ -13,8 +13,9 @@ import sys
 from collections.abc import Sequence
 
 from interop.adapter_check.examination import Result, examine
-from interop.drivers.catalog import BadAdapter, build, wanted
+from interop.drivers.catalog import BadAdapter, build
 from interop.drivers.driver import DriverCrashed
+from interop.drivers.releases import wanted
 from interop.exit_codes import FELL_SHORT, OK, CommandError
 
 
@@ -26,7 +27,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     check.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="what starts the adapter")
     text = "build the adapters of the folder `adapters`, as far as this machine's toolchains allow"
     building = actions.add_parser("build", help=text, description=text)
-    building.add_argument("names", nargs="*", metavar="NAME", help="only these (all)")
+    building.add_argument(
+        "names", nargs="*", metavar="NAME", help="only these (all); NAME@RELEASE for another release, as paho@2.1.0"
+    )
     listing = actions.add_parser("list", help="the names of those that are built, as `--client` takes them")
     listing.set_defaults(names=[])
 

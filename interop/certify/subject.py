@@ -19,10 +19,10 @@ from interop.brokers.claims import check_claims
 from interop.brokers.profiled import ProfiledSpec
 from interop.brokers.registry import broker_spec, shown_name
 from interop.certify import digests
-from interop.drivers.catalog import adapter_programs
 from interop.drivers.choice import UnusableClient, chosen_clients
 from interop.drivers.driver import DriverFault
 from interop.drivers.registry import COMMAND_PREFIX, DriverStarter, UnknownDriver
+from interop.drivers.releases import program
 from interop.exit_codes import CommandError
 from interop.scenario.values import Side
 
@@ -69,9 +69,9 @@ async def _client(text: str, kit_sha256: str) -> Subject:
 def _of_client(adapter: str, kit_sha256: str) -> dict[str, str]:
     if adapter.startswith(COMMAND_PREFIX):
         return of_files(_files(shlex.split(adapter.removeprefix(COMMAND_PREFIX))))
-    if (program := adapter_programs().get(adapter)) is not None:
-        said = program.description
-        return {f"{said.package} {said.version}": digests.of_bytes(digests.listing(program.parts).encode())}
+    if (found := program(adapter)) is not None:
+        said = found.description
+        return {f"{said.package} {said.version}": digests.of_bytes(digests.listing(found.parts).encode())}
     if adapter not in _PACKAGES:
         return {KIT: kit_sha256}
     package = metadata.distribution(_PACKAGES[adapter])

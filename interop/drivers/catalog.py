@@ -144,16 +144,6 @@ def _read(path: Path) -> AdapterProgram:
     return AdapterProgram(description, path.parent)
 
 
-def wanted(names: Iterable[str], folder: Path = ADAPTERS_FOLDER) -> list[AdapterProgram]:
-    """Those named, or all; raises BadAdapter, with the choices, for a name there is none of."""
-    programs = adapter_programs(folder)
-    chosen = list(names) or list(programs)
-    for name in chosen:
-        if name not in programs:
-            raise BadAdapter(f"there is no adapter {name!r}; expected one of {', '.join(programs)}")
-    return [programs[name] for name in chosen]
-
-
 # --- building ---------------------------------------------------------------------------------------------------------
 
 
@@ -170,6 +160,7 @@ def build(program: AdapterProgram) -> Built:
     """Build one adapter in its folder, in the foreground."""
     if lacking := program.lacking():
         return Built(skipped=lacking)
+    program.folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     for words in program.description.build:
         done = subprocess.run(

@@ -21,6 +21,7 @@ from interop.drivers.driver import Driver
 from interop.drivers.in_process import InProcessDriver
 from interop.drivers.nursery import CAN_FORK, Nursery
 from interop.drivers.process import ProcessDriver
+from interop.drivers.releases import program
 
 COMMAND_PREFIX = "command:"
 """What a name begins with that is itself the command line of an adapter: `command:./my-adapter --flag`."""
@@ -76,14 +77,13 @@ def check_driver_name(name: str) -> None:
 
 def ships(name: str) -> bool:
     """Whether a client of ours goes by that name."""
-    return name in DRIVERS or name in adapter_programs()
+    return name in DRIVERS or program(name) is not None
 
 
 def _adapter_program_command(name: str) -> list[str]:
     try:
-        program = adapter_programs().get(name)
-        if program is not None:
-            return program.command
+        if (found := program(name)) is not None:
+            return found.command
     except BadAdapter as problem:
         raise UnknownDriver(str(problem)) from None
     known = ", ".join([*DRIVERS, *adapter_programs()])
@@ -106,14 +106,18 @@ class DriverStarter:
         if adapter.startswith(COMMAND_PREFIX):
             return await ProcessDriver.start(name, _command(adapter))
         if adapter not in DRIVERS:
-            program = adapter_programs()[adapter]
-            return await ProcessDriver.start(name, program.command, _environment(program.installed), program.folder)
+            return await self._start_program(name, adapter)
         entry = DRIVERS[adapter]
         if entry.how is How.IN_PROCESS:
             return await InProcessDriver.start(name, import_module(entry.module).ADAPTER)
         if entry.how is How.FORKED and CAN_FORK:
             return await ProcessDriver.adopt(name, await self._nursery(entry.module).spawn())
         return await ProcessDriver.start(name, [sys.executable, "-m", entry.module], env=_environment())
+
+    async def _start_program(self, name: str, adapter: str) -> Driver:
+        found = program(adapter)
+        assert found is not None, "its name was checked"
+        return await ProcessDriver.start(name, found.command, _environment(found.installed), found.folder)
 
     async def close(self) -> None:
         """End what is kept for starting more."""

@@ -7,7 +7,7 @@ Does not belong here: verdicts (`verdict`), the list itself (`known_failures.yam
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_vali
 
 from interop.brokers.profile import load_profile
 from interop.drivers.catalog import adapter_programs
+from interop.drivers.releases import client_of
 from interop.scenario.values import MqttLabel, Strict, TransportName
 from reports.record import KnownFailure
 
@@ -130,11 +131,21 @@ def load_known_failures(
     cannot be read.
     """
     entries = [entry for broker, file in (profiles or {}).items() for entry in _of_profile(broker, file)]
+    named = {name: client_of(name) for name in clients}
     programs = adapter_programs() if path is None else {}
-    of_adapters = [programs[name].known_failures for name in clients if name in programs]
+    of_adapters = [programs[name].known_failures for name in dict.fromkeys(named.values()) if name in programs]
     for source in (path or SHIPPED, *of_adapters):
         entries += _in_file(source)
-    return KnownFailures(tuple(entries))
+    return KnownFailures((*entries, *_of_releases(entries, named)))
+
+
+def _of_releases(entries: Iterable[Entry], named: Mapping[str, str]) -> Iterator[Entry]:
+    """What is known of a client is no news of another release of it; that it is not so there is none, either."""
+    for name, client in named.items():
+        if name != client:
+            for entry in entries:
+                if entry.client == client:
+                    yield entry.model_copy(update={"client": name, "intermittent": True})
 
 
 def _in_file(source: Path) -> tuple[Entry, ...]:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from interop.cli import main
-from interop.drivers.catalog import ADAPTERS_FOLDER, BadAdapter, adapter_programs, build, wanted
+from interop.drivers.catalog import ADAPTERS_FOLDER, BadAdapter, adapter_programs, build
 from interop.drivers.choice import Choice
 from interop.drivers.registry import UnknownDriver, check_driver_name
+from interop.drivers.releases import wanted
 from interop.requirements.requirements import VERSIONS
 from interop.runner.known_failures import load_known_failures
 
