@@ -1,19 +1,25 @@
-// The cells: an index of all of them, and the full record of each in packed chunks of its neighbours.
+// The cells: an index of all of them, and the full record of each in chunks of its neighbours.
 
-const metadata = JSON.parse(document.getElementById("metadata").textContent);
-const outcomes = new Map(metadata.outcomes.map((outcome) => [outcome.id, outcome]));
-const chunks = new Map();
+let metadata, outcomes, chunkOf, chunks;
 
-/** The JSON in a packed script element: base64 of deflate. */
-async function unpack(id) {
-  const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (letter) => letter.charCodeAt(0));
+/** Have these results be those that are shown: what is known of them, and what gives (a promise of) one of their chunks. */
+function openResults(known, chunk) {
+  metadata = known;
+  outcomes = new Map(known.outcomes.map((outcome) => [outcome.id, outcome]));
+  chunkOf = chunk;
+  chunks = new Map();
+}
+
+/** JSON that was packed: base64 of deflate. */
+async function unpack(text) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   return JSON.parse(await new Response(stream).text());
 }
 
 /** The full record of an index entry, with the defaults that the packed form leaves out. */
 async function loadRecord(cell) {
-  if (!chunks.has(cell.chunk)) chunks.set(cell.chunk, unpack(`chunk-${cell.chunk}`));
+  if (!chunks.has(cell.chunk)) chunks.set(cell.chunk, chunkOf(cell.chunk));
   const packed = (await chunks.get(cell.chunk))[cell.place];
   const record = {...metadata.defaults.record, ...packed};
   for (const list of ["trace", "steps", "findings"]) {
