@@ -62,7 +62,7 @@ class Difference:
 
 
 # How much a verdict leaves to be wished for: a step to a higher number got worse. Equal numbers are a mere change.
-_BADNESS = {
+BADNESS = {
     Verdict.PASS: 0,
     Verdict.OBSERVED: 0,
     Verdict.WARN: 1,
@@ -142,7 +142,7 @@ def _change(before: Verdict | None, after: Verdict | None) -> Change:
         return Change.NEW
     if after is None:
         return Change.GONE
-    step = _BADNESS[after] - _BADNESS[before]
+    step = BADNESS[after] - BADNESS[before]
     return Change.WORSE if step > 0 else Change.BETTER if step < 0 else Change.CHANGED
 
 

@@ -156,7 +156,7 @@ class CasePage {
       h("td", {class: "number"}, entry.at.toFixed(3)), h("td", {}, `${entry.link} ${entry.connection}`), h("td", {}, directionOf(entry)),
       h("td", {}, labelOf(entry)), h("td", {}, entry.fate === "forwarded" ? "" : entry.fate),
       h("td", {class: "number"}, carriesBytes(entry) ? entry.size_bytes.toLocaleString("en") : ""));
-    return h("div", {class: "scroll"}, h("table", {class: "plain"},
+    return h("div", {class: "scroll", role: "region", "aria-label": "packets as a table", tabindex: "0"}, h("table", {class: "plain"},
       h("thead", {}, h("tr", {}, ["seconds", "link", "direction", "what", "fate", "bytes"].map((name) => h("th", {scope: "col"}, name)))),
       h("tbody", {}, this.record.trace.map(row))));
   }

@@ -2,7 +2,7 @@
 
 openResults(JSON.parse(document.getElementById("metadata").textContent), (chunk) => packed(`chunk-${chunk}`));
 try {
-  await read(await packed("index"));
+  await read(await packed("index"), "MQTT interoperability");
 } catch (error) {
   document.getElementById("list").prepend(h("p", {class: "empty"}, `This browser cannot open the cells (${error.message}); the failures are listed below.`));
 }

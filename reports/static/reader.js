@@ -2,10 +2,11 @@
 
 const overview = document.getElementById("overview");
 const casePage = document.getElementById("case");
-let list, byId, page, overviewScroll = 0, overviewQuery = "";
+let list, byId, page, title, overviewScroll = 0, overviewQuery = "";
 
-/** Show these cells, an index of them in reading order; `results` are open. */
-async function read(index) {
+/** Show these cells of the results that are open, an index of them in reading order; `name` is the page's. */
+async function read(index, name) {
+  title = name;
   byId = new Map(index.map((cell) => [cell.id, cell]));
   list = new CellList(index, (query) => {
     overviewQuery = `#cells?${query}`;
@@ -49,7 +50,7 @@ async function openCell(id) {
 function showOverview(hash) {
   const returns = overview.hidden;
   page = null;
-  swap(overview, "MQTT interoperability");
+  swap(overview, title);
   if (hash.startsWith("#cells?")) {
     const isBack = hash === overviewQuery;
     if (!isBack) list.apply(new URLSearchParams(hash.slice("#cells?".length)));
