@@ -140,6 +140,11 @@ def is_bad(record: Record) -> bool:
     return record.verdict in _BAD
 
 
+def brevity(record: Record) -> tuple[bool, bool, int, str]:
+    """A sort key: the shortest whole trace first, those with gaps after all others, none at all last."""
+    return not record.trace, any(entry.kind == "gap" for entry in record.trace), len(record.trace), record.cell_id
+
+
 def find_defects(records: Iterable[Record]) -> tuple[Defect, ...]:
     """All defects, the worst first and the most frequent of equally bad ones; every bad cell is in exactly one."""
     alike: defaultdict[_Seen, list[Record]] = defaultdict(list)
@@ -166,7 +171,7 @@ def so_many(count: int, outcome: Outcome) -> str:
 
 
 def _defect(place: int, seen: _Seen, group: Sequence[Record]) -> Defect:
-    smallest = min(group, key=lambda record: (not record.trace, len(record.trace), record.cell_id))
+    smallest = min(group, key=brevity)
     return Defect(
         number=place,
         outcome=min(map(outcome_of, group), key=lambda outcome: outcome.rank),

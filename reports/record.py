@@ -8,6 +8,7 @@ Does not belong here: how a verdict is reached (`interop.runner`, `interop.judge
 from __future__ import annotations
 
 import gc
+import gzip
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -220,14 +221,14 @@ class BadResults(Exception):
 
 
 def read_records(path: Path) -> Iterator[Record]:
-    """The records of a `results.jsonl`; raises BadResults naming file and line."""
+    """The records of a `results.jsonl`, or `.jsonl.gz`; raises BadResults naming file and line."""
     try:
-        with path.open("rb") as lines:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     yield _parse(line, path, number)
-    except OSError as error:
-        raise BadResults(f"{path}: {error.strerror}") from error
+    except (OSError, EOFError) as error:
+        raise BadResults(f"{path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def merge_records(paths: Iterable[Path]) -> list[Record]:
@@ -269,3 +270,9 @@ def write_records(path: Path, records: Iterable[Record]) -> None:
     with path.open("w", encoding="utf-8") as out:
         for record in sorted(records, key=lambda r: r.cell_id):
             out.write(record.model_dump_json(exclude_defaults=False) + "\n")
+
+
+def write_packed(path: Path, records: Iterable[Record]) -> None:
+    """Write a `.jsonl.gz`, sorted by cell, without defaults; the same records give the same bytes."""
+    lines = (r.model_dump_json(exclude_defaults=True) + "\n" for r in sorted(records, key=lambda r: r.cell_id))
+    path.write_bytes(gzip.compress("".join(lines).encode(), mtime=0))

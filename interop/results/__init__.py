@@ -1,1 +1,2 @@
-"""Subcommands that read what runs left: `report`, `merge`, `diff`. No run is started here."""
+"""Subcommands that read what runs left: `report`, `merge`, `site`, `diff`; and `published`, which has them
+played and keeps them."""

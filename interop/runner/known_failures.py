@@ -7,7 +7,7 @@ Does not belong here: verdicts (`verdict`), the list itself (`known_failures.yam
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -103,10 +103,28 @@ class KnownFailures:
         return next((entry for entry in self.entries if entry.speaks_of(cell)), None)
 
     def entry_that_explains(self, cell: Subject, broken: Iterable[str]) -> Entry | None:
-        """The first entry that speaks of the cell and of everything broken in it."""
+        """The first entry that speaks of the cell and of everything broken in it.
+
+        Where each side has a shortcoming of its own there, it takes several, and they are as one.
+        """
         broken = set(broken)
-        speaking = (entry for entry in self.entries if entry.speaks_of(cell))
-        return next((entry for entry in speaking if not entry.rules or broken <= set(entry.rules)), None)
+        speaking = [entry for entry in self.entries if entry.speaks_of(cell)]
+        alone = next((entry for entry in speaking if not entry.rules or broken <= set(entry.rules)), None)
+        return alone or _together([entry for entry in speaking if broken & set(entry.rules)], broken)
+
+
+def _together(entries: Sequence[Entry], broken: set[str]) -> Entry | None:
+    """Entries that are each about a part of what is broken, as one; None where they leave anything, or one is open."""
+    explained = {rule for entry in entries for rule in entry.rules}
+    if not entries or not broken <= explained or any(entry.readings for entry in entries):
+        return None
+    return entries[0].model_copy(
+        update={
+            "rules": tuple(explained),
+            "reason": " ".join(dict.fromkeys(entry.reason for entry in entries)),
+            "intermittent": any(entry.intermittent for entry in entries),
+        }
+    )
 
 
 def explanation(entry: Entry) -> KnownFailure:

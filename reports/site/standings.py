@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from reports.defects import brevity
 from reports.record import Finding, Record, Verdict
 from reports.site.plays import ROLES, Play, Release
 from reports.summary import Outcome, Role, outcome_of
@@ -61,7 +62,7 @@ class Standing:
     @property
     def smallest(self) -> Breach:
         """The breach with the shortest trace, of those that have one."""
-        return min(self.breaches, key=lambda each: (not each.record.trace, len(each.record.trace), each.record.cell_id))
+        return min(self.breaches, key=lambda each: brevity(each.record))
 
 
 _WORDS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -42,3 +43,46 @@ def test_ambiguous_is_what_has_two_readings_and_nothing_else(tmp_path: Path, tex
     path.write_text(text)
     with pytest.raises(BadKnownFailures, match="entry 0"):
         load_known_failures(path)
+
+
+def a_cell(scenario: str) -> SimpleNamespace:
+    return SimpleNamespace(scenario=scenario, client="acme", broker="shop", mqtt="5.0", transport="tcp")
+
+
+BOTH = """\
+- client: acme
+  scenarios: [qos1/resumed]
+  rules: [wire, redelivery-with-dup]
+  reason: No DUP.
+- broker: shop
+  scenarios: [qos1/*]
+  rules: [takeover-says-why]
+  reason: No DISCONNECT.
+"""
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        (["wire"], "No DUP."),
+        (["takeover-says-why"], "No DISCONNECT."),
+        (["takeover-says-why", "wire"], "No DUP. No DISCONNECT."),
+        (["takeover-says-why", "wire", "closed"], None),
+        (["closed"], None),
+    ],
+)
+def test_what_is_known_of_both_sides_explains_a_cell_in_which_both_show_it(
+    tmp_path: Path, broken: list[str], reason: str | None
+) -> None:
+    path = tmp_path / "known.yaml"
+    path.write_text(BOTH)
+    cell = a_cell("qos1/resumed")
+    found = load_known_failures(path).entry_that_explains(cell, broken)
+    assert (found.reason if found else None) == reason
+
+
+def test_where_one_side_is_open_to_two_readings_the_other_does_not_explain_both(tmp_path: Path) -> None:
+    path = tmp_path / "known.yaml"
+    path.write_text(AMBIGUOUS.replace("  reason", "  rules: [wire]\n  reason") + BOTH.replace("qos1/*", "will/*"))
+    cell = a_cell("will/at_the_end")
+    assert load_known_failures(path).entry_that_explains(cell, ["wire", "takeover-says-why"]) is None

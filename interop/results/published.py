@@ -1,0 +1,159 @@
+"""`mqtt-interop published`: what a plan names is played and kept small, for years: the history of releases.
+
+Belongs here: the command, the plan. Does not belong here: what is kept of records (`reports.slim`), the site of it
+(`site`), how another release of a client is had (`interop.drivers.releases`).
+
+What this machine cannot play is left out with a line, and what was kept of it earlier stays. What was played already
+is not played again: an interrupted command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from interop.brokers.broker import BrokerFault, UnknownBroker
+from interop.brokers.registry import broker_spec
+from interop.drivers.catalog import BadAdapter, build
+from interop.drivers.registry import DRIVERS
+from interop.drivers.releases import program
+from interop.exit_codes import FELL_SHORT, OK, CommandError
+from interop.requirements.requirements import sentences
+from interop.scenario.values import Strict
+from reports.record import BadResults, Record, read_records, write_packed
+from reports.site.decisions import decisions, in_markdown
+from reports.site.plays import Plays
+from reports.slim import slimmed
+from reports.write import RESULTS, write_whole
+
+PUBLISHED = Path("reports") / "published"
+_RUNS, _PLAN, _DEFECTS = "runs", "plan.toml", "defects.md"
+_KEPT = ".jsonl.gz"
+
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Planned(Strict):
+    """One run: each of these clients with each of these brokers, in every version."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]*$", description="of the run, and of its file")
+    clients: Names = Field(description="as --client takes them, NAME@RELEASE included")
+    brokers: Names = Field(description="as --broker takes them")
+
+
+class Plan(Strict):
+    """All runs."""
+
+    run: Annotated[tuple[Planned, ...], Field(min_length=1)]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Which plan, which runs of it, where to."""
+    parser.epilog = "Exit code 1: a red defect is not decided, or a run could not be played."
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these runs of the plan (all)")
+    parser.add_argument(
+        "--published", type=Path, default=PUBLISHED, metavar="FOLDER", help="the plan, and what is kept"
+    )
+    parser.add_argument(
+        "--work", type=Path, default=Path("compat") / "published", metavar="FOLDER",
+        help="whole results; a run that is there is not played again (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument("-n", dest="workers", default="auto", metavar="N", help="workers of each run (%(default)s)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Play what is missing, keep it, list the defects; gives the exit code. Raises CommandError."""
+    kept = options.published / _RUNS
+    kept.mkdir(parents=True, exist_ok=True)
+    wanted = _wanted(options.published / _PLAN, options.names)
+    for planned in wanted:
+        results = options.work / planned.name / RESULTS
+        if not results.exists():
+            _play(planned, results.parent, options.workers)
+        if results.exists():
+            records = list(slimmed(read_records(results)))
+            write_whole(kept / f"{planned.name}{_KEPT}", partial(write_packed, records=records))
+            _say(f"kept     {planned.name}: {len(records)} cells")
+    return _decided(kept, options.published / _DEFECTS)
+
+
+def _wanted(path: Path, names: Iterable[str]) -> list[Planned]:
+    try:
+        plan = Plan.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except tomllib.TOMLDecodeError as error:
+        raise CommandError(f"{path}: not TOML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CommandError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    by_name = {planned.name: planned for planned in plan.run}
+    if unknown := [name for name in names if name not in by_name]:
+        raise CommandError(f"{path} has no run {unknown[0]!r}; it has {', '.join(by_name)}")
+    return [by_name[name] for name in names or by_name]
+
+
+def _play(planned: Planned, out: Path, workers: str) -> None:
+    clients = [name for name in planned.clients if _is_there(planned.name, name, _without_client)]
+    brokers = [name for name in planned.brokers if _is_there(planned.name, name, _without_broker)]
+    if not clients or not brokers:
+        return
+    words = [f"--{role}={name}" for role, names in (("client", clients), ("broker", brokers)) for name in names]
+    _say(f"playing  {planned.name}: {', '.join(clients)} with {', '.join(brokers)}")
+    subprocess.run(
+        [sys.executable, "-m", "interop", "run", *words, "-n", workers, "-q", f"--out={out}"], check=False
+    )  # its exit code says what its results say
+
+
+def _is_there(run_name: str, name: str, without: Callable[[str], str]) -> bool:
+    if lacking := without(name):
+        _say(f"SKIPPED  {run_name}: {name}: {lacking}")
+    return not lacking
+
+
+def _without_client(name: str) -> str:
+    """Why a client cannot be played here; it is built, where it is not."""
+    try:
+        found = None if name in DRIVERS else program(name)
+    except BadAdapter as problem:
+        return str(problem)
+    if found is None or found.is_built:
+        return ""
+    built = build(found)
+    return built.skipped or built.failure
+
+
+def _without_broker(name: str) -> str:
+    try:
+        broker_spec(name)
+    except (BrokerFault, UnknownBroker) as fault:
+        return str(fault)
+    return ""
+
+
+def _decided(kept: Path, page: Path) -> int:
+    try:
+        plays = Plays.of(_kept(kept))
+    except BadResults as error:
+        raise CommandError(str(error)) from None
+    page.write_text(in_markdown(plays, sentences()), encoding="utf-8")
+    undecided = [each for each in decisions(plays) if not each.words]
+    for play, defect, _ in undecided:
+        _say(f"UNDECIDED  {play.label}: {defect.blamed}: {defect.headline} ({defect.extent})")
+    return FELL_SHORT if undecided else OK
+
+
+def _kept(folder: Path) -> Iterator[tuple[str, Iterable[Record]]]:
+    for path in sorted(folder.glob(f"*{_KEPT}")):
+        yield path.name.removesuffix(_KEPT), read_records(path)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

@@ -1,0 +1,116 @@
+"""`mqtt-interop published`: a plan is played once, kept small, and every red defect of it has to be decided."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from interop.cli import main
+from interop.results import published
+from reports.record import Finding, KnownFailure, Record, Verdict, read_records, write_records
+
+PLAN = """
+[[run]]
+name = "small"
+clients = ["builtin", "nobody@1.0"]
+brokers = ["reference", "no-such-broker"]
+"""
+
+
+def cell(scenario: str, **fields: object) -> Record:
+    given = {
+        "scenario": scenario, "title": "x", "area": "a", "client": "builtin", "broker": "reference", "mqtt": "5.0",
+        "transport": "tcp", "verdict": Verdict.PASS, "seconds": 0.1, "rerun": "mqtt-interop run",
+    } | fields  # fmt: skip
+    return Record.model_validate(given)
+
+
+BROKEN = {
+    "verdict": Verdict.FAIL,
+    "reason": "late",
+    "findings": (
+        Finding(source="judge", rule="r", level="must", blame="broker", cites=("MQTT-4.3.3-6",), message="late"),
+    ),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "published").mkdir()
+    (tmp_path / "published" / "plan.toml").write_text(PLAN)
+    return tmp_path
+
+
+def run(folder: Path, *names: str) -> int:
+    return main(["published", *names, "--published", str(folder / "published"), "--work", str(folder / "work")])
+
+
+def played(folder: Path, *cells: Record) -> None:
+    (folder / "work" / "small").mkdir(parents=True)
+    write_records(folder / "work" / "small" / "results.jsonl", cells)
+
+
+def test_a_run_is_played_with_what_this_machine_has_and_says_what_it_has_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(published.subprocess, "run", lambda words, **_: commands.append(words))
+    run(folder)
+    (words,) = commands
+    assert words[:4] == [sys.executable, "-m", "interop", "run"]
+    assert [word for word in words if word.startswith(("--client", "--broker"))] == [
+        "--client=builtin",
+        "--broker=reference",
+    ]
+    told = capsys.readouterr().out
+    assert "SKIPPED  small: nobody@1.0: there is no 'nobody@1.0'" in told
+    assert "SKIPPED  small: no-such-broker: unknown broker" in told
+
+
+def test_what_was_played_is_kept_small_and_not_played_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(published, "_play", lambda *_: pytest.fail("it was there"))
+    played(folder, cell("a/one"), cell("a/two"))
+    assert run(folder) == 0
+    kept = list(read_records(folder / "published" / "runs" / "small.jsonl.gz"))
+    assert [each.scenario for each in kept] == ["a/one", "a/two"]
+    assert {each.rerun for each in kept} == {""}
+
+
+def test_a_red_defect_that_nobody_decided_fails_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    played(folder, cell("a/one", **BROKEN))
+    assert run(folder) == 1
+    assert "UNDECIDED  builtin with reference: the broker reference: late (1 cell)" in capsys.readouterr().out
+    assert "| **not yet** |" in (folder / "published" / "defects.md").read_text()
+
+
+def test_a_decision_stands_beside_its_statement_with_its_link(folder: Path) -> None:
+    known = KnownFailure(reason="It is slow.", link="https://example.org/1")
+    played(folder, cell("a/one", **BROKEN, known_failure=known))
+    assert run(folder) == 0
+    page = (folder / "published" / "defects.md").read_text()
+    assert "| the broker reference | late | 5.0 MQTT-4.3.3-6: " in page
+    assert "| theirs: It is slow. (https://example.org/1) |" in page
+
+
+@pytest.mark.parametrize(
+    ("plan", "names", "says"),
+    [
+        (PLAN, ["large"], "has no run 'large'; it has small"),
+        ("[[run]]\nname = 'x/y'\nclients = ['a']\nbrokers = ['b']\n", [], "run.0.name"),
+        ("[[run", [], "not TOML"),
+    ],
+)
+def test_a_plan_that_cannot_be_followed_says_why(
+    folder: Path, plan: str, names: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "published" / "plan.toml").write_text(plan)
+    assert run(folder, *names) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_the_plan_that_ships_can_be_followed() -> None:
+    root = Path(__file__).resolve().parents[2]
+    plan = published._wanted(root / published.PUBLISHED / "plan.toml", [])
+    assert {"reference", "mosquitto"} <= {planned.name for planned in plan}

@@ -1,0 +1,50 @@
+"""Slim records: small, and whoever reads them sees the same defects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from reports_samples import matrix
+
+from reports.defects import find_defects
+from reports.record import BadResults, read_records, write_packed
+from reports.slim import slimmed
+from reports.summary import outcome_of
+
+
+def test_slim_records_show_the_same_outcomes_and_defects_each_with_its_smallest_trace_whole() -> None:
+    cells = list(matrix(1500))
+    slim = list(slimmed(cells))
+    assert [(each.cell_id, outcome_of(each)) for each in slim] == [(each.cell_id, outcome_of(each)) for each in cells]
+    before, after = find_defects(cells), find_defects(slim)
+    assert [(each.headline, len(each.records), each.statements) for each in after] == [
+        (each.headline, len(each.records), each.statements) for each in before
+    ]
+    assert [each.smallest.trace for each in after] == [each.smallest.trace for each in before]
+    assert len(before) > 1
+
+
+def test_slim_records_take_a_hundredth_of_the_room(tmp_path: Path) -> None:
+    cells = list(matrix(1500))
+    write_packed(tmp_path / "slim.jsonl.gz", slimmed(cells))
+    whole = sum(len(each.model_dump_json()) for each in cells)
+    assert (tmp_path / "slim.jsonl.gz").stat().st_size < whole / 100
+
+
+def test_what_was_packed_is_read_again_and_the_same_records_are_the_same_bytes(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.jsonl.gz", tmp_path / "two.jsonl.gz"
+    cells = list(slimmed(matrix(60)))
+    write_packed(one, cells)
+    write_packed(two, reversed(cells))
+    assert list(read_records(one)) == sorted(cells, key=lambda each: each.cell_id)
+    assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.parametrize("keep", [10, -9], ids=["begun", "cut off"])
+def test_a_packed_file_that_is_not_whole_says_so(tmp_path: Path, keep: int) -> None:
+    path = tmp_path / "cut.jsonl.gz"
+    write_packed(path, slimmed(matrix(60)))
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(BadResults, match=r"cut\.jsonl\.gz"):
+        list(read_records(path))
