@@ -13,7 +13,7 @@ import argparse
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -27,8 +27,11 @@ from interop.drivers.registry import DRIVERS
 from interop.drivers.releases import program
 from interop.exit_codes import FELL_SHORT, OK, CommandError
 from interop.requirements.requirements import sentences
+from interop.runner.known_failures import explanation, load_known_failures
+from interop.runner.verdict import REFERENCE_CLIENT
+from interop.scenario.load import load_scenarios
 from interop.scenario.values import Strict
-from reports.record import BadResults, Record, read_records, write_packed
+from reports.record import BadResults, Record, Verdict, read_records, write_packed
 from reports.site.decisions import decisions, in_markdown
 from reports.site.plays import Plays
 from reports.slim import slimmed
@@ -79,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
         if not results.exists():
             _play(planned, results.parent, options.workers)
         if results.exists():
-            records = list(slimmed(read_records(results)))
+            records = list(slimmed(_about_its_client(read_records(results))))
             write_whole(kept / f"{planned.name}{_KEPT}", partial(write_packed, records=records))
             _say(f"kept     {planned.name}: {len(records)} cells")
     return _decided(kept, options.published / _DEFECTS)
@@ -109,6 +112,12 @@ def _play(planned: Planned, out: Path, workers: str) -> None:
     subprocess.run(
         [sys.executable, "-m", "interop", "run", *words, "-n", workers, "-q", f"--out={out}"], check=False
     )  # its exit code says what its results say
+
+
+def _about_its_client(records: Iterable[Record]) -> Iterator[Record]:
+    """Without cells for which any client does, but of ours: who is named first plays them, whichever release it is."""
+    for_any = {loaded.name for loaded in load_scenarios() if loaded.scenario.any_client}
+    return (record for record in records if record.client == REFERENCE_CLIENT or record.scenario not in for_any)
 
 
 def _is_there(run_name: str, name: str, without: Callable[[str], str]) -> bool:
@@ -150,8 +159,22 @@ def _decided(kept: Path, page: Path) -> int:
 
 
 def _kept(folder: Path) -> Iterator[tuple[str, Iterable[Record]]]:
+    """What is kept; where a failure was decided after it was played, it is kept with that."""
     for path in sorted(folder.glob(f"*{_KEPT}")):
-        yield path.name.removesuffix(_KEPT), read_records(path)
+        before = list(read_records(path))
+        records = list(_as_listed_now(before))
+        if records != before:
+            write_whole(path, partial(write_packed, records=records))
+        yield path.name.removesuffix(_KEPT), records
+
+
+def _as_listed_now(records: Sequence[Record]) -> Iterator[Record]:
+    known = load_known_failures(clients={record.client for record in records})
+    for record in records:
+        entry = None
+        if record.verdict is Verdict.FAIL and record.known_failure is None and record.findings:
+            entry = known.entry_that_explains(record, [finding.rule for finding in record.findings])
+        yield record.model_copy(update={"known_failure": explanation(entry)}) if entry else record
 
 
 def _say(line: str) -> None:

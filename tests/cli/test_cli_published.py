@@ -9,6 +9,8 @@ import pytest
 
 from interop.cli import main
 from interop.results import published
+from interop.runner.known_failures import load_known_failures
+from interop.scenario.load import load_scenarios
 from reports.record import Finding, KnownFailure, Record, Verdict, read_records, write_records
 
 PLAN = """
@@ -78,6 +80,14 @@ def test_what_was_played_is_kept_small_and_not_played_again(folder: Path, monkey
     assert {each.rerun for each in kept} == {""}
 
 
+def test_cells_for_which_any_client_does_are_kept_of_ours_only(folder: Path) -> None:
+    for_any = next(loaded.name for loaded in load_scenarios() if loaded.scenario.any_client)
+    played(folder, cell("a/one", client="paho"), cell(for_any, client="paho"), cell(for_any))
+    assert run(folder) == 0
+    kept = list(read_records(folder / "published" / "runs" / "small.jsonl.gz"))
+    assert {(each.client, each.scenario) for each in kept} == {("paho", "a/one"), ("builtin", for_any)}
+
+
 def test_a_red_defect_that_nobody_decided_fails_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     played(folder, cell("a/one", **BROKEN))
     assert run(folder) == 1
@@ -92,6 +102,18 @@ def test_a_decision_stands_beside_its_statement_with_its_link(folder: Path) -> N
     page = (folder / "published" / "defects.md").read_text()
     assert "| the broker reference | late | 5.0 MQTT-4.3.3-6: " in page
     assert "| theirs: It is slow. (https://example.org/1) |" in page
+
+
+def test_what_is_decided_after_it_was_played_is_kept_with_its_decision(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played(folder, cell("a/one", **BROKEN))
+    assert run(folder) == 1
+    (folder / "known.yaml").write_text("- {broker: reference, scenarios: [a/*], rules: [r], reason: It is slow.}")
+    monkeypatch.setattr(published, "load_known_failures", lambda **_: load_known_failures(folder / "known.yaml"))
+    assert run(folder) == 0
+    (kept,) = read_records(folder / "published" / "runs" / "small.jsonl.gz")
+    assert kept.known_failure == KnownFailure(reason="It is slow.")
 
 
 @pytest.mark.parametrize(
