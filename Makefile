@@ -10,7 +10,7 @@ IMAGE ?= mqtt-interop
 # Every target starts dozens of Python processes: what one has compiled, the next need not compile again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup interop adapters published corpus coverage fairness mutants simulate soak survive fuzz test check expected compare bench bench-growth bench-durable bench-smoke docs schema wheel image clean
+.PHONY: help setup interop adapters brokers published corpus coverage fairness mutants simulate soak survive fuzz test check expected compare bench bench-growth bench-durable bench-smoke docs schema wheel image clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -t -s ':'
@@ -29,6 +29,9 @@ interop: $(INSTALLED)    ## the compatibility matrix; options of pytest in ARGS
 
 adapters: $(INSTALLED)   ## the clients of the folder adapters, built as far as the toolchains here allow
 	$(BIN)/mqtt-interop adapter build $(ARGS)
+
+brokers: $(INSTALLED)    ## the brokers of the folder brokers, built as far as the toolchains here allow
+	$(BIN)/mqtt-interop adapter build --brokers $(ARGS)
 
 published: $(INSTALLED)  ## what reports/published/plan.toml names is played, where it is not yet, kept small, and made a site
 	$(BIN)/mqtt-interop published $(ARGS); code=$$?; \

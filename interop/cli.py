@@ -41,6 +41,7 @@ _PACKAGES: dict[str, tuple[str, str]] = {
     "merge": ("interop.results.merge", "make one run of its shards: the pages, and the exit code of the whole"),
     "site": ("interop.results.site", "many runs as a site: who keeps what, release by release, and what differs"),
     "published": ("interop.results.published", "play what a plan names, and keep it small: the history of releases"),
+    "defect": ("interop.results.defect", "one defect of a run, with what its maintainer asks for"),
     "diff": ("interop.results.diff", "compare verdicts; exit code 1 when any differs, or those that --fail-on names"),
     "coverage": ("interop.coverage.command", "which statements of the specifications there is evidence for"),
     "corpus": ("interop.corpus.command", "send malformed packets to brokers and clients, and judge how they react"),

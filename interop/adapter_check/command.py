@@ -13,7 +13,9 @@ import sys
 from collections.abc import Sequence
 
 from interop.adapter_check.examination import Result, examine
-from interop.drivers.catalog import BadAdapter, build
+from interop.brokers.catalog import BuiltBroker, built_brokers
+from interop.building import build
+from interop.drivers.catalog import AdapterProgram, BadAdapter
 from interop.drivers.driver import DriverCrashed
 from interop.drivers.releases import wanted
 from interop.exit_codes import FELL_SHORT, OK, CommandError
@@ -28,8 +30,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     text = "build the adapters of the folder `adapters`, as far as this machine's toolchains allow"
     building = actions.add_parser("build", help=text, description=text)
     building.add_argument(
-        "names", nargs="*", metavar="NAME", help="only these (all); NAME@RELEASE for another release, as paho@2.1.0"
-    )
+        "names", nargs="*", metavar="NAME",
+        help="only these, which may be brokers' names, too (all); NAME@RELEASE for another release, as paho@2.1.0",
+    )  # fmt: skip
+    building.add_argument("--brokers", action="store_true", help="the brokers of the folder `brokers` instead")
     listing = actions.add_parser("list", help="the names of those that are built, as `--client` takes them")
     listing.set_defaults(names=[])
 
@@ -84,7 +88,7 @@ def _in_words(result: Result) -> list[str]:
 
 def _build(options: argparse.Namespace) -> int:
     failed = 0
-    for program in wanted(options.names):
+    for program in _to_build(options.names, brokers=options.brokers):
         done = build(program)
         if done.skipped:
             _say(f"SKIPPED  {program.name}: {done.skipped}")
@@ -94,6 +98,16 @@ def _build(options: argparse.Namespace) -> int:
         else:
             _say(f"built    {program.name}: {program.summary}, in {done.seconds:.1f} s")
     return FELL_SHORT if failed else OK
+
+
+def _to_build(names: Sequence[str], *, brokers: bool) -> list[AdapterProgram | BuiltBroker]:
+    """Adapters, or brokers, or whatever has one of these names."""
+    programs = built_brokers()
+    of_brokers = [programs[name] for name in (names or programs) if name in programs]
+    others = [name for name in names if name not in programs]
+    if brokers and others:
+        raise BadAdapter(f"there is no broker {others[0]!r} to build; expected one of {', '.join(programs)}")
+    return [*of_brokers] if brokers or (names and not others) else [*wanted(others), *(of_brokers if names else [])]
 
 
 def _list(options: argparse.Namespace) -> int:

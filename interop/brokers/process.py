@@ -59,20 +59,24 @@ class Program:
     """A broker's program.
 
     `configure` writes the configuration, `arguments` follow the program's name ({folder} is where it was written).
-    `find_version` finds the version in what `version_arguments` print.
+    `find_version` finds the version in what `version_arguments` print, unless `version` has it. `why_not` says why it
+    cannot be started, if so; `files` are those it consists of, where they are not the program alone.
     """
 
     name: str
     executable: str
     arguments: tuple[str, ...]
     configure: Callable[[Wish], None]
-    version_arguments: tuple[str, ...]
-    find_version: re.Pattern[str]
+    version_arguments: tuple[str, ...] = ()
+    find_version: re.Pattern[str] = re.compile(r"(\d\S*)")
+    version: str = ""
     settings: frozenset[str] = frozenset()
     versions: tuple[str, ...] = ALL_VERSIONS
     transports: tuple[str, ...] = ("tcp",)
     unsupported: tuple[str, ...] = ()
     login: tuple[str, str | None] | None = None
+    why_not: Callable[[], str] = str
+    files: Callable[[], Mapping[str, Path]] | None = None
 
 
 class ProcessBroker(RunningBroker):
@@ -223,19 +227,22 @@ class ProcessSpec(BrokerSpec):
         self._program = program
         self._scratch = Scratch()
         self._common = _Common()
-        self._version = ""
+        self._version = program.version
         self._started = 0
 
     def check(self) -> None:
-        """Raise BrokerNotThere when the program is not installed."""
+        """Raise BrokerNotThere when the program is not installed, or not built."""
+        if why_not := self._program.why_not():
+            raise BrokerNotThere(why_not)
         if _find(self._program.executable) is None:
             raise BrokerNotThere(f"{self.name} is not installed: there is no program {self._program.executable!r}")
 
     def digests(self) -> dict[str, str]:
-        """The program."""
+        """The program, or the files it consists of."""
         self.check()
-        with Path(str(_find(self._program.executable))).open("rb") as file:
-            return {self._program.executable: hashlib.file_digest(file, "sha256").hexdigest()}
+        own = {self._program.executable: Path(str(_find(self._program.executable)))}
+        files = own if self._program.files is None else self._program.files()
+        return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
 
     async def start(self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP) -> RunningBroker:
         """Start or lend one that listens for `transport`; raises BrokerNotThere with its last words."""

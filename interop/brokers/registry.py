@@ -1,4 +1,4 @@
-"""Which brokers can be had, by name. To add one: a `Program` in `programs`, or a class of its own, and one word here.
+"""Which brokers can be had, by name. To add one: a folder of `brokers`, or a `Program` in `programs`.
 
 Belongs here: what the words after `--broker` mean.
 Does not belong here: how one is started.
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from interop.brokers.address import AddressSpec
 from interop.brokers.broker import BrokerSpec, UnknownBroker
+from interop.brokers.catalog import built_brokers
 from interop.brokers.process import ProcessSpec
 from interop.brokers.profile import load_profile
 from interop.brokers.profiled import ProfiledSpec
@@ -26,7 +27,11 @@ PROFILE_PREFIX = "profile:"
 """What `--broker-profile FILE` becomes: a broker by the file it says of itself in."""
 
 BROKERS: dict[str, Callable[[], BrokerSpec]] = {
-    program.name: partial(ProcessSpec, program) for program in (EJABBERD, MOSQUITTO, NATS, RUMQTTD, RUMQTTD_311)
+    program.name: partial(ProcessSpec, program)
+    for program in (
+        *(EJABBERD, MOSQUITTO, NATS, RUMQTTD, RUMQTTD_311),
+        *(broker.program for broker in built_brokers().values()),
+    )
 } | {spec.name: spec for spec in (ReferenceSpec, TickingSpec)}
 
 _LOOKS_LIKE_AN_ADDRESS = re.compile(r"://|:\d+$")

@@ -22,7 +22,8 @@ from pydantic import Field, ValidationError
 
 from interop.brokers.broker import BrokerFault, UnknownBroker
 from interop.brokers.registry import broker_spec
-from interop.drivers.catalog import BadAdapter, build
+from interop.building import build
+from interop.drivers.catalog import BadAdapter
 from interop.drivers.registry import DRIVERS
 from interop.drivers.releases import program
 from interop.exit_codes import FELL_SHORT, OK, CommandError

@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from interop.brokers.catalog import built_brokers
 from interop.brokers.profile import load_profile
 from interop.drivers.catalog import adapter_programs
 from interop.drivers.releases import client_of
@@ -141,18 +142,20 @@ _ENTRIES = TypeAdapter(tuple[Entry, ...])
 
 
 def load_known_failures(
-    path: Path | None = None, *, profiles: Mapping[str, str] | None = None, clients: Iterable[str] = ()
+    path: Path | None = None,
+    *,
+    profiles: Mapping[str, str] | None = None,
+    clients: Iterable[str] = (),
+    brokers: Iterable[str] = (),
 ) -> KnownFailures:
-    """The list in a file, by default the one that ships and those of the adapters among `clients`.
+    """The list in a file, by default the one that ships and those of what is built among `clients` and `brokers`.
 
     Before them come those of brokers' profiles, by broker. Raises BadKnownFailures, and BrokerFault for a profile that
     cannot be read.
     """
     entries = [entry for broker, file in (profiles or {}).items() for entry in _of_profile(broker, file)]
     named = {name: client_of(name) for name in clients}
-    programs = adapter_programs() if path is None else {}
-    of_adapters = [programs[name].known_failures for name in dict.fromkeys(named.values()) if name in programs]
-    for source in (path or SHIPPED, *of_adapters):
+    for source in (path or SHIPPED, *(() if path else _of_what_is_built(dict.fromkeys(named.values()), brokers))):
         entries += _in_file(source)
     return KnownFailures((*entries, *_of_releases(entries, named)))
 
@@ -164,6 +167,12 @@ def _of_releases(entries: Iterable[Entry], named: Mapping[str, str]) -> Iterator
             for entry in entries:
                 if entry.client == client:
                     yield entry.model_copy(update={"client": name, "intermittent": True})
+
+
+def _of_what_is_built(clients: Iterable[str], brokers: Iterable[str]) -> list[Path]:
+    adapters, programs = adapter_programs(), built_brokers()
+    of_adapters = [adapters[name].known_failures for name in clients if name in adapters]
+    return of_adapters + [programs[name].known_failures for name in brokers if name in programs]
 
 
 def _in_file(source: Path) -> tuple[Entry, ...]:

@@ -155,7 +155,10 @@ def pytest_configure(config: pytest.Config) -> None:
             clients = asyncio.run(chosen_clients(_clients(config)))
         selection = _selection(config, clients)
         known_failures = load_known_failures(
-            config.getoption("--known-failures"), profiles=selection.profiles, clients=clients
+            config.getoption("--known-failures"),
+            profiles=selection.profiles,
+            clients=clients,
+            brokers=selection.brokers,
         )
         cells = plan(scenarios, selection)
         if not is_worker and (problems := lint(scenarios)):

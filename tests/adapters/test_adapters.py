@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from interop.building import build
 from interop.cli import main
-from interop.drivers.catalog import ADAPTERS_FOLDER, BadAdapter, adapter_programs, build
+from interop.drivers.catalog import ADAPTERS_FOLDER, BadAdapter, adapter_programs
 from interop.drivers.choice import Choice
 from interop.drivers.registry import UnknownDriver, check_driver_name
 from interop.drivers.releases import wanted
@@ -27,7 +28,7 @@ def sources() -> list[Path]:
     return [
         path
         for path in sorted(ADAPTERS_FOLDER.rglob("*"))
-        if path.suffix in _SOURCES and not _NOT_OURS & set(path.relative_to(ADAPTERS_FOLDER).parts)
+        if path.suffix in _SOURCES and path.is_file() and not _NOT_OURS & set(path.relative_to(ADAPTERS_FOLDER).parts)
     ]
 
 

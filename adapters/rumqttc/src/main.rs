@@ -49,7 +49,7 @@ impl Adapter for Rumqttc {
     type Happened = Result<Event, ConnectionError>;
 
     fn hello() -> Value {
-        let lacks = ["empty-client-id"]; // it wants one in a kept session, and panics otherwise
+        let lacks = ["empty-client-id"]; // it wants one in a kept session
         json!({"event": "hello", "contract": 1, "client": "rumqttc", "version": "0.25.1", "mqtt": ["3.1.1"], "unsupported": lacks})
     }
 
