@@ -7,12 +7,12 @@ Does not belong here: whether the broker does as it should (the books), the brok
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
-from interop.simulation.shares import SharedDue, Shares, is_shared
+from interop.simulation.shares import Shares, is_shared
+from interop.simulation.turns import Turns
 from interop.simulation.wires import Due, Form, Seat, Wire, number_of
 from reference_broker.broker import BrokerConfig, DropPolicy
 from reference_broker.wire.packets import (
@@ -56,33 +56,6 @@ LONG_QUEUE = 1_000_000
 _Target = tuple[Seat, _Terms, bool]
 
 
-class _Past:
-    """What there was before a turn."""
-
-    def __init__(self, turn: int, ledger: Ledger) -> None:
-        self.turn = turn
-        self._seats = dict(ledger.seats)
-        self._retained = dict(ledger.retained)
-        self._states = [
-            (
-                seat,
-                seat.version,
-                seat.expiry_seconds,
-                dict(seat.subscriptions),
-                dict(seat.identifiers),
-                dict(seat.received),
-            )
-            for seat in self._seats.values()
-        ]
-
-    def restore(self, ledger: Ledger) -> None:
-        ledger.seats = self._seats
-        ledger.retained = self._retained
-        for seat, version, expiry_seconds, subscriptions, identifiers, received in self._states:
-            seat.version, seat.expiry_seconds, seat.has_ended = version, expiry_seconds, False
-            seat.subscriptions, seat.identifiers, seat.received = subscriptions, identifiers, received
-
-
 class Ledger:
     """All sessions by name; `retained` has the number of each topic's retained message."""
 
@@ -92,10 +65,7 @@ class Ledger:
         self.shares = Shares(may_drop=config.queue_maximum_messages < LONG_QUEUE)
         self._drops_oldest = config.queue_drop_policy is DropPolicy.OLDEST
         self.now = 0.0
-        self._past: deque[_Past] | None = deque() if may_forget else None
-        self._turn = 0
-        self._committed = 0
-        self._uncertain: deque[tuple[int, Due | SharedDue]] = deque()
+        self._turns = Turns() if may_forget else None
         self.seats: dict[str, Seat] = {}
         self.retained: dict[str, int] = {}
         self.retained_until: dict[int, float] = {}
@@ -106,7 +76,7 @@ class Ledger:
         """Wills that are to be published now, by number: whose they are."""
         self.accepted: dict[int, Publish] = {}
         """All messages, by number, with whole topics and without aliases."""
-        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timers: list[tuple[float, int, Callable[[Seat], None], Seat]] = []
         self._count = 0
         self._routes: dict[str, list[_Target]] = {}
 
@@ -134,41 +104,55 @@ class Ledger:
     def pass_time(self, now: float) -> None:
         """It is so late now: wills and ends of sessions are due."""
         self.now = now
+        if self._timers and self._timers[0][0] <= now:
+            self._remember()
         while self._timers and self._timers[0][0] <= now:
-            heapq.heappop(self._timers)[2]()
+            _, _, callback, seat = heapq.heappop(self._timers)
+            callback(seat)
 
     # --- what the broker may forget -----------------------------------------------------------------------------------
 
     def turn_over(self) -> None:
         """What reached the broker so far is one turn."""
-        self._turn += 1
+        if self._turns is not None:
+            self._turns.over(self.now)
 
     def commit(self, count: int) -> None:
         """So many turns more will be remembered whatever happens."""
-        assert self._past is not None
-        self._committed += count
-        while self._past and self._past[0].turn < self._committed:
-            self._past.popleft()
-        while self._uncertain and self._uncertain[0][0] < self._committed:
-            self._uncertain.popleft()
+        assert self._turns is not None
+        self._turns.commit(count)
 
-    def crash(self) -> None:
-        """All is as after the last turn committed, and nobody is connected. What was taken over since may come."""
-        assert self._past is not None
-        if self._past:
-            self._past[0].restore(self)
-        for _, due in self._uncertain:
-            due.is_optional = True
-        self._past.clear()
-        self._uncertain.clear()
-        self._committed = self._turn
+    def acknowledged(self, will: int) -> None:
+        """The witness, which survives crashes, acknowledges a will."""
+        assert self._turns is not None
+        self._turns.acknowledged(will)
+
+    def crash(self, now: float) -> None:
+        """All is as after the last turn committed, and nobody is connected; another broker starts now.
+
+        A turn that was not committed is as if it had not been: what it published may come once more, and does, where it
+        is a will, as that is still stored; a will of a CONNECT that was lost is lost, that of a DISCONNECT is there.
+        Where several wills are due by now, they come in the order in which their sessions began.
+        """
+        turns = self._turns
+        assert turns is not None
+        self.seats, self.retained = turns.go_back(self.seats, self.retained)
         self._routes.clear()
-        for seat in list(self.seats.values()):
-            self._leave(seat, publish_will=False)
+        self._timers.clear()
+        died_at, repeated = turns.start(now)
+        for seat in self.seats.values():
+            if seat.wire is not None:
+                self._set_deadlines(seat, died_at)
+            if seat.end_at is not None:
+                self._at(max(now, seat.end_at), self._end_is_due, seat)
+            if seat.will_at is not None:
+                self._at(max(now, seat.will_at), self._will_is_due, seat)
+        self.wills_due.update(dict.fromkeys(repeated, "a client before the crash"))
+        self.pass_time(now)
 
     def _remember(self) -> None:
-        if self._past is not None and not (self._past and self._past[-1].turn == self._turn):
-            self._past.append(_Past(self._turn, self))
+        if self._turns is not None:
+            self._turns.remember(self.seats, self.retained)
 
     # --- connections --------------------------------------------------------------------------------------------------
 
@@ -208,23 +192,28 @@ class Ledger:
         self._leave(seat, publish_will=packet.reason == ReasonCode.DISCONNECT_WITH_WILL_MESSAGE)
 
     def _leave(self, seat: Seat, *, publish_will: bool) -> None:
-        """[5.0 MQTT-3.1.2-8, MQTT-3.1.2-10, 3.1.2.11.2]"""
-        seat.wire = None
-        will = seat.will
+        """[5.0 MQTT-3.1.2-8, MQTT-3.1.2-10]"""
         if not publish_will:
-            seat.will = will = None
-        if will is not None:
-            delay = min(will.properties.will_delay_interval or 0, seat.expiry_seconds)
-            if delay:
-                seat.will_at = self.now + delay
-                self._at(seat.will_at, lambda: self._will_is_due(seat))
+            seat.will = None
+        self._set_deadlines(seat, self.now)
+        if seat.will_at is not None:
+            if seat.will_at > self.now:
+                self._at(seat.will_at, self._will_is_due, seat)
             else:
                 self._publish_will(seat)
-        if seat.expiry_seconds == 0:
-            self._end(seat)
-        elif seat.expiry_seconds != NEVER_EXPIRES:
-            seat.end_at = self.now + seat.expiry_seconds
-            self._at(seat.end_at, lambda: self._end_is_due(seat))
+        if seat.end_at is not None:
+            if seat.end_at > self.now:
+                self._at(seat.end_at, self._end_is_due, seat)
+            else:
+                self._end(seat)
+
+    def _set_deadlines(self, seat: Seat, closed_at: float) -> None:
+        """Its connection was closed then: when its will is due, and when its end. [5.0 3.1.2.11.2, 3.1.3.2.2]"""
+        seat.wire = None
+        if seat.will is not None:
+            seat.will_at = closed_at + min(seat.will.properties.will_delay_interval or 0, seat.expiry_seconds)
+        if seat.expiry_seconds != NEVER_EXPIRES:
+            seat.end_at = closed_at + seat.expiry_seconds
 
     def _will_is_due(self, seat: Seat) -> None:
         if seat.will_at is not None and seat.will_at <= self.now:
@@ -249,12 +238,14 @@ class Ledger:
             return
         number = number_of(will.payload)
         self.wills_due[number] = seat.name
+        if self._turns is not None:
+            self._turns.published(number)
         properties = replace(will.properties, will_delay_interval=None)
         self.accept(seat.name, number, Publish(will.topic, will.payload, will.qos, will.retain, properties=properties))
 
-    def _at(self, deadline: float, callback: Callable[[], None]) -> None:
+    def _at(self, deadline: float, callback: Callable[[Seat], None], seat: Seat) -> None:
         self._count += 1
-        heapq.heappush(self._timers, (deadline, self._count, callback))
+        heapq.heappush(self._timers, (deadline, self._count, callback, seat))
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
@@ -295,9 +286,9 @@ class Ledger:
                 due = seat.dues[number] = Due(number, packet.topic, publisher, self._count)
             due.last_order = self._count
             due.levels |= 1 << qos
-            if self._past is not None:
+            if self._turns is not None:
                 due.is_optional = False
-                self._uncertain.append((self._turn, due))
+                self._turns.took_over(due)
             due.copies += mine.copies
             due.forms |= mine.forms(packet)
             if qos == QoS.AT_MOST_ONCE or self._is_too_large(seat, packet) or self._finds_no_room(seat):
@@ -305,8 +296,8 @@ class Ledger:
             if expiry is not None:
                 due.expires_at = self.now + expiry
         for shared in self.shares.accept(publisher, number, packet, self.seats.values()):
-            if self._past is not None:
-                self._uncertain.append((self._turn, shared))
+            if self._turns is not None:
+                self._turns.took_over(shared)
 
     def _route(self, topic: str) -> list[_Target]:
         """For each session that gets a topic: the highest QoS, how many subscriptions, whether one is No Local."""

@@ -32,9 +32,10 @@ from reference_broker.client import Connected
 from reference_broker.client.core import Closing, State
 from reference_broker.wire.encode import encode
 from reference_broker.wire.errors import RemoteError
-from reference_broker.wire.packets import Connect, Packet, Publish, Subscribe, Subscription
+from reference_broker.wire.packets import Connect, Packet, PubAck, Publish, Subscribe, Subscription
+from reference_broker.wire.properties import NEVER_EXPIRES, Properties
 from reference_broker.wire.sender import Side
-from reference_broker.wire.types import Version
+from reference_broker.wire.types import QoS, Version
 
 WITNESS = "witness"
 
@@ -48,7 +49,11 @@ def reference_broker(config: BrokerConfig, fast_path: bool, keeps: bool) -> Brok
 
 
 class Medium:
-    """One broker and its clients; a client that nobody disturbs, the witness, is sent every will at once."""
+    """One broker and its clients; a client that nobody disturbs, the witness, is sent every will at once.
+
+    The witness stands beside the broker: it hears what others are told when it is kept. Where the broker crashes its
+    session is kept before anything happens, so that it is told afterwards what was published before it was back.
+    """
 
     def __init__(self, setup: Setup, make_broker: MakeBroker = reference_broker) -> None:
         self.now = 0.0
@@ -60,9 +65,7 @@ class Medium:
         self._held: deque[list[tuple[Wire, bytes, float]]] = deque()
         """By turn that is not committed, what may not leave yet, and since when."""
         self._is_settling = False
-        self.peers = [
-            Peer(f"peer{n}", each, self._watched, is_plain=setup.has_crashes) for n, each in enumerate(setup.peers)
-        ]
+        self.peers = [Peer(f"peer{n}", each, self._watched) for n, each in enumerate(setup.peers)]
         self.wires: dict[Link, Wire] = {}
         self._connections = 0
         self._messages = 0
@@ -70,6 +73,8 @@ class Medium:
         self._memory = Memory(self.ledger, lambda: self.broker)
         wills = Wills(self.ledger)
         self._seen_by_witness = [wills.seen, self._witnessed]
+        self._not_acknowledged: deque[tuple[int, int]] = deque()
+        """Packet identifiers and numbers of wills that were sent to the witness."""
         self._acknowledged = Acknowledged(self.ledger, {peer.name: peer.session for peer in self.peers})
         self._retained: dict[str, int] = {}
         self._keep(
@@ -94,6 +99,11 @@ class Medium:
         if self._keeper is not None:
             self._keeper.go_on(self.broker, self.now)
         self._call_witness()
+        # A will may be published while nobody can be connected: at the start of a broker.
+        qos = QoS.AT_MOST_ONCE if self._keeper is None else QoS.AT_LEAST_ONCE
+        self._hear_witness(Subscribe(1, (Subscription(WILL_TOPIC, qos),)))
+        if self._keeper is not None:
+            self._release(len(self._held))
 
     def _keep(self, books: list[Book]) -> None:
         """Have each hook call the books that have something to do there."""
@@ -174,31 +184,35 @@ class Medium:
             has_to_wait = False
             if keeper is not None:
                 has_to_wait = keeper.note(broker, self.now)
-                self.ledger.turn_over()
                 self._held.append([])
             for link, pieces, close in broker.take_output():
                 wire = self.wires.get(link)
                 if wire is None:
                     continue
                 if pieces:
-                    if has_to_wait or wire.held_pieces:
-                        wire.held_pieces += 1
-                        self._held[-1].append((wire, b"".join(pieces), self._written_at(wire)))
-                    else:
-                        self._say(wire, b"".join(pieces), self._written_at(wire))
+                    self._say_or_hold(wire, b"".join(pieces), has_to_wait)
                 if close:
                     for broker_closed in self._broker_closed:
                         broker_closed(wire)
                     self._forget(wire)
                     link.connection_lost(self.now)
+            self.ledger.turn_over()
             if not broker.has_output:
                 break
         if self._is_settling and keeper is not None:
             self._release(len(self._held))
+        if self._not_acknowledged:
+            packet_id, number = self._not_acknowledged.popleft()
+            self.ledger.acknowledged(number)
+            self._hear_witness(PubAck(packet_id))  # which is the next turn
 
-    def _written_at(self, wire: Wire) -> float:
-        """When the broker wrote what it says now: perhaps when its client ceased to read."""
-        return self.now if wire.held_since is None else wire.held_since
+    def _say_or_hold(self, wire: Wire, data: bytes, has_to_wait: bool) -> None:
+        written_at = self.now if wire.held_since is None else wire.held_since  # perhaps when its client ceased to read
+        if (has_to_wait or wire.held_pieces) and wire is not self._witness:
+            wire.held_pieces += 1
+            self._held[-1].append((wire, data, written_at))
+        else:
+            self._say(wire, data, written_at)
 
     def _release(self, count: int) -> None:
         """So many turns more are kept: what they say may leave."""
@@ -212,8 +226,8 @@ class Medium:
 
     def _call_witness(self) -> None:
         self._witness = self._open(WITNESS, Version.V5)
-        self._hear_witness(Connect(Version.V5, WITNESS))
-        self._hear_witness(Subscribe(1, (Subscription(WILL_TOPIC),)))
+        lasting = Properties(session_expiry_interval=NEVER_EXPIRES)
+        self._hear_witness(Connect(Version.V5, WITNESS, clean_start=False, properties=lasting))
 
     def _say(self, wire: Wire, data: bytes, written_at: float) -> None:
         wire.written_at = written_at
@@ -279,6 +293,10 @@ class Medium:
         self._turn()
 
     def _witnessed(self, _wire: Wire, packet: Packet) -> None:
-        """What is sent to a witness that has subscribed to all topics: what was retained on each."""
-        if isinstance(packet, Publish) and packet.retain:
+        """What is sent to a witness that has subscribed to all topics, at the end: what was retained on each."""
+        if not isinstance(packet, Publish):
+            return
+        if packet.retain:
             self._retained[packet.topic] = number_of(packet.payload)
+        if packet.packet_id is not None:
+            self._not_acknowledged.append((packet.packet_id, number_of(packet.payload)))

@@ -14,7 +14,7 @@ from interop.simulation.steps import DESCRIPTION, WILL_TOPIC, Connection, Goodby
 from interop.simulation.wires import Seat, Wire, payload_of
 from reference_broker.client import ClientCore, ClientOptions, Session, State
 from reference_broker.wire.packets import Packet, Publish, Subscription, Will
-from reference_broker.wire.properties import NEVER_EXPIRES, NO_PROPERTIES, Properties
+from reference_broker.wire.properties import NO_PROPERTIES, Properties
 from reference_broker.wire.sender import Side
 from reference_broker.wire.types import Version
 from reference_broker.wire.varint import read_remaining_length
@@ -26,7 +26,6 @@ class Peer:
     """One client; `wire` is the connection it has, `ghosts` are those it has lost and the broker has still."""
 
     __slots__ = (
-        "_is_plain",
         "_said",
         "_watch",
         "core",
@@ -40,12 +39,8 @@ class Peer:
         "wire",
     )
 
-    def __init__(self, name: str, setup: PeerSetup, watch: Watch, *, is_plain: bool = False) -> None:
-        """`watch` is told of every packet it sends and gets.
-
-        `is_plain`: it has no will, and its sessions last for ever or not at all.
-        """
-        self._is_plain = is_plain
+    def __init__(self, name: str, setup: PeerSetup, watch: Watch) -> None:
+        """`watch` is told of every packet it sends and gets."""
         self.name = name
         self.setup = setup
         self.version = setup.version
@@ -71,9 +66,6 @@ class Peer:
         it kept would be taken for that one's: here it is lucky, and begins anew.
         """
         is_5 = self.version is Version.V5
-        if self._is_plain:
-            kept = NEVER_EXPIRES if row.expiry_seconds else 0
-            row = replace(row, expiry_seconds=kept, will_delay_seconds=None)
         properties = NO_PROPERTIES
         if is_5:
             properties = Properties(
@@ -132,8 +124,7 @@ class Peer:
         if self.version is not Version.V5:
             core.disconnect(now)
             return
-        may_say = core.options.properties.session_expiry_interval and not self._is_plain
-        expiry = row.expiry_seconds if may_say else None
+        expiry = row.expiry_seconds if core.options.properties.session_expiry_interval else None
         core.disconnect(now, row.reason, replace(NO_PROPERTIES, session_expiry_interval=expiry))
 
     def send(self) -> bool:

@@ -49,7 +49,7 @@ _CHOICES = {
 }  # fmt: skip
 _AMOUNTS = {
     Kind.PUBLISH: _MESSAGES, Kind.TO_BROKER: AMOUNTS_BYTES, Kind.TO_CLIENT: AMOUNTS_BYTES, Kind.WAIT: _SECONDS,
-    Kind.COMMIT: (1, 2, 5, 100), Kind.CRASH: (0, 0, 1, 5),
+    Kind.COMMIT: (1, 2, 5, 100), Kind.CRASH: (0, 0, 1, 5, 20),
 }  # fmt: skip
 
 

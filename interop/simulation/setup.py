@@ -49,8 +49,7 @@ class Setup:
 
     `roughness` is how often something fails, as a multiple of what is usual. The judge looks at worlds that are judged,
     which takes as long again as all that happens there; half of them have no client that ceases to read, so that rules
-    about time count, too. With crashes there are no wills, and sessions last for ever or not at
-    all, as when a broker was alive for the last time its store knows only roughly.
+    about time count, too.
     """
 
     peers: tuple[PeerSetup, ...]

@@ -24,6 +24,7 @@ from interop.simulation.steps import (
 )
 from interop.simulation.wires import Wire
 from reference_broker.wire.packets import Disconnect, Publish, Subscribe, Subscription
+from reference_broker.wire.properties import Properties
 
 STEP_SECONDS = 1 / 1024
 ALL_BYTES = 1 << 30
@@ -202,9 +203,8 @@ class World(Medium):
         self.wires.clear()
         for peer in self.peers:
             peer.ghosts.clear()
-        self.ledger.crash()
         self.now += step.amount
-        self.ledger.pass_time(self.now)
+        self.ledger.crash(self.now)
         self.broker = self._make_broker(self.setup.config, self.setup.fast_path, True)
         self._keeper.go_on(self.broker, self.now)
         self._call_witness()
@@ -235,7 +235,7 @@ class World(Medium):
         for topic in list(self.ledger.retained):
             self._hear_witness(Publish(topic, retain=True))
         self._witness.said_goodbye = True
-        self._hear_witness(Disconnect())
+        self._hear_witness(Disconnect(properties=Properties(session_expiry_interval=0)))
         self._memory.emptied()
 
     def _leave_for_good(self, peer: Peer) -> None:

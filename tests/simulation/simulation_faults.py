@@ -5,22 +5,29 @@ Belongs here: a fault for each invariant, how a broker with it is made. Does not
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from interop.mutants.mutant import Hears, Mutant, Says, around
+from interop.mutants.broker_restart import RESTART
+from interop.mutants.mutant import Hears, Mutant, Patch, Says, around
 from interop.simulation.medium import MakeBroker
 from interop.simulation.wrong import wrong_broker
 from reference_broker.broker.keeping.exchange import Exchange
+from reference_broker.broker.keeping.moving_in import MovingIn
 from reference_broker.broker.keeping.retained import RetainedMessages
 from reference_broker.broker.keeping.sessions import Sessions
 from reference_broker.broker.keeping.wills import Wills
 from reference_broker.broker.outgoing.mailbox import Mailbox
 from reference_broker.broker.peers.peer import Peer
+from reference_broker.broker.values.journal import Journal
 from reference_broker.broker.values.message import Message
+from reference_broker.broker.values.rows import SESSION, SESSION_WILL
 from reference_broker.session.delivery import Outbound
 from reference_broker.session.flow_control import SendQuota
+from reference_broker.store.records import Removal
 from reference_broker.wire.packets import ConnAck, Connect, Disconnect, PubAck, Publish, SubAck
+from reference_broker.wire.properties import NEVER_EXPIRES
 from reference_broker.wire.types import PacketType, ReasonCode
 
 COPIES = "each message as often as its QoS says"
@@ -32,6 +39,8 @@ MEMORY = "memory bounded"
 JUDGE = "the judge silent"
 CONTENT = "content unchanged"
 SHARED = "one member gets what is shared"
+SESSIONS = "sessions last as agreed"
+EXPIRY = "nothing is sent that has expired"
 PUBREL = PacketType.PUBREL
 
 FAULTS: dict[str, tuple[Any, Any]] = {
@@ -49,9 +58,9 @@ FAULTS: dict[str, tuple[Any, Any]] = {
     "acknowledges another": (ACKNOWLEDGED, Says(PubAck, lambda p, _: replace(p, packet_id=p.packet_id % 65_535 + 1))),
     "acknowledges nothing": (ACKNOWLEDGED, Says(PubAck, lambda *_: None)),
     "retains nothing": (ACKNOWLEDGED, around(RetainedMessages, "keep", lambda *_: True)),
-    "lets nothing expire": ("nothing is sent that has expired", around(Message, "is_expired", lambda *_: False)),
+    "lets nothing expire": (EXPIRY, around(Message, "is_expired", lambda *_: False)),
     "says that all the time is left": (
-        "nothing is sent that has expired",
+        EXPIRY,
         around(Message, "properties_for", lambda real, self, version, ids, now: real(
             self, version, ids, self.accepted_at)),
     ),
@@ -104,7 +113,7 @@ FAULTS: dict[str, tuple[Any, Any]] = {
         WILLS,
         around(Wills, "publish_later", lambda real, self, s, delay, now: real(self, s, delay + 1, now)),
     ),
-    "says that every session is new": ("sessions last as agreed", Says(ConnAck, lambda p, _: replace(
+    "says that every session is new": (SESSIONS, Says(ConnAck, lambda p, _: replace(
         p, session_present=False))),
     "closes over the twelfth message": (
         "nobody is turned away",
@@ -140,6 +149,76 @@ LEAVES: dict[str, tuple[Any, Any]] = {
 """What is wrong when a member of a share leaves with a message in flight: by what it does, at which QoS it shows."""
 
 
+def _taking_in(change: Callable[[Any, Any], None]) -> Patch:
+    """What a session's rows say is changed as a broker takes them in that starts again."""
+
+    def add(real: Any, self: Any, number: bytes, head: Any, now: float) -> None:
+        change(self, head)
+        real(self, number, head, now)
+
+    return around(MovingIn, "_add", add)
+
+
+def _due_at(change: Callable[[float | None], float | None]) -> Callable[[Any, Any], None]:
+    def change_will(_broker: Any, head: Any) -> None:
+        head.will = head.will and replace(head.will, due_at=change(head.will.due_at))
+
+    return change_will
+
+
+def _is_over(broker: Any, head: Any) -> None:
+    expires_at = head.row.expires_at
+    if expires_at is not None and expires_at <= broker._unix_time:
+        head.row = replace(head.row, expires_at=broker._unix_time + head.row.expiry_interval)
+
+
+def _begins_to_expire(broker: Any, head: Any) -> None:
+    row = head.row
+    if row.is_connected and row.expiry_interval not in (0, NEVER_EXPIRES):
+        head.row = replace(row, is_connected=False, expires_at=broker._unix_time + row.expiry_interval)
+
+
+def _drop(real: Any, self: Any, key: bytes) -> None:
+    is_of_session_that_stays = key[:1] == SESSION_WILL and (SESSION + key[1:], Removal.ONE) not in self._changes
+    if not is_of_session_that_stays:
+        real(self, key)
+
+
+def _live(real: Any, self: Any, now: float) -> None:
+    if self._alive_at < 0:
+        real(self, now)
+
+
+def _known(book: str, seed: int, name: str) -> dict[str, tuple[str, int, Any]]:
+    """A mutant that scenarios with a restart are to find, too."""
+    return {each.name: (book, seed, each.faults[0]) for each in RESTART if each.name == name}
+
+
+CRASHES: dict[str, tuple[str, int, Any]] = {
+    "keeps a will that was published": (WILLS, 38, around(Journal, "drop", _drop)),
+    "publishes wills as it starts, whatever their delay": (WILLS, 14, _taking_in(_due_at(lambda _: 0.0))),
+    "begins delays anew as it starts": (WILLS, 24, _taking_in(_due_at(lambda _: None))),
+    "takes connections to have lasted until it starts again": (
+        WILLS, 8, around(MovingIn, "_died_at", lambda _, self: self._unix_time)
+    ),
+    "takes connections to have ended when it noted last that it lives": (
+        WILLS, 39, around(MovingIn, "_died_at", lambda _, self: self._alive_at or self._unix_time)
+    ),
+    "notes only once that it lives": (WILLS, 18, around(Journal, "live", _live)),
+    "brings back a session that expired while it was down": (SESSIONS, 8, _taking_in(_is_over)),
+    "lets sessions begin to expire as it starts": (SESSIONS, 7, _taking_in(_begins_to_expire)),
+    **_known(WILLS, 21, "keeps no will over a restart"),
+    **_known(WILLS, 21, "lets wills of clean sessions go with it"),
+    **_known(WILLS, 8, "brings back what had ended"),
+    **_known(SESSIONS, 38, "keeps sessions for ever over a restart"),
+    **_known(EXPIRY, 7, "lets messages begin anew at a restart"),
+}  # fmt: skip
+"""What is wrong when a broker goes on after a crash: by what it does, the invariant that names it, and in which world.
+
+Where worlds change, one of the next will do.
+"""
+
+
 def broker_that(does: str) -> MakeBroker:
     """Makes brokers with that fault."""
-    return wrong_broker(Mutant(does, "broker", (), ((FAULTS | LEAVES)[does][1],)))
+    return wrong_broker(Mutant(does, "broker", (), ((FAULTS | LEAVES | CRASHES)[does][-1],)))

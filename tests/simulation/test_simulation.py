@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from simulation_faults import FAULTS, JUDGE, LEAVES, SHARED, broker_that
+from simulation_faults import CRASHES, FAULTS, JUDGE, LEAVES, SHARED, WILLS, broker_that
 
 from interop.requirements.requirements import known
 from interop.simulation import book, books_content, books_links, books_messages, medium
@@ -20,6 +20,7 @@ from interop.simulation.script import Script
 from interop.simulation.setup import PeerSetup, Setup
 from interop.simulation.shrinking import shrunk, story
 from interop.simulation.steps import CONNECTIONS, PUBLICATIONS, SUBSCRIPTIONS, Connection, Kind, Publication, Step
+from interop.simulation.turns import Turns
 from interop.simulation.wires import Pipe, Wire, number_of, payload_of
 from interop.simulation.world import World
 from reference_broker.broker import Broker, BrokerConfig
@@ -252,7 +253,14 @@ class KeepsNoTime(RowKeeper):
 def test_a_broker_that_does_not_count_the_time_it_was_down_is_named(monkeypatch):
     monkeypatch.setattr(medium, "RowKeeper", KeepsNoTime)
     failures = (run_episode(seed, 1_000, has_crashes=True)[1] for seed in range(SEEDS))
-    assert next(filter(None, failures)).book == "nothing is sent that has expired"
+    assert next(filter(None, failures)).book == WILLS
+
+
+@pytest.mark.parametrize("does", CRASHES)
+def test_an_invariant_names_the_broker_that_goes_on_wrongly_after_a_crash(does):
+    book_name, first, _ = CRASHES[does]
+    failures = (run_episode(seed, 500, broker_that(does), has_crashes=True)[1] for seed in range(first, first + SEEDS))
+    assert book_name in (failure.book for failure in failures if failure is not None)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -281,6 +289,78 @@ def test_what_is_not_kept_does_not_leave_and_a_crash_takes_it_back():
     assert world.peers[0].is_connected
     assert world.do(Step(Kind.CRASH))
     assert world.ledger.seats
+
+
+def with_a_will(*then: Step, delay_seconds: int = 0, is_kept: bool = True) -> tuple[Setup, list[Step]]:
+    """A client that has a will connects, which is kept or not; then something happens, and a crash."""
+    setup = Setup((PeerSetup(Version.V5),), BrokerConfig(queue_maximum_messages=LONG_QUEUE), has_crashes=True)
+    connects = Step(Kind.CONNECT, 0, CONNECTIONS.index(Connection(will_delay_seconds=delay_seconds)))
+    return setup, [
+        connects,
+        ARRIVES,
+        *[COMMITTED] * is_kept,
+        *then,
+        Step(Kind.CRASH, amount=1),
+        Step(Kind.WAIT, amount=60),
+    ]
+
+
+ARRIVES, COMES_BACK = Step(Kind.TO_BROKER, amount=1_000), Step(Kind.TO_CLIENT, amount=1_000)
+CUT, COMMITTED = Step(Kind.CUT), Step(Kind.COMMIT, amount=100)
+GOODBYE = (COMES_BACK, Step(Kind.DISCONNECT), Step(Kind.NOTICE))
+CRASHES_WITH_A_WILL = {
+    "open at the crash": (with_a_will(), "keeps no will over a restart"),
+    "open at the crash, and delayed": (
+        with_a_will(delay_seconds=30),
+        "publishes wills as it starts, whatever their delay",
+    ),
+    "waiting at the crash": (with_a_will(CUT, COMMITTED, delay_seconds=30), "begins delays anew as it starts"),
+    "published in a turn that was lost": (with_a_will(CUT), "keeps no will over a restart"),
+    "published in a turn that was kept": (with_a_will(CUT, COMMITTED), "keeps a will that was published"),
+    "deleted in a turn that was lost": (with_a_will(*GOODBYE), "keeps no will over a restart"),
+    "deleted in a turn that was kept": (with_a_will(*GOODBYE, COMMITTED), "keeps a will that was published"),
+}
+"""Where its will is when the broker crashes, and a broker that gets that wrong."""
+
+
+@pytest.mark.parametrize("where", CRASHES_WITH_A_WILL)
+def test_a_will_is_published_exactly_when_due_through_a_crash(where):
+    (setup, steps), does = CRASHES_WITH_A_WILL[where]
+    assert replay(0, setup, steps) is None
+    failure = replay(0, setup, steps, broker_that(does))
+    assert failure is not None
+    assert failure.book == WILLS
+
+
+def test_a_will_whose_connect_was_lost_is_lost():
+    setup, steps = with_a_will(is_kept=False)
+    world = World(setup)
+    assert all(map(world.do, steps))
+    assert not world.ledger.accepted
+
+
+def test_connections_open_at_a_crash_count_until_the_note_behind_the_last_that_was_kept_or_the_start():
+    turns = Turns()
+    for now in (0.0, 9.0, 14.0, 16.0):
+        turns.over(now)
+    turns.commit(3)
+    assert turns.start(19.0)[0] == 15.0
+    assert turns.start(20.0)[0] == 15.0  # nothing was kept since
+    turns.over(20.0)
+    turns.commit(1)
+    assert turns.start(21.0)[0] == 21.0
+
+
+def test_what_the_witness_acknowledged_in_a_turn_that_was_lost_comes_again_if_its_publication_was_kept():
+    turns = Turns()
+    turns.published(1)
+    turns.over(0.0)
+    turns.acknowledged(1)
+    turns.published(2)
+    turns.over(0.0)
+    turns.acknowledged(2)
+    turns.commit(1)
+    assert turns.start(0.0)[1] == [1]
 
 
 # --- shrinking --------------------------------------------------------------------------------------------------------
