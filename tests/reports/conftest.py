@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import Browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """One for a module: while it is there an event loop runs in this thread, and others' tests need their own."""
     with real.started() as started:
         yield started
