@@ -10,7 +10,7 @@ IMAGE ?= mqtt-interop
 # Every target starts dozens of Python processes: what one has compiled, the next need not compile again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup interop adapters brokers published corpus coverage fairness mutants simulate soak survive fuzz test check expected compare bench bench-growth bench-durable bench-smoke docs schema wheel image clean
+.PHONY: help setup interop adapters brokers published corpus coverage fairness mutants simulate soak survive fuzz test thorough check expected compare bench bench-growth bench-durable bench-smoke docs schema wheel image clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -t -s ':'
@@ -62,8 +62,11 @@ fuzz: $(INSTALLED)       ## five minutes of inputs made up by atheris; options i
 coverage: $(INSTALLED)   ## statements without evidence in the last matrix and corpus; fails when there are any
 	$(BIN)/mqtt-interop coverage --missing $(OUT)/results.jsonl $(OUT)/corpus/results.jsonl
 
-test: $(INSTALLED)       ## the product's own tests
-	$(BIN)/pytest tests -n auto --dist worksteal -q $(ARGS)
+test: $(INSTALLED)       ## the product's own tests, but for those that take long
+	$(BIN)/pytest tests -m "not thorough" -n auto --dist worksteal -q $(ARGS)
+
+thorough: $(INSTALLED)   ## the tests that take long: browsers, installations, whole runs, floods
+	$(BIN)/pytest tests -m thorough -n auto --dist worksteal -q $(ARGS)
 
 check: $(INSTALLED)      ## style, types, import layers, scenario files
 	$(BIN)/ruff check .

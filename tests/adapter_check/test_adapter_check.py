@@ -16,6 +16,8 @@ from interop.adapter_check.examination import Result, examine
 from interop.adapter_check.lines import read_line
 from interop.cli import main
 
+pytestmark = pytest.mark.thorough
+
 # The contract's example, with something done to it.
 ADAPTER = f"""\
 import json, os, signal, sys, time

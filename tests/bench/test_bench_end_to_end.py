@@ -25,6 +25,8 @@ from reference_broker.net.tls import make_test_certificates
 from reference_broker.testing import BrokerConfig, ServerConfig, running_broker
 from reference_broker.wire.types import QoS, Version
 
+pytestmark = pytest.mark.thorough
+
 LONG_SECONDS = 60.0
 """The number of messages ends a cell, long before this."""
 

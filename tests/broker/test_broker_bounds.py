@@ -25,6 +25,8 @@ from reference_broker.wire.packets import (
 from reference_broker.wire.types import QoS, ReasonCode
 from reference_broker.wire.varint import encode_varint
 
+pytestmark = pytest.mark.thorough
+
 MEBI = 1024 * 1024
 
 

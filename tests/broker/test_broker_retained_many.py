@@ -20,6 +20,8 @@ from reference_broker.wire.properties import NO_PROPERTIES, Properties
 from reference_broker.wire.topics import matches
 from reference_broker.wire.types import QoS, RetainHandling
 
+pytestmark = pytest.mark.thorough
+
 BREATHS = 100.0
 """More than all the breaths of a test take."""
 AT_ONCE_BYTES = 256 * 1024

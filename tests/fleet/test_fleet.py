@@ -44,6 +44,7 @@ def worker(scheduler: str) -> Iterator[int]:
         yield pid
 
 
+@pytest.mark.thorough
 def test_a_worker_that_is_killed_costs_no_cell_and_doubles_none(tmp_path: Path) -> None:
     local = forked.run("interop", "run", *RUN, "--out", "local", cwd=tmp_path)
     assert local.returncode == 0, local.stdout

@@ -17,6 +17,8 @@ from interop.tap.trace import Kind, Trace
 from reference_broker.wire.packets import PubAck, PubComp, PubRec, PubRel
 from reference_broker.wire.types import Version
 
+pytestmark = pytest.mark.thorough
+
 FEW, TIMES_MORE = 400, 20
 ALLOWED_GROWTH = 50
 """20 for what is linear, up to 400 for what is not."""

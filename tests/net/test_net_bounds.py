@@ -19,6 +19,8 @@ from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import Connect, PingReq
 from reference_broker.wire.types import Version
 
+pytestmark = pytest.mark.thorough
+
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 V311 = Version.V311
 CONNECT = encode(Connect(V311, "c"), V311)

@@ -21,7 +21,7 @@ from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import Connect, Publish, Subscribe, Subscription
 from reference_broker.wire.types import QoS, Version
 
-pytestmark = pytest.mark.usefixtures("on_both_loops")
+pytestmark = [pytest.mark.usefixtures("on_both_loops"), pytest.mark.thorough]
 
 
 def attempt(port: int, username: str | None = None, password: bytes | None = None) -> int:

@@ -31,6 +31,8 @@ from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import Publish, Subscribe, Subscription
 from reference_broker.wire.types import QoS
 
+pytestmark = pytest.mark.thorough
+
 P99_SECONDS = 0.1
 TINY_FRAGMENTS = Frame(Opcode.BINARY, b"", fin=False).serialize(mask=True) + (
     Frame(Opcode.CONT, b"", fin=False).serialize(mask=True) * 200_000

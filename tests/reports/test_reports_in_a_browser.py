@@ -13,6 +13,8 @@ from reports.coverage import StatementLine
 from reports.html import render
 from reports.summary import Summary
 
+pytestmark = pytest.mark.thorough
+
 STATEMENTS = tuple(
     StatementLine(
         "5.0", side, f"MQTT-3.1.2-{n}", "must", "3.1.2", "What it says takes some words", "covered",

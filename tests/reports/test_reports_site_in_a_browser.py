@@ -15,6 +15,8 @@ from reports.record import write_records
 from reports.site.write import write_site
 from reports.summary import outcome_of, reading_order
 
+pytestmark = pytest.mark.thorough
+
 PAGES = (
     *("index.html?mqtt=5.0", "clients/paho.html", "brokers/reference.html", "statements.html"),
     *("statements/5.0/MQTT-4.3.3-6.html", "cells.html?play=0", "compare.html?before=0&after=1", "yours.html"),

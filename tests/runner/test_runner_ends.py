@@ -20,6 +20,8 @@ from interop.runner.parts import CannotKeep, Keeper, Parts
 from interop.scenario.load import load_scenarios
 from reports.claim import Claim
 
+pytestmark = pytest.mark.thorough
+
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 SHARED = [(), ("-n", "2")]
 

@@ -20,6 +20,8 @@ from interop.tap.trace import Fate, Kind, Sender, Trace
 from reference_broker.wire.packets import Packet, PingReq, PubAck, PubComp, Publish, PubRec, PubRel
 from reference_broker.wire.types import QoS
 
+pytestmark = pytest.mark.thorough
+
 NETWORKS = ("delay=20ms jitter=10ms", "to-subscriber=20ms", "pieces=1", "gather answers=together")
 
 

@@ -11,7 +11,7 @@ import forked
 import pytest
 from runner_matrix import family, is_alive, until
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+pytestmark = [pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc"), pytest.mark.thorough]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -90,6 +90,7 @@ def test_a_message_that_never_came_is_found() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.thorough
 def test_a_soak_of_a_process_passes(capsys: pytest.CaptureFixture[str]) -> None:
     options = argparse.Namespace(clients=21, seconds=2.0, loop="asyncio", store="memory", seed=5, out=None)
     assert run(options) == 0, capsys.readouterr().out

@@ -173,6 +173,7 @@ def test_the_story_of_a_message_has_what_the_broker_did_meanwhile() -> None:
     assert list(book.story(("q ",))) == ["3 q connects", "4 the broker is killed"]
 
 
+@pytest.mark.thorough
 def test_a_broker_that_is_killed_twice_balances_the_books(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["survive", "--times", "2", "--seed", "1", "--out", str(tmp_path)]) == 0
     first, second = capsys.readouterr().out.splitlines()[-2:]
