@@ -27,6 +27,7 @@ from interop.runner.matching import (
 from interop.runner.player import ANSWER_SECONDS, HandedOver, Player, Received
 from interop.runner.stage import Stage
 from interop.runner.verdict import REFERENCE_CLIENT
+from interop.runner.window import is_ours, on_its_own
 from interop.scenario import steps
 from interop.scenario.numbered import numbered
 from interop.scenario.values import payload_bytes
@@ -52,7 +53,8 @@ async def auth(stage: Stage, step: steps.Auth) -> None:
     if isinstance(answer, ErrorEvent) and answer.error == "cut-off":
         outcome = "cut-off"
     if outcome != step.outcome:
-        raise StepFailed(f"the re-authentication of {player.name} to be {step.outcome}", f"it was {outcome}")
+        by = _who_cut_off(stage, player) if outcome == "cut-off" else None
+        raise StepFailed(f"the re-authentication of {player.name} to be {step.outcome}", f"it was {outcome}", by=by)
 
 
 # --- subscribe and unsubscribe ----------------------------------------------------------------------------------------
@@ -76,12 +78,12 @@ async def subscribe(stage: Stage, step: steps.Subscribe) -> None:
     if seen is None or not isinstance(seen[1], SubAck):
         # Our own client says no only where the broker gave it a reason, in CONNACK say.
         by = None if stage.cell.client == REFERENCE_CLIENT else Sender.CLIENT
-        _check_outcome("subscription", player, step.outcome, outcome, None, why, by=by)
+        _check_outcome(stage, "subscription", player, step.outcome, outcome, None, why, by=by)
         return
     index, reasons = seen[0].index, seen[1].reasons
     if outcome == "done":
         outcome = "refused" if all(map(is_error, reasons)) else "done"
-    _check_outcome("subscription", player, step.outcome, outcome, index)
+    _check_outcome(stage, "subscription", player, step.outcome, outcome, index)
     _check_granted(stage, player, step, reasons, index)
     wrong = property_mismatch(step.answer, (), seen[1].properties, stage.names)
     if wrong:
@@ -127,7 +129,7 @@ async def unsubscribe(stage: Stage, step: steps.Unsubscribe) -> None:
     )
     outcome, why = await _carry_out(stage, player, command, step.outcome)
     seen = stage.last_packet(player.name, PacketType.UNSUBACK, Sender.BROKER, since)
-    _check_outcome("unsubscription", player, step.outcome, outcome, seen[0].index if seen else None, why)
+    _check_outcome(stage, "unsubscription", player, step.outcome, outcome, seen[0].index if seen else None, why)
     if seen is None or not isinstance(seen[1], UnsubAck) or step.reasons is None:
         return
     if stage.version_of(player.name) is not Version.V5:
@@ -154,6 +156,7 @@ async def _carry_out(stage: Stage, player: Player, command: contract.AnyCommand,
 
 
 def _check_outcome(
+    stage: Stage,
     what: str,
     player: Player,
     wanted: str,
@@ -164,9 +167,17 @@ def _check_outcome(
 ) -> None:
     """`by` is who it was that said no, where that was one side alone."""
     if wanted != outcome:
-        who = by if outcome == "refused" else None
+        who = _who_cut_off(stage, player) if outcome == "cut-off" else by if outcome == "refused" else None
         observed = f"it was {outcome}" + (f" ({why})" if why else "")
         raise StepFailed(f"the {what} of {player.name} to be {wanted}", observed, trace_index=index, by=who)
+
+
+def _who_cut_off(stage: Stage, player: Player) -> Sender | None:
+    """Who closed of its own accord. Our own two, before this action, did so for what was wrong only."""
+    end = stage.end_of(player.name)
+    if end is None or (end.index < stage.action_index and is_ours(stage, end.sender)):
+        return None
+    return on_its_own(stage, end)
 
 
 # --- publish and acknowledge ------------------------------------------------------------------------------------------
@@ -183,7 +194,7 @@ async def publish(stage: Stage, step: steps.Publish) -> None:
         await asyncio.sleep(0)
         if step.outcome == "cut-off":
             outcome = await _until_cut(stage, player, [delivery.answer for delivery in deliveries])
-            _check_outcome("publish", player, step.outcome, outcome, None)
+            _check_outcome(stage, "publish", player, step.outcome, outcome, None)
         return
     reader = None if step.in_step_with is None else await ready(stage, step.in_step_with)
     came = 0 if reader is None else reader.inbox.came
@@ -237,7 +248,7 @@ def _check_published(
         outcome = "cut-off" if answer.error == "cut-off" else "refused"
     elif seen is not None and is_error(seen[1]):
         outcome = "refused"
-    _check_outcome("publish", player, step.outcome, outcome, seen[0] if seen else None)
+    _check_outcome(stage, "publish", player, step.outcome, outcome, seen[0] if seen else None)
     if step.reason is not None and seen is not None and not reason_fits(step.reason, seen[1]):
         raise StepFailed(
             f"{shown_payload(delivery.payload)} to be acknowledged with {shown_reasons(step.reason)}",
@@ -252,7 +263,7 @@ def _check_all_published(stage: Stage, player: Player, step: steps.Publish, sinc
         packet = entry.packet
         if isinstance(packet, PubAck | PubRec) and entry.sender is Sender.BROKER:
             outcome = "refused" if is_error(packet.reason) else "done"
-            _check_outcome("publish", player, step.outcome, outcome, entry.index)
+            _check_outcome(stage, "publish", player, step.outcome, outcome, entry.index)
             if step.reason is not None and not reason_fits(step.reason, packet.reason):
                 wanted, said = shown_reasons(step.reason), shown_reasons(packet.reason)
                 raise StepFailed(f"each acknowledged with {wanted}", f"the broker said {said}", trace_index=entry.index)

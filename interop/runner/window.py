@@ -66,8 +66,7 @@ def on_its_own(stage: Stage, ending: TraceEntry) -> Sender | None:
     """
     if ending.sender is Sender.HARNESS or _was_kept_waiting(stage, ending):
         return None
-    is_client = ending.sender is Sender.CLIENT
-    if stage.cell.client != REFERENCE_CLIENT if is_client else stage.cell.broker != REFERENCE_BROKER:
+    if not is_ours(stage, ending.sender):
         return ending.sender
     provoked = any(
         entry.delivered and entry.receiver is ending.sender and entry.sender is ending.sender.peer
@@ -75,6 +74,11 @@ def on_its_own(stage: Stage, ending: TraceEntry) -> Sender | None:
         if entry.connection == ending.connection and entry.index < ending.index
     )
     return None if provoked else ending.sender
+
+
+def is_ours(stage: Stage, side: Sender) -> bool:
+    """Whether it is the reference client or broker."""
+    return stage.cell.client == REFERENCE_CLIENT if side is Sender.CLIENT else stage.cell.broker == REFERENCE_BROKER
 
 
 def _was_kept_waiting(stage: Stage, ending: TraceEntry) -> bool:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from runner_stage import played, scenario
 
+from interop.runner import window
+
 TAKEN_OVER = """
 actors: {a: {client_id: same}, b: {client_id: same}, pub: {}}
 steps:
@@ -58,6 +60,25 @@ def test_what_is_missed_because_the_other_side_closed_is_no_fault(tmp_path: Path
     assert (record.verdict, record.findings) == ("setup-failed", ())
     assert record.reason.startswith(expected)
     assert "the broker had closed the connection" in record.reason
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "{do: subscribe, as: a, topic: t}",
+        "{do: unsubscribe, as: a, topic: t}",
+        "{do: publish, as: a, topic: t, qos: 1, payload: x}",
+    ],
+)
+def test_whom_a_foreign_broker_cut_off_before_is_not_to_blame_for_what_it_cannot_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    document = f"judges: client\n{TAKEN_OVER}  - {{do: closed, link: a, by: broker}}\n  - {step}\n"
+    assert played(scenario(tmp_path, document)).verdict == "fail"  # of our own broker it is known that it had a reason
+    monkeypatch.setattr(window, "REFERENCE_BROKER", "another")
+    record = played(scenario(tmp_path, document))
+    assert record.verdict == "setup-failed"
+    assert "the broker's own doing" in record.reason
 
 
 def test_a_broker_that_closes_because_its_client_was_silent_did_not_close_on_its_own(tmp_path: Path) -> None:
