@@ -160,7 +160,11 @@ def _reference_command(arguments: list[str]) -> int:
 # --- run --------------------------------------------------------------------------------------------------------------
 
 _RUN_OPTIONS = (
-    ("--client", "NAME", "client under test: builtin, paho, gmqtt, one of the folder adapters, NAME=command:./adapter"),
+    (
+        "--client",
+        "NAME",
+        "client under test: builtin, paho, gmqtt, one of adapters, NAME=command:./mine, docker:IMAGE",
+    ),
     ("--broker", "NAME", "broker under test: reference, mosquitto, ejabberd, nats, rumqttd, host:port, docker:IMAGE"),
     ("--mqtt", "VERSION", "3.1, 3.1.1, 5.0"),
     ("--transport", "NAME", "tcp, tls, ws, wss"),
@@ -296,6 +300,7 @@ def _scenarios(options: argparse.Namespace) -> list[str]:
 
 
 def _clients(_: argparse.Namespace) -> list[str]:
+    from interop.containers import CONTAINER_PREFIX  # noqa: PLC0415
     from interop.drivers.catalog import adapter_programs  # noqa: PLC0415
     from interop.drivers.registry import COMMAND_PREFIX, DRIVERS  # noqa: PLC0415
 
@@ -304,11 +309,17 @@ def _clients(_: argparse.Namespace) -> list[str]:
         f"{name}  {program.summary}{'' if program.is_built else f'; not built: {PROG} adapter build {name}'}"
         for name, program in adapter_programs().items()
     ]
-    return [*known, *to_build, f"NAME={COMMAND_PREFIX}PROGRAM  an adapter of your own, see `{PROG} schema contract`"]
+    return [
+        *known,
+        *to_build,
+        f"NAME={COMMAND_PREFIX}PROGRAM  an adapter of your own, see `{PROG} schema contract`",
+        f"NAME={CONTAINER_PREFIX}IMAGE  the same in an image",
+    ]
 
 
 def _brokers(_: argparse.Namespace) -> list[str]:
-    from interop.brokers.registry import BROKERS, CONTAINER_PREFIX  # noqa: PLC0415
+    from interop.brokers.registry import BROKERS  # noqa: PLC0415
+    from interop.containers import CONTAINER_PREFIX  # noqa: PLC0415
 
     return [*BROKERS, f"{CONTAINER_PREFIX}IMAGE", "HOST:PORT", "mqtt://HOST:PORT, mqtts://..., ws://..., wss://..."]
 

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import connection, parent_process
 from pathlib import Path
 from types import FrameType
@@ -47,15 +47,17 @@ def kill_group(group: int) -> None:
     unguard(group)
 
 
-class _Guard:
-    """Our end of the guard's pipe; the process is started with the first child."""
+class Guard:
+    """Our end of a guard's pipe; its process, `command`, is started with the first line it is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
         self._lock = threading.Lock()
         self._owner = 0
         self._pipe = -1
 
     def tell(self, line: str) -> None:
+        """Have it read a line."""
         with self._lock:
             if self._owner != os.getpid():
                 self._start()
@@ -66,7 +68,7 @@ class _Guard:
         """Start it in a session of its own, so that no signal to our group ends it before us."""
         read, self._pipe = os.pipe()
         subprocess.Popen(
-            [sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py"))],
+            self._command,
             stdin=read,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -77,7 +79,7 @@ class _Guard:
         self._owner = os.getpid()
 
 
-_GUARD = _Guard()
+_GUARD = Guard([sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py"))])
 
 
 # --- workers end with their parent ------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ Does not belong here: any one kind (`reference`, `process`, `container`, `addres
 
 from __future__ import annotations
 
+import signal
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -85,6 +86,53 @@ class RunningBroker(ABC):
     async def come_back(self) -> None:
         """Start it again with the state it kept, perhaps at another address; raises BrokerFault."""
         raise BrokerFault(f"{self.name} cannot be restarted")
+
+
+class LentBroker(RunningBroker):
+    """A borrowed broker: its log is what came since, and stopping it is giving it back."""
+
+    is_renewed = True
+
+    def __init__(self, broker: RunningBroker) -> None:
+        super().__init__(broker.name, broker.version)
+        self._broker = broker
+        self._log_before = broker.log
+
+    @property
+    def log(self) -> str:
+        """What the broker wrote since this one was borrowed, other borrowers' lines included."""
+        return self._broker.log.removeprefix(self._log_before)
+
+    @property
+    def pid(self) -> int | None:
+        """The process that was lent."""
+        return self._broker.pid
+
+    @property
+    def end(self) -> str:
+        """How the process that was lent ended, if it has."""
+        return self._broker.end
+
+    async def absence(self, version: Version, transport: Transport, login: Login) -> str:
+        """What the broker that was lent does instead of serving anybody."""
+        return await self._broker.absence(version, transport, login)
+
+    def address(self, transport: Transport = Transport.TCP) -> Address:
+        """Where the one that was lent listens; raises BrokerFault."""
+        return self._broker.address(transport)
+
+    async def stop(self) -> None:
+        """Give it back."""
+
+
+def end_in_words(status: int) -> str:
+    """How a process with this exit status, or minus this signal, ended: `with code 1`, `by SIGKILL`."""
+    if status >= 0:
+        return f"with code {status}"
+    try:
+        return f"by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"by signal {-status}"
 
 
 class BrokerSpec(ABC):

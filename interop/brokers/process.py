@@ -13,7 +13,6 @@ import hashlib
 import re
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import weakref
@@ -23,13 +22,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from interop.brokers.broker import ALL_VERSIONS, BrokerFault, BrokerNotThere, BrokerSpec, RunningBroker
-from interop.brokers.probe import Login, Reaction
+from interop.brokers.broker import (
+    ALL_VERSIONS,
+    BrokerFault,
+    BrokerNotThere,
+    BrokerSpec,
+    LentBroker,
+    RunningBroker,
+    end_in_words,
+)
+from interop.brokers.probe import Reaction
 from interop.brokers.scratch import Scratch
 from interop.lifeline import guard, kill_group
 from reference_broker.net.address import Address, Transport
 from reference_broker.net.tls import TestCertificates
-from reference_broker.wire.types import Version
 
 START_SECONDS = 10.0
 STOP_SECONDS = 3.0
@@ -121,9 +127,7 @@ class ProcessBroker(RunningBroker):
     def end(self) -> str:
         """How the process ended, if it has."""
         code = self._process.poll()
-        if code is None:
-            return ""
-        return f"with code {code}" if code >= 0 else f"by {_signal_name(-code)}"
+        return "" if code is None else end_in_words(code)
 
     async def _is_present(self, reaction: Reaction) -> bool:
         """One at its limit of connections may close, nobody stands in for it; but a process that ends closes first."""
@@ -166,42 +170,6 @@ class ProcessBroker(RunningBroker):
 
     def _last_line(self) -> str:
         return next(iter(reversed(self.log.strip().splitlines())), "it wrote nothing")
-
-
-class _Shared(RunningBroker):
-    """A borrowed broker: its log is what came since, and stopping it is giving it back."""
-
-    is_renewed = True
-
-    def __init__(self, broker: ProcessBroker) -> None:
-        super().__init__(broker.name, broker.version)
-        self._broker = broker
-        self._log_before = broker.log
-
-    @property
-    def log(self) -> str:
-        """What the broker wrote since this one was borrowed, other borrowers' lines included."""
-        return self._broker.log.removeprefix(self._log_before)
-
-    @property
-    def pid(self) -> int:
-        """The process that was lent."""
-        return self._broker.pid
-
-    @property
-    def end(self) -> str:
-        """How the process that was lent ended, if it has."""
-        return self._broker.end
-
-    async def absence(self, version: Version, transport: Transport, login: Login) -> str:
-        """What the broker that was lent does instead of serving anybody."""
-        return await self._broker.absence(version, transport, login)
-
-    def address(self, transport: Transport = Transport.TCP) -> Address:
-        return self._broker.address(transport)
-
-    async def stop(self) -> None:
-        """Give it back."""
 
 
 @dataclass(slots=True)
@@ -254,7 +222,7 @@ class ProcessSpec(BrokerSpec):
                 if running is not None:
                     await running.stop()
                 running = self._common.running[transport] = await self._launch({}, transport)
-            return _Shared(running)
+            return LentBroker(running)
 
     async def start_own(
         self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP, persistent: bool = False
@@ -325,13 +293,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.kill()
         process.wait()
     kill_group(process.pid)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def _find(executable: str) -> str | None:

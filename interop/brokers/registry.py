@@ -20,9 +20,9 @@ from interop.brokers.profiled import ProfiledSpec
 from interop.brokers.programs import EJABBERD, MOSQUITTO, NATS, RUMQTTD, RUMQTTD_311
 from interop.brokers.reference import ReferenceSpec
 from interop.brokers.ticking import TickingSpec
+from interop.containers import CONTAINER_PREFIX
 from reference_broker.net.address import Address, without_login
 
-CONTAINER_PREFIX = "docker:"
 PROFILE_PREFIX = "profile:"
 """What `--broker-profile FILE` becomes: a broker by the file it says of itself in."""
 

@@ -19,6 +19,7 @@ from interop.brokers.claims import check_claims
 from interop.brokers.profiled import ProfiledSpec
 from interop.brokers.registry import broker_spec, shown_name
 from interop.certify import digests
+from interop.containers import CONTAINER_PREFIX
 from interop.drivers.choice import UnusableClient, chosen_clients
 from interop.drivers.driver import DriverFault
 from interop.drivers.registry import COMMAND_PREFIX, DriverStarter, UnknownDriver
@@ -69,6 +70,10 @@ async def _client(text: str, kit_sha256: str) -> Subject:
 def _of_client(adapter: str, kit_sha256: str) -> dict[str, str]:
     if adapter.startswith(COMMAND_PREFIX):
         return of_files(_files(shlex.split(adapter.removeprefix(COMMAND_PREFIX))))
+    if adapter.startswith(CONTAINER_PREFIX):
+        from interop.containers.container import image_digests  # noqa: PLC0415  # an engine's library is slow to load
+
+        return image_digests(adapter, adapter.removeprefix(CONTAINER_PREFIX), DriverFault)
     if (found := program(adapter)) is not None:
         said = found.description
         return {f"{said.package} {said.version}": digests.of_bytes(digests.listing(found.parts).encode())}

@@ -22,15 +22,20 @@ _DEATH_SECONDS = 0.5
 
 
 class Child(ABC):
-    """A running process that leads a process group of its own, which ends with us at the latest."""
+    """A running process, which ends with us at the latest."""
 
-    def __init__(self, pid: int, stdin: IO[bytes], stdout: IO[bytes], stderr: IO[bytes]) -> None:
-        self.pid = pid
+    made_of = ""
+    """What it was made of, with its digest, where somebody keeps count of that."""
+
+    def __init__(self, stdin: IO[bytes], stdout: IO[bytes], stderr: IO[bytes]) -> None:
         self.stdin = stdin
         self.stdout = stdout
         self.stderr = stderr
-        self._killed = False
-        guard(pid)
+
+    @property
+    @abstractmethod
+    def pid(self) -> int:
+        """Its id."""
 
     @property
     @abstractmethod
@@ -41,14 +46,33 @@ class Child(ABC):
     async def wait(self, timeout_seconds: float) -> int | None:
         """Its status, or None when it is still there after that time."""
 
+    @abstractmethod
+    def kill(self) -> None:
+        """End it and all it started; may be called again."""
+
+
+class GroupChild(Child):
+    """One that leads a process group of its own."""
+
+    def __init__(self, pid: int, stdin: IO[bytes], stdout: IO[bytes], stderr: IO[bytes]) -> None:
+        super().__init__(stdin, stdout, stderr)
+        self._pid = pid
+        self._killed = False
+        guard(pid)
+
+    @property
+    def pid(self) -> int:
+        """The process's, and the group's."""
+        return self._pid
+
     def kill(self) -> None:
         """End it and all of its group, which may outlive it; once, because later its id may be another's."""
         if not self._killed:
             self._killed = True
-            kill_group(self.pid)
+            kill_group(self._pid)
 
 
-class StartedChild(Child):
+class StartedChild(GroupChild):
     """A program that was started."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:

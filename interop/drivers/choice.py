@@ -1,6 +1,7 @@
 """The clients that `--client` names: what each is called in every report, and what starts it.
 
-Belongs here: `NAME=command:PROGRAM`, the name an adapter's `hello` gives, who it is before anything is played.
+Belongs here: `NAME=command:PROGRAM`, `NAME=docker:IMAGE`, the name an adapter's `hello` gives, who it is before
+anything is played.
 Does not belong here: which clients ship (`registry`), a driver's start (`driver`).
 
 A stranger's adapter is asked at once who it is: one that cannot say so, or declares what has no meaning, would cost
@@ -14,9 +15,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from interop.containers import CONTAINER_PREFIX
 from interop.drivers.contract import HelloEvent
 from interop.drivers.driver import DriverFault
-from interop.drivers.registry import COMMAND_PREFIX, DriverStarter, UnknownDriver, check_driver_name, ships
+from interop.drivers.registry import COMMAND_PREFIX, STRANGERS, DriverStarter, UnknownDriver, check_driver_name, ships
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 """What a client may be called: names stand in file names, selections and lists of known failures."""
@@ -38,15 +40,15 @@ class Choice:
     @classmethod
     def of(cls, text: str) -> Choice:
         """Raises UnknownDriver, in one line with the choices, for what nothing stands for."""
-        name, is_named, adapter = text.partition(f"={COMMAND_PREFIX}")
-        if not is_named or text.startswith(COMMAND_PREFIX):
+        name, _, adapter = text.partition("=")
+        if text.startswith(STRANGERS) or not adapter.startswith(STRANGERS):
             check_driver_name(text)
-            return cls("" if text.startswith(COMMAND_PREFIX) else text, text)
+            return cls("" if text.startswith(STRANGERS) else text, text)
         if not NAME.fullmatch(name) or ships(name):
             taken = f"{name!r} is a client that ships" if ships(name) else f"{name!r} is no name for a client"
-            raise UnknownDriver(f"{taken}; expected letters, digits and ._+- before ={COMMAND_PREFIX}PROGRAM")
-        check_driver_name(COMMAND_PREFIX + adapter)
-        return cls(name, COMMAND_PREFIX + adapter)
+            raise UnknownDriver(f"{taken}; expected letters, digits and ._+- before ={adapter}")
+        check_driver_name(adapter)
+        return cls(name, adapter)
 
 
 async def chosen_clients(texts: Iterable[str]) -> dict[str, str]:
@@ -66,7 +68,7 @@ async def chosen_clients(texts: Iterable[str]) -> dict[str, str]:
 
 
 async def _name(choice: Choice) -> str:
-    if not choice.adapter.startswith(COMMAND_PREFIX):
+    if not choice.adapter.startswith(STRANGERS):
         return choice.name
     said = await _hello(choice)
     name = choice.name or "-".join(re.findall(r"[A-Za-z0-9._+-]+", said.client)).lstrip("._+-")
@@ -85,6 +87,8 @@ async def _hello(choice: Choice) -> HelloEvent:
     except DriverFault as fault:
         log = "".join(f"\n  {line}" for line in fault.log.strip().splitlines()[-_LOG_LINES:])
         program = choice.adapter.removeprefix(COMMAND_PREFIX)
+        if choice.adapter.startswith(CONTAINER_PREFIX):
+            program = f"docker run -i --rm --network host {choice.adapter.removeprefix(CONTAINER_PREFIX)}"
         closer = f"\nA closer look: mqtt-interop adapter check -- {program}"
         raise UnusableClient(f"{choice.name or choice.adapter} cannot be played: {fault}{log}{closer}") from None
     finally:

@@ -67,6 +67,9 @@ class Driver(ABC):
     `fault` is set once the driver is of no more use; every later request raises it.
     """
 
+    made_of = ""
+    """What its adapter was made of, with its digest, where somebody keeps count of that: the image of a container."""
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.events: asyncio.Queue[tuple[float, AnyEvent]] = asyncio.Queue()

@@ -27,7 +27,7 @@ from importlib import import_module
 from typing import IO
 
 from interop.drivers.adapter import main
-from interop.drivers.child import Child
+from interop.drivers.child import Child, GroupChild
 from interop.drivers.driver import START_SECONDS, DriverCrashed
 from interop.lifeline import guard, kill_group
 
@@ -38,7 +38,7 @@ _BORN = 0x10000  # no status a process can end with
 _LEAVE_SECONDS = 1.0
 
 
-class ForkedChild(Child):
+class ForkedChild(GroupChild):
     """A child of a nursery, whose end the nursery tells."""
 
     def __init__(

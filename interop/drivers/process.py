@@ -33,6 +33,7 @@ class ProcessDriver(Driver):
 
     def __init__(self, name: str, child: Child) -> None:
         super().__init__(name)
+        self.made_of = child.made_of
         self._child = child
         self._input: asyncio.WriteTransport
         self._pipes: list[asyncio.BaseTransport] = []

@@ -16,6 +16,7 @@ from enum import Enum, auto
 from importlib import import_module
 from pathlib import Path
 
+from interop.containers import CONTAINER_PREFIX
 from interop.drivers.catalog import BadAdapter, adapter_programs
 from interop.drivers.driver import Driver
 from interop.drivers.in_process import InProcessDriver
@@ -25,6 +26,9 @@ from interop.drivers.releases import program
 
 COMMAND_PREFIX = "command:"
 """What a name begins with that is itself the command line of an adapter: `command:./my-adapter --flag`."""
+
+STRANGERS = (COMMAND_PREFIX, CONTAINER_PREFIX)
+"""What the names of those that do not ship begin with."""
 
 _CODE_FOLDER = str(Path(__file__).resolve().parents[2])
 
@@ -71,6 +75,9 @@ def check_driver_name(name: str) -> None:
     if name.startswith(COMMAND_PREFIX):
         if not _command(name):
             raise UnknownDriver(f"{name!r} names no command; expected {COMMAND_PREFIX}PROGRAM [ARGUMENTS]")
+    elif name.startswith(CONTAINER_PREFIX):
+        if name == CONTAINER_PREFIX:
+            raise UnknownDriver(f"{name!r} names no image; expected {CONTAINER_PREFIX}IMAGE")
     elif name not in DRIVERS:
         _adapter_program_command(name)
 
@@ -87,7 +94,8 @@ def _adapter_program_command(name: str) -> list[str]:
     except BadAdapter as problem:
         raise UnknownDriver(str(problem)) from None
     known = ", ".join([*DRIVERS, *adapter_programs()])
-    raise UnknownDriver(f"unknown client {name!r}; expected one of {known}, or NAME={COMMAND_PREFIX}PROGRAM")
+    yours = f"NAME={COMMAND_PREFIX}PROGRAM or NAME={CONTAINER_PREFIX}IMAGE"
+    raise UnknownDriver(f"unknown client {name!r}; expected one of {known}, {yours}")
 
 
 class DriverStarter:
@@ -105,6 +113,11 @@ class DriverStarter:
         check_driver_name(adapter)
         if adapter.startswith(COMMAND_PREFIX):
             return await ProcessDriver.start(name, _command(adapter))
+        if adapter.startswith(CONTAINER_PREFIX):
+            from interop.drivers.container import ContainerChild  # noqa: PLC0415  # an engine's library is slow to load
+
+            image = adapter.removeprefix(CONTAINER_PREFIX)
+            return await ProcessDriver.adopt(name, await asyncio.to_thread(ContainerChild, image))
         if adapter not in DRIVERS:
             return await self._start_program(name, adapter)
         entry = DRIVERS[adapter]

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from interop.brokers.broker import BrokerFault, BrokerNotThere, BrokerSpec, RunningBroker
-from interop.drivers.contract import HelloEvent
-from interop.drivers.driver import DriverFault
+from interop.drivers.driver import Driver, DriverFault
 from interop.drivers.pool import DriverPool
 from interop.installed import environment
 from interop.judge import judge
@@ -196,7 +195,7 @@ async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: No
             player = Player(name, actor, driver, stage.pace, stage.changed.set, cell.limit_seconds)
             stack.push_async_callback(player.close)
             if not stage.players:
-                notes.implementations |= {"client": _shown(cell, driver.hello)}
+                notes.implementations |= {"client": _shown(cell, driver)}
                 check_client_can(cell, player.driver.hello, player.name)
             stage.players[name] = player
             link = Link(
@@ -219,10 +218,12 @@ async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: No
             notes.log += [f"[broker]\n{broker.log}"] if broker.log else []
 
 
-def _shown(cell: Cell, hello: HelloEvent) -> str:
+def _shown(cell: Cell, driver: Driver) -> str:
     """The client with its version: by the name it was given, too, where it has another of its own."""
-    said = f"{hello.client} {hello.version}"
-    return said if not cell.adapter or cell.client == hello.client else f"{cell.client} ({said})"
+    said = f"{driver.hello.client} {driver.hello.version}"
+    if cell.adapter and cell.client != driver.hello.client:
+        said = f"{cell.client} ({said})"
+    return f"{said}, {driver.made_of}" if driver.made_of else said
 
 
 async def _run_to_the_end(cell: Cell, workshop: Workshop, stage: Stage, notes: Notes) -> None:

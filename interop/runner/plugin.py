@@ -52,8 +52,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
     several(
         "--client",
-        "client under test: builtin, paho, gmqtt, one of the folder adapters, NAME=command:./adapter "
-        f"({', '.join(DEFAULT_CLIENTS)})",
+        "client under test: builtin, paho, gmqtt, one of the folder adapters, NAME=command:./adapter, "
+        f"docker:IMAGE ({', '.join(DEFAULT_CLIENTS)})",
     )
     several(
         "--broker",

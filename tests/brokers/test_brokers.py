@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import hashlib
 import os
 import re
@@ -13,12 +12,9 @@ import sys
 from collections.abc import Coroutine
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import docker
 import pytest
-from docker.errors import ImageNotFound
 
 from interop.brokers import process, programs
 from interop.brokers.address import AddressSpec
@@ -421,90 +417,7 @@ def test_the_choices_are_named() -> None:
     )
 
 
-# --- containers -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the docker package leaves its socket
-def test_no_container_engine_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DOCKER_HOST", "unix:///no/such/engine.sock")
-    with pytest.raises(BrokerNotThere) as caught:
-        broker_spec("docker:eclipse-mosquitto:2")
-    text = str(caught.value)
-    del caught
-    gc.collect()
-    assert text == "docker:eclipse-mosquitto:2 needs a container engine: none answers (no such file or directory)"
-
-
-class FakeEngine:
-    """A container engine that has one image, whose containers are a port on this machine."""
-
-    def __init__(self, port: int, status: str = "running") -> None:
-        self.port = port
-        self.status = status
-        self.ran: list[tuple[str, Any, dict[str, Any]]] = []
-        self.removed = 0
-        self.images = self.containers = self
-        self.image = SimpleNamespace(labels={"org.opencontainers.image.version": "2.0.99"}, short_id="sha256:abc")
-
-    @property
-    def ports(self) -> Any:
-        return {"1883/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(self.port)}]}
-
-    def get(self, image: str) -> None:
-        if not image.startswith("eclipse-mosquitto"):
-            raise ImageNotFound("no such image")
-
-    def run(self, image: str, command: Any, **options: Any) -> FakeEngine:
-        self.ran.append((image, command, options))
-        return self
-
-    def logs(self, **_: Any) -> bytes:
-        return b"starting\nout of cheese\n"
-
-    def reload(self) -> None: ...
-
-    def close(self) -> None: ...
-
-    def remove(self, **_: Any) -> None:
-        self.removed += 1
-
-
-def test_a_container_is_started_once_mapped_to_loopback_and_removed(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def main() -> None:
-        inside = await ReferenceSpec().start({})
-        engine = FakeEngine(inside.address().port)
-        monkeypatch.setattr(docker, "from_env", lambda: engine)
-        spec = broker_spec("docker:eclipse-mosquitto:2")
-        first, second = await asyncio.gather(spec.start({}), spec.start({}))
-        assert first.address() == second.address() == inside.address()
-        assert (first.name, first.version) == ("docker:eclipse-mosquitto:2", "2.0.99")
-        [(image, command, options)] = engine.ran
-        assert image == "eclipse-mosquitto:2"
-        assert command == ["mosquitto", "-c", "/mosquitto-no-auth.conf"]  # it listens to itself only otherwise
-        assert options["ports"] == {"1883/tcp": ("127.0.0.1", 0)}
-        with pytest.raises(BrokerFault, match="reached by tcp only"):
-            await spec.start({}, transport=Transport.TLS)
-        await first.stop()
-        assert engine.removed == 0
-        await spec.close()
-        assert engine.removed == 1
-        await inside.stop()
-
-    run(main())
-
-
-def test_a_container_that_ends_is_told_with_its_last_words_and_removed(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = FakeEngine(1, status="exited")
-    monkeypatch.setattr(docker, "from_env", lambda: engine)
-    with pytest.raises(BrokerNotThere, match="docker:eclipse-mosquitto:2 ended: out of cheese"):
-        run(broker_spec("docker:eclipse-mosquitto:2").start({}))
-    assert engine.removed == 1
-
-
-def test_an_image_that_is_not_there_is_not_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docker, "from_env", lambda: FakeEngine(1))
-    with pytest.raises(BrokerNotThere, match="has no image 'emqx/emqx:5'; pull or build it first"):
-        broker_spec("docker:emqx/emqx:5")
+# --- going down and coming back ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kill", [False, True])
@@ -539,10 +452,3 @@ def test_a_program_has_the_digest_of_its_file(tmp_path: Path, monkeypatch: pytes
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert broker_spec("mosquitto").digests() == {"mosquitto": hashlib.sha256(b"program").hexdigest()}
-
-
-def test_an_image_has_the_digest_its_engine_calls_it_by(monkeypatch: pytest.MonkeyPatch) -> None:
-    image = SimpleNamespace(id=f"sha256:{'ab' * 32}")
-    engine = SimpleNamespace(images=SimpleNamespace(get=lambda _: image), close=lambda: None)
-    monkeypatch.setattr(docker, "from_env", lambda: engine)
-    assert broker_spec("docker:acme/broker:1").digests() == {"acme/broker:1": "ab" * 32}
