@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Coroutine
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from interop.brokers.broker import BrokerFault, BrokerNotThere
 from interop.brokers.container import ContainerSpec
 from interop.brokers.reference import ReferenceSpec
 from interop.brokers.registry import broker_spec
+from interop.containers import guard
 from interop.containers.container import LABEL, OwnContainer, repository
 from interop.drivers.choice import Choice, UnusableClient, chosen_clients
 from interop.drivers.driver import DriverCrashed
@@ -238,3 +241,23 @@ def test_an_image_may_be_named_or_say_its_name_itself() -> None:
     for text in ("docker:", "mine=docker:"):
         with pytest.raises(UnknownDriver, match="names no image"):
             Choice.of(text)
+
+
+# --- the guard --------------------------------------------------------------------------------------------------------
+
+
+def test_the_guard_removes_what_its_owner_left_and_what_is_made_a_little_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = FakeEngine(monkeypatch)
+    late = [FakeContainer(engine, {}, lambda _: None) for _ in range(2)]
+    asked: list[Any] = []
+
+    def look(**options: Any) -> list[FakeContainer]:
+        asked.append(options["filters"])
+        return [late.pop()] if late else []
+
+    monkeypatch.setattr(engine, "list", look)
+    monkeypatch.setattr(guard, "time", SimpleNamespace(sleep=lambda _: None))
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{LABEL}=here/1\n" * 2))
+    guard.main()
+    assert engine.did == ["remove", "remove"]
+    assert asked == [{"label": f"{LABEL}=here/1"}] * 3
