@@ -71,7 +71,10 @@ class OwnContainer:
         with contextlib.ExitStack() as undo:
             undo.callback(self.remove)
             streams = {"stdin": int(is_spoken_to), "stdout": 1, "stderr": 1, "stream": 1}
-            self._stream: Any = container.attach_socket(params=streams)
+            stream: Any = container.attach_socket(params=streams)
+            self._stream = stream
+            # What can be written to, where the engine's library gives what can be read only.
+            self._socket: socket.socket = getattr(stream, "_sock", stream)
             undo.callback(self._hang_up)
             container.start()
             container.reload()
@@ -104,16 +107,9 @@ class OwnContainer:
         pulled = (name.partition("@")[2] for name in image.attrs.get("RepoDigests") or ())
         return str(next(pulled, image.id))
 
-    @property
-    def _socket(self) -> socket.socket:
-        """What can be written to, where the engine's library gives what can be read only."""
-        own: socket.socket = getattr(self._stream, "_sock", self._stream)
-        return own
-
     def _hang_up(self) -> None:
-        own = self._socket
         self._stream.close()
-        own.close()
+        self._socket.close()
 
     def write(self, data: bytes) -> None:
         """To its standard input; raises OSError once it has ended."""

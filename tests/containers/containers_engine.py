@@ -37,10 +37,10 @@ class FakeContainer:
     def ports(self) -> dict[str, Any]:
         return {"1883/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(self.engine.port)}]}
 
-    def attach_socket(self, params: dict[str, int]) -> socket.socket:
+    def attach_socket(self, params: dict[str, int]) -> Any:
         self.engine.did.append("attach")
         outside, self.inside = socket.socketpair()
-        return outside
+        return outside.makefile("rb", buffering=0)  # what the library gives of a Unix socket: it reads only
 
     def start(self) -> None:
         self.engine.did.append("start")

@@ -118,6 +118,15 @@ def test_an_end_by_a_signal_is_told_from_one_with_a_code(
     container.remove()
 
 
+def test_one_that_has_ended_takes_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    container = own(FakeEngine(monkeypatch, plays=ends_at_once))
+    assert container.ended.wait(WAIT_SECONDS)
+    for say in (lambda: container.write(b"hello\n"), container.end_input):
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            say()
+    container.remove()
+
+
 @pytest.mark.parametrize(
     "image", ["localhost:5000/acme/it", "localhost:5000/acme/it:1", "localhost:5000/acme/it:1@sha256:12"]
 )
