@@ -22,7 +22,8 @@ _FREQUENT_PER_SECOND: Final = 30_000
 _SMALL_BYTES: Final = 1024
 """Reads so frequent and, on average, so small are worth a trial."""
 _GAIN: Final = 1.1
-"""So much more has to get through than by the step before."""
+_FURTHER_GAIN: Final = 1.05
+"""So much more has to get through by the first step than without, and by each further one than by that before."""
 _WINDOWS_BEFORE_LOOK: Final = 100
 """After so many windows it is looked at anew what gets through without waiting."""
 _SHORTEST_PAUSE_SECONDS: Final = 0.25
@@ -77,7 +78,7 @@ class Gathering:
             is_frequent = self._reads >= _FREQUENT_PER_SECOND * seconds
             if is_frequent and self._bytes < _SMALL_BYTES * self._reads and now >= self._earliest_trial:
                 self._floor = _GAIN * rate
-                self._try_next(rate)
+                self._try_next(self._floor)
         elif self._is_settled:
             self._windows += 1
             if rate < self._floor or self._windows == _WINDOWS_BEFORE_LOOK:
@@ -86,13 +87,13 @@ class Gathering:
             self._step -= 1
             self._settle(now)
         elif self._step + 1 < len(STEPS_SECONDS):
-            self._try_next(rate)
+            self._try_next(_FURTHER_GAIN * rate)
         else:
             self._settle(now)
 
-    def _try_next(self, rate: float) -> None:
+    def _try_next(self, wanted: float) -> None:
         self._step += 1
-        self._wanted = _GAIN * rate
+        self._wanted = wanted
         self._is_settled = False
 
     def _settle(self, now: float) -> None:
