@@ -209,7 +209,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dask", metavar="ADDRESS", help="spread the run over the workers of this Dask scheduler, e.g. tcp://host:8786"
     )
-    parser.add_argument("--jobs", type=int, metavar="N", help="with --dask: into so many shards (4 for each worker)")
+    parser.add_argument("--jobs", type=int, metavar="N", help="with --dask: into so many shards (2 for each worker)")
     parser.add_argument(
         "--bring", action="append", default=[], metavar="PATH",
         help="with --dask: a file or folder the workers need, e.g. an adapter; may be repeated",

@@ -22,8 +22,8 @@ from interop.fleet.playing import OtherVersion, play
 from interop.installed import missing, own_version
 from interop.results import merge
 
-_JOBS_OF_A_WORKER = 4
-"""So many for each: the last ones to end leave few waiting, and a job still has enough cells to wait side by side."""
+_JOBS_OF_A_WORKER = 2
+"""So many for each: the last one to end leaves few waiting, and a job has many cells, which wait side by side."""
 _JOIN_SECONDS = 10.0
 _Client = Any
 """Dask's, whose methods have no types."""
