@@ -19,6 +19,7 @@ from reference_broker.broker.values.access import AccessControl
 from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.broker.values.timers import Timer
 from reference_broker.store.records import Changes, KeyRange, Row, StoreError
+from reference_broker.wire.errors import RemoteError
 from reference_broker.wire.types import ReasonCode
 
 _REST_SECONDS = 0.001
@@ -105,7 +106,7 @@ class Broker:
         assert self.house.moving_in is not None
         try:
             self.house.moving_in.take_rows(covered, rows, now)
-        except (ValueError, LookupError, TypeError, struct.error) as error:
+        except (ValueError, LookupError, TypeError, ArithmeticError, struct.error, RemoteError) as error:
             text = f"the store has rows that this broker did not write ({error!r}): begin with another file"
             raise StoreError(text) from error
 

@@ -273,7 +273,8 @@ def _burst(packets: Packets, zero: float) -> Burst:
     data, count = packets.data, packets.count
     size = len(data) // count
     first = decode(data[:size], Version.V5 if packets.is_v5 else Version.V311)
-    assert isinstance(first, Publish)
+    if not isinstance(first, Publish):
+        raise ValueError("a burst has no PUBLISH")
     _, at = read_remaining_length(data, 0) or (0, 0)
     id_at = at + 2 + (data[at] << 8 | data[at + 1])
     form = Form(first.topic, first.properties)

@@ -220,7 +220,8 @@ class MovingIn:
         zero = self._journal.unix_time(0.0)
         for _, value in rows:
             message = decode_body(value, zero)
-            assert isinstance(message, Message)
+            if not isinstance(message, Message):
+                raise ValueError("a burst is no retained message")
             self._retained.take_in(message, now)
         if self._all_retained.is_over:
             self._retained.end_taking_in()
