@@ -37,23 +37,25 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=300, help="for all targets together (%(default)s)")
     parser.add_argument("--target", help="only this one")
     parser.add_argument("--found", type=Path, default=Path("compat/fuzz"), help="where findings go (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="the same inputs again, as in CI; 0 for new ones")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.inside:
-        return _fuzz(options.target, options.seconds, options.found)
+        return _fuzz(options.target, options.seconds, options.seed, options.found)
     sys.path.insert(0, str(HERE))
     from fuzz_targets import TARGETS  # noqa: PLC0415  # inside, it is imported to be instrumented
 
     names = [options.target] if options.target else list(TARGETS)
     options.found.mkdir(parents=True, exist_ok=True)
     seconds = max(1, options.seconds // len(names))
-    found = [name for name in names if not _passes(name, seconds, options.found)]
+    found = [name for name in names if not _passes(name, seconds, options.seed, options.found)]
     sys.stdout.write(f"{len(names)} targets, {seconds} s each: {', '.join(found) or 'nothing'} found\n")
     return 1 if found else 0
 
 
-def _passes(name: str, seconds: int, found: Path) -> bool:
-    command = [sys.executable, __file__, "--inside", "--target", name, "--seconds", str(seconds), "--found", str(found)]
+def _passes(name: str, seconds: int, seed: int, found: Path) -> bool:
+    command = [sys.executable, __file__, "--inside", "--target", name, "--seconds", str(seconds)]
+    command += ["--seed", str(seed), "--found", str(found)]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
     done = subprocess.run(
         command, capture_output=True, text=True, errors="replace", timeout=seconds + _LATE_SECONDS, env=environment,
@@ -67,7 +69,7 @@ def _passes(name: str, seconds: int, found: Path) -> bool:
     return not done.returncode
 
 
-def _fuzz(name: str, seconds: int, found: Path) -> int:
+def _fuzz(name: str, seconds: int, seed: int, found: Path) -> int:
     import atheris  # noqa: PLC0415  # only where it is run: not every Python has a wheel
 
     sys.path.insert(0, str(HERE))
@@ -76,8 +78,8 @@ def _fuzz(name: str, seconds: int, found: Path) -> int:
     corpus = CORPUS / name
     atheris.Setup(
         [
-            name, f"-max_total_time={seconds}", f"-max_len={_MOST_BYTES}", "-rss_limit_mb=1024", "-timeout=10",
-            f"-artifact_prefix={found}/{name}-", str(found / "grown" / name), str(corpus),
+            name, f"-max_total_time={seconds}", f"-seed={seed}", f"-max_len={_MOST_BYTES}", "-rss_limit_mb=1024",
+            "-timeout=10", f"-artifact_prefix={found}/{name}-", str(found / "grown" / name), str(corpus),
         ],
         TARGETS[name],
     )  # fmt: skip
