@@ -288,7 +288,8 @@ class Player(asyncio.Protocol):
         assert self._core is not None
         self._transport = None
         self._tell("has lost its connection" + (f": {exc}" if exc else ""))
-        if self.book.is_broker_alive and not self._has_dropped and self._core.closing is Closing.NO:
+        is_begun = self._core.state is not State.IDLE  # else it was given up while it was being made
+        if self.book.is_broker_alive and is_begun and not self._has_dropped and self._core.closing is Closing.NO:
             self.book.faults.append((self.name, "the broker dropped it, which did nothing wrong"))
         self._core.connection_lost(time.monotonic())
         self._step()

@@ -11,6 +11,7 @@ import pytest
 from interop.survival.book import Book, Publication
 from interop.survival.rounds import Rounds
 from interop.survival.soak import Outcome, page, run
+from reference_broker.client.core import ClientCore
 from reference_broker.net.config import ServerConfig
 from reference_broker.net.server import BrokerServer
 from reference_broker.wire.types import QoS
@@ -70,6 +71,23 @@ def test_who_is_dropped_and_did_nothing_wrong_is_a_fault() -> None:
             next(iter(server.connections.values())).abandon()
             await part.until_lost()
             assert group.book.faults == [(part.name, "the broker dropped it, which did nothing wrong")]
+
+    asyncio.run(main())
+
+
+def test_a_connection_that_is_given_up_before_its_connect_was_dropped_by_nobody() -> None:
+    async def main() -> None:
+        async with BrokerServer(ServerConfig(port=0)) as server:
+            group = Rounds(_Broker(server.address.port), 1, Book("g/", 5.0))
+            group.book.is_broker_alive = True
+            part = group._parts[0]
+            part._core = ClientCore(part.terms.options(part.name, clean=True, will=None), part.session)
+            transport, _ = await asyncio.get_running_loop().create_connection(
+                lambda: part, server.address.host, server.address.port
+            )
+            transport.close()
+            await part.until_lost()
+            assert group.book.faults == []
 
     asyncio.run(main())
 
