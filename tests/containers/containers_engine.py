@@ -112,6 +112,12 @@ def ends_at_once(container: FakeContainer) -> None:
     container.end(3)
 
 
+def ends_before_hello(container: FakeContainer) -> None:
+    """Says its last words where an adapter says them, and nothing that its driver would read."""
+    container.say(2, b"out of cheese\n")
+    container.end(3)
+
+
 def is_the_minimal_adapter(container: FakeContainer) -> None:
     """Runs the contract's example inside."""
     assert minimal.__file__ is not None

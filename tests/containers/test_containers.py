@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from containers_engine import DIGEST, FakeContainer, FakeEngine, ends_at_once, is_the_minimal_adapter
+from containers_engine import DIGEST, FakeContainer, FakeEngine, ends_at_once, ends_before_hello, is_the_minimal_adapter
 
 from interop.brokers.broker import BrokerFault, BrokerNotThere
 from interop.brokers.container import ContainerSpec
@@ -230,7 +230,7 @@ def test_an_adapter_is_spoken_to_on_the_hosts_network_and_removed(monkeypatch: p
 
 @pytest.mark.usefixtures("on_both_loops")
 def test_an_adapter_that_ends_is_told_with_its_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    FakeEngine(monkeypatch, plays=ends_at_once)
+    FakeEngine(monkeypatch, plays=ends_before_hello)
     with pytest.raises(UnusableClient) as caught:
         run(chosen_clients([f"mine={BROKER}"]))
     said = str(caught.value)
