@@ -15,6 +15,7 @@ from importlib import import_module
 from itertools import chain
 from pathlib import Path
 
+from interop import subjects
 from interop.exit_codes import HARNESS_FELL_SHORT, OK, CommandError
 from interop.installed import missing, own_version
 from interop.lifeline import sigterm_interrupts
@@ -160,12 +161,8 @@ def _reference_command(arguments: list[str]) -> int:
 # --- run --------------------------------------------------------------------------------------------------------------
 
 _RUN_OPTIONS = (
-    (
-        "--client",
-        "NAME",
-        "client under test: builtin, paho, gmqtt, one of adapters, NAME=command:./mine, docker:IMAGE",
-    ),
-    ("--broker", "NAME", "broker under test: reference, mosquitto, ejabberd, nats, rumqttd, host:port, docker:IMAGE"),
+    ("--client", "NAME", subjects.CLIENT),
+    ("--broker", "NAME", subjects.BROKER),
     ("--mqtt", "VERSION", "3.1, 3.1.1, 5.0"),
     ("--transport", "NAME", "tcp, tls, ws, wss"),
     ("--scenario", "NAME", "scenario by name or shell pattern, e.g. 'qos2/*'"),

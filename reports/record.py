@@ -7,10 +7,8 @@ Does not belong here: how a verdict is reached (`interop.runner`, `interop.judge
 
 from __future__ import annotations
 
-import gc
 import gzip
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -237,23 +235,6 @@ def merge_records(paths: Iterable[Path]) -> list[Record]:
     Raises BadResults.
     """
     return list({record.cell_id: record for path in paths for record in read_records(path)}.values())
-
-
-@contextmanager
-def resting_collector() -> Iterator[None]:
-    """Do without the garbage collector while records are read and drawn.
-
-    They all stay to the end, and looking among them for what does not takes as long as the work itself. Afterwards they
-    are left out of collections for good, because the process is about to end.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.freeze()
-            gc.enable()
 
 
 def _parse(line: bytes, path: Path, number: int) -> Record:

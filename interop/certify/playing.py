@@ -28,7 +28,8 @@ from interop.scenario.load import LoadedScenario, load_scenarios
 from reference_broker.net.address import Address
 from reference_broker.net.errors import ListenFailed
 from reports.claim import Claim
-from reports.record import BadResults, Record, read_records, resting_collector
+from reports.record import BadResults, Record, read_records
+from reports.resting import resting_collector
 from reports.summary import RunInfo
 from reports.write import RESULTS, CannotWrite, write_all
 

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
+from interop import subjects
 from interop.brokers.broker import BrokerFault
 from interop.brokers.registry import broker_names, broker_spec, shown_command, shown_name
 from interop.corpus.broker_run import play_all_on_broker, version_of_watch
@@ -52,10 +53,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     def several(option: str, metavar: str, text: str) -> None:
         parser.add_argument(option, action="append", default=[], metavar=metavar, help=text)
 
-    several(
-        "--broker", "NAME", "broker under test: reference, mosquitto, ejabberd, nats, rumqttd, host:port, docker:IMAGE"
-    )
-    several("--client", "NAME", "client under test: builtin, paho, gmqtt, NAME=command:./adapter")
+    several("--broker", "NAME", subjects.BROKER)
+    several("--client", "NAME", subjects.CLIENT)
     several("--mqtt", "VERSION", f"{', '.join(_VERSIONS)} (all)")
     several("--case", "PATTERN", "case by id or shell pattern, e.g. '5.0/connect/*' (all)")
     parser.add_argument("--list", action="store_true", help="print the cases instead of sending them")

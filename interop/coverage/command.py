@@ -18,7 +18,8 @@ from interop.exit_codes import FELL_SHORT, OK, CommandError
 from interop.scenario.load import load_scenarios
 from interop.scenario.values import MqttLabel, Side
 from reports.coverage import StatementLine, by_side
-from reports.record import BadResults, merge_records, resting_collector
+from reports.record import BadResults, merge_records
+from reports.resting import resting_collector
 
 _RESULTS = Path("compat/results.jsonl")
 _CORPUS = Path("compat/corpus/results.jsonl")

@@ -15,7 +15,7 @@ from interop.requirements.requirements import sentences
 from interop.results.joining import joined, read_parts
 from reports.defects import Defect, find_defects
 from reports.issue import issue
-from reports.record import resting_collector
+from reports.resting import resting_collector
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ from interop.runner.ending import gravest
 from interop.runner.known_failures import BadKnownFailures
 from interop.runner.noted import noted, write_known_failures
 from reports.github import tell_github
-from reports.record import resting_collector
+from reports.resting import resting_collector
 from reports.summary import Summary
 
 

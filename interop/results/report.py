@@ -10,7 +10,7 @@ import argparse
 from interop.exit_codes import OK
 from interop.results import drawing
 from interop.results.joining import read_parts
-from reports.record import resting_collector
+from reports.resting import resting_collector
 
 add_options = drawing.add_options
 

@@ -15,7 +15,8 @@ from interop.coverage.coverage import coverage, ran
 from interop.exit_codes import OK, CommandError
 from interop.requirements.requirements import sentences
 from interop.results.joining import Part, read_parts
-from reports.record import Record, resting_collector
+from reports.record import Record
+from reports.resting import resting_collector
 from reports.site.write import write_site
 from reports.write import RESULTS
 

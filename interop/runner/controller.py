@@ -53,7 +53,8 @@ from reports.again import Again
 from reports.claim import Claim
 from reports.defects import find_defects
 from reports.github import tell_github
-from reports.record import Record, Verdict, resting_collector
+from reports.record import Record, Verdict
+from reports.resting import resting_collector
 from reports.summary import RunInfo
 from reports.terminal import LiveTable
 from reports.write import CannotWrite, write_all

@@ -18,6 +18,7 @@ from typing import get_args
 
 import pytest
 
+from interop import subjects
 from interop.brokers.broker import BrokerFault
 from interop.brokers.registry import PROFILE_PREFIX, broker_names, broker_spec, shown_name
 from interop.drivers.choice import Choice, UnusableClient, chosen_clients
@@ -52,13 +53,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
     several(
         "--client",
-        "client under test: builtin, paho, gmqtt, one of the folder adapters, NAME=command:./adapter, "
-        f"docker:IMAGE ({', '.join(DEFAULT_CLIENTS)})",
+        f"{subjects.CLIENT} ({', '.join(DEFAULT_CLIENTS)})",
     )
     several(
         "--broker",
-        "broker under test: reference, mosquitto, ejabberd, nats, rumqttd, host:port, docker:IMAGE "
-        f"({', '.join(DEFAULT_BROKERS)})",
+        f"{subjects.BROKER} ({', '.join(DEFAULT_BROKERS)})",
     )
     group.addoption(
         "--broker-profile", action="append", default=[], metavar="FILE",

@@ -6,11 +6,9 @@ Does not belong here: YAML (`yaml12`), tables (`table`), wording (`explain`), ch
 
 from __future__ import annotations
 
-import gc
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,6 +20,7 @@ from interop.scenario.model import Scenario
 from interop.scenario.problems import Problem, ScenarioError, shown
 from interop.scenario.table import Row, expand, source_of, variants_of
 from interop.scenario.yaml12 import Document, Where, read, written
+from reports.resting import resting_collector
 
 DEFAULT_FOLDER = Path(__file__).parents[2] / "scenarios"
 """The collection that comes with the product: beside this package in a checkout and when installed."""
@@ -104,7 +103,7 @@ def _shipped() -> tuple[LoadedScenario, ...]:
 def _load(paths: Sequence[Path]) -> list[LoadedScenario]:
     loaded: list[LoadedScenario] = []
     problems: list[Problem] = []
-    with _no_garbage():
+    with resting_collector():
         for path in _files(paths):
             try:
                 loaded += load_file(path)
@@ -113,18 +112,6 @@ def _load(paths: Sequence[Path]) -> list[LoadedScenario]:
     if problems:
         raise ScenarioError(problems)
     return loaded
-
-
-@contextmanager
-def _no_garbage() -> Iterator[None]:
-    """All that is made meanwhile stays: to look for garbage among it takes a third of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def load_file(path: Path) -> list[LoadedScenario]:

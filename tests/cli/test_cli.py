@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 import reference_broker.command
-from interop import installed
+from interop import installed, subjects
+from interop.brokers.catalog import built_brokers
+from interop.brokers.registry import BROKERS
 from interop.cli import _parser, main, pytest_arguments
+from interop.drivers.registry import DRIVERS
 from interop.installed import missing
 from reports.diff import Cell, write_expected
 from reports.record import Record, Verdict, write_records
@@ -413,3 +416,12 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     )
     assert finished.stderr == ""
     assert finished.stdout.splitlines()[-1] == "0"
+
+
+def test_help_names_what_can_be_under_test() -> None:
+    """All but what is for the harness's own tests, and what the folders bring."""
+    for words, names, own in (
+        (subjects.CLIENT, DRIVERS.keys(), {"builtin-process", "minimal"}),
+        (subjects.BROKER, BROKERS.keys() - built_brokers().keys(), {"rumqttd-3.1.1", "ticking"}),
+    ):
+        assert names - set(words.partition(": ")[2].split(", ")) == own

@@ -55,8 +55,12 @@ def test_a_worker_that_is_killed_costs_no_cell_and_doubles_none(tmp_path: Path) 
         forked.start("interop", "run", *RUN, "--dask", scheduler, "--jobs", "3", "--out", "fleet", cwd=tmp_path) as run,
     ):
         for line in run.stdout:
-            if line.startswith("1 of 3"):
+            if line.startswith("1 of 3"):  # now each of the two has one of the others
                 os.kill(killed, signal.SIGKILL)
+                break
+        else:
+            pytest.fail("no shard came back")
+        run.stdout.read()
         assert run.wait() == 0
     same = forked.run("interop", "diff", "local/results.jsonl", "fleet/results.jsonl", cwd=tmp_path)
     assert "No verdict differs" in same.stdout
