@@ -147,12 +147,16 @@ class Book:
         """A publication came."""
         self.arrivals.setdefault(arrival.name, []).append(arrival)
 
+    def _may_still_come(self, will: WillBook) -> bool:
+        """One that must not be published may be later; so may one that was owed to nobody who asked in time for it."""
+        return will.must is False or will.publication.name not in self.arrivals
+
     def close(self) -> None:
         """The books balance: what was is over, and only what still goes on is looked at from now on."""
-        going_on = {will.publication.name for will in self.wills if will.must is False}
+        going_on = {will.publication.name for will in self.wills if self._may_still_come(will)}
         self.closed |= self.publications.keys() - going_on
         self.publications = {name: self.publications[name] for name in going_on}
-        self.wills = [will for will in self.wills if will.must is False]
+        self.wills = [will for will in self.wills if will.publication.name in going_on]
         self.arrivals = {}
         self.presences.clear()
         self.readings.clear()

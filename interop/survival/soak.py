@@ -68,10 +68,10 @@ class Outcome:
     failures: list[tuple[Rounds, Failure]] = field(default_factory=list)
 
     def size_bytes(self, part: int) -> float:
-        """The median size in one of ten parts of the time, the first is 0."""
+        """The median size in one of ten parts of the time, the first is 0; the last one known where none was taken."""
         width = self.seconds / _PARTS_OF_TIME
         sizes = [size for at, size in self.sizes if part * width <= at <= (part + 1) * width]
-        return median(sizes) if sizes else 0.0
+        return median(sizes or [size for _, size in self.sizes[-1:]] or [0.0])
 
     def faults(self) -> list[str]:
         """What is wrong, in words."""
@@ -142,7 +142,7 @@ async def _play(outcome: Outcome, process: BrokerProcess, seconds: float, random
         book.shorten_log(_LOG_LINES)
         groups.append(Rounds(process, random.randrange(1 << 32), book))
     await groups[0].play(_WARM_SECONDS, _CUT_EVERY_SECONDS)  # what is opened once for all
-    await groups[0].balance()
+    outcome.failures += [(groups[0], Failure(0, *each)) for each in await groups[0].balance(_SETTLE_SECONDS)]
     await groups[0].leave()
     await asyncio.sleep(_LOOK_SECONDS)
     outcome.handles_before = _handles(process.pid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 from random import Random
 
@@ -9,7 +10,7 @@ import pytest
 
 from interop.survival.book import Book, Publication
 from interop.survival.rounds import Rounds
-from interop.survival.soak import Outcome, page
+from interop.survival.soak import Outcome, page, run
 from reference_broker.client.core import ClientCore
 from reference_broker.net.config import ServerConfig
 from reference_broker.net.server import BrokerServer
@@ -105,3 +106,9 @@ def test_a_message_that_never_came_is_found() -> None:
             await group.leave()
 
     asyncio.run(main())
+
+
+@pytest.mark.thorough
+def test_a_soak_of_a_process_passes(capsys: pytest.CaptureFixture[str]) -> None:
+    options = argparse.Namespace(clients=21, seconds=2.0, loop="asyncio", store="memory", seed=5, out=None)
+    assert run(options) == 0, capsys.readouterr().out

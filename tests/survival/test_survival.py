@@ -165,6 +165,19 @@ def test_a_will_is_published_when_it_has_to_be(
     assert writing.broken() == told
 
 
+def test_a_will_that_comes_late_came_once_whatever_was_balanced_meanwhile(writing: Writing) -> None:
+    """Nobody was owed it: the subscription was not certain when its client connected."""
+    will = writing.sent(acknowledged=False)
+    writing.book.wills.append(WillBook(will))
+    writing.subscribed()
+    writing.book.close()
+    writing.came(will)
+    assert writing.broken() == []
+    writing.book.close()
+    writing.came(will)
+    assert writing.broken() == ["p:1 came again at QoS 2 after the books balanced"]
+
+
 def test_the_story_of_a_message_has_what_the_broker_did_meanwhile() -> None:
     book = Book()
     for text in ("the broker listens", "p sends p:1 to m/a", "q connects", "the broker is killed", "s gets p:1"):
