@@ -190,7 +190,7 @@ class Medium:
                 if wire is None:
                     continue
                 if pieces:
-                    self._say_or_hold(wire, b"".join(pieces), has_to_wait)
+                    self._say_or_hold(wire, b"".join(pieces), has_to_wait and link.is_promise)
                 if close:
                     for broker_closed in self._broker_closed:
                         broker_closed(wire)

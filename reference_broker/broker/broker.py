@@ -114,7 +114,8 @@ class Broker:
         """What has to survive the broker of what happened since the last call; None for nothing.
 
         To be called before `take_output`: where it `is_promised`, what that gives may leave only once this, and all
-        that was given before, is kept. What is not promised in any output may be kept later.
+        that was given before, is kept; all but what is no promise, see `Link.is_promise`. What is not promised in any
+        output may be kept later.
         """
         journal, round_ = self.house.journal, self.house.round
         if journal is None:
@@ -123,7 +124,18 @@ class Broker:
             self._go_on()
         if round_.changed or round_.pressed:
             self.house.backpressure.settle()
+        round_.has_passed_on = False
         return journal.take(round_.now)
+
+    @property
+    def may_come_to_nothing(self) -> bool:
+        """Whether it is worth waiting with `take_changes` for clients that have just got messages."""
+        return self.house.round.has_passed_on
+
+    def has_come_to_nothing(self) -> bool:
+        """Whether nothing is left to be kept: who got messages has acknowledged them all."""
+        journal = self.house.journal
+        return journal is None or journal.has_come_to_nothing()
 
     @property
     def store_is_full(self) -> bool:

@@ -5,11 +5,15 @@ Does not belong here: the thread that commits (`store_thread`), sockets (`connec
 
 Output of a turn that promises something waits for the commit of that turn's changes; what a connection gets later waits
 behind it, so that the order stays. Nobody else waits: not the loop, nor a connection that is promised nothing.
+
+Messages leave before they are kept, and are often acknowledged before the disk would even have begun. So changes may be
+left with the broker for a moment (`patience`): what is undone there needs no commit.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +21,7 @@ from typing import Protocol
 
 from reference_broker.broker import Link
 from reference_broker.broker.outgoing.output import Buffer
+from reference_broker.net.patience import PATIENCE_SECONDS, Patience
 from reference_broker.net.store_thread import RunBeside, StoreThread
 from reference_broker.store.records import Change, Changes, KeyRange, Row, Store, StoreError
 
@@ -49,6 +54,13 @@ class Core(Protocol):
 
     def take_changes(self) -> Changes | None:
         """What changed since the last call; None for nothing."""
+
+    @property
+    def may_come_to_nothing(self) -> bool:
+        """Whether it is worth waiting with `take_changes` for clients that have just got messages."""
+
+    def has_come_to_nothing(self) -> bool:
+        """Whether nothing is left to be kept: who got messages has acknowledged them all."""
 
     @property
     def is_open(self) -> bool:
@@ -106,7 +118,13 @@ class Keeping:
         self._host = host
         self._thread = StoreThread(open_store, self)
         self._ticket = 0
+        """The last that was given to output."""
+        self._given_ticket = 0
+        """The last of them whose changes went to the thread: those behind it need nothing else to be kept."""
         self._kept_ticket = 0
+        self._patience = Patience()
+        self._wait_ends: float | None = None
+        """Until when changes stay with the broker, if they do. Its output gets the next ticket meanwhile."""
         self._later: list[Change] = []
         """What nobody is promised: it is kept with the next that is, or soon."""
         self._keeps_later: asyncio.Handle | None = None
@@ -136,22 +154,63 @@ class Keeping:
 
     def note(self) -> int:
         """Have kept what this turn changed; the ticket that its output needs, 0 for none."""
+        if self._waits():
+            return self._ticket + 1
         changes = self._core.take_changes()
         if changes is None:
             return 0
         self._later += changes.changes
-        if not self._later:  # what leaves depends on what was given before
-            return self._ticket if self._kept_ticket < self._ticket else 0
-        if changes.is_promised or len(self._later) >= _MOST_LATER:
+        if len(self._later) >= _MOST_LATER or (changes.is_promised and not changes.has_come_to_nothing):
             self._keep()
-        elif self._keeps_later is None:
+        else:
+            self._keep_soon()
+        return self._ticket if changes.is_promised and self._kept_ticket < self._ticket else 0
+
+    def _keep_soon(self) -> None:
+        if self._later and self._keeps_later is None:
             self._keeps_later = asyncio.get_running_loop().call_later(_LATER_SECONDS, self._keep_later)
-        return self._ticket if changes.is_promised else 0
+
+    def _waits(self) -> bool:
+        """Whether the changes stay with the broker for now."""
+        if self._wait_ends is not None:
+            return True
+        if not self._core.may_come_to_nothing or self._failure is not None or not self._patience.has_any():
+            return False
+        self._wait_ends = time.perf_counter() + PATIENCE_SECONDS
+        asyncio.get_running_loop().call_soon(self._look)
+        return True
+
+    def _look(self) -> None:
+        """Look whether there is still something to be kept. Between two looks the loop reads what has come."""
+        if self._wait_ends is None:
+            return
+        if self._core.has_come_to_nothing() or time.perf_counter() >= self._wait_ends:
+            self._wait_no_more()
+        else:
+            time.sleep(0)  # who is to acknowledge may need this processor
+            asyncio.get_running_loop().call_soon(self._look)
+
+    def _wait_no_more(self) -> None:
+        """Have kept what is left."""
+        if self._wait_ends is None:
+            return
+        self._wait_ends = None
+        changes = self._core.take_changes()
+        assert changes is not None, "what is waited for was promised"
+        self._patience.note(was_worth_it=changes.has_come_to_nothing)
+        self._later += changes.changes
+        if not changes.has_come_to_nothing:
+            self._keep()
+            return
+        self._keep_soon()
+        self._ticket += 1
+        if self._kept_ticket >= self._given_ticket and self._failure is None:
+            self.kept(self._given_ticket)
 
     def _keep(self) -> None:
         """Have kept what has come together."""
         changes, self._later = self._later, []
-        self._ticket = ticket = self._ticket + 1
+        self._ticket = self._given_ticket = ticket = self._ticket + 1
         self._thread.keep(ticket, changes)
         size = sum([_CHANGE_BYTES + len(value) for _, value in changes if value.__class__ is bytes])
         self._sizes.append((ticket, size))
@@ -161,6 +220,12 @@ class Keeping:
 
     def _keep_later(self) -> None:
         self._keeps_later = None
+        if self._later and self._wait_ends is None:  # what is waited for comes first, and soon
+            self._keep()
+
+    def _keep_all(self) -> None:
+        """Have kept whatever there is."""
+        self._wait_no_more()
         if self._later:
             self._keep()
 
@@ -201,14 +266,14 @@ class Keeping:
         """Wait until everything is kept and what waits for it is written, or until it is clear that it will not be."""
         if self._loading is not None:
             self._loading.cancel()
-        self._keep_later()
+        self._keep_all()
         if self._kept_ticket < self._ticket and self._failure is None:
             self._drained = asyncio.get_running_loop().create_future()
             await asyncio.wait([self._drained], timeout=_DRAIN_SECONDS)
 
     async def close(self) -> StoreError | None:
         """Keep the rest, let go of the store, and say why something is not kept."""
-        self._keep_later()
+        self._keep_all()
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 return await self._thread.close() or self._lack
@@ -219,6 +284,8 @@ class Keeping:
 
     def kept(self, ticket: int) -> None:
         """All changes up to those of this ticket are committed."""
+        if ticket == self._given_ticket:
+            ticket = self._ticket
         self._kept_ticket = ticket
         queue = self._queue
         released: dict[Link, _Held] = {}

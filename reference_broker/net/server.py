@@ -225,7 +225,7 @@ class BrokerServer:
             if connection is None:
                 continue
             if keeping is not None:
-                if keeping.holds(link, pieces, close, ticket):
+                if keeping.holds(link, pieces, close, ticket if link.is_promise else 0):
                     continue
                 connection.is_answered = True
             if pieces:
@@ -305,7 +305,7 @@ class BrokerServer:
                 self.connections[link].abandon()
         ticket = keeping.note()
         for link, pieces, close in self.broker.take_output():
-            if link in refused or not keeping.holds(link, pieces, close, ticket):
+            if link in refused or not keeping.holds(link, pieces, close, ticket if link.is_promise else 0):
                 self.write(link, pieces, close)
         keeping.refuse_held()
         self._set_timer()

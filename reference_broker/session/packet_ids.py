@@ -44,6 +44,10 @@ class PacketIds:
         self._last = packet_id
         return packet_id
 
+    def go_on_behind(self, packet_id: int) -> None:
+        """The next one is chosen behind this one."""
+        self._last = packet_id
+
     def reserve(self, packet_id: int) -> None:
         """Mark one identifier as in use, as when a stored session is loaded; raises LocalError if it already is."""
         if not 1 <= packet_id <= HIGHEST_PACKET_ID:

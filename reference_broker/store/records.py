@@ -26,10 +26,14 @@ Row = tuple[bytes, bytes]
 
 
 class Changes(NamedTuple):
-    """What one turn of a broker changed; `is_promised`: what it answers may leave only once this is kept."""
+    """What one turn of a broker changed; `is_promised`: what it answers may leave only once this is kept.
+
+    Where it `has_come_to_nothing`, what it answers depends on earlier changes alone.
+    """
 
     changes: list[Change]
     is_promised: bool
+    has_come_to_nothing: bool = False
 
 
 class KeyRange(NamedTuple):

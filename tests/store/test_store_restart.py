@@ -268,3 +268,31 @@ def test_the_will_of_a_connection_that_a_crash_ended_is_published_though_its_ses
     site.restart()
     assert [message.payload for message in site.broker.house.retained] == [b"farewell"]
     assert not site.connect("v", expiry=0)[1]
+
+
+def test_after_a_crash_no_identifier_is_given_again_that_a_message_had_which_left_before_it_was_kept(site):
+    """[5.0 MQTT-2.2.1-4]"""
+    link, _, _ = site.connect("s")
+    site.send(link, Subscribe(1, (Subscription("t", QoS.AT_LEAST_ONCE),)))
+    publisher, _, _ = site.connect("p")
+    site.send(publisher, publish("t", b"kept", 1, 1))
+    (kept,) = site.received(link)
+    publisher.receive_data(encode(publish("t", b"lost", 1, 2), V5), site.now)
+    for other, pieces, _ in site.broker.take_output():
+        assert other.is_promise is (other is publisher)
+        site.links[other].feed(b"".join(pieces))
+    (lost,) = list(site.links[link])
+    site.restart()
+    link, present, packets = site.connect("s")
+    assert present
+    assert [(packet.payload, packet.packet_id) for packet in packets] == [(b"kept", kept.packet_id)]
+    publisher, _, _ = site.connect("p")
+    site.send(publisher, publish("t", b"new", 1, 2))
+    (new,) = site.received(link)
+    assert new.packet_id not in (kept.packet_id, lost.packet_id)
+    site.send(link, PubAck(kept.packet_id), PubAck(new.packet_id))
+    site.restart()
+    link, _, _ = site.connect("s")
+    publisher, _, _ = site.connect("p")
+    site.send(publisher, publish("t", b"newer", 1, 3))
+    assert site.received(link)[0].packet_id > new.packet_id

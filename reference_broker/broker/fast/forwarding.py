@@ -74,7 +74,7 @@ class Forwarder:
                     if sender.is_v5 is not self._is_v5 or target.subscription_ids:
                         data = self._in_form(forms, runs, sender.is_v5, target)
                     if output.has_room(len(data)):
-                        output.write(data)
+                        output.pass_on(data)
                         continue
             if messages is None:
                 messages = [message for run in runs for message in self._messages(run)]
@@ -181,7 +181,7 @@ def _send_at_qos0(sender: Sender, target: Target, burst: Burst) -> int:
     data, _, _, _ = burst.packets(0, burst.count, sender.is_v5, target.subscription_ids, _AT_MOST_ONCE)
     if not sender.output.has_room(len(data)):
         return 0
-    sender.output.write(data)
+    sender.output.pass_on(data)
     return burst.count
 
 

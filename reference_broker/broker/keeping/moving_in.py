@@ -27,6 +27,7 @@ from reference_broker.broker.values.message import Message
 from reference_broker.broker.values.rows import (
     RECEIVED,
     RETAINED,
+    SENT_IDENTIFIERS,
     SESSION,
     SESSION_WILL,
     SUBSCRIPTION,
@@ -99,6 +100,8 @@ class MovingIn:
                 self._heads[number].subscriptions[key[9:].decode()] = SubscriptionRow.decoded(value)
             elif kind == RECEIVED:
                 self._heads[number].received += identifiers_of(key[9], value)
+            elif kind == SENT_IDENTIFIERS:
+                self._heads[number].page = value[0]
             elif kind == SESSION_WILL:
                 self._heads[number].will = WillRow.decoded(value)
         if self._first.is_over:
@@ -124,7 +127,7 @@ class MovingIn:
             self._subscribe(session, topic_filter, subscription)
         session.record = Record(self._journal, number, has_will=head.will is not None)
         if row.is_kept:
-            session.ledger = Ledger(self._journal, number)
+            session.ledger = Ledger(self._journal, number, head.page)
             self._absent[session] = Belongings(
                 session, number, self._journal, self._bodies, self._retained, self._has_come
             )
@@ -242,12 +245,13 @@ class MovingIn:
 class _Head:
     """The rows of a session that come before the first connection."""
 
-    __slots__ = ("received", "row", "subscriptions", "will")
+    __slots__ = ("page", "received", "row", "subscriptions", "will")
 
     def __init__(self, row: SessionRow) -> None:
         self.row = row
         self.subscriptions: dict[str, SubscriptionRow] = {}
         self.received: list[int] = []
+        self.page: int | None = None
         self.will: WillRow | None = None
 
 

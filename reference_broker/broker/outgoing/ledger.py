@@ -6,6 +6,10 @@ Does not belong here: the form of rows (`values.rows`), the rest of a session (`
 
 A row's number is higher than those of all rows before it, and a delivery gets a new row when it is sent and when it is
 released: so the order of rows is that of waiting, of sending and of releasing. [5.0 MQTT-4.6.0-1, MQTT-4.6.0-4]
+
+A message that leaves before its row is kept has an identifier of which a broker knows nothing that starts again after a
+crash. It must not give it to another message, so it goes on behind the page of those that may have been given. [5.0
+MQTT-2.2.1-4]
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from reference_broker.broker.values.rows import (
     BRINGING,
     ENTRY,
     NUMBER,
+    SENT_IDENTIFIERS,
     BringingRow,
     EntryRow,
     Stage,
@@ -30,17 +35,22 @@ from reference_broker.broker.values.rows import (
 )
 from reference_broker.broker.values.terms import Terms
 from reference_broker.session.delivery import Outbound, Sending
-from reference_broker.session.packet_ids import PacketIds
+from reference_broker.session.packet_ids import HIGHEST_PACKET_ID, PacketIds
 from reference_broker.wire.types import QoS, Version
+
+_PAGE = 16_384
+"""So many identifiers, one of which may be used, cost one commit."""
 
 
 class Ledger:
     """The rows of one session's outgoing half."""
 
-    __slots__ = ("_flying", "_prefix", "journal", "session_number")
+    __slots__ = ("_flying", "_prefix", "journal", "page", "session_number")
 
-    def __init__(self, journal: Journal, session_number: bytes) -> None:
+    def __init__(self, journal: Journal, session_number: bytes, page: int | None = None) -> None:
+        """`page` is that of the identifiers from before the broker's start."""
         self.journal = journal
+        self.page = page
         self._prefix = ENTRY + session_number
         self.session_number = session_number
         self._flying: dict[int, tuple[bytes, Body | None]] = {}
@@ -63,7 +73,7 @@ class Ledger:
     def left(self, delivery: Delivery) -> None:
         """It waits no more."""
         if delivery.row is not None:
-            self.journal.drop(delivery.row)
+            self.journal.let_go(delivery.row)
             delivery.row = None
             self._unrefer(delivery.message.body)
 
@@ -82,7 +92,7 @@ class Ledger:
         if waiting.first < waiting.behind:
             self.journal.put(waiting.row, _waiting_row(waiting, body).encoded())
         else:
-            self.journal.drop(waiting.row)
+            self.journal.let_go(waiting.row)
             waiting.row = None
             self._unrefer(body)
 
@@ -97,7 +107,7 @@ class Ledger:
         key, body = self._flying[packet_id]
         if body is None:
             return  # it left before
-        self.journal.drop(key)
+        self.journal.let_go(key)
         self._unrefer(body)
         self._flying[packet_id] = self._put(EntryRow(Stage.RELEASED, packet_id=packet_id)), None
         self.journal.promise()
@@ -105,7 +115,7 @@ class Ledger:
     def settled(self, packet_id: int) -> None:
         """The client is done with it."""
         key, body = self._flying.pop(packet_id)
-        self.journal.drop(key)
+        self.journal.let_go(key)
         self._unrefer(body)
 
     def restored(self, packet_id: int, key: bytes, body: Body | None) -> None:
@@ -118,8 +128,18 @@ class Ledger:
 
     def gone(self, key: bytes, body: Body | None) -> None:
         """Other rows stand for this one."""
-        self.journal.drop(key)
+        self.journal.let_go(key)
         self._unrefer(body)
+
+    def may_precede(self, packet_id: int) -> bool:
+        """Whether a message with this identifier may leave before it is kept; the first one of a page may not."""
+        page = packet_id // _PAGE
+        if page == self.page:
+            return True
+        self.page = page
+        self.journal.put(SENT_IDENTIFIERS + self.session_number, bytes((page,)))
+        self.journal.promise()
+        return False
 
     # --- in flight, by the run ---------------------------------------------------------------------------------------
 
@@ -155,7 +175,7 @@ class Ledger:
             advanced = replace(row, packet_id=packet_id, count=left, index=row.index + settled)
             self.journal.put(numbers.key, advanced.encoded())
         else:
-            self.journal.drop(numbers.key)
+            self.journal.let_go(numbers.key)
             numbers.key = None
             self._unrefer(numbers.body)
 
@@ -173,7 +193,7 @@ class Ledger:
             message = messages[packet_id]
             message.body, message.index = numbers.body, row.index + index
             self._fly(packet_id, message, row.qos, row.retain, row.subscription_ids, row.share)
-        self.journal.drop(numbers.key)
+        self.journal.let_go(numbers.key)
         numbers.key = None
         self._unrefer(numbers.body)
 
@@ -198,12 +218,14 @@ class Ledger:
             self._unrefer(body)
         self._flying.clear()
         self.journal.drop_all(self._prefix)
+        if self.page is not None:
+            self.journal.drop(SENT_IDENTIFIERS + self.session_number)
 
     # --- rows and bodies ---------------------------------------------------------------------------------------------
 
     def _put(self, row: EntryRow) -> bytes:
         key = self._prefix + NUMBER.pack(self.journal.number())
-        self.journal.put(key, row.encoded())
+        self.journal.put_new(key, row.encoded())
         return key
 
     def _fly(
@@ -221,7 +243,7 @@ class Ledger:
             body = message.body = self._new_body()
             message.index = 0
             accepted_at = self.journal.unix_time(message.accepted_at)
-            self.journal.put(BODY + body.identity, encode_message(message, accepted_at))
+            self.journal.put_new(BODY + body.identity, encode_message(message, accepted_at))
         self._refer(body)
         return body
 
@@ -233,7 +255,7 @@ class Ledger:
             packets = burst.data[burst.start : burst.start + burst.size * burst.count]
             accepted_at = self.journal.unix_time(burst.accepted_at)
             value = encode_packets(packets, burst.count, burst.qos, burst.is_v5, burst.publisher, accepted_at)
-            self.journal.put(BODY + body.identity, value)
+            self.journal.put_new(BODY + body.identity, value)
         self._refer(body)
         return body
 
@@ -248,6 +270,11 @@ class Ledger:
         if body is not None:
             body.references -= 1
             self.journal.unsettle(body)
+
+
+def last_of(page: int) -> int:
+    """The last identifier of a page."""
+    return min((page + 1) * _PAGE - 1, HIGHEST_PACKET_ID)
 
 
 class Bringing:

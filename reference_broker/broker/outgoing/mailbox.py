@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from reference_broker.broker.outgoing.bursts import Burst
 from reference_broker.broker.outgoing.flight import Flight
-from reference_broker.broker.outgoing.ledger import KeptOutbound, Ledger
+from reference_broker.broker.outgoing.ledger import KeptOutbound, Ledger, last_of
 from reference_broker.broker.outgoing.waiting import Queues, Waiting, WaitingRetained, WaitingRun
 from reference_broker.broker.values.config import BrokerConfig, DropPolicy
 from reference_broker.broker.values.message import Delivery, Message
@@ -96,6 +96,8 @@ class Mailbox:
             outbound = Outbound(self.version, packet_ids)
             if ledger is not None:
                 outbound = KeptOutbound(self.version, packet_ids, ledger)
+                if ledger.page is not None:
+                    packet_ids.go_on_behind(last_of(ledger.page))
             self._outbound = outbound, packet_ids, {}
         return self._outbound
 

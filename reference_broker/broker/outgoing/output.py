@@ -29,11 +29,23 @@ _MOST_HELD_ANSWERS = 4 * 65_535
 class Round:
     """What the connections of a broker note down for each other, until one read is done and the output is taken."""
 
-    __slots__ = ("changed", "dirty", "journal", "now", "outgoing_maximum_bytes", "pressed", "resting", "swollen")
+    __slots__ = (
+        "changed",
+        "dirty",
+        "has_passed_on",
+        "journal",
+        "now",
+        "outgoing_maximum_bytes",
+        "pressed",
+        "resting",
+        "swollen",
+    )
 
     def __init__(self, config: BrokerConfig, journal: Journal | None = None) -> None:
         self.journal = journal
         """Takes note of what has to survive the broker."""
+        self.has_passed_on = False
+        """Whether messages left that have to be kept only until they are acknowledged, since changes were taken."""
         self.outgoing_maximum_bytes = config.outgoing_maximum_bytes
         self.now = 0.0
         """The latest time the broker was told."""
@@ -59,10 +71,12 @@ class Output(ABC):
     __slots__ = (
         "_dirty",
         "_output",
+        "_promises",
         "close_requested",
         "dropped_messages",
         "held_answers",
         "held_bytes",
+        "is_promise",
         "reading_paused",
         "round",
         "swollen_bytes",
@@ -82,6 +96,9 @@ class Output(ABC):
         self.dropped_messages = 0
         """QoS 0 messages this client did not get because it did not read."""
         self.close_requested = False
+        self.is_promise = False
+        """Whether what was taken last depends on what changed, and may leave only once that is kept."""
+        self._promises = False
         self._output: list[Buffer] | None = None
         self._dirty = False
 
@@ -115,6 +132,7 @@ class Output(ABC):
 
     def write(self, data: Buffer) -> None:
         """Append whole packets to the output."""
+        self._promises = True
         if self.writing_paused:
             self._hold(data)
         elif self._output is None:
@@ -123,6 +141,12 @@ class Output(ABC):
             self._output.append(data)
         if not self._dirty:
             self._mark_dirty()
+
+    def pass_on(self, data: Buffer) -> None:
+        """Append messages nobody was told yet that the broker has: they need not be kept before they leave."""
+        promises = self._promises
+        self.write(data)
+        self._promises = promises
 
     def _hold(self, data: Buffer) -> None:
         """Append to the output of a peer that does not read: small pieces in one, or each would take 50 bytes more."""
@@ -188,6 +212,7 @@ class Output(ABC):
         if self.writing_paused and not self.close_requested:
             return None
         pieces, self._output = self._output, None
+        self.is_promise, self._promises = self._promises or self.close_requested, False
         return pieces or [], self.close_requested
 
     def _mark_dirty(self) -> None:

@@ -18,6 +18,7 @@ from reference_broker.broker.outgoing.output import Output
 from reference_broker.broker.outgoing.waiting import Waiting, WaitingRetained
 from reference_broker.broker.values.access import AccessControl
 from reference_broker.broker.values.config import BrokerConfig
+from reference_broker.broker.values.journal import Body
 from reference_broker.broker.values.log import shortened
 from reference_broker.broker.values.message import Delivery, Message
 from reference_broker.broker.values.runs import interleaved
@@ -166,7 +167,7 @@ class Sender:
             properties = message.properties_for(self.version, subscription_ids, now)
             publish = Publish(message.topic, message.payload, _AT_MOST_ONCE, retain, properties=properties)
             data = self._encode_with_alias(publish, data)
-        self.output.write(data)
+        self.output.pass_on(data)
         if subscription_ids and len(subscription_ids) > MANY_IDENTIFIERS:
             self.output.has_swollen(len(data))
 
@@ -176,7 +177,7 @@ class Sender:
             self._the_session().enqueue(delivery, self._config, now)
             self._note_change()
         else:
-            self._start(delivery, now)
+            self._start(delivery, now, is_new=True)
 
     def bring(self, retained: WaitingRetained, now: float) -> None:
         """Send the retained messages a subscription brings, behind what waits and before what comes from now on."""
@@ -219,11 +220,31 @@ class Sender:
         sent = bytes(numbered)
         origin = None if terms.share is None else Origin(terms.share, burst.qos)
         runs = flight.add(sent, size, packet_ids, numbers, qos, origin)
+        may_precede = not answers and self._may_precede(burst.body, qos, packet_ids[-1])
         if session.ledger is not None:
             session.ledger.launched(runs, burst, first, terms)
         self.quota.available -= count
-        self.output.write(interleaved(sent, size, answers) if answers else sent)
+        if answers:
+            self.output.write(interleaved(sent, size, answers))
+        elif may_precede:
+            self.output.pass_on(sent)
+        else:
+            self.output.write(sent)
         return count
+
+    def _may_precede(self, body: Body | None, qos: QoS, packet_id: int) -> bool:
+        """Whether a message may leave before it is kept, because after a crash it never was here.
+
+        Its publisher was told nothing then, and sends it again. At QoS 2 the client would remember an identifier of
+        which the broker knows nothing, and take a later message under it for the same. [5.0 MQTT-4.3.3-10]
+        """
+        ledger = self._the_session().ledger
+        if ledger is None:
+            return True
+        if qos is QoS.EXACTLY_ONCE or not (body is None or body.is_new) or not ledger.may_precede(packet_id):
+            return False
+        self.output.round.has_passed_on = True
+        return True
 
     def pump(self, now: float) -> None:
         """Send what waits, as far as quota and the client's reading allow."""
@@ -360,7 +381,8 @@ class Sender:
         flight = session.flight
         return flight is None or (packet.packet_id in session.outbound and not flight.releases)
 
-    def _start(self, delivery: Delivery, now: float) -> None:
+    def _start(self, delivery: Delivery, now: float, *, is_new: bool = False) -> None:
+        """Send a message; `is_new` when it did not wait here."""
         publish = delivery.publish(self.version, now)
         if delivery.qos == _AT_MOST_ONCE:  # one that was queued for an absent client
             self._put_in_flight(publish)
@@ -372,12 +394,13 @@ class Sender:
         numbered = session.outbound.send(publish)
         assert numbered.packet_id is not None
         session.inflight[numbered.packet_id] = delivery
+        may_precede = is_new and self._may_precede(delivery.message.body, delivery.qos, numbered.packet_id)
         if session.ledger is not None:
             session.ledger.sent(numbered.packet_id, delivery)
         self.quota.take()
-        self._put_in_flight(numbered)
+        self._put_in_flight(numbered, may_precede=may_precede)
 
-    def _put_in_flight(self, publish: Publish) -> None:
+    def _put_in_flight(self, publish: Publish, *, may_precede: bool = False) -> None:
         try:
             data = encode(publish, self.version)
         except LocalError:
@@ -388,7 +411,10 @@ class Sender:
             return
         if self._aliases is not None:
             data = self._encode_with_alias(publish, data)
-        self.output.write(data)
+        if may_precede:
+            self.output.pass_on(data)
+        else:
+            self.output.write(data)
         identifiers = publish.properties.subscription_identifier
         if identifiers and len(identifiers) > MANY_IDENTIFIERS:
             self.output.has_swollen(len(data))

@@ -38,12 +38,28 @@ class Unsettled(Protocol):
 class Journal:
     """The changes of one turn. Times in rows are Unix seconds, those of the broker become that by `unix_time`."""
 
-    __slots__ = ("_alive_at", "_changes", "_is_promised", "_number", "_unix_time_at_zero", "_unsettled")
+    __slots__ = (
+        "_alive_at",
+        "_changes",
+        "_let_go",
+        "_new",
+        "_number",
+        "_undone",
+        "_unix_time_at_zero",
+        "_unsettled",
+        "is_promised",
+    )
 
     def __init__(self) -> None:
         self._changes: list[Change] = []
+        self._let_go: list[Change] = []
+        self._new: set[bytes] = set()
+        """The keys of these changes that were never given before."""
+        self._undone: set[bytes] = set()
+        """Those of them that are gone again."""
         self._unsettled: dict[Unsettled, None] = {}
-        self._is_promised = False
+        self.is_promised = False
+        """Whether some output of this turn depends on what changed."""
         self._number = 0
         self._unix_time_at_zero = 0.0
         self._alive_at = -math.inf
@@ -79,9 +95,22 @@ class Journal:
         """This key has this value."""
         self._changes.append((key, value))
 
+    def put_new(self, key: bytes, value: bytes) -> None:
+        """This key, which was never there before, has this value."""
+        self._new.add(key)
+        self._changes.append((key, value))
+
     def drop(self, key: bytes) -> None:
         """This key is gone."""
         self._changes.append((key, Removal.ONE))
+
+    def let_go(self, key: bytes) -> None:
+        """This key is gone, which nobody is told, and will not come again."""
+        if key in self._new:
+            self._new.remove(key)
+            self._undone.add(key)
+        else:
+            self._let_go.append((key, Removal.ONE))
 
     def drop_all(self, prefix: bytes) -> None:
         """Every key that begins so is gone."""
@@ -89,7 +118,7 @@ class Journal:
 
     def promise(self) -> None:
         """The output of this turn depends on what changed."""
-        self._is_promised = True
+        self.is_promised = True
 
     def unsettle(self, changed: Unsettled) -> None:
         """Have it write down what changed once the turn is over."""
@@ -102,21 +131,29 @@ class Journal:
             self.put(ALIVE, pack(">d", self.unix_time(now)))
 
     def take(self, now: float) -> Changes | None:
-        """What changed since the last call; None for nothing.
-
-        No changes that are promised: what leaves depends on earlier ones.
-        """
-        while self._unsettled:
-            unsettled, self._unsettled = self._unsettled, {}
-            for each in unsettled:
-                each.settle(self)
-        is_promised, self._is_promised = self._is_promised, False
-        if self._changes:
+        """What changed since the last call; None for nothing."""
+        is_promised, self.is_promised = self.is_promised, False
+        has_come_to_nothing = self.has_come_to_nothing()
+        if not has_come_to_nothing or self._let_go:
             self.live(now)
         elif not is_promised:
             return None
         changes, self._changes = self._changes, []
-        return Changes(changes, is_promised)
+        changes += self._let_go
+        self._let_go.clear()
+        self._new.clear()
+        return Changes(changes, is_promised, has_come_to_nothing)
+
+    def has_come_to_nothing(self) -> bool:
+        """Whether nothing is left of what changed since the last `take` but rows that were let go."""
+        while self._unsettled:
+            unsettled, self._unsettled = self._unsettled, {}
+            for each in unsettled:
+                each.settle(self)
+        if self._undone:
+            undone, self._undone = self._undone, set()
+            self._changes = [change for change in self._changes if change[0] not in undone]
+        return not self._changes
 
 
 class Body:
@@ -136,6 +173,11 @@ class Body:
         """Whether nobody needed it any more at the end of a turn: then it is not in the store."""
         self._told = references
 
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing of it was given to be kept before this turn."""
+        return self._told is None
+
     def settle(self, journal: Journal) -> None:
         """Forget it when nobody needs it any more, else note how many do, where it is more than one."""
         references, told = self.references, self._told
@@ -143,9 +185,10 @@ class Body:
             return
         if not references:
             self.is_gone = True
-            journal.drop(BODY + self.identity)
+            journal.let_go(BODY + self.identity)
         if references > 1:
-            journal.put(COUNT + self.identity, pack(">I", references))
+            put = journal.put_new if told is None else journal.put
+            put(COUNT + self.identity, pack(">I", references))
         elif told is not None and told > 1:
             journal.drop(COUNT + self.identity)
         self._told = references

@@ -26,6 +26,7 @@ from reference_broker.wire.types import PacketType, QoS, Version
 SESSION = b"S"
 SUBSCRIPTION = b"T"
 RECEIVED = b"U"
+SENT_IDENTIFIERS = b"V"
 SESSION_WILL = b"W"
 ENTRY = b"q"
 RETAINED = b"r"
