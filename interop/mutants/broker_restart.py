@@ -51,7 +51,7 @@ def keeping(changed: Changed) -> Patch:
             for change in changed(key, value, rows):
                 _apply(change, rows)
                 kept.append(change)
-        return Changes(kept, right.is_promised)
+        return right._replace(changes=kept)
 
     return around(Broker, "take_changes", take_changes)
 

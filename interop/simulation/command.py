@@ -108,11 +108,13 @@ def _told(failure: Failure) -> Iterator[str]:
 
 
 def _run_mutants(options: argparse.Namespace) -> int:
-    names = [name for name in state_mutants() if any(fnmatch.fnmatchcase(name, each) for each in options.mutant)]
+    known = state_mutants(has_crashes=options.crashes)
+    names = [name for name in known if any(fnmatch.fnmatchcase(name, each) for each in options.mutant)]
     if not names:
         _say(["no mutant about state has such a name"])
         return NOTHING_RAN
-    work = functools.partial(killed_by, seed=options.seed, steps=options.steps or 100_000)
+    steps = options.steps or 100_000
+    work = functools.partial(killed_by, seed=options.seed, steps=steps, has_crashes=options.crashes)
     killed = 0
     for name, kill in zip(names, _in_processes(work, names, options.n), strict=True):
         killed += kill is not None

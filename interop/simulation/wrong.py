@@ -13,6 +13,7 @@ from interop.mutants import (
     broker_reconnected,
     broker_reported,
     broker_resent,
+    broker_restart,
     broker_sessions,
 )
 from interop.mutants.mutant import Mutant
@@ -38,9 +39,10 @@ _TABLES: tuple[list[Mutant], ...] = (
 """What a broker keeps between packets: sessions, what is in flight or waits, wills, windows."""
 
 
-def state_mutants() -> dict[str, Mutant]:
-    """The mutants that are about state, by name."""
-    return {mutant.name: mutant for table in _TABLES for mutant in table}
+def state_mutants(*, has_crashes: bool = False) -> dict[str, Mutant]:
+    """The mutants that are about state, by name; with crashes also those that are wrong only after one."""
+    tables = (*_TABLES, broker_restart.RESTART) if has_crashes else _TABLES
+    return {mutant.name: mutant for table in tables for mutant in table}
 
 
 def wrong_broker(mutant: Mutant) -> MakeBroker:
@@ -52,12 +54,15 @@ def wrong_broker(mutant: Mutant) -> MakeBroker:
     return make
 
 
-def killed_by(name: str, seed: int, steps: int) -> str | None:
-    """Which invariant a mutant breaks within so many steps, and how; None for none. A crash proves nothing."""
-    make_broker = wrong_broker(state_mutants()[name])
+def killed_by(name: str, seed: int, steps: int, *, has_crashes: bool = False) -> str | None:
+    """Which invariant a mutant breaks within so many steps, and how; None for none. That it falls over proves nothing.
+
+    With `has_crashes` it crashes on purpose now and then, and goes on with what its store has.
+    """
+    make_broker = wrong_broker(state_mutants(has_crashes=has_crashes)[name])
     done = 0
     while done < steps:
-        count, failure = run_episode(seed, min(EPISODE_STEPS, steps - done), make_broker)
+        count, failure = run_episode(seed, min(EPISODE_STEPS, steps - done), make_broker, has_crashes=has_crashes)
         if failure is not None and not failure.is_crash:
             return f"{failure.book}: {failure.sentence}"
         done += max(count, 1)

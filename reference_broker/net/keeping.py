@@ -196,10 +196,11 @@ class Keeping:
             return
         self._wait_ends = None
         changes = self._core.take_changes()
-        assert changes is not None, "what is waited for was promised"
-        self._patience.note(was_worth_it=changes.has_come_to_nothing)
-        self._later += changes.changes
-        if not changes.has_come_to_nothing:
+        has_come_to_nothing = changes is None or changes.has_come_to_nothing
+        self._patience.note(was_worth_it=has_come_to_nothing)
+        if changes is not None:
+            self._later += changes.changes
+        if not has_come_to_nothing:
             self._keep()
             return
         self._keep_soon()

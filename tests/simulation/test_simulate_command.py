@@ -58,6 +58,13 @@ def test_mutants_are_listed_as_killed_or_alive(capsys):
     assert main(["simulate", "--mutant", "no such thing"]) == NOTHING_RAN
 
 
+def test_with_crashes_mutants_are_killed_that_forget_over_a_restart(capsys):
+    options = ["simulate", "--mutant", "keeps no subscription over a restart", "-n", "1", "--steps", "4000"]
+    assert main(options) == NOTHING_RAN
+    assert main([*options, "--crashes"]) == OK
+    assert "1 of 1 mutants about state are killed" in capsys.readouterr().out
+
+
 def test_a_mutant_that_crashes_is_not_killed(monkeypatch):
     def make(_mutant):
         def make_broker(*_):
