@@ -10,7 +10,7 @@ IMAGE ?= mqtt-interop
 # Every target starts dozens of Python processes: what one has compiled, the next need not compile again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup interop adapters brokers published corpus coverage fairness mutants simulate soak survive fuzz test thorough check expected compare bench bench-growth bench-durable bench-smoke docs schema wheel image clean
+.PHONY: help setup interop adapters brokers published corpus coverage fairness mutants simulate soak survive fuzz test thorough check expected compare bench bench-growth bench-durable bench-crowds bench-smoke docs schema wheel image clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -t -s ':'
@@ -98,10 +98,14 @@ bench-growth: $(INSTALLED)  ## what a million subscriptions and the like cost, i
 bench-durable: $(INSTALLED) ## what it costs that nothing is answered before it is kept, into benchmarks/durable.md
 	$(BIN)/mqtt-interop bench --suite durable --seconds 3 --out benchmarks $(ARGS)
 
+bench-crowds: $(INSTALLED)  ## what one of more and more connections costs, into benchmarks/crowds.md
+	$(BIN)/mqtt-interop bench --suite crowds --out benchmarks $(ARGS)
+
 bench-smoke: $(INSTALLED)  ## whether the benchmark runs; its figures mean nothing
 	$(BIN)/mqtt-interop bench --suite targets --against mosquitto --quick $(ARGS)
 	$(BIN)/mqtt-interop bench --suite growth --quick
 	$(BIN)/mqtt-interop bench --suite durable --quick
+	$(BIN)/mqtt-interop bench --suite crowds --quick
 
 wheel: $(INSTALLED)      ## a wheel in dist/, tried in clean environments, without its extra and with it
 	rm -rf dist

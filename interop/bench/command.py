@@ -15,10 +15,11 @@ from interop.bench import stream
 from interop.bench.cell import Cell, Mode
 from interop.bench.chart import page
 from interop.bench.compare import AUTOMATIC, compare
+from interop.bench.crowds import crowds_table, measure_crowds, numbers
 from interop.bench.document import Entry, document, entry, to_json
 from interop.bench.durable import durable_table, measure_durable
 from interop.bench.growth import QUICK, Sizes, growth_table, measure_growth
-from interop.bench.pages import durable_page, growth_page, readme
+from interop.bench.pages import crowds_page, durable_page, growth_page, readme
 from interop.bench.proc import raise_file_limit
 from interop.bench.suite import SUITES, quick
 from interop.bench.table import as_text, detail_lines, in_short, table
@@ -32,6 +33,7 @@ from reports.write import CannotWrite, write_whole
 
 _GROWTH = "growth"
 _DURABLE = "durable"
+_CROWDS = "crowds"
 _DEFAULT_PUBLISHERS = {Mode.FAN_IN: 20, Mode.MESH: 20}
 _DEFAULT_SUBSCRIBERS = {Mode.FAN_OUT: 20}
 
@@ -74,7 +76,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="measure N times, give the median (1)")
     parser.add_argument(
         "--suite",
-        choices=[*SUITES, _GROWTH, _DURABLE],
+        choices=[*SUITES, _GROWTH, _DURABLE, _CROWDS],
         help="all cells of a table instead of one, or what becomes of a broker that has grown; MODE etc. go unused",
     )
     parser.add_argument(
@@ -109,6 +111,8 @@ def _run(options: argparse.Namespace) -> int:
         return _run_growth(options)
     if options.suite == _DURABLE:
         return _run_durable(options)
+    if options.suite == _CROWDS:
+        return _run_crowds(options)
     entries = _run_suite(options) if options.suite else [_run_cell(options)]
     made = document(entries, _command(options))
     files: dict[Path | None, str] = {options.json: to_json(made), options.html: page(made)}
@@ -174,6 +178,18 @@ def _run_durable(options: argparse.Namespace) -> int:
     _print(as_text(durable_table(costs)))
     if options.out and not options.quick:
         _write_all({options.out / "durable.md": durable_page(document([], _command(options)), durable_table(costs))})
+    return OK
+
+
+def _run_crowds(options: argparse.Namespace) -> int:
+    """As `_run_growth`."""
+    if options.against or options.json or options.html:
+        raise CommandError("--suite crowds measures one broker and writes crowds.md: no --against, --json or --html")
+    crowds = numbers(quick=options.quick)
+    costs = measure_crowds(options.broker, crowds, lambda cost: _print(" ".join(crowds_table([cost])[1])))
+    _print(as_text(crowds_table(costs)))
+    if options.out and not options.quick:
+        _write_all({options.out / "crowds.md": crowds_page(document([], _command(options)), crowds_table(costs))})
     return OK
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 import secrets
 import selectors
 import socket
+import sys
 import time
+from collections.abc import Iterator
 
 from interop.bench.cell import Cell, Mode
 from interop.bench.inbox import BadStream, ClientDropped
@@ -24,6 +26,10 @@ from reference_broker.wire.packets import ConnAck, Disconnect, SubAck, Subscribe
 from reference_broker.wire.types import Version, is_error
 
 _STALL_SECONDS = 10.0
+_LOOPBACK = "127.0.0.1"
+_CONNECTIONS_OF_ONE_SOURCE = 10_000
+_IP_BIND_ADDRESS_NO_PORT = 24
+"""The port is chosen with the connection, for which it need not be unique. [ip(7)]"""
 _SETTLE_SECONDS = 0.5
 """How long connections are held before the broker's memory is looked at."""
 
@@ -63,19 +69,22 @@ def measure_connections(cell: Cell, target: Target) -> Result:
 
 
 class Handshaking:
-    """A connection on its way to a CONNACK and, to be held, to a SUBACK of one topic of its own."""
+    """A connection on its way to a CONNACK and, to be held, to a SUBACK of one topic."""
 
-    def __init__(self, client_id: str, version: Version, address: Address, *, subscribes: bool) -> None:
+    def __init__(self, client_id: str, version: Version, address: Address, topic: str | None, source: str = "") -> None:
+        """From a port of `source`, or where the system thinks fit."""
         self.client_id = client_id
         self._version = version
         self._reader = Reader(version)
         self._to_send = [encode(connect_packet(address, version, client_id), version)]
-        if subscribes:
-            topic = Subscription(f"bench/idle/{client_id}")
-            self._to_send.append(encode(Subscribe(1, (topic,)), version))
+        if topic is not None:
+            self._to_send.append(encode(Subscribe(1, (Subscription(topic),)), version))
         self.socket = socket.socket()
         self.socket.setblocking(False)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if source:
+            self.socket.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+            self.socket.bind((source, 0))
         self.socket.connect_ex((address.host, address.port))
 
     def send_next(self) -> bool:
@@ -128,11 +137,15 @@ class Handshaking:
 
 
 class Crowd:
-    """As many connections as the cell wants, so many handshakes at a time."""
+    """As many connections as the cell wants, so many handshakes at a time.
 
-    def __init__(self, cell: Cell, address: Address) -> None:
+    Those that are held subscribe to `topic`, or each to one of its own.
+    """
+
+    def __init__(self, cell: Cell, address: Address, topic: str | None = None) -> None:
         self._cell = cell
         self._address = address
+        self._topic = topic
         self._run = secrets.token_hex(3)
         self._selector = selectors.DefaultSelector()
         self._begun = 0
@@ -163,6 +176,15 @@ class Crowd:
             except ClientDropped as problem:
                 self.drops.append(str(problem))
 
+    def sockets(self) -> Iterator[socket.socket]:
+        """Those that are held."""
+        return (each.socket for each in self._held)
+
+    def say(self, data: bytes) -> None:
+        """Have each of those that are held send this, which is short."""
+        for each in self._held:
+            each.socket.sendall(data)
+
     def close(self) -> None:
         """Close what is open."""
         for each in [key.data for key in self._selector.get_map().values()] + self._held:
@@ -171,13 +193,15 @@ class Crowd:
 
     def _begin(self) -> None:
         self._begun += 1
-        one = Handshaking(
-            f"{self._run}c{self._begun}",
-            self._cell.version,
-            self._address,
-            subscribes=self._cell.mode is Mode.IDLE,
-        )
+        client_id = f"{self._run}c{self._begun}"
+        topic = (self._topic or f"bench/idle/{client_id}") if self._cell.mode is Mode.IDLE else None
+        one = Handshaking(client_id, self._cell.version, self._address, topic, self._source())
         self._selector.register(one.socket, selectors.EVENT_WRITE, one)
+
+    def _source(self) -> str:
+        """Another loopback address for each ten thousand: Linux searches long for a port where most are taken."""
+        crowd = self._begun // _CONNECTIONS_OF_ONE_SOURCE
+        return f"127.0.0.{1 + crowd}" if crowd and sys.platform == "linux" and self._address.host == _LOOPBACK else ""
 
     def _drop(self, one: Handshaking, problem: ClientDropped) -> None:
         self._let_go(one)

@@ -48,6 +48,19 @@ def growth_page(run: Document, table: list[list[str]]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def crowds_page(run: Document, table: list[list[str]]) -> str:
+    """The page about more and more connections."""
+    parts = [
+        "# Crowds",
+        "What one of many connections costs the reference broker: nothing here may grow with their number.",
+        _circumstances(run),
+        f"Made by `{run.command}`. Each row is another broker, the last one with as many connections as the system lets"
+        " one process have.",
+        as_markdown(table),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
 def durable_page(run: Document, table: list[list[str]]) -> str:
     """The page about a broker that keeps everything before it answers."""
     parts = [

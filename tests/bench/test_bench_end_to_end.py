@@ -12,6 +12,7 @@ import pytest
 
 from interop.bench.cell import Cell, Mode
 from interop.bench.connects import measure_connections
+from interop.bench.crowds import CrowdCost, measure_crowds
 from interop.bench.growth import Growth, Sizes, measure_growth
 from interop.bench.measure import Target, measure
 from interop.bench.peer import connect_packet
@@ -188,6 +189,14 @@ def test_a_broker_that_has_grown_is_measured_beside_one_that_has_not() -> None:
     assert told == figures
     assert all(figure.grown > 0 for figure in figures if figure.unit != "ns/delivery")
     assert [figure.what for figure in figures if "retained" in figure.what][-1].startswith("growth/00/#: 9 retained")
+
+
+def test_a_crowd_is_told_one_message_by_a_broker_of_its_own_and_nobody_is_dropped() -> None:
+    told: list[CrowdCost] = []
+    costs = measure_crowds("reference", [3, 5], told.append)
+    assert told == costs
+    assert [cost.connections for cost in costs] == [3, 5]
+    assert all(min(cost.connect_us, cost.broadcast_us, cost.ping_us) > 0 for cost in costs)
 
 
 @pytest.mark.parametrize("version", [Version.V311, Version.V5])

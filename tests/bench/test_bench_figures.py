@@ -11,9 +11,10 @@ import pytest
 from interop.bench.cell import Cell, Mode
 from interop.bench.chart import page
 from interop.bench.command import _notes, cell_of
+from interop.bench.crowds import CrowdCost, crowds_table, numbers
 from interop.bench.document import document, entry, from_json, schema_text, to_json
 from interop.bench.growth import Growth, growth_table
-from interop.bench.pages import growth_page, readme
+from interop.bench.pages import crowds_page, growth_page, readme
 from interop.bench.proc import usage
 from interop.bench.result import Latency, Result, percentile
 from interop.bench.suite import Aim, quick, targets
@@ -132,6 +133,22 @@ def test_growth_is_told_as_a_ratio_and_what_does_not_hold_in_bold() -> None:
     text = growth_page(document([], "bench"), growth_table(figures))
     assert "| pair | deliveries/s | 2,000,000 | 1,500,000 | 0.75 | **at least 80 %** |" in text
     assert "| memory | bytes | - | 512 | - |  |" in text
+
+
+def test_a_crowd_is_told_by_what_one_connection_costs() -> None:
+    cost = CrowdCost(10_000, 154.0, 2_661.0, 0.002, 16.1, 16.0, 25.8, 31.0)
+    text = crowds_page(document([], "bench"), crowds_table([cost]))
+    assert "| 10,000 | 154 | 2,661 | 0.2 | 16.1 | 16 | 25.8 | 31 |" in text
+
+
+@pytest.mark.parametrize(
+    ("most", "largest"), [(20_000, [10_000, 19_800]), (100_000, [20_000, 50_000]), (1_024, [800]), (50_200, [50_000])]
+)
+def test_a_crowd_is_as_large_as_the_system_lets_it_be(
+    monkeypatch: pytest.MonkeyPatch, most: int, largest: list[int]
+) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (most, most))
+    assert numbers()[-len(largest) :] == largest
 
 
 def test_the_page_names_what_was_lost_and_what_failed() -> None:
