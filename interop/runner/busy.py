@@ -4,8 +4,9 @@ Belongs here: measuring the worker's own lag, and when it is too much for what w
 Does not belong here: what becomes of a cell then (`again`), the scenario's waiting (`pace`).
 
 A heartbeat in the worker's loop is due at known moments; how much later it comes is what everything else in this loop
-was late, too. Programs of others wait for the processor just as we do, unseen: Linux tells for how much of the time
-somebody on the machine had to.
+was late, too. What takes hundreds of turns of the loop may lose seconds by delays each too short for a beat to show: on
+Linux the worker knows for how long it was ready and had no processor. Programs of others wait for one just as we do,
+unseen; for how much of the time somebody on the machine had to, Linux tells as well.
 """
 
 from __future__ import annotations
@@ -25,14 +26,16 @@ _KEPT_SECONDS = 120.0
 """Longer than a cell may take."""
 
 _PRESSURE = Path("/proc/pressure/cpu")
+_SCHEDULED = Path("/proc/thread-self/schedstat")
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A moment of the monotonic clock, and for how long somebody had waited for a processor by then."""
+    """A moment of the monotonic clock, and how long somebody, and this thread, had waited for a processor by then."""
 
     at: float
     pressed_seconds: float
+    waited_seconds: float = 0.0
 
 
 _NOTICEABLE_SECONDS = 1.0
@@ -79,8 +82,11 @@ NO_LAG = Lag(0.0, 0.0, 0.0, 0.0)
 class Heartbeat:
     """The lag of one loop; `beat` runs in it as long as the loop does."""
 
-    def __init__(self, pressed_seconds: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self, pressed_seconds: Callable[[], float] | None = None, waited_seconds: Callable[[], float] | None = None
+    ) -> None:
         self._pressed_seconds = cpu_pressed_seconds if pressed_seconds is None else pressed_seconds
+        self._waited_seconds = cpu_waited_seconds if waited_seconds is None else waited_seconds
         self._late: deque[tuple[float, float]] = deque()
 
     async def beat(self) -> None:
@@ -99,7 +105,7 @@ class Heartbeat:
 
     def moment(self) -> Moment:
         """This one."""
-        return Moment(time.monotonic(), self._pressed_seconds())
+        return Moment(time.monotonic(), self._pressed_seconds(), self._waited_seconds())
 
     def since(self, begin: Moment) -> Lag:
         """The lag from then on."""
@@ -107,7 +113,8 @@ class Heartbeat:
         passed = now.at - begin.at
         late = [late for at, late in self._late if at >= begin.at]
         pressed = now.pressed_seconds - begin.pressed_seconds
-        return Lag(max(late, default=0.0), sum(late), min(1.0, pressed / passed) if passed > 0 else 0.0, passed)
+        lost = max(sum(late), now.waited_seconds - begin.waited_seconds)  # a late beat waited for a processor, mostly
+        return Lag(max(late, default=0.0), lost, min(1.0, pressed / passed) if passed > 0 else 0.0, passed)
 
 
 def cpu_pressed_seconds() -> float:
@@ -116,4 +123,12 @@ def cpu_pressed_seconds() -> float:
         some = _PRESSURE.read_text(encoding="ascii").partition("\n")[0]
         return int(some.rpartition("total=")[2]) / 1e6
     except (OSError, ValueError):
+        return 0.0
+
+
+def cpu_waited_seconds() -> float:
+    """For how long this thread was ready and waited for a processor; 0 where the system does not tell."""
+    try:
+        return int(_SCHEDULED.read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
         return 0.0

@@ -12,7 +12,7 @@ from runner_stage import HEAD, scenario
 from interop.brokers.registry import broker_spec
 from interop.runner import engine
 from interop.runner.again import Played, settled
-from interop.runner.busy import BEAT_SECONDS, Heartbeat, Lag, Moment
+from interop.runner.busy import BEAT_SECONDS, Heartbeat, Lag, Moment, cpu_waited_seconds
 from interop.runner.cell import Cell
 from interop.runner.known_failures import KnownFailures
 from reports.record import Finding, KnownFailure, PlayedAgain, Record, Verdict
@@ -91,6 +91,21 @@ def test_the_share_of_time_in_which_somebody_waited_for_a_processor_is_told() ->
     heartbeat = Heartbeat(lambda: 10.0)
     now = heartbeat.moment()
     assert heartbeat.since(Moment(now.at - 4.0, 7.0)).pressed == pytest.approx(0.75, abs=0.01)
+
+
+def test_many_waits_for_a_processor_that_are_too_short_for_a_beat_are_lost_time_too() -> None:
+    waited = iter([1.0, 3.0])
+    heartbeat = Heartbeat(lambda: 0.0, lambda: next(waited))
+    begin = heartbeat.moment()
+    lag = heartbeat.since(begin)
+    assert (lag.worst_seconds, lag.lost_seconds) == (0.0, 2.0)
+    assert lag.explains(window_seconds=3.0)
+
+
+@pytest.mark.skipif(not Path("/proc/thread-self/schedstat").exists(), reason="Linux tells it")
+def test_for_how_long_a_thread_waited_never_becomes_less() -> None:
+    first = cpu_waited_seconds()
+    assert 0.0 <= first <= cpu_waited_seconds()
 
 
 @pytest.mark.parametrize(
