@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from interop.drivers.catalog import ADAPTERS_FOLDER, AdapterProgram, BadAdapter, Description, adapter_programs
+from interop.user_cache import user_cache
 
 SEPARATOR = "@"
 
@@ -58,7 +59,7 @@ _INSTALLS: Mapping[str, Callable[[str, str], tuple[str, ...]]] = {"Python": _pip
 
 def cache_folder() -> Path:
     """Where releases are built."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mqtt-interop" / "releases"
+    return user_cache("releases")
 
 
 def client_of(name: str) -> str:

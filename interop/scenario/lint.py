@@ -51,6 +51,8 @@ _SNAKE_CASE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _BINDING = {Level.MAY: 0, Level.SHOULD: 1, Level.MUST: 2}
 _TO_CONNECT = ("CONNECT", "CONNACK", "AUTH")
 _WITH_FRAMES = ("ws", "wss")
+_WHO = (("as", "actor"), ("link", "link"), ("in_step_with", "in_step_with"))
+"""The keys whose value is an actor's name, each with its field."""
 _MOMENTS = ("start", "connect", "cut")
 _WHAT_USUALLY_HAPPENS = ("accepted", "done", "pending")
 _EXPECTATIONS = ("reason", "reasons", "granted", "session_present", "answer")
@@ -62,7 +64,7 @@ def lint(scenarios: Iterable[LoadedScenario]) -> list[Problem]:
     problems = set(_across_files(loaded))
     for one in loaded:
         for rule in RULES:
-            problems.update(one.document.problem(one.in_file(where), message) for where, message in rule(one))
+            problems.update(one.document().problem(one.in_file(where), message) for where, message in rule(one))
     return sorted(problems)
 
 
@@ -80,7 +82,7 @@ def _across_files(loaded: list[LoadedScenario]) -> Iterator[Problem]:
         ):
             if first.path != one.path:
                 text = one.scenario.title if what == "title" else one.file_name
-                yield one.document.problem(where, f"the {what} {text!r} is also that of {first.path.name}")
+                yield one.document().problem(where, f"the {what} {text!r} is also that of {first.path.name}")
 
 
 def file_and_area_names(one: LoadedScenario) -> Found:
@@ -88,19 +90,16 @@ def file_and_area_names(one: LoadedScenario) -> Found:
     for name in (one.path.stem, one.area):
         if not _SNAKE_CASE.fullmatch(name):
             yield (), f"the name {name!r} is not in lower_snake_case"
-    areas = _listed_areas(one)
+    areas = _listed_areas(one.path.parent)
     if areas and one.area not in areas:
         yield (), unknown("area", one.area, areas) + "; the areas are listed in the README of the collection"
 
 
 @cache
-def _areas_in(readme: Path) -> list[str]:
+def _listed_areas(area: Path) -> list[str]:
+    readme = area.absolute().parent / "README.md"
     text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
     return re.findall(r"^\| `([a-z0-9_]+)` \|", text, re.MULTILINE)
-
-
-def _listed_areas(one: LoadedScenario) -> list[str]:
-    return _areas_in(one.path.absolute().parent.parent / "README.md")
 
 
 def needs(one: LoadedScenario) -> Found:
@@ -132,9 +131,9 @@ def actors(one: LoadedScenario) -> Found:
     known_actors = list(one.scenario.actors)
     used = set()
     for index, step in enumerate(one.scenario.steps):
-        for key, field in (("as", "actor"), ("link", "link"), ("in_step_with", "in_step_with")):
-            name = getattr(step, field, None)
-            if name is None:
+        said = vars(step)
+        for key, field in _WHO:
+            if (name := said.get(field)) is None:
                 continue
             used.add(name)
             if name not in known_actors:
@@ -168,7 +167,7 @@ def set_up(one: LoadedScenario) -> Found:
     for index, step in enumerate(one.scenario.steps):
         if isinstance(step, Split | Reframe | Throttle) or (isinstance(step, Fault) and step.at in _TO_CONNECT):
             put_to_the_test.setdefault(step.link, step.do)
-        name = step.link if isinstance(step, Inject) else getattr(step, "actor", None)
+        name = step.link if isinstance(step, Inject) else vars(step).get("actor")
         if name is None or name in connected:
             continue
         connected.add(name)
@@ -196,7 +195,9 @@ def observations(one: LoadedScenario) -> Found:
 
 def _expects(step: AnyStep) -> bool:
     given = step.model_fields_set
-    return any(name in given for name in _EXPECTATIONS) or getattr(step, "outcome", "done") not in _WHAT_USUALLY_HAPPENS
+    return (
+        any(name in given for name in _EXPECTATIONS) or vars(step).get("outcome", "done") not in _WHAT_USUALLY_HAPPENS
+    )
 
 
 def windows(one: LoadedScenario) -> Found:
@@ -241,7 +242,7 @@ def _goes_on(steps: Sequence[AnyStep]) -> bool:
 def counts(one: LoadedScenario) -> Found:
     """What is done very often takes long: such a scenario is played only when asked for."""
     for index, step in enumerate(one.scenario.steps):
-        if not one.scenario.slow and getattr(step, "count", 1) > MOST_UNLESS_SLOW:
+        if not one.scenario.slow and vars(step).get("count", 1) > MOST_UNLESS_SLOW:
             yield ("steps", index, "count"), f"more than {MOST_UNLESS_SLOW} take long; say slow: true"
 
 
@@ -266,13 +267,12 @@ def citations(one: LoadedScenario) -> Found:
         yield from _unknown_statements(label, clause.cites, (*where, "cites"))
         yield from _too_binding(label, clause.level, clause.cites, where)
     for index, step in enumerate(one.scenario.steps):
-        for label in _versions_of(step, one):
+        for label in _versions_of(step, one) if step.cites is not None or step.level is not None else ():
             cites = step.cites if step.cites is not None else one.scenario.versions[label].cites
             if step.cites is not None:
                 yield from _unknown_statements(label, step.cites, ("steps", index, "cites"), hint=step.only is None)
-            if step.cites is not None or step.level is not None:
-                level = step.level or one.scenario.versions[label].level
-                yield from _too_binding(label, level, cites, ("steps", index))
+            level = step.level or one.scenario.versions[label].level
+            yield from _too_binding(label, level, cites, ("steps", index))
 
 
 def _versions_of(step: AnyStep, one: LoadedScenario) -> list[MqttLabel]:

@@ -62,11 +62,11 @@ def packet_problems(one: LoadedScenario) -> Found:
             yield from _misplaced(getattr(step, field) or (), packet, (*where, field))
         if isinstance(step, Wire):
             yield from _patterns(step, where)
-        if isinstance(step, Fault):
+        elif isinstance(step, Fault):
             yield from _sender(step, where)
-        if isinstance(step, Rewrite):
-            yield from _rewritten(step, where)
-        if isinstance(step, Inject):
+            if isinstance(step, Rewrite):
+                yield from _rewritten(step, where)
+        elif isinstance(step, Inject):
             yield from _injected(step, where)
 
 

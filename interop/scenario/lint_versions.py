@@ -49,46 +49,46 @@ def version_problems(one: LoadedScenario) -> Iterator[tuple[Where, str]]:
     if actor.mqtt is not None:
         yield ("actors", first, "mqtt"), _FIRST
     # A row of a table may leave out versions that its steps speak of.
-    of_file = list(map(str, one.document.data["versions"]))
+    of_file = one.file_versions
     fixed = {name: each.mqtt for name, each in one.scenario.actors.items()}
     for index, step in enumerate(one.scenario.steps):
         where: Where = ("steps", index)
         for place, label in enumerate(step.only or ()):
             if label not in of_file:
                 yield (*where, "only", place), f"{label!r} is none of the scenario's versions ({', '.join(of_file)})"
-        name = str(getattr(step, "actor", None) or getattr(step, "link", ""))
+        said = vars(step)
+        name = str(said.get("actor") or said.get("link", ""))
         if isinstance(step, Connect) and name in fixed:
             fixed[name] = step.mqtt or one.scenario.actors[name].mqtt
             if step.mqtt is not None and name == first:
                 yield (*where, "mqtt"), _FIRST
-        if (given := fixed.get(name)) is not None:
-            spoken, hint = [given], f"its actor speaks {given}"
-        else:
-            spoken = [label for label in one.scenario.versions if step.only is None or label in step.only]
-            hint = 'the step runs in 3.x as well; say only: ["5.0"]'
-        if any(label != "5.0" for label in spoken):
+        given = fixed.get(name)
+        spoken = step.only or one.scenario.versions if given is None else (given,)
+        if any(label != "5.0" and (given or label in one.scenario.versions) for label in spoken):
+            hint = f"its actor speaks {given}" if given else 'the step runs in 3.x as well; say only: ["5.0"]'
             for place_of_it, what in _in_3(step, where):
                 yield place_of_it, f"{what} exists in 5.0 only, but {hint}"
 
 
 def _in_3(step: AnyStep, where: Where) -> Iterator[tuple[Where, str]]:
     """What a step says that only 5.0 has, and where."""
-    if isinstance(step, Auth):
-        yield where, "AUTH"
-    for name in _ONLY_IN_5.get(type(step), ()):
+    for name in step.model_fields_set.intersection(_ONLY_IN_5.get(type(step), ())):
         if getattr(step, name) != _default(type(step), name):
             yield (*where, name), f"`{name}`"
-    if isinstance(step, Subscribe):
-        for place, request in enumerate(step.topics):
-            for name in _SUBSCRIPTION_OPTIONS:
-                if getattr(request, name):
-                    yield (*where, "topics", place, name), f"`{name}`"
-    if isinstance(step, Wire):
-        for key in ("exactly", "contains"):
-            for place, pattern in enumerate(getattr(step, key) or ()):
-                yield from _pattern_in_3(pattern, (*where, key, place))
-    if isinstance(step, Inject) and step.packet is not None and "properties" in step.packet:
-        yield (*where, "packet", "properties"), "`properties`"
+    match step:
+        case Auth():
+            yield where, "AUTH"
+        case Subscribe(topics=topics):
+            for place, request in enumerate(topics):
+                for name in _SUBSCRIPTION_OPTIONS:
+                    if getattr(request, name):
+                        yield (*where, "topics", place, name), f"`{name}`"
+        case Wire():
+            for key in ("exactly", "contains"):
+                for place, pattern in enumerate(getattr(step, key) or ()):
+                    yield from _pattern_in_3(pattern, (*where, key, place))
+        case Inject(packet=packet) if packet is not None and "properties" in packet:
+            yield (*where, "packet", "properties"), "`properties`"
 
 
 @cache

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
+from interop.scenario import kept
 from interop.scenario.explain import problems_of
 from interop.scenario.model import Scenario
 from interop.scenario.problems import Problem, ScenarioError, shown
@@ -35,7 +37,8 @@ class LoadedScenario:
     """One scenario, or one row of its table: `name` is `area/file-stem` or `area/file-stem[case]`.
 
     `step_lines` holds the 1-based line of each step, `step_texts` each step as it is written, with the row's values;
-    `step_places` its place in the file, None for what a variant adds.
+    `step_places` its place in the file, None for what a variant adds. `file_versions` are those of all rows of the
+    file; `document` gives the file as it is written, which is read again where it was not kept.
     """
 
     name: str
@@ -45,7 +48,8 @@ class LoadedScenario:
     step_lines: tuple[int, ...]
     step_texts: tuple[str, ...]
     step_places: tuple[int | None, ...]
-    document: Document
+    file_versions: tuple[str, ...]
+    document: Callable[[], Document]
 
     def in_file(self, where: Where) -> Where:
         """A place in the scenario as a place in its file."""
@@ -67,6 +71,11 @@ class LoadedScenario:
     def file_name(self) -> str:
         """`area/file-stem`, shared by all rows of a table."""
         return self.name.partition("[")[0]
+
+    @property
+    def case(self) -> str:
+        """The row of the table, with its variant; empty where there is neither."""
+        return self.name.removeprefix(self.file_name)[1:-1]
 
 
 def load_scenarios(paths: Sequence[Path] | None = None, patterns: Sequence[str] = ()) -> list[LoadedScenario]:
@@ -115,8 +124,22 @@ def _load(paths: Sequence[Path]) -> list[LoadedScenario]:
 
 
 def load_file(path: Path) -> list[LoadedScenario]:
-    """The scenarios of one file, each row before its variants; raises ScenarioError."""
-    document = read(path, _text(path))
+    """The scenarios of one file, each row before its variants; raises ScenarioError.
+
+    Of the product's own collection, what another process read is taken as it was kept.
+    """
+    text = _text(path)
+    if not path.absolute().is_relative_to(DEFAULT_FOLDER):
+        return _read(path, text)
+    if (outcomes := kept.find(text)) is not None:
+        return [_as_kept(path, text, outcome) for outcome in outcomes]
+    loaded = _read(path, text)
+    kept.keep(text, [_to_keep(one) for one in loaded])
+    return loaded
+
+
+def _read(path: Path, text: str) -> list[LoadedScenario]:
+    document = read(path, text)
     loaded: list[LoadedScenario] = []
     problems: list[Problem] = []
     for row in expand(document):
@@ -133,21 +156,43 @@ def load_file(path: Path) -> list[LoadedScenario]:
 
 
 def _loaded(path: Path, document: Document, row: Row) -> LoadedScenario:
-    name = _name_of(path)
     return LoadedScenario(
-        name=f"{name}[{row.case}]" if row.case else name,
-        area=name.partition("/")[0],
+        name=_name_of(path, row.case),
+        area=_area_of(path),
         path=path,
-        scenario=_validated(row),
+        scenario=_validated(json.dumps(row.data)),
         step_lines=tuple(document.line(("also",) if place is None else ("steps", place)) for place in row.places),
         step_texts=tuple(_step_text(document, row, index) for index in range(len(row.places))),
         step_places=row.places,
-        document=document,
+        file_versions=tuple(map(str, document.data["versions"])),
+        document=lambda: document,
     )
 
 
-def _name_of(file: Path) -> str:
-    return f"{file.absolute().parent.name}/{file.stem}"
+def _to_keep(one: LoadedScenario) -> list[Any]:
+    scenario = one.scenario.model_dump_json(by_alias=True, exclude_unset=True)
+    return [one.case, scenario, one.step_lines, one.step_texts, one.step_places, one.file_versions]
+
+
+def _as_kept(path: Path, text: str, outcome: list[Any]) -> LoadedScenario:
+    case, scenario, *of_steps, versions = outcome
+    return LoadedScenario(
+        _name_of(path, case),
+        _area_of(path),
+        path,
+        _validated(scenario),
+        *map(tuple, of_steps),
+        file_versions=tuple(versions),
+        document=partial(read, path, text),
+    )
+
+
+def _area_of(file: Path) -> str:
+    return file.absolute().parent.name
+
+
+def _name_of(file: Path, case: str = "") -> str:
+    return f"{_area_of(file)}/{file.stem}[{case}]" if case else f"{_area_of(file)}/{file.stem}"
 
 
 def _step_text(document: Document, row: Row, index: int) -> str:
@@ -157,9 +202,9 @@ def _step_text(document: Document, row: Row, index: int) -> str:
     return written(row.data["steps"][index])
 
 
-def _validated(row: Row) -> Scenario:
+def _validated(written: str) -> Scenario:
     # Through JSON, because there strict validation still takes a list for a tuple and a text for an enum.
-    return Scenario.model_validate_json(json.dumps(row.data), strict=True)
+    return Scenario.model_validate_json(written, strict=True)
 
 
 def _text(path: Path) -> str:
