@@ -280,6 +280,8 @@ class Controller:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
         """Write the reports of what ran, also after an interrupt, and set the exit code."""
+        if "hypothesis" not in sys.modules:  # its plugin would import all of it for a summary of nothing
+            self._config.pluginmanager.unregister(name="hypothesispytest")
         if not session.config.option.collectonly:
             self._end_workers()
         yield  # workers and the engine have stopped after this

@@ -7,13 +7,13 @@ Does not belong here: playing (`engine`), who plays what (`schedule`), showing a
 from __future__ import annotations
 
 import contextlib
-import gc
 import re
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import pytest
 
@@ -57,6 +57,11 @@ def marks_of(cell: Cell) -> list[str]:
     return [name for name in names if name.isidentifier() and name not in _PYTESTS_OWN] + [
         SLOW
     ] * cell.loaded.scenario.slow
+
+
+@cache  # each is checked against those that are registered
+def _mark(name: str) -> pytest.MarkDecorator:
+    return cast(pytest.MarkDecorator, getattr(pytest.mark, name))
 
 
 def _asks_for_slow(config: pytest.Config) -> bool:
@@ -135,10 +140,7 @@ class Worker:
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """One test per cell."""
         if "cell" in metafunc.fixturenames:
-            marked = [
-                pytest.param(cell, id=cell.id, marks=[getattr(pytest.mark, m) for m in marks_of(cell)])
-                for cell in self._cells
-            ]
+            marked = [pytest.param(cell, id=cell.id, marks=[*map(_mark, marks_of(cell))]) for cell in self._cells]
             metafunc.parametrize("cell", marked)
 
     @pytest.hookimpl(trylast=True)
@@ -172,8 +174,6 @@ class Worker:
             self._end(str(problem))
         mine = self._task.cells(list(_cells_of(session.items)))
         self._kept = {id_of(record): record for record in self._parts.records(self._task.kept_by)}
-        gc.collect()
-        gc.freeze()  # scenarios stay to the end: looking among them for what does not took a sixth of the time
         self._engine.begin(cell for cell in mine if cell.id not in self._kept and cell.id not in self._task.suspects)
 
     @pytest.fixture

@@ -175,13 +175,15 @@ def _to_keep(one: LoadedScenario) -> list[Any]:
 
 
 def _as_kept(path: Path, text: str, outcome: list[Any]) -> LoadedScenario:
-    case, scenario, *of_steps, versions = outcome
+    case, scenario, lines, texts, places, versions = outcome
     return LoadedScenario(
-        _name_of(path, case),
-        _area_of(path),
-        path,
-        _validated(scenario),
-        *map(tuple, of_steps),
+        name=_name_of(path, case),
+        area=_area_of(path),
+        path=path,
+        scenario=_validated(scenario),
+        step_lines=tuple(lines),
+        step_texts=tuple(texts),
+        step_places=tuple(places),
         file_versions=tuple(versions),
         document=partial(read, path, text),
     )

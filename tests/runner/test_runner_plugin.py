@@ -88,6 +88,15 @@ def records(scenarios: Path) -> list[dict[str, object]]:
         return [json.loads(line) for line in lines]
 
 
+def test_a_plugin_whose_package_no_test_uses_imports_it_for_no_summary(tmp_path: Path) -> None:
+    (tmp_path / "scenarios").mkdir()
+    (tmp_path / "scenarios" / "right.yaml").write_text(RIGHT)
+    options = ["interop", "--collect-only", "-q", "--scenarios", str(tmp_path / "scenarios")]
+    told = f"import sys, pytest; code = pytest.main({options!r}); print(int(code), 'hypothesis' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "0 False"
+
+
 def test_all_as_expected_is_0_and_leaves_its_files(tmp_path: Path) -> None:
     scenarios = collection(tmp_path, right=RIGHT)
     command = [sys.executable, "-m", "pytest", *matrix_options(tmp_path)]  # this one cold, as a user's is
