@@ -31,8 +31,15 @@ Json = dict[str, Any]
 
 
 def write_ctrf(records: Iterable[Record], path: Path, *, run: RunInfo | None = None) -> None:
-    """Write `ctrf.json`; raises OSError."""
-    path.write_text(json.dumps(ctrf(records, run=run), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    """Write `ctrf.json`, one test a line; raises OSError."""
+    document = ctrf(records, run=run)
+    tests = document["results"].pop("tests")
+    with path.open("w", encoding="utf-8") as out:
+        out.write(json.dumps(document, ensure_ascii=False).removesuffix("}}") + ', "tests": [')
+        out.writelines(
+            f"{',' * bool(place)}\n{json.dumps(test, ensure_ascii=False)}" for place, test in enumerate(tests)
+        )
+        out.write("\n]}}\n")
 
 
 def ctrf(records: Iterable[Record], *, run: RunInfo | None = None) -> Json:

@@ -37,7 +37,8 @@ def write_junit(records: Iterable[Record], path: Path, *, run: RunInfo | None = 
     """Write `junit.xml`; raises OSError."""
     root = junit_tree(records, run=run)
     ET.indent(root)
-    path.write_bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n")
+    text = ET.tostring(root, encoding="unicode")  # as text, because a file is handed each piece by itself
+    path.write_text(f"<?xml version='1.0' encoding='utf-8'?>\n{text}\n", encoding="utf-8")
 
 
 def junit_tree(records: Iterable[Record], *, run: RunInfo | None = None) -> ET.Element:
@@ -65,7 +66,7 @@ def _suite(records: list[Record], *, strict: bool) -> ET.Element:
     if started := min((record.started_at for record in records if record.started_at), default=""):
         suite.set("timestamp", _clean(started))
     versions = {name: version for record in records for name, version in record.implementations.items()}
-    facts = [(f"version.{name}", version) for name, version in sorted(versions.items())]
+    facts = [(_clean(f"version.{name}"), version) for name, version in sorted(versions.items())]
     if (again := Again.of(records)).total:
         facts += [(f"played_again.{name}", str(count)) for name, count in asdict(again).items()]
     suite.append(_properties(facts))
@@ -127,7 +128,7 @@ def _facts(record: Record) -> Iterable[tuple[str, str]]:
 def _properties(facts: Iterable[tuple[str, str]]) -> ET.Element:
     properties = ET.Element("properties")
     for name, value in facts:
-        ET.SubElement(properties, "property", name=_clean(name), value=_clean(value))
+        ET.SubElement(properties, "property", name=name, value=_clean(value))
     return properties
 
 

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel
@@ -21,7 +22,9 @@ from reports.defects import Defect, Sentences
 from reports.record import Finding, Record, StepResult, TraceEntry
 from reports.summary import Outcome, outcome_of, why
 
-_CHUNK_CHARACTERS = 400_000
+_CHUNK_BYTES = 400_000
+_AT_ONCE = 8
+"""How many chunks are packed at the same time."""
 _INDEX_FIELDS = (
     *("scenario", "title", "area", "client", "broker", "mqtt", "transport"),
     *("verdict", "reason", "cites", "seconds", "overhead_seconds"),
@@ -80,27 +83,31 @@ class Packed:
         """`ordered` is the reading order; chunks hold neighbours by name."""
         shows = {id(record): defect.number for defect in defects for record in defect.records}
         places: dict[int, tuple[int, int]] = {}
-        texts: list[str] = []
-        for number_of_chunk, chunk in enumerate(_chunked(sorted(ordered, key=lambda record: record.cell_id))):
-            texts.append(f"[{','.join(text for _, text in chunk)}]")
-            places |= {id(record): (number_of_chunk, place) for place, (record, _) in enumerate(chunk)}
+        chunks: list[str] = []
+        by_name = sorted(ordered, key=lambda record: record.cell_id)
+        with ThreadPoolExecutor(_AT_ONCE) as pool:  # zlib works without the interpreter's lock
+            waiting = _chunked(by_name)
+            while some := list(islice(waiting, _AT_ONCE)):  # never all of them, which is all that cells have to show
+                for number_of_chunk, (chunk, _) in enumerate(some, start=len(chunks)):
+                    places |= {id(record): (number_of_chunk, place) for place, record in enumerate(chunk)}
+                chunks += pool.map(pack, (b"[%s]" % b",".join(lines) for _, lines in some))
         index = [_index_entry(record, shows.get(id(record)), *places[id(record)]) for record in ordered]
-        with ThreadPoolExecutor() as pool:  # zlib works without the interpreter's lock
-            return cls(pack(json.dumps(index, ensure_ascii=False)), list(pool.map(pack, texts)))
+        return cls(pack(json.dumps(index, ensure_ascii=False).encode()), chunks)
 
 
-def _chunked(records: Iterable[Record]) -> Iterator[list[tuple[Record, str]]]:
-    chunk: list[tuple[Record, str]] = []
-    size = 0
+def _chunked(records: Iterable[Record]) -> Iterator[tuple[list[Record], list[bytes]]]:
+    chunk: list[Record] = []
+    lines: list[bytes] = []
+    size_bytes = 0
     for record in records:
-        text = record.model_dump_json(exclude_defaults=True)
-        chunk.append((record, text))
-        size += len(text)
-        if size > _CHUNK_CHARACTERS:
-            yield chunk
-            chunk, size = [], 0
+        chunk.append(record)
+        lines.append(record.line)
+        size_bytes += len(lines[-1])
+        if size_bytes > _CHUNK_BYTES:
+            yield chunk, lines
+            chunk, lines, size_bytes = [], [], 0
     if chunk:
-        yield chunk
+        yield chunk, lines
 
 
 def _index_entry(record: Record, defect: int | None, chunk: int, place: int) -> dict[str, Any]:
@@ -111,6 +118,6 @@ def _index_entry(record: Record, defect: int | None, chunk: int, place: int) -> 
     return entry | {"id": record.cell_id, "outcome": outcome_of(record), "known": known, "chunk": chunk, "place": place}
 
 
-def pack(text: str) -> str:
-    """As the scripts unpack it: base64 of deflate."""
-    return base64.b64encode(zlib.compress(text.encode(), 7)).decode()
+def pack(text: bytes) -> str:
+    """UTF-8 as the scripts unpack it: base64 of deflate, at a level that takes a third more room and half the time."""
+    return base64.b64encode(zlib.compress(text, 4)).decode()

@@ -8,12 +8,14 @@ Does not belong here: how a verdict is reached (`interop.runner`, `interop.judge
 from __future__ import annotations
 
 import gzip
+import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 SCHEMA_VERSION = 1
 
@@ -46,6 +48,9 @@ _MEANINGS = {
     Verdict.HARNESS_ERROR: "the harness or an adapter broke; nothing is said about the implementation",
     Verdict.FLAKY: "failed, then passed when tried again",
 }
+
+
+_NOTHING_THE_MATTER = frozenset({Verdict.PASS, Verdict.OBSERVED, Verdict.UNSUPPORTED})
 
 
 def _well_formed(text: str) -> str:
@@ -213,9 +218,68 @@ class Record(_Model):
         """The cell's identity: `scenario client broker mqtt transport`."""
         return f"{self.scenario} {self.client} {self.broker} {self.mqtt} {self.transport}"
 
+    @property
+    def line(self) -> bytes:
+        """Its line of `results.jsonl`, without the end."""
+        return self.model_dump_json().encode()
+
+    @property
+    def whole(self) -> Record:
+        """With steps, trace and log, wherever they are."""
+        return self
+
+
+class BriefRecord(Record):
+    """A cell with nothing the matter with it, as its file has it: steps, trace and log stay there until asked for."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    steps: ClassVar[tuple[StepResult, ...]] = ()  # type: ignore[misc]  # no field here, so that none of it is parsed
+    trace: ClassVar[tuple[TraceEntry, ...]] = ()  # type: ignore[misc]
+    log: ClassVar[str] = ""  # type: ignore[misc]
+    _place: _Place = PrivateAttr()
+
+    @property
+    def line(self) -> bytes:
+        """Its line of `results.jsonl`, without the end."""
+        return self._place.read()
+
+    @property
+    def whole(self) -> Record:
+        """With steps, trace and log."""
+        return Record.model_validate_json(self.line)
+
+
+_ALL_FIELDS = set(BriefRecord.model_fields)
+
+
+class _File:
+    """A file to read from here and there, open for as long as anybody has a place in it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a line is."""
+
+    file: _File
+    begin: int
+    size_bytes: int
+
+    def read(self) -> bytes:
+        return os.pread(self.file.descriptor, self.size_bytes, self.begin).rstrip()
+
 
 class BadResults(Exception):
     """A results file that cannot be read; the message says which line and why."""
+
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
 def read_records(path: Path) -> Iterator[Record]:
@@ -224,9 +288,44 @@ def read_records(path: Path) -> Iterator[Record]:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    yield _parse(line, path, number)
+                    yield _parse(Record, line, path, number)
     except (OSError, EOFError) as error:
         raise BadResults(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def read_in_brief(path: Path) -> Iterator[Record]:
+    """The same of a `results.jsonl`, in a tenth of the room: of cells that are as they should be, BriefRecords.
+
+    For whoever counts cells and looks closely at the bad ones only. The file may be replaced, not written to.
+    """
+    if path.suffix == ".gz":
+        yield from read_records(path)
+        return
+    begin = 0
+    try:
+        file = _File(os.open(path, os.O_RDONLY))
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield _in_brief(line, path, number, _Place(file, begin, len(line)))
+                begin += len(line)
+    except OSError as error:
+        raise BadResults(f"{path}: {error.strerror or error}") from error
+
+
+# What is between these, in the order of a record's fields, need not be read. No text has them: its quotes are escaped.
+_STEPS, _AFTER_THE_TRACE = b',"steps":[', b',"known_failure":'
+
+
+def _in_brief(line: bytes, path: Path, number: int, place: _Place) -> Record:
+    begin, end = line.find(_STEPS), line.rfind(_AFTER_THE_TRACE)
+    short = line[: begin + 1] + line[end + 1 :] if 0 < begin < end else line
+    record = _parse(BriefRecord, short, path, number)
+    if record.verdict not in _NOTHING_THE_MATTER or record.findings:
+        return _parse(Record, line, path, number)
+    record._place = place  # noqa: SLF001  # its maker
+    record.__pydantic_fields_set__ = _ALL_FIELDS  # of its own it takes more room than all its values
+    return record
 
 
 def merge_records(paths: Iterable[Path]) -> list[Record]:
@@ -237,9 +336,9 @@ def merge_records(paths: Iterable[Path]) -> list[Record]:
     return list({record.cell_id: record for path in paths for record in read_records(path)}.values())
 
 
-def _parse(line: bytes, path: Path, number: int) -> Record:
+def _parse(kind: type[AnyRecord], line: bytes, path: Path, number: int) -> AnyRecord:
     try:
-        return Record.model_validate_json(line)
+        return kind.model_validate_json(line)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -248,9 +347,9 @@ def _parse(line: bytes, path: Path, number: int) -> Record:
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
     """Write `results.jsonl`, one record per line, sorted by cell so that two runs compare line by line."""
-    with path.open("w", encoding="utf-8") as out:
+    with path.open("wb") as out:
         for record in sorted(records, key=lambda r: r.cell_id):
-            out.write(record.model_dump_json(exclude_defaults=False) + "\n")
+            out.write(record.line + b"\n")
 
 
 def write_packed(path: Path, records: Iterable[Record]) -> None:

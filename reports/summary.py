@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import product
 from math import ceil
 from statistics import median
 from typing import Literal, NamedTuple, TypeVar
@@ -284,6 +285,19 @@ class Column(NamedTuple):
     mqtt: str
 
 
+_FIELDS = ("area", *Column._fields)
+_Where = tuple[str | None, ...]
+"""A value for each of these, None for any."""
+
+
+def _sums(matrix: Mapping[tuple[str, Column], Counts]) -> dict[_Where, Counts]:
+    sums: defaultdict[_Where, Counts] = defaultdict(Counts)
+    for (area, column), counts in matrix.items():
+        for where in product(*((None, value) for value in (area, *column))):
+            sums[where].by_outcome.update(counts.by_outcome)
+    return dict(sums)
+
+
 @dataclass(frozen=True, slots=True)
 class Overhead:
     """What a cell costs apart from the waiting its scenario demands, in milliseconds."""
@@ -319,6 +333,8 @@ class Summary:
     columns: tuple[Column, ...]
     """those that have a cell that applies"""
     matrix: Mapping[tuple[str, Column], Counts]
+    sums: Mapping[_Where, Counts]
+    """of the matrix, wherever some of area, client, broker and version are given and the others are not"""
     overhead: Overhead | None
     environment: Mapping[str, str]
     """versions of everything else: harness, python, ...; and the network, if cells were played behind one"""
@@ -329,14 +345,16 @@ class Summary:
     def of(cls, records: Iterable[Record], *, not_run: int = 0) -> Summary:
         """Count them; the order of the records does not matter."""
         ordered = tuple(sorted(records, key=reading_order))
-        matrix = _grouped(ordered, lambda r: (r.area, column_of(r)))
+        groups = _grouped(ordered, lambda r: (r.area, column_of(r)))
+        matrix = {key: Counts(map(outcome_of, group)) for key, group in groups.items()}
         return cls(
             records=ordered,
             counts=Counts(map(outcome_of, ordered)),
             implementations=(*_implementations(ordered, "client"), *_implementations(ordered, "broker")),
             areas=tuple(sorted({area for area, _ in matrix})),
             columns=tuple(sorted({column_of(r) for r in ordered if r.verdict is not Verdict.UNSUPPORTED})),
-            matrix={key: Counts(map(outcome_of, group)) for key, group in matrix.items()},
+            matrix=matrix,
+            sums=_sums(matrix),
             overhead=Overhead.of(ordered),
             environment=_environment(ordered),
             not_run=not_run,
@@ -353,14 +371,8 @@ class Summary:
 
     def counts_where(self, **wanted: str) -> Counts:
         """Counts of the cells whose area, client, broker or mqtt is as given."""
-        keys = {"area", *Column._fields}
-        assert wanted.keys() <= keys, wanted
-        total: Counts = Counts()
-        for (area, column), counts in self.matrix.items():
-            has = {"area": area, **column._asdict()}
-            if all(has[key] == value for key, value in wanted.items()):
-                total.by_outcome.update(counts.by_outcome)
-        return total
+        assert wanted.keys() <= {*_FIELDS}, wanted
+        return self.sums.get(tuple(map(wanted.get, _FIELDS)), Counts())
 
     def with_outcome(self, *outcomes: Outcome) -> tuple[Record, ...]:
         """The records of these outcomes, in reading order."""

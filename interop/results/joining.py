@@ -17,7 +17,7 @@ from pathlib import Path
 from interop.exit_codes import CommandError
 from interop.installed import own_version
 from interop.runner.shards import BadShard, Shard
-from reports.record import BadResults, Record, read_records
+from reports.record import BadResults, Record, read_in_brief, read_records
 from reports.run_file import read_run
 from reports.summary import RunInfo, is_known
 from reports.write import RESULTS, RUN
@@ -32,12 +32,16 @@ class Part:
     run: RunInfo | None
 
 
-def read_parts(paths: Iterable[Path]) -> list[Part]:
-    """Results by their file, or by the folder a run wrote; raises CommandError."""
+def read_parts(paths: Iterable[Path], out: Path | None = None) -> list[Part]:
+    """Results by their file, or by the folder a run wrote, perhaps to be drawn in `out`; raises CommandError."""
     files = sorted({path / RESULTS if path.is_dir() else path for path in paths})
+    is_written_to = (
+        out is not None and (out / RESULTS).is_symlink()
+    )  # and perhaps is what we read; anything else is replaced
+    read = read_records if is_written_to else read_in_brief
     try:
         return [
-            Part(file, list(read_records(file)), read_run(file.with_name(RUN)) if file.name == RESULTS else None)
+            Part(file, list(read(file)), read_run(file.with_name(RUN)) if file.name == RESULTS else None)
             for file in files
         ]
     except BadResults as error:
@@ -55,7 +59,7 @@ def joined(parts: Iterable[Part]) -> list[Record]:
                     f"two results of {record.cell_id}: {_said(other)} in {path}, {_said(record)} in {part.path}; "
                     "merge results of the same run only, each cell once"
                 )
-            if _age(record) < _age(other):
+            if record is not other and _age(record) < _age(other):
                 found[record.cell_id] = record, part.path
     return [record for record, _ in found.values()]
 
@@ -64,8 +68,8 @@ def _said(record: Record) -> str:
     return f"{record.verdict}{' (known)' * is_known(record)}{' (listed to fail)' * record.unexpected_pass}"
 
 
-def _age(record: Record) -> tuple[str, str]:
-    return record.started_at, record.model_dump_json()
+def _age(record: Record) -> tuple[str, bytes]:
+    return record.started_at, record.line
 
 
 def run_of(parts: Sequence[Part], records: Iterable[Record], command: str) -> RunInfo:

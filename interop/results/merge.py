@@ -37,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Merge them; gives the exit code of the run. Raises CommandError."""
     with resting_collector():
-        parts = read_parts(options.results)
+        parts = read_parts(options.results, options.out)
         records, whole = drawing.draw(parts, options.out, "merge", strict_known=options.strict_known)
     if (path := options.write_known_failures) is not None:
         try:

@@ -18,5 +18,5 @@ add_options = drawing.add_options
 def run(options: argparse.Namespace) -> int:
     """Draw them; gives the exit code. Raises CommandError."""
     with resting_collector():
-        drawing.draw(read_parts(options.results), options.out, "report")
+        drawing.draw(read_parts(options.results, options.out), options.out, "report")
     return OK

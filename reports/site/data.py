@@ -49,7 +49,11 @@ def of_play(play: Play, sentences: Sentences) -> Iterator[tuple[str, str]]:
     yield (
         name,
         _handed_over(
-            name, {"metadata": pack(_json(of_results(play.records, play.defects, sentences))), "index": packed.index}
+            name,
+            {
+                "metadata": pack(_json(of_results(play.records, play.defects, sentences)).encode()),
+                "index": packed.index,
+            },
         ),
     )
     for number, chunk in enumerate(packed.chunks):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
 import pytest
-from reports_samples import record
+from reports_samples import record, showcase
 
 from interop.cli import main
+from interop.requirements.requirements import sentences
 from interop.runner.known_failures import load_known_failures
 from reports.record import KnownFailure, Record, Verdict, read_records
 from reports.run_file import read_run, write_run
@@ -47,6 +50,28 @@ def test_merge_ends_with_the_exit_code_of_the_whole_run(tmp_path: Path, records:
     files = [str(tmp_path / str(number) / "results.jsonl") for number in range(len(records))]
     assert merged(tmp_path / "out", *files) == code
     assert main(["report", *files, "--out", str(tmp_path / "again")]) == 0
+
+
+@pytest.mark.parametrize("way", ["elsewhere", "in place", "through a link"])
+def test_pages_drawn_again_are_those_that_the_run_drew(tmp_path: Path, way: str) -> None:
+    drawn, out = tmp_path / "drawn", tmp_path / "out"
+    write_all(showcase(), drawn, RUN, sentences=sentences())
+    shutil.copytree(drawn, out)
+    source = drawn if way == "elsewhere" else out
+    if way == "through a link":
+        (out / "results.jsonl").rename(tmp_path / "real.jsonl")
+        (out / "results.jsonl").symlink_to(tmp_path / "real.jsonl")
+    assert main(["report", str(source), "--out", str(out)]) == 0
+    for name in ("results.jsonl", "junit.xml", "ctrf.json"):
+        assert (
+            re.sub('time="83.200"', "", (drawn / name).read_text(), count=1)[-100:] == (out / name).read_text()[-100:]
+        )
+    assert _chunks(out) == _chunks(drawn)
+
+
+def _chunks(out: Path) -> list[str]:
+    """The cells as the page has them."""
+    return re.findall(r'<script type="text/plain"[^>]*>([^<]*)<', (out / "report.html").read_text())
 
 
 def test_what_a_shard_says_of_itself_counts_as_well(tmp_path: Path) -> None:

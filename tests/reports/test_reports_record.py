@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from reports_samples import late_will, qos2_cell, record, showcase
 
-from reports.record import BadResults, Record, Verdict, read_records, write_records
+from reports.record import BadResults, BriefRecord, Record, Verdict, read_in_brief, read_records, write_records
 from reports.schema import SCHEMA_NAME, results_schema
 
 
@@ -79,3 +79,61 @@ def test_samples_have_what_real_traces_have() -> None:
     }
     assert max(entry.connection for entry in entries) == 2
     assert {cell.verdict for cell in showcase()} == set(Verdict)
+
+
+# --- in brief ---------------------------------------------------------------------------------------------------------
+
+
+def test_in_brief_a_cell_as_it_should_be_leaves_what_takes_room_in_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    write_records(path, showcase())
+    for found, line, whole in zip(
+        read_in_brief(path), path.read_bytes().splitlines(), list(read_records(path)), strict=True
+    ):
+        is_as_it_should_be = whole.verdict in ("pass", "observed", "unsupported") and not whole.findings
+        assert isinstance(found, BriefRecord) is is_as_it_should_be
+        assert found.line == line
+        assert found.whole == whole
+        shown = whole.model_copy(update={"steps": (), "trace": (), "log": ""} if is_as_it_should_be else {})
+        left_out = {"steps", "trace", "log"} - type(found).model_fields.keys()
+        assert found.model_dump() == shown.model_dump(exclude=left_out)
+
+
+def test_what_a_brief_cell_left_is_there_when_its_file_was_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    write_records(path, [record(log="written first")])
+    (found,) = read_in_brief(path)
+    write_records(tmp_path / "new", [])
+    (tmp_path / "new").replace(path)
+    assert found.whole.log == "written first"
+
+
+def test_text_that_looks_like_the_end_of_a_trace_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    write_records(path, [qos2_cell(log='"findings":[],"steps":[ ],"known_failure":null,"rerun":"x"', rerun="again")])
+    (found,) = read_in_brief(path)
+    assert isinstance(found, BriefRecord)
+    assert (found.rerun, found.whole.rerun) == ("again", "again")
+
+
+def test_lines_of_other_writers_may_have_their_fields_in_any_order(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    said = json.loads(qos2_cell().model_dump_json())
+    path.write_text("".join(json.dumps(dict(sorted(said.items(), reverse=way))) + "\n" for way in (True, False)))
+    assert [found.whole for found in read_in_brief(path)] == [qos2_cell(), qos2_cell()]
+    assert {found.rerun for found in read_in_brief(path)} == {qos2_cell().rerun}
+
+
+def test_between_what_is_not_read_in_brief_stands_nothing_else() -> None:
+    names = [*Record.model_fields]
+    assert names[names.index("steps") : names.index("known_failure")] == ["steps", "trace"]
+
+
+def test_a_line_that_is_no_record_is_named_in_brief_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    write_records(path, [record()])
+    path.write_text(path.read_text() + '\n{"scenario": "x"}\n')
+    with pytest.raises(BadResults, match=r"results\.jsonl:3: not a result record: title: Field required$"):
+        list(read_in_brief(path))
+    with pytest.raises(BadResults, match=r"nowhere\.jsonl: No such file or directory$"):
+        list(read_in_brief(tmp_path / "nowhere.jsonl"))
