@@ -30,6 +30,7 @@ from interop.drivers.adapter import main
 from interop.drivers.child import Child, GroupChild
 from interop.drivers.driver import START_SECONDS, DriverCrashed
 from interop.lifeline import guard, kill_group
+from reports.resting import resting_collector
 
 CAN_FORK = hasattr(os, "fork") and hasattr(socket, "send_fds")
 
@@ -171,7 +172,8 @@ class Nursery:
 
 def serve(module: str, control: socket.socket) -> None:
     """Fork an adapter for every byte that comes, tell of births and ends, until the harness closes its end."""
-    adapter = import_module(module).ADAPTER
+    with resting_collector():  # what is loaded stays, in every child: looking through it would only copy it
+        adapter = import_module(module).ADAPTER
     woken, wake = os.pipe()
     for end in (woken, wake):
         os.set_blocking(end, False)
@@ -234,3 +236,4 @@ def _live(adapter: type, pipes: list[int]) -> None:
 
 if __name__ == "__main__":
     serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2])))
+    os._exit(0)  # somebody waits, and nothing that is loaded has to end in order

@@ -128,6 +128,10 @@ class Cell:
     @property
     def rerun(self) -> str:
         """The command that runs just this cell; a scenario that does not ship has its file named."""
+        return self.rerun_with()
+
+    def rerun_with(self, *more: str) -> str:
+        """The same, with more options."""
         file = self.loaded.path.absolute()
         own = [] if file.is_relative_to(DEFAULT_FOLDER) else ["--scenarios", str(file)]
         client = f"{self.client}={self.adapter}" if self.adapter else self.client
@@ -135,7 +139,7 @@ class Cell:
         broker = ["--broker-profile", self.profile] if self.profile else ["--broker", self.broker]
         return shlex.join(
             ["mqtt-interop", "run", "--client", client, *broker, "--mqtt", self.mqtt,
-             "--transport", self.transport, *own, "--scenario", self.loaded.name, *slow]
+             "--transport", self.transport, *own, "--scenario", self.loaded.name, *slow, *more]
         )  # fmt: skip
 
 

@@ -219,6 +219,11 @@ class Controller:
         worker = self._config.pluginmanager.get_plugin("mqtt-interop-worker")
         return worker if isinstance(worker, Worker) else None
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self) -> None:
+        """Load what drawing the pages will take, while the first cells wait for their adapters."""
+        from reports import ctrf, html, junit  # noqa: F401, PLC0415  # loaded, not used
+
     # --- what is seen meanwhile ---------------------------------------------------------------------------------------
 
     @property

@@ -7,8 +7,10 @@ Does not belong here: verdicts (`verdict`), the list itself (`known_failures.yam
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -135,7 +137,12 @@ def explanation(entry: Entry) -> KnownFailure:
 
 def _matches(name: str, pattern: str) -> bool:
     # A case stands in brackets, which are special in shell patterns: an exact name is compared as it is.
-    return name == pattern or fnmatch.fnmatchcase(name, pattern.replace("[", "[[]"))
+    return name == pattern or _written(pattern).match(name) is not None
+
+
+@cache
+def _written(pattern: str) -> re.Pattern[str]:
+    return re.compile(fnmatch.translate(pattern.replace("[", "[[]")))
 
 
 _ENTRIES = TypeAdapter(tuple[Entry, ...])

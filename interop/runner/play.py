@@ -7,7 +7,6 @@ Does not belong here: what a verb does (`act`, `fault`, `observe`), how cells sh
 from __future__ import annotations
 
 import asyncio
-import shlex
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable
@@ -184,7 +183,6 @@ def _hold_against_nobody(notes: Notes, why: str) -> None:
 
 async def _play_on_stage(cell: Cell, workshop: Workshop, stage: Stage, notes: Notes) -> None:
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(stage.close)
         broker = await stack.enter_async_context(_running_broker(cell, workshop, notes))
         stage.broker = broker
         stage.login = workshop.brokers[cell.broker].login
@@ -417,7 +415,7 @@ def _rerun(cell: Cell, workshop: Workshop) -> str:
     """The command that plays the cell again as it was played."""
     loop = [] if workshop.loop == DEFAULT_LOOP else ["--loop", workshop.loop]
     network = ["--network", str(workshop.network)] if workshop.network != LOOPBACK else []
-    return shlex.join([*shlex.split(cell.rerun), *loop, *network])
+    return cell.rerun_with(*loop, *network)
 
 
 def _without(secret: Secret, record: Record) -> Record:

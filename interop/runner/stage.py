@@ -23,8 +23,6 @@ from reference_broker.wire.types import PacketType, Version, is_error
 
 Seen = TypeVar("Seen")
 
-_A_LONG_TIME_SECONDS = 3600.0
-
 GRACE_SECONDS = 0.1
 """How long we listen for what must not come, where a scenario names no time of its own."""
 
@@ -45,7 +43,7 @@ class Stage:
         self.changed = asyncio.Event()
         self._action_index = 0
         self._action_began = 0.0
-        self._watch = asyncio.ensure_future(self._watch_trace())
+        trace.on_entry = self.changed.set
 
     @property
     def version(self) -> Version:
@@ -64,17 +62,6 @@ class Stage:
         """The client id, as a scenario writes it, with which an actor connects."""
         own = self.players[actor].actor.client_id
         return next(given for given in (instead, own, actor) if given is not None)
-
-    async def close(self) -> None:
-        """Stop watching; links and players are closed by who made them."""
-        self._watch.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._watch
-
-    async def _watch_trace(self) -> None:
-        while True:
-            await self.trace.changed(len(self.trace.entries), self.pace.now() + _A_LONG_TIME_SECONDS)
-            self.changed.set()
 
     # --- time ---------------------------------------------------------------------------------------------------------
 

@@ -125,6 +125,8 @@ class Trace:
         self._of_kind: defaultdict[tuple[str, Kind], list[TraceEntry]] = defaultdict(list)
         self._publishes: defaultdict[tuple[str, str, bytes], list[TraceEntry]] = defaultdict(list)
         self._waiters: set[asyncio.Future[None]] = set()
+        self.on_entry: Callable[[], object] = lambda: None
+        """Called with each entry that is recorded."""
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -153,6 +155,7 @@ class Trace:
             len(self.entries), moment, link, connection, kind, sender, fate, packet, data, note, receiver, began_at
         )
         self.entries.append(entry)
+        self.on_entry()
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)

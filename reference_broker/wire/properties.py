@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from enum import Enum
+from operator import attrgetter
 
 from reference_broker.wire.rules import Rule
 from reference_broker.wire.types import PacketType
@@ -66,13 +67,15 @@ class Properties:
 
     def present(self) -> dict[str, object]:
         """The properties that are set, by name, in table order."""
-        return {name: value for name in _NAMES if (value := getattr(self, name)) is not None and value != ()}
+        values: tuple[object, ...] = _VALUES(self)
+        return {name: value for name, value in zip(_NAMES, values, strict=True) if value is not None and value != ()}
 
     def __repr__(self) -> str:
         return f"Properties({', '.join(f'{name}={value!r}' for name, value in self.present().items())})"
 
 
 _NAMES = tuple(field.name for field in fields(Properties))
+_VALUES = attrgetter(*_NAMES)
 NO_PROPERTIES = Properties()
 
 NEVER_EXPIRES = 0xFFFF_FFFF

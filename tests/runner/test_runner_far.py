@@ -98,7 +98,6 @@ def test_what_must_not_come_is_listened_for_until_it_would_be_here(
 
         stage.rest_until = rest_until  # type: ignore[method-assign]
         await stage.quiet_until(asked_until)
-        await stage.close()
         (moment,) = rested
         return moment
 
@@ -113,7 +112,6 @@ def test_a_window_ends_as_much_later_as_packets_are_under_way() -> None:
             stage = Stage(cell, Names(), pace, Trace(pace.now))
             began = pace.now()
             assert await stage.until(lambda: None, began) is None
-            await stage.close()
             return pace.now() - began
 
     assert asyncio.run(story()) >= 0.04
@@ -164,7 +162,6 @@ def test_a_message_is_exchanged_until_nobody_has_anything_to_answer(
         before = stage.is_exchanging("sub")
         trace.record("sub", 1, Kind.CLOSE, Sender.CLIENT, note="FIN")
         after = stage.is_exchanging("sub")
-        await stage.close()
         return before, after
 
     assert asyncio.run(story()) == (is_exchanging, False)
