@@ -48,7 +48,7 @@ def _cited(records: Iterable[Record], sentences: Sentences) -> dict[str, dict[st
 
 
 def what_scripts_know() -> dict[str, Any]:
-    """Of any results: the outcomes, and the defaults that packed cells leave out."""
+    """Of any results: the outcomes, and the defaults of what results of an earlier version do not have."""
     models: dict[str, type[BaseModel]] = {
         "record": Record,
         "trace": TraceEntry,

@@ -17,7 +17,7 @@ async function unpack(text) {
   return JSON.parse(await new Response(stream).text());
 }
 
-/** The full record of an index entry, with the defaults that the packed form leaves out. */
+/** The full record of an index entry, with the defaults of what results of an earlier version do not have. */
 async function loadRecord(cell) {
   if (!chunks.has(cell.chunk)) chunks.set(cell.chunk, chunkOf(cell.chunk));
   const packed = (await chunks.get(cell.chunk))[cell.place];
