@@ -35,10 +35,8 @@ def write_ctrf(records: Iterable[Record], path: Path, *, run: RunInfo | None = N
     document = ctrf(records, run=run)
     tests = document["results"].pop("tests")
     with path.open("w", encoding="utf-8") as out:
-        out.write(json.dumps(document, ensure_ascii=False).removesuffix("}}") + ', "tests": [')
-        out.writelines(
-            f"{',' * bool(place)}\n{json.dumps(test, ensure_ascii=False)}" for place, test in enumerate(tests)
-        )
+        out.write(json.dumps(document, ensure_ascii=False).removesuffix("}}") + ', "tests": [\n')
+        out.write(",\n".join(json.dumps(test, ensure_ascii=False) for test in tests))
         out.write("\n]}}\n")
 
 
