@@ -372,6 +372,10 @@ class BrokerConnection(Connection):
         if self._rest:
             self._rest += data
             return
+        if self.link.reading_paused and self.link.version is None:  # it came too early, with its CONNECT at once
+            self._rest = data
+            self._server.pause(self)
+            return
         if size <= FEWEST_BYTES:
             super().data_received(data)
             return

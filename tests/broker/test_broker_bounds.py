@@ -254,6 +254,24 @@ def test_of_packets_that_begin_the_largest_goes():
     assert_served(bystander)
 
 
+@pytest.mark.parametrize("is_let_in", [True, False])
+def test_who_had_to_go_leaves_nothing_of_what_it_began(is_let_in):
+    """However long it takes to end its side of the connection, which the adapter waits for."""
+    world = World(incoming_maximum_bytes=200_000, opening_maximum_bytes=200_000)
+    bystander = world.client("b", V5)
+
+    def attack() -> None:
+        for number in range(20):
+            peer = world.client(f"{number}", V5) if is_let_in else world.raw()
+            peer.send_bytes(begun(500_000, 0x30 if is_let_in else 0x10).replace(b"\x05\x02", b"\x05\x06"))
+            for _ in range(10):
+                peer.link.receive_data(bytes(20_000), world.now)
+            world.collect()
+
+    assert kept_bytes(attack) < 500_000
+    assert_served(bystander)
+
+
 def test_what_was_begun_and_ended_counts_no_more():
     world = World(incoming_maximum_bytes=5000)
     client, other = world.client("c", V5), world.client("o", V5)

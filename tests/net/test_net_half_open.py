@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
@@ -48,16 +50,35 @@ def test_who_connects_too_often_is_read_later(run: Run) -> None:
     async def main() -> None:
         config = ServerConfig(port=0, broker=BrokerConfig(maximum_connects_per_second=10))
         async with BrokerServer(config) as server:
-            streams = [await dial(server.address) for _ in range(12)]
-            for stream in streams:
-                stream.write(CONNECT.replace(b"\x01c", b"\x01" + bytes((97 + streams.index(stream),))))
             began = server.now()
+            streams = []
+            for number in range(12):
+                streams.append(await dial(server.address))
+                streams[-1].write(CONNECT.replace(b"\x01c", b"\x01" + bytes((97 + number,))))
             for stream in streams:
                 assert await stream.read() == CONNACK
             assert server.now() - began > 0.1
             for stream in streams:
                 stream.close()
                 await stream.wait_closed()
+
+    run(main())
+
+
+def test_who_connects_too_often_gains_nothing_by_sending_at_once(run: Run) -> None:
+    """Its CONNECT may be there before the broker has heard of its connection."""
+
+    async def main() -> None:
+        config = ServerConfig(port=0, broker=BrokerConfig(maximum_connects_per_second=10))
+        async with BrokerServer(config) as server:
+            with contextlib.ExitStack() as stack:
+                for number in range(40):
+                    peer = stack.enter_context(socket.create_connection((server.address.host, server.address.port)))
+                    peer.sendall(CONNECT.replace(b"\x01c", b"\x01" + bytes((60 + number,))))
+                for _ in range(200):  # turns of the loop
+                    await asyncio.sleep(0)
+                assert len(server.connections) == 40
+                assert 10 <= server.broker.house.connected_count < 35
 
     run(main())
 

@@ -170,6 +170,7 @@ class Peer(Output):
         self.house.backpressure.end(self)
         self.house.opening.pop(self, None)
         self.house.incoming.forget(self)
+        self._reader = None  # the adapter waits for the peer's end of the connection, which may hold what it has sent
         self.house.addresses.left(self.peer)
         if not self._dirty:
             self._mark_dirty()
