@@ -61,7 +61,7 @@ def _passes(name: str, seconds: int, seed: int, found: Path) -> bool:
         command, capture_output=True, text=True, errors="replace", timeout=seconds + _LATE_SECONDS, env=environment,
         check=False,
     )  # fmt: skip
-    last = next((line for line in reversed(done.stderr.splitlines()) if line.startswith("#")), "")
+    last = next((line for line in reversed(done.stderr.splitlines()) if line.startswith("Done ")), "")
     sys.stdout.write(f"{name}: {'ok' if not done.returncode else 'FOUND'} {last}\n")
     if done.returncode:
         sys.stdout.write(done.stdout[-4000:] + done.stderr[-4000:])
