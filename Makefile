@@ -10,7 +10,7 @@ IMAGE ?= mqtt-interop
 # Every target starts dozens of Python processes: what one has compiled, the next need not compile again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup interop adapters brokers published corpus coverage fairness mutants simulate soak survive fuzz test thorough check expected compare bench bench-growth bench-durable bench-crowds bench-smoke docs schema wheel image clean
+.PHONY: help setup interop adapters brokers published corpus coverage fairness mutants simulate soak attack survive fuzz test thorough check expected compare bench bench-growth bench-durable bench-crowds bench-smoke docs schema wheel image clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:.*##/:/' | column -t -s ':'
@@ -55,6 +55,9 @@ survive: $(INSTALLED)    ## the broker is killed 1,000 times under traffic; is a
 
 soak: $(INSTALLED)       ## 5,000 clients for ten minutes, both loops, without store and with it; into benchmarks/soak.md
 	$(BIN)/mqtt-interop soak --out benchmarks/soak.md $(ARGS)
+
+attack: $(INSTALLED)     ## every bound of the broker attacked while a bystander is served; into benchmarks/attacks.md
+	$(BIN)/mqtt-interop attack --out benchmarks/attacks.md $(ARGS)
 
 fuzz: $(INSTALLED)       ## five minutes of inputs made up by atheris; options in ARGS, findings in compat/fuzz
 	$(BIN)/python tests/fuzz/run.py $(ARGS)

@@ -55,6 +55,7 @@ _PACKAGES: dict[str, tuple[str, str]] = {
         "interop.survival.soak",
         "thousands of clients for minutes: is everything accounted for, nothing grown?",
     ),
+    "attack": ("interop.attack.command", "attack every bound of the reference broker: does it hold, is anybody hurt?"),
     "survive": ("interop.survival.command", "kill the broker again and again: is all that it acknowledged still true?"),
     "fairness": (
         "interop.fairness.command",

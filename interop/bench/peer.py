@@ -104,17 +104,21 @@ class Handshake:
     def ask(self, packet: Packet) -> Packet:
         """Send a packet and wait for the next one that comes."""
         self.carrier.send_all(encode(packet, self._version))
+        return self.next_packet(packet.type.name)
+
+    def next_packet(self, asked: str) -> Packet:
+        """Wait for the next packet, which is the answer to what was `asked`."""
         buffer = bytearray(4096)
         try:
             while (answer := self._reader.next_packet()) is None:
                 count = self.carrier.receive_some(memoryview(buffer))
                 if not count:
-                    raise BadStream(f"the broker closed the connection instead of answering {packet.type.name}")
+                    raise BadStream(f"the broker closed the connection instead of answering {asked}")
                 self._reader.feed(bytes(buffer[:count]))
         except RemoteError as error:
-            raise BadStream(f"the answer to {packet.type.name} is wrong: {error}") from None
+            raise BadStream(f"the answer to {asked} is wrong: {error}") from None
         except TimeoutError:
-            raise BadStream(f"no answer to {packet.type.name} in time") from None
+            raise BadStream(f"no answer to {asked} in time") from None
         return answer
 
 

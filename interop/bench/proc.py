@@ -34,6 +34,17 @@ def usage(pid: int | None) -> Usage | None:
     return None
 
 
+def peak_bytes(pid: int) -> int:
+    """The most memory a process had since it was last forgotten."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
+
+def forget_peak(pid: int) -> None:
+    """The most memory a process had is what it has now. [proc(5): clear_refs]"""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
 def raise_file_limit() -> None:
     """Let this process, and those it starts, open as many sockets as the system lets them."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -6,6 +6,7 @@ Does not belong here: starting and stopping (`process`), what each does wrong (`
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -222,6 +223,8 @@ def _configure_reference(wish: Wish) -> None:
         lines += [f'cert = "{wish.certificates.cert_file}"', f'key = "{wish.certificates.key_file}"']
     if wish.persistent:
         lines.append(f'store = "{wish.folder / "store.sqlite"}"')
+    # numbers, truth and texts are alike in TOML and JSON
+    lines += [f"{name} = {json.dumps(value)}" for name, value in wish.settings.items()]
     (wish.folder / "broker.toml").write_text("\n".join(lines) + "\n")
 
 

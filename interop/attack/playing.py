@@ -1,0 +1,125 @@
+"""Playing an attack against a broker of its own, and whether all held.
+
+Belongs here: the order of things, what is measured and demanded. Does not belong here: the attacks (`opening`,
+`keeping`, `streaming`), the page (`command`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from interop.attack import keeping, opening, streaming
+from interop.attack.attacker import Scene
+from interop.attack.attacks import Attack
+from interop.attack.bystander import Bystander
+from interop.bench.inbox import BadStream
+from interop.bench.proc import forget_peak, peak_bytes, usage
+from interop.bench.result import percentile
+from interop.brokers.broker import BrokerFault
+from interop.brokers.process import ProcessSpec
+from interop.brokers.programs import REFERENCE_PROCESS
+from interop.exit_codes import CommandError
+
+ATTACKS: Final = (*opening.ATTACKS, *streaming.ATTACKS, *keeping.ATTACKS)
+MOST_P99_SECONDS: Final = 0.1
+"""So long the 99th percentile of a bystander's round trips may be."""
+
+_LINE: Final = "line of the log"
+_BEFORE_SECONDS: Final = 0.1
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of one attack; `grown_bytes` is the most memory the process had, less what it had before."""
+
+    attack: Attack
+    waves: int = 0
+    seconds: float = 0.0
+    answers: Counter[str] = field(default_factory=Counter)
+    before_bytes: int = 0
+    grown_bytes: int = 0
+    p99_seconds: float = 0.0
+    most_seconds: float = 0.0
+    breaches: list[str] = field(default_factory=list)
+    """How the bound did not hold, in words."""
+
+    @property
+    def faults(self) -> list[str]:
+        """All that did not hold: the bound, or that others are served."""
+        if self.p99_seconds <= MOST_P99_SECONDS:
+            return self.breaches
+        return [*self.breaches, f"a bystander's round trip took {self.p99_seconds * 1e3:.0f} ms at p99"]
+
+
+class Arena:
+    """Starts a broker for each attack; a context manager."""
+
+    def __init__(self, bystander: Bystander) -> None:
+        self._bystander = bystander
+        self._runner = asyncio.Runner()
+        self._spec = ProcessSpec(REFERENCE_PROCESS)
+
+    def __enter__(self) -> Arena:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._runner.run(self._spec.close())
+        self._runner.close()
+
+    def play(self, attack: Attack, seconds: float, changed: Mapping[str, Any] | None = None) -> Outcome:
+        """Attack in waves for so long, once at least, with settings `changed`; raises CommandError without a broker."""
+        settings = {**attack.settings, **(changed or {})}
+        start = self._spec.start_own(settings, transport=attack.transport, persistent=attack.is_durable)
+        try:
+            broker = self._runner.run(start)
+        except BrokerFault as problem:
+            raise CommandError(str(problem)) from None
+        outcome = Outcome(attack)
+        address = broker.address(attack.transport)
+        try:
+            self._bystander.begin(address)
+            time.sleep(_BEFORE_SECONDS)
+            before = usage(broker.pid)
+            assert before is not None
+            assert broker.pid is not None
+            outcome.before_bytes = before.rss_bytes
+            forget_peak(broker.pid)
+            began = time.monotonic()
+            while not outcome.waves or (time.monotonic() - began < seconds and not outcome.breaches):
+                self._wave(outcome, Scene(address))
+            outcome.seconds = time.monotonic() - began
+            outcome.grown_bytes = peak_bytes(broker.pid) - before.rss_bytes
+            took = sorted(self._bystander.end())
+            outcome.p99_seconds, outcome.most_seconds = (percentile(took, percent) / 1e9 for percent in (99, 100))
+            outcome.answers[_LINE] = len(broker.log.splitlines())
+        except (BadStream, OSError) as problem:
+            outcome.breaches.append(str(problem))
+        finally:
+            self._runner.run(broker.stop())
+        _judge(outcome)
+        return outcome
+
+    def _wave(self, outcome: Outcome, scene: Scene) -> None:
+        attack = outcome.attack
+        with scene:
+            attack.play(scene)
+        outcome.waves += 1
+        outcome.answers += scene.answers
+        for word, most in attack.at_most.items():
+            if scene.answers[word] > most:
+                outcome.breaches.append(f"{scene.answers[word]:,} times {word}, at most {most:,}")
+
+
+def _judge(outcome: Outcome) -> None:
+    attack = outcome.attack
+    if attack.expects and not outcome.answers[attack.expects]:
+        outcome.breaches.append(f"nobody was answered {attack.expects}")
+    if outcome.grown_bytes > attack.most_bytes:
+        outcome.breaches.append(
+            f"grew by {outcome.grown_bytes / 2**20:.0f} MiB, at most {attack.most_bytes / 2**20:.0f}"
+        )
