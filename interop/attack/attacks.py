@@ -44,6 +44,8 @@ class Attack:
     transport: Transport = Transport.TCP
     is_durable: bool = False
     """Whether the broker has a store."""
+    has_users: bool = False
+    """Whether it has a file of users, of whom the bystander is one."""
 
 
 NOT_ATTACKED: Final = {

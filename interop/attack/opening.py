@@ -16,6 +16,9 @@ from reference_broker.wire.varint import encode_varint
 
 _WILL_FLAG: Final = 0x04
 _ANSWER_SECONDS: Final = 3.0
+_GUESSES: Final = 60
+_HASH_BYTES: Final = 64 * MEBI
+"""What one hash takes while it is computed. [RFC 9106 4]"""
 _CROWD: Final = 300
 _ROOM: Final = 100
 """How many of the crowd there is room for."""
@@ -70,6 +73,20 @@ def _endless_requests(scene: Scene) -> None:
         for number in range(40):
             attacker.send(b"X-%d: " % number + b"x" * KIBI + b"\r\n")
     scene.read(0.5, lambda: scene.count(CLOSED) >= 50)
+
+
+def _guessing_crowd(scene: Scene) -> None:
+    for number in range(_GUESSES):
+        scene.client(username="bystander", password=b"guess %d" % number)
+    scene.read(3 * _ANSWER_SECONDS, lambda: scene.count("CONNACK 0x86", "CONNACK 0x9F") >= _GUESSES)
+
+
+def _large_guesses(scene: Scene) -> None:
+    """More than may wait for their passwords to be looked at, and each as large as it may be."""
+    for number in range(2 * _CROWD):
+        scene.client(username=f"u{number}", password=bytes(60 * KIBI), client_id="c")
+        scene.read(0.0)
+    scene.read(0.5)
 
 
 def _large_pings(scene: Scene) -> None:
@@ -152,6 +169,26 @@ ATTACKS: Final = (
         _large_pings,
         expects=CLOSED,
         transport=Transport.WS,
+    ),
+    Attack(
+        "maximum_failed_logins_per_minute",
+        f"{_GUESSES} clients guess a password at once",
+        _guessing_crowd,
+        {"maximum_failed_logins_per_minute": 5},
+        "CONNACK 0x9F",
+        {"CONNACK 0x86": 6},
+        most_bytes=_HASH_BYTES + SLACK_BYTES,
+        raised={"maximum_failed_logins_per_minute": HIGH},
+        has_users=True,
+    ),
+    Attack(
+        "others' time while passwords are hashed, beside the event loop",
+        f"{2 * _CROWD} clients guess passwords of 60 KiB at once, from an address that may",
+        _large_guesses,
+        {"maximum_failed_logins_per_minute": HIGH, "opening_maximum_bytes": 16 * MEBI},
+        CLOSED,
+        most_bytes=_HASH_BYTES + 16 * MEBI + SLACK_BYTES,
+        has_users=True,
     ),
     Attack(
         "maximum_connects_per_second",

@@ -7,10 +7,14 @@ Belongs here: the order of things, what is measured and demanded. Does not belon
 from __future__ import annotations
 
 import asyncio
+import secrets
+import shutil
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final
 
 from interop.attack import keeping, opening, streaming
@@ -24,6 +28,8 @@ from interop.brokers.broker import BrokerFault
 from interop.brokers.process import ProcessSpec
 from interop.brokers.programs import REFERENCE_PROCESS
 from interop.exit_codes import CommandError
+from reference_broker.access.passwords import new_user, write_user
+from reference_broker.net.address import Login
 
 ATTACKS: Final = (*opening.ATTACKS, *streaming.ATTACKS, *keeping.ATTACKS)
 MOST_P99_SECONDS: Final = 0.1
@@ -63,6 +69,8 @@ class Arena:
         self._bystander = bystander
         self._runner = asyncio.Runner()
         self._spec = ProcessSpec(REFERENCE_PROCESS)
+        self._folder = Path(tempfile.mkdtemp(prefix="mqtt-interop-attack-"))
+        self._login = Login("bystander", secrets.token_hex(8).encode())
 
     def __enter__(self) -> Arena:
         return self
@@ -70,10 +78,13 @@ class Arena:
     def __exit__(self, *_: object) -> None:
         self._runner.run(self._spec.close())
         self._runner.close()
+        shutil.rmtree(self._folder)
 
     def play(self, attack: Attack, seconds: float, changed: Mapping[str, Any] | None = None) -> Outcome:
         """Attack in waves for so long, once at least, with settings `changed`; raises CommandError without a broker."""
         settings = {**attack.settings, **(changed or {})}
+        if attack.has_users:
+            settings["password_file"] = str(self._users())
         start = self._spec.start_own(settings, transport=attack.transport, persistent=attack.is_durable)
         try:
             broker = self._runner.run(start)
@@ -82,7 +93,7 @@ class Arena:
         outcome = Outcome(attack)
         address = broker.address(attack.transport)
         try:
-            self._bystander.begin(address)
+            self._bystander.begin(replace(address, login=self._login) if attack.has_users else address)
             time.sleep(_BEFORE_SECONDS)
             before = usage(broker.pid)
             assert before is not None
@@ -103,6 +114,13 @@ class Arena:
             self._runner.run(broker.stop())
         _judge(outcome)
         return outcome
+
+    def _users(self) -> Path:
+        file = self._folder / "users"
+        if not file.exists():
+            assert self._login.password is not None
+            write_user(file, self._login.username, new_user(self._login.password.decode(), with_scram=False))
+        return file
 
     def _wave(self, outcome: Outcome, scene: Scene) -> None:
         attack = outcome.attack

@@ -16,6 +16,7 @@ import os
 import secrets
 import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from reference_broker.access.packages import package
@@ -74,7 +75,7 @@ class PasswordFile:
         self.users = users
         self._hasher = package("argon2", "a password file").PasswordHasher()
         self._mismatch = package("argon2", "a password file").exceptions.Argon2Error
-        self._nobodys = self._hasher.hash(secrets.token_bytes(16))
+        self._nobodys = _nobodys_hash()
         self._key = secrets.token_bytes(32)
         self._right: dict[bytes, None] = {}
 
@@ -112,6 +113,13 @@ class PasswordFile:
                 self._right.clear()
             self._right[seen] = None
         return user is not None
+
+
+@cache
+def _nobodys_hash() -> str:
+    """What the password of a user that there is not is compared with; made once, for files are read beside clients."""
+    made: str = package("argon2", "a password file").PasswordHasher().hash(secrets.token_bytes(16))
+    return made
 
 
 def new_user(password: str, *, with_scram: bool) -> User:

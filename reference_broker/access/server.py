@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +29,10 @@ from reference_broker.net.wrapping import Nested, Wrapping
 
 Wrap = Callable[[], tuple[Wrapping | None, TlsWrapping | None]]
 """Makes what a new connection needs around MQTT, and of that the TLS; None for neither."""
+
+
+_NICENESS = 5
+"""A hash takes all cores for a moment; twice that, and it would take seconds where others keep the machine busy."""
 
 
 @dataclass(slots=True)
@@ -53,8 +59,7 @@ class GuardedServer(BrokerServer):
         """Where it listens, in the order of its settings."""
         self._guarded = config
         self._entrances: list[Entrance] = []
-        # One: a hash takes 64 MiB and four threads of its own for a moment.
-        self._checker = ThreadPoolExecutor(1, thread_name_prefix="passwords")
+        self._checker = ThreadPoolExecutor(1, thread_name_prefix="passwords", initializer=_yield_to_others)
 
     def read_again(self) -> bool:
         """Take over users, rules and certificates as they are now, without disconnecting anybody; False and a line in
@@ -122,6 +127,12 @@ class GuardedServer(BrokerServer):
             LOGGER.error("a password could not be looked at: %s", error)
         done(error is None and future.result(), self.now())
         self.flush()
+
+
+def _yield_to_others() -> None:
+    """Have the event loop run before this thread and those that a hash begins."""
+    if sys.platform == "linux":  # where threads have a niceness of their own [sched(7)]
+        os.nice(_NICENESS)
 
 
 class GuardedConnection(BrokerConnection):

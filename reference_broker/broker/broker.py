@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from reference_broker.broker.fast.heads import Heads
-from reference_broker.broker.keeping.house import DoElsewhere, House
+from reference_broker.broker.keeping.checks import DoElsewhere
+from reference_broker.broker.keeping.house import House
 from reference_broker.broker.link import Link
 from reference_broker.broker.outgoing.output import Buffer
 from reference_broker.broker.values.access import AccessControl
@@ -71,12 +72,15 @@ class Broker:
 
     @property
     def do_elsewhere(self) -> DoElsewhere:
-        """How what takes long is done, such as looking at a password; at once until it is set."""
-        return self.house.do_elsewhere
+        """How what takes long is done, such as looking at a password; at once until it is set.
+
+        Nothing else is asked for before what was asked for is said.
+        """
+        return self.house.checks.do_elsewhere
 
     @do_elsewhere.setter
     def do_elsewhere(self, do: DoElsewhere) -> None:
-        self.house.do_elsewhere = do
+        self.house.checks.do_elsewhere = do
 
     def load(self, now: float, unix_time: float) -> None:
         """Begin to take over what the adapter's store has: `next_read` says what, until `is_open` before anybody comes.

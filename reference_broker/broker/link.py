@@ -13,6 +13,7 @@ from reference_broker.broker.outgoing.output import Buffer
 from reference_broker.broker.peers import accepting, dispatch
 from reference_broker.broker.peers.peer import Peer
 from reference_broker.broker.values.phase import Phase
+from reference_broker.broker.values.sizes import connect_bytes
 from reference_broker.wire.errors import RemoteError
 from reference_broker.wire.reasons import SERVER_REASONS
 from reference_broker.wire.types import PacketType, ReasonCode
@@ -64,6 +65,8 @@ class Link(Peer):
             left_bytes = 0 if self._reader is None else len(self._reader)
             if not left_bytes:
                 self._reader = None  # thousands of idle connections have nothing to read
+            if self.connect is not None:  # it is still to be let in, and what it said is kept until then
+                left_bytes += connect_bytes(self.connect)
             if round_.changed or round_.pressed:
                 self.house.backpressure.settle(self)
             if (left_bytes or begun_bytes) and not self.is_closed():

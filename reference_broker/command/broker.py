@@ -65,6 +65,7 @@ _LIMITS: list[tuple[str, type, str]] = [
     ("maximum_connections", int, "connected clients (100000)"),
     ("maximum_connections_per_address", int, "connections from one address (20000)"),
     ("maximum_connects_per_second", int, "connections one address may open in a second"),
+    ("maximum_failed_logins_per_minute", int, "wrong passwords of one address in a minute (60)"),
     ("maximum_packets_per_second", int, "packets one client may send in a second"),
     ("maximum_bytes_per_second", int, "bytes one client may send in a second"),
     ("memory_maximum_bytes", int, "bytes of the process's memory (8589934592)"),

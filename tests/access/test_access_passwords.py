@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from reference_broker.access.packages import package
 from reference_broker.access.passwords import PasswordFile, new_user, write_user
 from reference_broker.command.passwd import main
 from reference_broker.net.config import ConfigError
@@ -16,6 +17,15 @@ from reference_broker.net.config import ConfigError
 def passwd(monkeypatch: pytest.MonkeyPatch, password: str, *arguments: object) -> int:
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{password}\n"))
     return main([str(each) for each in arguments])
+
+
+def test_a_file_is_read_again_beside_clients_without_a_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That takes a twentieth of a second, in which nobody would be served."""
+    file = tmp_path / "users"
+    assert passwd(monkeypatch, "secret", file, "alice") == 0
+    PasswordFile.read(file)
+    monkeypatch.setattr(package("argon2", "a test").PasswordHasher, "hash", lambda *_: pytest.fail("it hashed"))
+    assert PasswordFile.read(file).users.keys() == {"alice"}
 
 
 def test_a_written_password_is_right_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,6 +124,8 @@ class Client:
         self.world = world
         self.client_id = client_id
         self.version = version
+        self.peer = f"peer-{client_id}"
+        """Where it comes from."""
         self.inbox: list[Packet] = []
         self.wire = b""
         self.closed = True
@@ -132,7 +134,7 @@ class Client:
 
     def open(self) -> None:
         """A new network connection."""
-        self.link = self.world.broker.connect(self.world.now, f"peer-{self.client_id}")
+        self.link = self.world.broker.connect(self.world.now, self.peer)
         self.world.clients[self.link] = self
         self.reader = Reader(self.version, sender=Side.SERVER)
         self.closed = False

@@ -150,7 +150,8 @@ def test_long_client_id_is_a_matter_of_configuration_in_31():
         (0x05, 0x05, 0x87),
         (0x89, 0x03, 0x89),
         (0x8A, 0x05, 0x8A),
-        (0x9F, None, 0x9F),
+        (0x9F, 0x03, 0x9F),
+        (0x9C, None, 0x9C),
     ],
 )
 def test_every_client_can_be_refused(code, v3_code, v5_code):

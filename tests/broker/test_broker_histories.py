@@ -185,6 +185,7 @@ UNUSUAL: dict[str, Any] = {
     "maximum_subscriptions": 2,
     "maximum_connections_per_address": 2,
     "maximum_connects_per_second": 1,
+    "maximum_failed_logins_per_minute": 1,
     "maximum_packets_per_second": 20,
     "maximum_bytes_per_second": 2000,
     "maximum_topic_length": 4,

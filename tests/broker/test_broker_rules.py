@@ -322,7 +322,7 @@ class _Slow(GuardedAccess):
         return None if claim.username is None else lambda: password == b"right"
 
 
-def slow(folder: Path) -> World:
+def slow(folder: Path, **settings: int) -> World:
     (folder / "rules").write_text("both #\n")
     config = GuardedConfig(rules_file=folder / "rules")
-    return World(Broker(seed=1, access=_Slow(config)))
+    return World(Broker(BrokerConfig(**settings), seed=1, access=_Slow(config)))

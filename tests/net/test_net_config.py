@@ -61,6 +61,7 @@ maximum_filters = 18
 maximum_subscriptions = 19
 maximum_connections_per_address = 20
 maximum_connects_per_second = 21
+maximum_failed_logins_per_minute = 20
 maximum_packets_per_second = 22
 maximum_bytes_per_second = 23
 maximum_topic_length = 24

@@ -1,6 +1,6 @@
-"""How many connections come from one network address, and how often.
+"""How many connections come from one network address, how often, and how often their passwords are wrong.
 
-Belongs here: counting them by address. Does not belong here: what becomes of one too many (`broker`).
+Belongs here: counting them by address. Does not belong here: what becomes of one too many (`broker`, `connecting`).
 
 An address is one of IPv4, or a network of 64 bits of IPv6, which is what one customer has. What has none, a Unix
 socket, is not counted.
@@ -33,12 +33,20 @@ def address_of(peer: str) -> str | None:
     return str(IPv6Network((address, 64), strict=False))
 
 
+_MINUTE_SECONDS = 60.0
+
+
 class _Address:
-    __slots__ = ("count", "rate")
+    __slots__ = ("count", "failures", "rate")
 
     def __init__(self, per_second: int | None) -> None:
         self.count = 0
         self.rate = None if per_second is None else Rate(per_second)
+        self.failures: Rate | None = None
+
+    def is_settled(self, now: float) -> bool:
+        """Whether nothing has to be remembered of it."""
+        return not self.count and all(each is None or each.settled_at <= now for each in (self.rate, self.failures))
 
 
 class Addresses:
@@ -47,8 +55,10 @@ class Addresses:
     def __init__(self, config: BrokerConfig) -> None:
         self._maximum = config.maximum_connections_per_address
         self._per_second = config.maximum_connects_per_second
+        self._failures_per_minute = config.maximum_failed_logins_per_minute
         self._by_address: dict[str, _Address] = {}
-        self._is_counting = self._maximum is not None or self._per_second is not None
+        limits = (self._maximum, self._per_second, self._failures_per_minute)
+        self._is_counting = any(limit is not None for limit in limits)
 
     def __len__(self) -> int:
         """How many addresses are remembered."""
@@ -73,6 +83,22 @@ class Addresses:
         known = None if address is None else self._by_address.get(address)
         return known is not None and self._maximum is not None and known.count > self._maximum
 
+    def failed(self, peer: str, now: float) -> None:
+        """Somebody there did not know a password."""
+        address = address_of(peer) if self._failures_per_minute is not None else None
+        known = None if address is None else self._by_address.get(address)
+        if known is None or self._failures_per_minute is None:
+            return
+        if known.failures is None:
+            known.failures = Rate(self._failures_per_minute / _MINUTE_SECONDS, _MINUTE_SECONDS)
+        known.failures.charge(1, now)
+
+    def is_guessing(self, peer: str, now: float) -> bool:
+        """Whether so many passwords were wrong there that no more are looked at now."""
+        address = address_of(peer) if self._failures_per_minute is not None else None
+        known = None if address is None else self._by_address.get(address)
+        return known is not None and known.failures is not None and known.failures.settled_at > now
+
     def left(self, peer: str) -> None:
         """One of them is gone."""
         address = address_of(peer) if self._is_counting else None
@@ -80,12 +106,8 @@ class Addresses:
         if address is None or known is None:
             return
         known.count -= 1
-        if not known.count and known.rate is None:
+        if not known.count and known.rate is None and known.failures is None:
             del self._by_address[address]
 
     def _forget_settled(self, now: float) -> None:
-        self._by_address = {
-            address: known
-            for address, known in self._by_address.items()
-            if known.count or (known.rate is not None and known.rate.settled_at > now)
-        }
+        self._by_address = {address: known for address, known in self._by_address.items() if not known.is_settled(now)}

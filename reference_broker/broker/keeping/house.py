@@ -7,9 +7,9 @@ Does not belong here: anything that happens in a room, or what an adapter calls 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 
 from reference_broker.broker.keeping.addresses import Addresses
+from reference_broker.broker.keeping.checks import Checks
 from reference_broker.broker.keeping.exchange import Exchange
 from reference_broker.broker.keeping.incoming import Incoming
 from reference_broker.broker.keeping.moving_in import MovingIn
@@ -25,9 +25,6 @@ from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.broker.values.journal import Journal
 from reference_broker.broker.values.log import Log
 from reference_broker.broker.values.timers import Timers
-
-DoElsewhere = Callable[[Callable[[], bool], Callable[[bool, float], None]], None]
-"""Does what takes long, and says later what came of it and what time it is then."""
 
 
 class House:
@@ -46,8 +43,7 @@ class House:
         self.log = Log()
         self.timers = Timers()
         self.access = access or AccessControl(config)
-        self.do_elsewhere: DoElsewhere = lambda work, done: done(work(), self.round.now)
-        """How the adapter does what takes long."""
+        self.checks = Checks(lambda work, done: done(work(), self.round.now))
         self.admission = Admission(config, self.access)
         self.journal = Journal() if keeps else None
         self.round = Round(config, self.journal)

@@ -30,6 +30,7 @@ RETURN_CODES: dict[int, ConnectReturnCode] = {
     ReasonCode.SERVER_UNAVAILABLE: ConnectReturnCode.SERVER_UNAVAILABLE,
     ReasonCode.SERVER_BUSY: ConnectReturnCode.SERVER_UNAVAILABLE,
     ReasonCode.QUOTA_EXCEEDED: ConnectReturnCode.SERVER_UNAVAILABLE,
+    ReasonCode.CONNECTION_RATE_EXCEEDED: ConnectReturnCode.SERVER_UNAVAILABLE,
     ReasonCode.BAD_USER_NAME_OR_PASSWORD: ConnectReturnCode.BAD_USER_NAME_OR_PASSWORD,
     ReasonCode.NOT_AUTHORIZED: ConnectReturnCode.NOT_AUTHORIZED,
     ReasonCode.BANNED: ConnectReturnCode.NOT_AUTHORIZED,
@@ -152,6 +153,17 @@ def _discard_of_another_user(link: Peer, connect: Connect, now: float) -> None:
         return
     link.log("the session of another user with this client id is discarded")
     house.sessions.end(existing, now)
+
+
+def refuses_guess(link: Peer, now: float) -> bool:
+    """Turn a client away whose password or proof is not looked at, because too many from its address were wrong.
+
+    [5.0 5.4.8]
+    """
+    is_guessing = link.house.addresses.is_guessing(link.peer, now)
+    if is_guessing:
+        refuse(link, ReasonCode.CONNECTION_RATE_EXCEEDED, "too many passwords from its address were wrong", now)
+    return is_guessing
 
 
 def refuse(link: Peer, reason: int, text: str, now: float) -> None:

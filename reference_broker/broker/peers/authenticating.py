@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reference_broker.broker.peers.accepting import accept, refuse
+from reference_broker.broker.peers.accepting import accept, refuse, refuses_guess
 from reference_broker.broker.peers.peer import Peer
 from reference_broker.broker.values.access import AuthenticationResult, Proof
 from reference_broker.broker.values.phase import Phase
@@ -29,7 +29,8 @@ def on_auth_before_connack(link: Peer, packet: Auth, now: float) -> None:
     _check_method(link, packet)
     if packet.reason != ReasonCode.CONTINUE_AUTHENTICATION:
         raise ProtocolError("AUTH to re-authenticate before CONNACK", "5.0 MQTT-4.12.0-3")
-    _step_before_connack(link, packet.properties.authentication_data, now)
+    if not refuses_guess(link, now):
+        _step_before_connack(link, packet.properties.authentication_data, now)
 
 
 def on_auth(link: Peer, packet: Auth, now: float) -> None:
@@ -49,6 +50,7 @@ def on_auth(link: Peer, packet: Auth, now: float) -> None:
     if result is AuthenticationResult.SUCCESS and not _is_still_itself(link):
         result = AuthenticationResult.FAILURE
     if result is AuthenticationResult.FAILURE:
+        link.house.addresses.failed(link.peer, now)
         link.log("re-authentication failed")
         link.disconnect(ReasonCode.NOT_AUTHORIZED, "re-authentication failed", now)  # [5.0 MQTT-4.12.1-2]
         return
@@ -60,6 +62,7 @@ def _step_before_connack(link: Peer, data: bytes | None, now: float) -> None:
     assert link.authentication is not None
     result, answer = link.authentication.step(data)
     if result is AuthenticationResult.FAILURE:
+        link.house.addresses.failed(link.peer, now)
         refuse(link, ReasonCode.NOT_AUTHORIZED, "authentication failed", now)  # [5.0 MQTT-4.12.0-4]
     elif result is AuthenticationResult.SUCCESS:
         assert link.connect is not None

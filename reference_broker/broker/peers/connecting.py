@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from reference_broker.broker.keeping.checks import Work
 from reference_broker.broker.outgoing.sending import Sender
 from reference_broker.broker.peers import authenticating
-from reference_broker.broker.peers.accepting import REASON_CODES, accept, refuse, requested_expiry
+from reference_broker.broker.peers.accepting import REASON_CODES, accept, refuse, refuses_guess, requested_expiry
 from reference_broker.broker.peers.peer import Peer
 from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.broker.values.phase import Phase
@@ -38,6 +39,8 @@ def on_connect(link: Peer, packet: Connect, now: float) -> None:
     link.sender = Sender(link, packet.version, config, link.house.access, packet.properties)
     access, method = link.house.access, packet.properties.authentication_method
     claim = link.claim(packet)
+    if _is_guess(packet) and refuses_guess(link, now):
+        return
     try:
         _check(link, packet)
         if method is not None:
@@ -55,9 +58,17 @@ def on_connect(link: Peer, packet: Connect, now: float) -> None:
         refuse(link, refusal.reason, str(refusal), now)
         return
     link.phase = Phase.AWAITING_CHECK
-    link.house.do_elsewhere(
-        lambda: not link.is_closed() and check(), lambda is_right, at: _checked_elsewhere(link, is_right, at)
+    link.house.checks.ask(
+        lambda at: _begin_check(link, check, at), lambda is_right, at: _checked_elsewhere(link, is_right, at), now
     )
+
+
+def _begin_check(link: Peer, check: Work, now: float) -> Work | None:
+    """What is looked at now that it is this peer's turn; nothing when it is gone, or others there were wrong since."""
+    link.round.now = now
+    if link.is_closed() or refuses_guess(link, now):
+        return None
+    return lambda: not link.is_closed() and check()
 
 
 def _checked_elsewhere(link: Peer, is_right: bool, now: float) -> None:
@@ -73,6 +84,8 @@ def _checked(link: Peer, is_right: bool, now: float) -> None:
     connect = link.connect
     assert connect is not None
     if not is_right:
+        if _is_guess(connect):
+            link.house.addresses.failed(link.peer, now)
         refuse(link, ReasonCode.BAD_USER_NAME_OR_PASSWORD, "bad user name or password", now)
         return
     link.connect = replace(connect, username=link.house.access.proved_username(link.claim(connect)))
@@ -80,6 +93,11 @@ def _checked(link: Peer, is_right: bool, now: float) -> None:
         accept(link, now, None)
     else:
         authenticating.begin(link, now)
+
+
+def _is_guess(connect: Connect) -> bool:
+    """Whether there is something in it that may be wrong."""
+    return connect.password is not None or connect.properties.authentication_method is not None
 
 
 # --- checks ----------------------------------------------------------------------------------------------------------

@@ -163,6 +163,8 @@ class BrokerConfig:
     """Connections from one IPv4 address, or one IPv6 network of 64 bits; one more is closed at once."""
     maximum_connects_per_second: int | None = None
     """Connections one such address may open in a second; what comes faster is not read until its time has come."""
+    maximum_failed_logins_per_minute: int | None = 60
+    """Wrong passwords and proofs from one such address in a minute; past it none from there is looked at for a time."""
     maximum_packets_per_second: int | None = None
     """Packets one client may send in a second; who sends more is not read until its time has come."""
     maximum_bytes_per_second: int | None = None
@@ -228,6 +230,7 @@ RANGES: Final = (
     ("maximum_subscriptions", 1, float("inf")),
     ("maximum_connections_per_address", 1, float("inf")),
     ("maximum_connects_per_second", 1, float("inf")),
+    ("maximum_failed_logins_per_minute", 1, float("inf")),
     ("maximum_packets_per_second", 1, float("inf")),
     ("maximum_bytes_per_second", 1, float("inf")),
     ("maximum_topic_length", 1, _UINT16),

@@ -1,4 +1,4 @@
-"""How often something may happen: a rate with a second's worth at once, and how many packets some bytes hold.
+"""How often something may happen: a rate with some time's worth at once, and how many packets some bytes hold.
 
 Belongs here: counting. Does not belong here: who is held back, and how (`outgoing.backpressure`).
 """
@@ -9,25 +9,24 @@ from typing import Final
 
 from reference_broker.broker.values.config import BrokerConfig
 
-_AT_ONCE_SECONDS: Final = 1.0
-"""Who did nothing for so long may do as much at once as it may in that time."""
 _LONGEST_LENGTH: Final = 4
 """Bytes of a remaining length; more of them are refused elsewhere."""
 
 
 class Rate:
-    """So many of something in a second."""
+    """So many of something in a second; who did nothing for `at_once_seconds` may do that time's worth at once."""
 
-    __slots__ = ("_per_second", "settled_at")
+    __slots__ = ("_at_once_seconds", "_per_second", "settled_at")
 
-    def __init__(self, per_second: float) -> None:
+    def __init__(self, per_second: float, at_once_seconds: float = 1.0) -> None:
         self._per_second = per_second
+        self._at_once_seconds = at_once_seconds
         self.settled_at = float("-inf")
-        """When what was done so far would have been done at this rate, a second ago."""
+        """When what was done so far would have been done at this rate, begun so long ago."""
 
     def charge(self, amount: float, now: float) -> float:
         """So much is done now; the time from which more may be done, which may be over already."""
-        begins = max(self.settled_at, now - _AT_ONCE_SECONDS)
+        begins = max(self.settled_at, now - self._at_once_seconds)
         self.settled_at = begins + amount / self._per_second
         return self.settled_at
 

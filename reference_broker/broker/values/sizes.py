@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from reference_broker.broker.values.message import Message
-from reference_broker.wire.packets import Will
+from reference_broker.wire.packets import Connect, Will
 from reference_broker.wire.properties import NO_PROPERTIES, Properties
 
 NODE_BYTES: Final = 350
@@ -58,4 +58,11 @@ def will_bytes(will: Will | None) -> int:
     if will is None:
         return 0
     size = len(will.topic) + len(will.payload) + beginning_bytes(will.topic, will.properties)
+    return size if size > ORDINARY_BEGINNING else 0
+
+
+def connect_bytes(connect: Connect) -> int:
+    """What a CONNECT takes while its sender is still to be let in; 0 when it is of ordinary length."""
+    size = len(connect.client_id) + len(connect.username or "") + len(connect.password or b"")
+    size += beginning_bytes("", connect.properties) + will_bytes(connect.will)
     return size if size > ORDINARY_BEGINNING else 0
