@@ -27,6 +27,8 @@ class GuardedAccess(AccessControl):
         self._lets_anonymous_in = {each.name: bool(each.allow_anonymous) for each in config.entrances()}
         self._passwords: PasswordFile | None = None
         self._file_rules: Rules | None = None
+        self._changed_users: frozenset[str] = frozenset()
+        """Who is not in the file as before, since it was read the last time."""
         self.read_again()
         if self._file_rules is not None:
             self.has_rules = self.limits_receivers = True
@@ -43,6 +45,7 @@ class GuardedAccess(AccessControl):
             if name not in self._lets_anonymous_in:
                 there = ", ".join(self._lets_anonymous_in)
                 raise ConfigError(f"{config.rules_file}: there is no listener {name!r}; there are {there}")
+        self._changed_users = _changed(self._passwords, passwords)
         self._passwords, self._file_rules = passwords, rules
 
     # --- who comes in -------------------------------------------------------------------------------------------------
@@ -75,6 +78,11 @@ class GuardedAccess(AccessControl):
             return super().proof(name)
         return ScramProof(passwords.scram_keys)
 
+    def may_stay(self, claim: Claim) -> bool:
+        """Not whose line in the file of users is gone or another one, nor whose client id is another user's now."""
+        is_as_before = claim.certified is not None or claim.username not in self._changed_users
+        return is_as_before and self.may_use_client_id(claim)
+
     def may_use_client_id(self, claim: Claim) -> bool:
         """Whether a client id is this user's or nobody's."""
         return self._file_rules is None or self._file_rules.may_use_client_id(claim)
@@ -91,3 +99,10 @@ class GuardedAccess(AccessControl):
         if self._file_rules is None:
             return super()._decide(action, subject, topic, fits)
         return self._file_rules.allow(action, subject, topic, fits)
+
+
+def _changed(before: PasswordFile | None, now: PasswordFile | None) -> frozenset[str]:
+    """The users of before whose lines are not the same now."""
+    if before is None or now is None:
+        return frozenset()
+    return frozenset(name for name, user in before.users.items() if now.users.get(name) != user)

@@ -62,8 +62,9 @@ class GuardedServer(BrokerServer):
         self._checker = ThreadPoolExecutor(1, thread_name_prefix="passwords", initializer=_yield_to_others)
 
     def read_again(self) -> bool:
-        """Take over users, rules and certificates as they are now, without disconnecting anybody; False and a line in
-        the log where one of them cannot be used, and then all stay as they were.
+        """Take over users, rules and certificates as they are now; who may not connect any more is disconnected.
+
+        False, and a line in the log, where one of them cannot be used: then all stay as they were.
         """
         try:
             wraps = [self._wrap(entrance.listener) for entrance in self._entrances]

@@ -16,6 +16,7 @@ from reference_broker.broker.keeping.checks import DoElsewhere
 from reference_broker.broker.keeping.house import House
 from reference_broker.broker.link import Link
 from reference_broker.broker.outgoing.output import Buffer
+from reference_broker.broker.peers.accepting import ask_again
 from reference_broker.broker.values.access import AccessControl
 from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.broker.values.timers import Timer
@@ -186,9 +187,11 @@ class Broker:
         return connections
 
     def ask_rules_again(self, now: float) -> None:
-        """Rules or users have changed: what waits is for nobody any more who may not get it. Nobody is disconnected."""
+        """Rules or users have changed: who may not connect any more is gone, and what waits is for whom may get it."""
         house = self.house
         house.round.now = now
+        for link in self.links:
+            ask_again(link, now)
         for session in house.sessions:
             house.sessions.ask_rules_again(session, now)
         house.router.cut()

@@ -40,7 +40,7 @@ def until(process: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(f"it never said {text!r}")
 
 
-def test_sighup_has_the_users_read_again_and_disconnects_nobody(tmp_path: Path) -> None:
+def test_sighup_has_the_users_read_again_and_disconnects_who_is_no_user_any_more(tmp_path: Path) -> None:
     file = tmp_path / "users"
     write_user(file, "alice", new_user("a", with_scram=False))
     with started("--port", "0", "--password-file", str(file)) as process:
@@ -55,6 +55,9 @@ def test_sighup_has_the_users_read_again_and_disconnects_nobody(tmp_path: Path) 
             assert attempt(port, "bob", b"b") == 0
             client.sendall(b"\xc0\x00")
             assert client.recv(100) == b"\xd0\x00"
+            write_user(file, "alice", None)
+            process.send_signal(signal.SIGHUP)
+            assert client.recv(100) == b""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

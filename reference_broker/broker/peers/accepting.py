@@ -11,6 +11,7 @@ from dataclasses import replace
 from reference_broker.broker.outgoing.sending import Sender
 from reference_broker.broker.peers import retrying
 from reference_broker.broker.peers.peer import Peer
+from reference_broker.broker.values.access import Claim
 from reference_broker.broker.values.admission import Refusal
 from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.broker.values.phase import Phase
@@ -93,6 +94,30 @@ def accept(link: Peer, now: float, authentication_data: bytes | None) -> None:
     sender.begin(session, now, resumed=present)
     if house.config.retry_31_seconds and connect.version is Version.V31:
         retrying.watch(link, now)
+
+
+def ask_again(link: Peer, now: float) -> None:
+    """Users or rules have changed: who may not connect any more is disconnected, or is not let in.
+
+    It asked for nothing that is not authorized (0x87): the connection ends by what an administrator did. [5.0 3.14.2.1]
+    """
+    if link.session is not None:
+        username = link.session.username
+    elif link.connect is not None:
+        proved = None if link.authentication is None else link.authentication.username
+        username = link.connect.username if proved is None else proved
+    else:
+        return  # it has not said yet who it is
+    if link.house.access.may_stay(Claim(username, link.client_id or "", link.listener, link.certified)):
+        return
+    if link.connect is not None:
+        refuse(link, ReasonCode.NOT_AUTHORIZED, _ANOTHER_USER, now)
+    else:
+        link.log(_ANOTHER_USER)
+        link.disconnect(ReasonCode.ADMINISTRATIVE_ACTION, _ANOTHER_USER, now)
+
+
+_ANOTHER_USER = "its user may not connect any more"
 
 
 def _id_refusal(link: Peer, connect: Connect) -> Refusal | None:

@@ -82,6 +82,10 @@ class AccessControl:
         """Whether a client id is free for this user, whoever has used it before."""
         return True
 
+    def may_stay(self, _claim: Claim) -> bool:
+        """Whether who was let in may be there still, now that users or rules have changed."""
+        return True
+
     def may_take_over(self, username: str | None, owner: str | None) -> bool:
         """Whether the connection of one user may end for another one's that has its client id. [5.0 5.4.2]"""
         return not self.proves_users or owner in (None, username)
