@@ -26,6 +26,13 @@ class Figures:
     subscriptions: int
     shared_subscriptions: int
     retained_messages: int
+    sessions_expired: int
+    messages_dropped: int
+    """For want of room in a queue, or to a client that did not read."""
+    stored_messages: int
+    """Retained ones, and those that wait in sessions, in each that they wait in."""
+    stored_bytes: int
+    """Their payloads, and of those that wait also topics and properties that are long."""
     sockets: int
     received: Traffic
     sent: Traffic
@@ -54,6 +61,10 @@ class Observer:
             subscriptions=house.router.subscription_count,
             shared_subscriptions=house.router.shared_count,
             retained_messages=len(house.retained),
+            sessions_expired=house.sessions.expired_count,
+            messages_dropped=house.sessions.queues.dropped + house.round.dropped,
+            stored_messages=len(house.retained) + house.sessions.queues.messages,
+            stored_bytes=house.retained.payload_bytes + house.sessions.queues.size_bytes,
             sockets=self.sockets,
             received=self.received,
             sent=self.sent,

@@ -28,9 +28,17 @@ _GAUGES: tuple[tuple[str, str, Callable[[Figures], float]], ...] = (
     ("mqtt_subscriptions", "Subscriptions of all sessions.", lambda f: f.subscriptions),
     ("mqtt_shared_subscriptions", "Shared subscriptions.", lambda f: f.shared_subscriptions),
     ("mqtt_retained_messages", "Retained messages.", lambda f: f.retained_messages),
+    ("mqtt_stored_messages", "Retained messages, and those that wait in sessions.", lambda f: f.stored_messages),
+    ("mqtt_stored_bytes", "Bytes of their payloads.", lambda f: f.stored_bytes),
 )
 _COUNTERS: tuple[tuple[str, str, Callable[[Figures], float]], ...] = (
     ("mqtt_sockets_opened", "Accepted network connections.", lambda f: f.sockets),
+    ("mqtt_sessions_expired", "Sessions whose time was over.", lambda f: f.sessions_expired),
+    (
+        "mqtt_messages_dropped",
+        "Messages without room in a queue, or to who did not read.",
+        lambda f: f.messages_dropped,
+    ),
     ("mqtt_connects_received", "CONNECT packets.", lambda f: f.received.connects),
     ("mqtt_packets_received", "Packets from clients.", lambda f: f.received.messages),
     ("mqtt_packets_sent", "Packets to clients.", lambda f: f.sent.messages),

@@ -1,7 +1,6 @@
 """`$SYS/broker/...`: the figures as retained messages, by the names mosquitto gave them.
 
-Belongs here: names and texts. Left out are those of mosquitto's that would be about its own insides (`heap`), that it
-calls deprecated, and that nobody could give here without looking through all sessions (`store/messages`, `expired`).
+Belongs here: names and texts; docs/sys-topics.md says which of mosquitto's are left out, and why.
 Does not belong here: the figures (`figures`), who may read them (the rules).
 """
 
@@ -51,11 +50,15 @@ class SysTopics:
             "clients/maximum": str(figures.clients_maximum),
             "subscriptions/count": str(figures.subscriptions),
             "shared_subscriptions/count": str(figures.shared_subscriptions),
+            "clients/expired": str(figures.sessions_expired),
             "retained messages/count": str(figures.retained_messages),
+            "store/messages/count": str(figures.stored_messages),
+            "store/messages/bytes": str(figures.stored_bytes),
             "messages/received": str(received.messages),
             "messages/sent": str(sent.messages),
             "publish/messages/received": str(received.publishes),
             "publish/messages/sent": str(sent.publishes),
+            "publish/messages/dropped": str(figures.messages_dropped),
             "bytes/received": str(received.bytes),
             "bytes/sent": str(sent.bytes),
         }
@@ -79,6 +82,7 @@ def _counters(figures: Figures) -> dict[str, int]:
         "messages/sent": sent.messages,
         "publish/received": received.publishes,
         "publish/sent": sent.publishes,
+        "publish/dropped": figures.messages_dropped,
         "bytes/received": received.bytes,
         "bytes/sent": sent.bytes,
         "sockets": figures.sockets,

@@ -224,10 +224,10 @@ def test_queues_of_all_sessions_together_are_bounded_in_bytes(policy, qos, fast_
     sessions = world.broker.house.sessions
     total = sum(session.queue.size_bytes for session in sessions if session.queue is not None)
     assert 0.9 * MEBI < total <= MEBI
-    assert sessions._queues.size_bytes == total
+    assert sessions.queues.size_bytes == total
     for number in range(20):
         world.client(f"{number}", V311, clean_start=True)
-    assert sessions._queues.size_bytes == 0
+    assert sessions.queues.size_bytes == 0
     assert_served(bystander)
 
 
@@ -236,7 +236,7 @@ def test_what_waits_and_leaves_counts_no_more():
     world = World(maximum_inflight=1)
     publisher, client = world.client("p"), world.client("c", **kept(V5))
     client.subscribe("#", qos=2)
-    queues = world.broker.house.sessions._queues
+    queues = world.broker.house.sessions.queues
     for expiry in (None, 5, None):
         properties = {} if expiry is None else {"message_expiry_interval": expiry}
         for _ in range(10):

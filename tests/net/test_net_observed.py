@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,20 @@ from conftest import Run
 
 from reference_broker import AsyncClient, ClientOptions
 from reference_broker.access.passwords import new_user, write_user
+from reference_broker.broker import BrokerConfig
 from reference_broker.net.address import Address
 from reference_broker.net.config import ConfigError
 from reference_broker.net.errors import ListenFailed
 from reference_broker.observe.config import LogFormat, ObservedConfig
 from reference_broker.observe.logs import log_handler
 from reference_broker.observe.server import ObservedServer
+from reference_broker.wire.properties import Properties
 from reference_broker.wire.types import ReasonCode
 
 pytestmark = pytest.mark.usefixtures("on_both_loops")
+
+
+LOADS = ("1min", "5min", "15min")
 
 
 def observed(**settings: Any) -> ObservedServer:
@@ -59,6 +65,48 @@ def test_mosquittos_names_have_their_figures(run: Run) -> None:
         assert said["uptime"].endswith(" seconds")
         assert said["version"].startswith("mqtt-interop version ")
         assert float(said["load/messages/received/1min"]) > float(said["load/messages/received/15min"]) > 0
+
+    run(main())
+
+
+def test_what_waits_was_dropped_and_expired_is_counted(run: Run) -> None:
+    async def main() -> None:
+        limits = BrokerConfig(queue_maximum_messages=2, session_expiry_maximum=1000)
+        server = observed(sys_interval_seconds=3600, broker=limits)
+        async with server, AsyncClient(server.address, ClientOptions(keep_alive=0)) as client:
+            before = server.figures()  # of what it says itself
+            away = ClientOptions("away", clean_start=False, properties=Properties(session_expiry_interval=1000))
+            async with AsyncClient(server.address, away) as other:
+                await other.subscribe("t", qos=1)
+            for _ in range(5):
+                await client.publish("t", b"12345", qos=1)
+            await client.publish("kept", b"1234567", qos=1, retain=True)
+            figures = server.figures()
+            assert figures.messages_dropped == 3
+            assert figures.stored_messages - before.stored_messages == 2 + 1
+            assert figures.stored_bytes - before.stored_bytes == 2 * 5 + 7
+            assert figures.sessions_expired == 0
+            server.broker.handle_timer(server.now() + 1001)
+            server._say()
+            after = await retained(client)
+            assert after["clients/expired"] == "1"
+            assert after["publish/messages/dropped"] == "3"
+            assert float(after["load/publish/dropped/1min"]) > 0
+            assert server.broker.house.sessions.queues.messages == server.broker.house.sessions.queues.size_bytes == 0
+
+    run(main())
+
+
+def test_every_topic_is_in_the_page_and_no_other(run: Run) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sys-topics.md").read_text()
+    said, _, _ = page.partition("left out")
+    topics = re.findall(r"`([^`]+)`", "".join(re.findall(r"^\| (`.*?) \|", said, re.MULTILINE)))
+    named = {topic.replace("+", minutes) for topic in topics for minutes in LOADS}
+
+    async def main() -> None:
+        async with observed(sys_interval_seconds=3600) as server, AsyncClient(server.address) as client:
+            server._say()
+            assert (await retained(client)).keys() == named
 
     run(main())
 

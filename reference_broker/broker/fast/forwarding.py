@@ -67,7 +67,7 @@ class Forwarder:
             if sender is not None:
                 output = sender.output
                 if output.is_overfull():
-                    output.dropped_messages += sum(run[2] for run in runs)  # as one by one
+                    output.drop(sum(run[2] for run in runs))  # as one by one
                     continue
                 if sender.is_plain and not (target.subscription_ids and swells(target)):
                     data: bytes | memoryview = chunk

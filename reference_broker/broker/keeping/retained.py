@@ -33,6 +33,7 @@ class RetainedMessages(RetainedTree):
         self._config = config
         self._timers = timers
         self._size_bytes = 0
+        self.payload_bytes = 0
         self._expiring: dict[str, Timer] = {}
         """By topic, what ends a message that expires."""
 
@@ -113,11 +114,13 @@ class RetainedMessages(RetainedTree):
         """One retained message takes another one's place; a timer would keep the old one until it expires."""
         if last is not None:
             self._size_bytes -= retained_bytes(last)
+            self.payload_bytes -= len(last.payload)
             timer = self._expiring.pop(last.topic, None)
             if timer is not None:
                 timer.cancel()
         if message is not None:
             self._size_bytes += retained_bytes(message)
+            self.payload_bytes += len(message.payload)
 
     def _expire(self, message: Message) -> None:
         if self.get(message.topic) is message:

@@ -45,7 +45,10 @@ class Sessions:
         self._wills = wills
         self._journal = journal
         self._by_client_id: dict[str, Session] = {}
-        self._queues = Queues()
+        self.queues = Queues()
+        """What waits in all of them."""
+        self.expired_count = 0
+        """How many have expired since the broker's start."""
         self.size_bytes = 0
         """About how much memory they take, without subscriptions and messages."""
         self._more_bytes: dict[Session, int] = {}
@@ -83,7 +86,7 @@ class Sessions:
 
     def add(self, client_id: str, version: Version) -> Session:
         """A new session under a client id that has none."""
-        session = self._by_client_id[client_id] = Session(client_id, version, self._queues)
+        session = self._by_client_id[client_id] = Session(client_id, version, self.queues)
         self.size_bytes += SESSION_BYTES + len(client_id)
         return session
 
@@ -127,7 +130,11 @@ class Sessions:
     def wait_for_return(self, session: Session, expires_seconds: float | None, now: float) -> None:
         """Keep the session of an absent client for so long; None for ever."""
         if expires_seconds is not None:
-            session.expiry_timer = self._timers.at(now + expires_seconds, lambda at: self.end(session, at))
+            session.expiry_timer = self._timers.at(now + expires_seconds, lambda at: self._expire(session, at))
+
+    def _expire(self, session: Session, now: float) -> None:
+        self.expired_count += 1
+        self.end(session, now)
 
     def end(self, session: Session, now: float) -> None:
         """Discard the session's state; its will, if still waiting, is published. [5.0 MQTT-4.1.0-2, MQTT-3.1.2-8]"""

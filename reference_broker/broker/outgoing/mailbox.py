@@ -150,6 +150,7 @@ class Mailbox:
         if self._is_full(size, config) and self.queue is not None:
             self.queue.drop_expired(now)
         while self._is_full(size, config):
+            self.queues.dropped += 1
             if config.queue_drop_policy is DropPolicy.NEWEST or self.queue is None or not len(self.queue):
                 return
             self.dequeue()
@@ -180,7 +181,8 @@ class Mailbox:
             if self.ledger is not None:
                 self.ledger.run_waits(waiting)
         if config.queue_drop_policy is DropPolicy.NEWEST and not queue.may_expire():
-            return wanted  # what has no room is dropped
+            self.queues.dropped += wanted - max(0, room)  # what has no room
+            return wanted
         return max(0, room)
 
     def dequeue(self) -> Delivery:

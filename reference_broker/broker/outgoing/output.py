@@ -32,6 +32,7 @@ class Round:
     __slots__ = (
         "changed",
         "dirty",
+        "dropped",
         "has_passed_on",
         "journal",
         "now",
@@ -49,6 +50,8 @@ class Round:
         self.outgoing_maximum_bytes = config.outgoing_maximum_bytes
         self.now = 0.0
         """The latest time the broker was told."""
+        self.dropped = 0
+        """QoS 0 messages that somebody did not get because it did not read, since the broker's start."""
         self.dirty: list[Output] = []
         """Who may have output, in the order they got it."""
         self.swollen: list[Output] = []
@@ -196,6 +199,11 @@ class Output(ABC):
         """What leaves now was promised in an earlier turn, which may still have to be kept."""
         if self.round.journal is not None:
             self.round.journal.promise()
+
+    def drop(self, count: int) -> None:
+        """So many QoS 0 messages are not for this client, because it does not read."""
+        self.dropped_messages += count
+        self.round.dropped += count
 
     def is_overfull(self) -> bool:
         """Whether the peer is so far behind that messages are dropped (QoS 0) or wait in the session."""

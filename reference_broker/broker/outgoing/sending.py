@@ -152,7 +152,7 @@ class Sender:
     def send_qos0(self, message: Message, retain: bool, subscription_ids: tuple[int, ...], now: float) -> None:
         """Send a QoS 0 message now, or drop it when the client does not keep up."""
         if self.output.is_overfull():
-            self.output.dropped_messages += 1
+            self.output.drop(1)
             return
         if self.holds_qos0:
             self.deliver(Delivery(message, _AT_MOST_ONCE, retain, subscription_ids), now)

@@ -117,10 +117,13 @@ class BringingRecord(Protocol):
 class Queues:
     """What waits in all sessions together."""
 
-    __slots__ = ("size_bytes",)
+    __slots__ = ("dropped", "messages", "size_bytes")
 
     def __init__(self) -> None:
+        self.messages = 0
         self.size_bytes = 0
+        self.dropped = 0
+        """Messages that had no room, since the broker's start."""
 
 
 class Waiting:
@@ -178,22 +181,22 @@ class Waiting:
     def append(self, delivery: Delivery) -> None:
         """One message more."""
         self._entries.append(delivery)
-        self._count += 1
         self._expiring += delivery.message.expires_at is not None
-        self._grow(waiting_bytes(delivery.message))
+        self._grow(1, waiting_bytes(delivery.message))
 
     def append_run(self, waiting: WaitingRun) -> None:
         """A run of messages more."""
         count = waiting.behind - waiting.first
         self._entries.append(waiting)
-        self._count += count
-        self._grow(count * waiting.burst.payload_size)
+        self._grow(count, count * waiting.burst.payload_size)
 
     def discard(self) -> None:
         """It goes with its session, and counts no more."""
-        self._grow(-self.size_bytes)
+        self._grow(-self._count, -self.size_bytes)
 
-    def _grow(self, size_bytes: int) -> None:
+    def _grow(self, messages: int, size_bytes: int) -> None:
+        self._count += messages
+        self._queues.messages += messages
         self.size_bytes += size_bytes
         self._queues.size_bytes += size_bytes
 
@@ -235,9 +238,8 @@ class Waiting:
             return delivery
         self._entries.popleft()
         self._left += 1
-        self._count -= 1
         self._expiring -= entry.message.expires_at is not None
-        self._grow(-waiting_bytes(entry.message))
+        self._grow(-1, -waiting_bytes(entry.message))
         if self._keeper is not None:
             self._keeper.left(entry)
         return entry
@@ -255,8 +257,7 @@ class Waiting:
     def drop_from_run(self, waiting: WaitingRun, count: int) -> None:
         """So many messages of `first_run` have left."""
         waiting.first += count
-        self._count -= count
-        self._grow(-count * waiting.burst.payload_size)
+        self._grow(-count, -count * waiting.burst.payload_size)
         if waiting.first == waiting.behind:
             self._entries.popleft()
             self._left += 1
@@ -280,8 +281,8 @@ class Waiting:
         """Take out some messages, wherever they wait; those of a run are all alike."""
         taken: list[Delivery] = []
         entries, self._entries = self._entries, deque()
-        self._grow(-self.size_bytes)
-        self._count = self._expiring = 0
+        self._grow(-self._count, -self.size_bytes)
+        self._expiring = 0
         kept: list[int] = []
         for number, entry in enumerate(entries, self._left):
             if isinstance(entry, WaitingRun):
