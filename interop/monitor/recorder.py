@@ -162,6 +162,8 @@ class Recorder:
         elif piece.form is Form.FOREIGN:
             self._record(Kind.MALFORMED, side, now, data=piece.payload or piece.raw, note=NOT_BINARY)
             self.stop(WhyNot.UNDECODED, NOT_BINARY)
+        elif piece.form is Form.MALFORMED:
+            self._record(Kind.FRAME, side, now, data=piece.payload, note=f"{piece.violation} [RFC 6455 5]")
         elif piece.opcode == Opcode.CLOSE and piece.form is Form.CONTROL:
             self.ended(side, "FIN", now)
 

@@ -6,7 +6,8 @@ Does not belong here: reading frames (`websocket`), what befalls packets (`lane`
 A frame goes on as it is once all the MQTT bytes in it do; until then it waits, at most as long as a lane waits for half
 a packet. As soon as a fault changes what is in it (or its sender's side is told to put it into other frames), its bytes
 go on in frames of our own: a message for each packet, unless `Frames` say otherwise. PING, PONG and CLOSE pass where
-they stand. To a side that is cut we say CLOSE ourselves, as a peer would. [RFC 6455 5.4, 5.5]
+they stand. To a side that is cut we say CLOSE ourselves, as a peer would. A frame that may not stand there, such as a
+CLOSE in fragments, passes as well, and says nothing: its receiver has to fail the connection. [RFC 6455 5.4, 5.5]
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ class FramedCrossing(Crossing):
             way.unsent += piece.payload
             way.source_is_mid_message = not piece.final
             return self._carry(side, super().receive(side, piece.payload, now) if piece.payload else [])
-        if piece.opcode == Opcode.PONG and piece.payload == OWN_PING:
+        if piece.form is Form.CONTROL and piece.opcode == Opcode.PONG and piece.payload == OWN_PING:
             self._record(Kind.FRAME, side, at=now, fate=Fate.DROPPED, data=piece.payload, note="PONG")
             return []
         effects = self._keep_place(side, piece, self._pass_beneath(side, piece.raw, now, piece))
@@ -121,7 +122,9 @@ class FramedCrossing(Crossing):
 
     def _pass_beneath(self, side: Sender, raw: bytes, now: float, piece: Piece | None = None) -> list[Effect]:
         entry = None
-        if piece is not None and piece.opcode in _NAMES:
+        if piece is not None and piece.form is Form.MALFORMED:
+            entry = frame_entry(side, f"{piece.violation} [RFC 6455 5]", piece.payload)
+        elif piece is not None and piece.opcode in _NAMES:
             entry = frame_entry(side, _NAMES[Opcode(piece.opcode)], piece.payload)
         elif piece is not None and piece.form is Form.FOREIGN and self._upgrade.is_done:
             entry = foreign_entry(side, piece.payload or raw)

@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
-from reference_broker.net.masked_frames import apply_mask, frame_size
+from websockets.frames import CloseCode
+
+from reference_broker.net.masked_frames import apply_mask, frame_size, frame_violation
 
 _END_OF_HEADERS = b"\r\n\r\n"
 _SWITCHING_PROTOCOLS = 101
@@ -46,6 +48,8 @@ class Form(StrEnum):
     CONTROL = "control"
     FOREIGN = "foreign"
     """What carries no MQTT: text, reserved opcodes, whatever follows a handshake that failed."""
+    MALFORMED = "malformed"
+    """A frame that may not stand there, whatever it says to be: its receiver has to fail the connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,8 @@ class Piece:
     opcode: int = -1
     final: bool = True
     is_compressed: bool = False
+    violation: str = ""
+    """What is wrong with a malformed one, in words."""
 
 
 @dataclass(slots=True)
@@ -163,17 +169,27 @@ class FrameReader:
         payload = raw[header:]
         if raw[1] & 0x80 and payload:
             payload = apply_mask(payload, raw[header - 4 : header])
+        if violation := self._violation(first, len(payload)):
+            return Piece(Form.MALFORMED, raw, payload, opcode, final, violation=violation)
         if opcode & _CONTROL:
             return Piece(Form.CONTROL, raw, payload, opcode, final)
         if opcode != Opcode.CONTINUATION:
             self._message = opcode
             self._inflates = bool(first & _COMPRESSED) and self.upgrade.deflate is not None
-        if self._message != Opcode.BINARY:
+        message, self._message = self._message, 0 if final else self._message
+        if message != Opcode.BINARY:
             return Piece(Form.FOREIGN, raw, payload, opcode, final)
         compressed = self._inflates
         if compressed:
             payload = self._inflate(payload, final=final)
         return Piece(Form.DATA, raw, payload, opcode, final, compressed)
+
+    def _violation(self, first: int, size_bytes: int) -> str:
+        """Why a frame that begins so may not stand here; text may, as far as frames go. [RFC 6455 5.2, 5.4, 5.5]"""
+        if self.upgrade.deflate is not None:
+            first &= ~_COMPRESSED
+        code, words = frame_violation(first, size_bytes, self._message != 0) or (None, "")
+        return words if code is CloseCode.PROTOCOL_ERROR else ""
 
     def _inflate(self, payload: bytes, *, final: bool) -> bytes:
         if self._inflater is None:

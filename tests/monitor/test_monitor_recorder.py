@@ -330,6 +330,18 @@ def test_mqtt_in_text_breaks_a_statement_and_ends_the_judging() -> None:
     assert recorder.why_not is WhyNot.UNDECODED
 
 
+def test_a_goodbye_in_fragments_is_noted_and_is_none() -> None:
+    """Its receiver has to fail the connection; where it goes on, so does the recording. [RFC 6455 5.5]"""
+    recorder = upgraded()
+    recorder.received(CLIENT, frame(Opcode.BINARY, encode(Connect(V311, "c"), V311), masked=True), 1.0)
+    recorder.received(CLIENT, frame(Opcode.CLOSE, b"\x03\xe8", final=False, masked=True), 1.0)
+    recorder.received(BROKER, frame(Opcode.BINARY, encode(ConnAck(), V311)), 1.0)
+    [noted] = [each.note for each in recorder.trace if each.kind is Kind.FRAME]
+    assert noted == "fragmented control frame [RFC 6455 5]"
+    assert (recorder.packets, recorder.is_over, recorder.why_not) == (2, False, None)
+    assert rules(recorder) == []
+
+
 def test_a_handshake_that_is_refused_is_no_mqtt() -> None:
     recorder = upgraded(b"HTTP/1.1 403 Forbidden\r\n\r\n")
     assert recorder.why_not is WhyNot.NO_MQTT

@@ -93,6 +93,31 @@ def test_a_close_frame_is_answered_and_ends_the_stream() -> None:
     assert server.send(b"late") == b""
 
 
+@pytest.mark.parametrize("opcode", [Opcode.CLOSE, Opcode.PING, Opcode.PONG], ids=lambda opcode: opcode.name)
+@pytest.mark.parametrize(
+    ("size", "fin", "reason"), [(2, False, "fragmented control frame"), (126, True, "control frame too long")]
+)
+@pytest.mark.parametrize("by_client", [True, False], ids=["to the server", "to the client"])
+def test_a_control_frame_in_fragments_or_too_long_is_no_goodbye(
+    opcode: Opcode, size: int, fin: bool, reason: str, by_client: bool
+) -> None:
+    """The connection fails, with what came before it. [RFC 6455 5.5, 7.1.7]"""
+    client, server = open_pair()
+    receiver = server if by_client else client
+    receiver.take_reply()
+    payload = b"\x03\xe8" + b"r" * (size - 2)
+    before = Frame(Opcode.BINARY, b"before").serialize(mask=by_client)
+    wrong = Frame(Opcode.BINARY, payload).serialize(mask=by_client)  # the library makes no wrong one
+    wire = before + bytes((0x80 * fin | opcode,)) + wrong[1:]
+    assert receiver.receive(wire + Frame(Opcode.BINARY, b"after").serialize(mask=by_client)) == b"before"
+    assert not receiver.has_ended
+    assert reason in str(receiver.error)
+    opened = receiver.take_reply()
+    assert opened[0] == 0x88
+    assert opened[1] & 0x7F >= 2  # a close frame with its code and reason
+    assert receiver.receive(wire) == b""
+
+
 def test_a_frame_over_the_limit_is_refused_before_it_arrived() -> None:
     server = open_server(maximum_frame_size=1000)
     assert server.receive(frame(Opcode.BINARY, bytes(1001))[:10]) == b""

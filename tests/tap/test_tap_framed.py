@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from interop.tap.faults import Action, Cut, Delay, Drop, Frames, Freeze, Hold, How, Plan, When
 from interop.tap.framed import FramedCrossing
 from interop.tap.lane import STALL_SECONDS, Effect, End, Write
-from interop.tap.trace import Sender, Trace
+from interop.tap.trace import Kind, Sender, Trace
 from interop.tap.websocket import Form, FrameReader, Opcode, Upgrade, frame
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import PingReq, Publish
@@ -148,6 +148,42 @@ def test_a_close_frame_passes_as_it_is_and_its_sender_gets_one_and_fin() -> None
     assert rig.arrived[BROKER][:1] == b"\x88"
     assert rig.ends == [End(CLIENT, How.FIN), End(BROKER, How.FIN)]
     assert [(each.kind, each.sender, each.note) for each in rig.trace] == [("close", BROKER, "FIN")]
+
+
+@pytest.mark.parametrize(
+    ("first", "payload", "violation"),
+    [
+        (0x08, b"\x03\xe8", "fragmented control frame"),
+        (0x88, b"\x03\xe8" + b"r" * 124, "control frame too long"),
+        (0x0A, b"tap", "fragmented control frame"),
+        (0xC8, b"\x03\xe8", "reserved bits must be 0"),
+        (0x80, A, "unexpected continuation frame"),
+    ],
+)
+def test_a_frame_that_may_not_stand_there_passes_and_says_nothing(first: int, payload: bytes, violation: str) -> None:
+    """Neither goodbye nor MQTT, nor the answer to a PING of ours: its receiver fails the connection. [RFC 6455 5.5]"""
+    rig = Rig()
+    sent = frame(first & 0x0F, payload, masked=True)
+    raw = bytes((first,)) + sent[1:]
+    rig.send(raw, CLIENT)
+    assert rig.arrived == {BROKER: raw, CLIENT: b""}
+    assert rig.ends == []
+    [entry] = [each for each in rig.trace.entries if each.data]
+    assert (entry.kind, entry.sender, entry.note) == (Kind.FRAME, CLIENT, f"{violation} [RFC 6455 5]")
+    rig.send(frame(BINARY, B, masked=True), CLIENT)  # who goes on nevertheless is heard
+    assert rig.trace.entries[-1].data == B
+    rig.send(frame(Opcode.CLOSE, b"\x03\xea"), BROKER)
+    assert rig.ends
+
+
+def test_a_new_message_among_the_fragments_of_another_is_none() -> None:
+    """[RFC 6455 5.4]"""
+    reader = FrameReader(False, Upgrade(101))
+    reader.feed(RESPONSE)
+    wire = frame(BINARY, A[:2], final=False) + frame(BINARY, B) + frame(CONTINUATION, A[2:])
+    pieces = reader.feed(wire)
+    assert [piece.form for piece in pieces] == [Form.DATA, Form.MALFORMED, Form.DATA]
+    assert b"".join(piece.payload for piece in pieces if piece.form is Form.DATA) == A
 
 
 def test_an_end_without_a_close_frame_stays_without_one() -> None:
