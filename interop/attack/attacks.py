@@ -44,6 +44,8 @@ class Attack:
     transport: Transport = Transport.TCP
     is_durable: bool = False
     """Whether the broker has a store."""
+    handles: int = 0
+    """How many file handles the process may have; 0 for as many as the system says."""
     has_users: bool = False
     """Whether it has a file of users, of whom the bystander is one."""
 

@@ -119,6 +119,14 @@ ATTACKS: Final = (
         raised={"maximum_connections_per_address": HIGH},
     ),
     Attack(
+        "file handles, one for each connection",
+        f"{_CROWD} clients come where there are handles for fewer",
+        _crowd,
+        expects=CLOSED,
+        at_most={ACCEPTED: _ROOM},
+        handles=_ROOM + 65,
+    ),
+    Attack(
         "maximum_half_open",
         f"{_CROWD} connections say nothing",
         _silent_crowd,

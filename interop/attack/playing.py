@@ -7,6 +7,7 @@ Belongs here: the order of things, what is measured and demanded. Does not belon
 from __future__ import annotations
 
 import asyncio
+import resource
 import secrets
 import shutil
 import tempfile
@@ -98,6 +99,8 @@ class Arena:
             before = usage(broker.pid)
             assert before is not None
             assert broker.pid is not None
+            if attack.handles:
+                resource.prlimit(broker.pid, resource.RLIMIT_NOFILE, (attack.handles, attack.handles))
             outcome.before_bytes = before.rss_bytes
             forget_peak(broker.pid)
             began = time.monotonic()

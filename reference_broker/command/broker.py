@@ -29,6 +29,7 @@ from reference_broker.command.tuning import (
 )
 from reference_broker.net.config import ConfigError, load_settings, make_config
 from reference_broker.net.errors import ListenFailed
+from reference_broker.net.handles import ask_for_all
 from reference_broker.net.server import LOGGER
 from reference_broker.observe.config import LogFormat, ObservedConfig
 from reference_broker.observe.logs import log_handler
@@ -114,6 +115,7 @@ def main(argv: Sequence[str] | None = None, *, prog: str = "mqtt-interop broker"
     except ConfigError as error:
         return _fail(prog, error, 2)
     keep_freed_memory()
+    ask_for_all()
     try:
         with asyncio.Runner(loop_factory=fastest_loop()) as runner:
             unkept = runner.run(_serve(server))

@@ -18,6 +18,7 @@ from types import TracebackType
 from reference_broker.broker import Broker, Link
 from reference_broker.broker.keeping.former import changes_of
 from reference_broker.broker.outgoing.output import Buffer
+from reference_broker.net import handles
 from reference_broker.net.address import Address, Transport
 from reference_broker.net.config import ServerConfig
 from reference_broker.net.connection import Connection
@@ -362,6 +363,10 @@ class BrokerConnection(Connection):
         self.link = self._server.broker.connect(self._server.now(), self.peer)
         self._server.connections[self.link] = self
         LOGGER.debug("%s connected", self.peer)
+        if handles.are_scarce(len(self._server.connections)):
+            LOGGER.warning("%s: closed, because the system lets the process have no more file handles", self.peer)
+            self.abandon()
+            return
         self._server.flush()
         if self.link.reading_paused:  # too many come from there; uvloop begins to read behind this call
             asyncio.get_running_loop().call_soon(self._server.pause, self)

@@ -12,7 +12,7 @@ import pytest
 from test_net_bounds import CONNACK, CONNECT, bystander, connection_of
 
 from reference_broker.broker import Broker, BrokerConfig
-from reference_broker.net import memory
+from reference_broker.net import handles, memory
 from reference_broker.net.config import ConfigError, ServerConfig
 from reference_broker.net.memory import MemoryWatch, resident_bytes
 from reference_broker.net.server import BrokerServer
@@ -81,6 +81,43 @@ def test_who_connects_too_often_gains_nothing_by_sending_at_once(run: Run) -> No
                 assert 10 <= server.broker.house.connected_count < 35
 
     run(main())
+
+
+def test_who_comes_when_file_handles_run_out_is_closed_and_others_stay(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the next one is let in when there is room again."""
+    monkeypatch.setattr(handles.resource, "getrlimit", lambda _kind: (handles._LEFT + 2, 1 << 20))
+
+    async def main() -> None:
+        async with BrokerServer(ServerConfig(port=0)) as server:
+            good = await bystander(server)
+            second = await dial(server.address)
+            with socket.create_connection((server.address.host, server.address.port)) as third:
+                third.setblocking(False)
+                with contextlib.suppress(ConnectionResetError):
+                    assert await asyncio.get_running_loop().sock_recv(third, 1) == b""
+            await good.round_trips(3)
+            second.close()
+            await second.wait_closed()
+            while len(server.connections) > 1:
+                await good.round_trips(1)
+            again = await dial(server.address)
+            again.write(CONNECT)
+            assert await again.read() == CONNACK
+            for stream in (again, good.stream):
+                stream.close()
+                await stream.wait_closed()
+
+    run(main())
+
+
+def test_as_many_handles_are_asked_for_as_there_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(handles.resource, "getrlimit", lambda _kind: (1024, 4096))
+    monkeypatch.setattr(handles.resource, "setrlimit", lambda _kind, limits: asked.append(limits))
+    handles.ask_for_all()
+    assert asked == [(4096, 4096)]
 
 
 def test_the_broker_is_told_when_memory_is_full_and_when_it_is_not(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
