@@ -9,11 +9,13 @@ import multiprocessing
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Final
 
 from interop.bench.inbox import BadStream
 from interop.bench.peer import Handshake
+from interop.bench.proc import waited_ns
 from interop.lifeline import end_with_parent
 from reference_broker.net.address import Address
 from reference_broker.wire.encode import encode
@@ -28,26 +30,39 @@ _START_SECONDS: Final = 30.0
 _END_SECONDS: Final = 20.0
 
 
+@dataclass(frozen=True, slots=True)
+class RoundTrip:
+    """From PUBLISH to PUBACK and its own message, in nanoseconds; for `waited_ns` others had the cores meanwhile."""
+
+    took_ns: int
+    waited_ns: int
+
+    @property
+    def own_ns(self) -> int:
+        """What broker and bystander made of it, whoever else is on the machine."""
+        return max(0, self.took_ns - self.waited_ns)
+
+
 class Bystander:
     """The process, from outside; it looks at one broker after the other."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
 
-    def begin(self, address: Address) -> None:
-        """Connect, and begin with round trips; raises BadStream."""
-        self._pipe.send(address)
+    def begin(self, address: Address, pid: int) -> None:
+        """Connect to the broker of a process, and begin with round trips; raises BadStream."""
+        self._pipe.send((address, pid))
         self._hear(_START_SECONDS)
 
-    def end(self) -> list[int]:
-        """Leave; the nanoseconds of each round trip, from PUBLISH to PUBACK and its own message. Raises BadStream."""
+    def end(self) -> list[RoundTrip]:
+        """Leave, and tell of each round trip; raises BadStream."""
         self._pipe.send(None)
         return self._hear(_END_SECONDS)
 
-    def _hear(self, seconds: float) -> list[int]:
+    def _hear(self, seconds: float) -> list[RoundTrip]:
         if not self._pipe.poll(seconds):
             raise BadStream(f"the bystander was not answered for {seconds:g} s")
-        said: list[int] | str = self._pipe.recv()
+        said: list[RoundTrip] | str = self._pipe.recv()
         if isinstance(said, str):
             raise BadStream(said)
         return said
@@ -72,16 +87,17 @@ def running_bystander() -> Iterator[Bystander]:
 def _stand_by(parent: Connection) -> None:
     end_with_parent()
     while True:
-        address = parent.recv()
-        if address is None:  # it had ended before it was told to
+        told = parent.recv()
+        if told is None:  # it had ended before it was told to
             continue
+        address, pid = told
         try:
-            parent.send(_round_trips(address, parent))
+            parent.send(_round_trips(address, pid, parent))
         except (BadStream, OSError) as problem:
             parent.send(f"the bystander: {problem}")
 
 
-def _round_trips(address: Address, parent: Connection) -> list[int]:
+def _round_trips(address: Address, pid: int, parent: Connection) -> list[RoundTrip]:
     client = Handshake(address, _VERSION)
     with closing(client.carrier):
         client.connect(_TOPIC)
@@ -89,8 +105,10 @@ def _round_trips(address: Address, parent: Connection) -> list[int]:
         parent.send([])
         took = []
         while not parent.poll(_EVERY_SECONDS):
+            waited = waited_ns(pid) + waited_ns("self")
             began = time.monotonic_ns()
-            took.append(_round_trip(client) - began)
+            ended = _round_trip(client)
+            took.append(RoundTrip(ended - began, waited_ns(pid) + waited_ns("self") - waited))
         parent.recv()
         return took
 

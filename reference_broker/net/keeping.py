@@ -29,7 +29,7 @@ OpenStore = Callable[[RunBeside], Store]
 """Opens the store, in the thread that it will be used in; raises StoreError."""
 
 _MOST_UNKEPT_BYTES = 8 * 1024 * 1024
-"""With more than that to be committed no connection is read."""
+"""With more than that to be committed nobody is read who adds to it."""
 _MOST_HELD_BYTES = 64 * 1024 * 1024
 """And with more than that waiting for it: one message may be output for very many."""
 _CHANGE_BYTES = 64
@@ -77,7 +77,7 @@ class Host(Protocol):
     """What keeping needs of the server it works for."""
 
     is_behind: bool
-    """Set while no connection is to be read."""
+    """Set while nobody is to be read who adds to what is to be kept."""
 
     def write(self, link: Link, pieces: list[Buffer], close: bool) -> None:
         """Write to the link's connection, and close it behind that."""
@@ -117,6 +117,8 @@ class Keeping:
         self._core = core
         self._host = host
         self._thread = StoreThread(open_store, self)
+        self.has_grown = False
+        """Whether the last turn added to what is to be kept, or to the output that waits for it."""
         self._ticket = 0
         """The last that was given to output."""
         self._given_ticket = 0
@@ -154,10 +156,12 @@ class Keeping:
 
     def note(self) -> int:
         """Have kept what this turn changed; the ticket that its output needs, 0 for none."""
+        self.has_grown = True
         if self._waits():
             return self._ticket + 1
         changes = self._core.take_changes()
         if changes is None:
+            self.has_grown = False
             return 0
         self._later += changes.changes
         if len(self._later) >= _MOST_LATER or (changes.is_promised and not changes.has_come_to_nothing):
@@ -235,6 +239,7 @@ class Keeping:
         last = self._held.get(link)
         if last is None and not ticket:
             return False
+        self.has_grown = True
         size = sum(map(len, pieces))
         if last is None or ticket:
             self._held[link] = held = _Held(ticket, size, link, pieces, close)

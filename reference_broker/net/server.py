@@ -79,7 +79,7 @@ class BrokerServer:
         self._is_open = False
         self._keeping: Keeping | None = None
         self.is_behind = False
-        """Whether more is to be kept than the store can keep up with: no connection is read."""
+        """Whether more is to be kept than the store can keep up with: who adds to it is not read."""
         self.unkept: StoreError | None = None
         """Why something was not kept, once the server is closed."""
         self.is_taken_in = asyncio.Event()
@@ -245,6 +245,13 @@ class BrokerServer:
         """Read no more from a connection until the broker wants to."""
         connection.pause_reading()
         self._paused.add(connection)
+
+    def has_to_wait(self) -> bool:
+        """Whether the store is behind, and whose bytes were just worked on adds to that.
+
+        Others go on: they would wait for a disk of which they want nothing.
+        """
+        return self.is_behind and self._keeping is not None and self._keeping.has_grown
 
     def end(self, connection: BrokerConnection) -> None:
         """Close a connection behind all that it is still to get."""
@@ -432,7 +439,7 @@ class BrokerConnection(Connection):
         now = server.now()
         self.link.receive_data(data, now)
         server.flush(self.link)
-        if self.link.reading_paused or server.is_behind:
+        if self.link.reading_paused or server.has_to_wait():
             server.pause(self)
         server.note_read(len(data), now)
 

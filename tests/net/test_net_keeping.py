@@ -342,6 +342,42 @@ def test_no_connection_is_read_while_much_is_to_be_kept_or_waits_for_it(
     run(main())
 
 
+@pytest.mark.parametrize("what", ["_MOST_UNKEPT_BYTES", "_MOST_HELD_BYTES"])
+def test_who_adds_nothing_to_what_is_to_be_kept_is_read_meanwhile(
+    run: Run, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """It would wait for a disk of which it wants nothing. Who publishes to whom waits for the disk adds to that."""
+
+    async def main() -> None:
+        monkeypatch.setattr(f"reference_broker.net.keeping.{what}", 3)
+        store, version = GatedStore(), Version.V5
+        async with (
+            serving(store) as server,
+            peer(server.address, version, "p") as client,
+            peer(server.address, version, "b") as other,
+            peer(server.address, version, "f") as feeder,
+        ):
+            await subscribe(client, "to/p")
+            await subscribe(other, "b")
+            store.gate.clear()
+            client.send(message())
+            await begun(store)
+            assert server.is_behind
+            for _ in range(3):
+                assert isinstance(await other.ask(Publish("b", b"own")), Publish)
+            feeder.send(Publish("to/p", b""))
+            assert isinstance(await other.ask(PingReq()), PingResp)  # the loop was round
+            feeder.send(Publish("b", b"fed"))
+            assert isinstance(await other.ask(PingReq()), PingResp)
+            store.gate.set()
+            fed = await other.receive()
+            assert isinstance(fed, Publish)
+            assert fed.payload == b"fed"
+            assert await acknowledged(client) == [1]
+
+    run(main())
+
+
 def test_what_comes_first_is_taken_in_before_anybody_and_the_rest_meanwhile(run: Run) -> None:
     async def main() -> None:
         store = GatedStore()
