@@ -7,6 +7,7 @@ Does not belong here: rules between a property and the rest of its packet (`deco
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from reference_broker.wire.properties import (
@@ -26,6 +27,9 @@ from reference_broker.wire.varint import MAXIMUM_VARINT, decode_varint, encode_v
 
 Place = PacketType | str
 """A packet type, or `WILL`."""
+
+_MANY = 64
+_REMEMBERED = 8
 
 _V5 = Version.V5
 _RESPONSE_TOPIC_RULES = {
@@ -163,12 +167,23 @@ def encode_properties(properties: Properties, place: Place) -> bytes:
         values: Any = held if layout.holds_tuple else (held,)
         if len(values) > 1 and not layout.repeatable:
             raise Rule.PROPERTY_ONCE.forbids(_V5, f"{name} {len(values)} times")
-        for value in values:
-            if broken := _value_violation(layout, value):
-                raise broken.forbids(_V5, f"{name} {value!r}")
-            encoded.append(layout.rule.identifier)
-            encoded += layout.write(value)
+        is_remembered = len(values) > _MANY and layout.maximum is not None
+        encoded += (_encode_many if is_remembered else _encode_values)(layout, values)
     return encode_varint(len(encoded)) + bytes(encoded)
+
+
+def _encode_values(layout: _Layout, values: tuple[Any, ...]) -> bytes:
+    encoded = bytearray()
+    for value in values:
+        if broken := _value_violation(layout, value):
+            raise broken.forbids(_V5, f"{layout.name} {value!r}")
+        encoded.append(layout.rule.identifier)
+        encoded += layout.write(value)
+    return bytes(encoded)
+
+
+_encode_many = lru_cache(_REMEMBERED)(_encode_values)
+"""For the subscription identifiers of messages that match very many subscriptions: mostly the same as the last time."""
 
 
 def _value_violation(layout: _Layout, value: Any) -> Rule | None:
