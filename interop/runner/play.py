@@ -50,6 +50,7 @@ from interop.runner.verdict import (
     is_about_the_other_side,
     judge_finding,
     step_finding,
+    step_rule,
     weigh,
 )
 from interop.scenario.steps import AnyStep, Observation
@@ -99,10 +100,10 @@ class Notes:
     log: list[str] = field(default_factory=list)
     judged: dict[Side, tuple[str, ...]] = field(default_factory=dict)
     early_end: Outcome | None = None
-    unheld: list[Finding] = field(default_factory=list)
-    """What failed by the doing of the side that is not put to the test."""
-    excused: list[Finding] | None = None
-    """What a broker of ours that went away did wrong, which explains that it did where a list says so."""
+    unheld: list[str] = field(default_factory=list)
+    """The steps that kept the cell from its start: what they expected is not what is put to the test."""
+    excused: list[str] | None = None
+    """The rules that are broken where nothing is held against anybody; a list may say that it is known."""
 
     @property
     def ran(self) -> set[int]:
@@ -162,6 +163,7 @@ async def play_watched(cell: Cell, workshop: Workshop, begin: Callable[[Cell], N
 def _failed_setup(cell: Cell, notes: Notes, why: str) -> Outcome:
     """What a cell comes to that never began: where a MUST was broken on the way, that is said, and who broke it."""
     if all(finding.level != "must" for finding in notes.findings):
+        notes.excused = [finding.rule for finding in notes.findings] + notes.unheld or None
         return Outcome(Verdict.SETUP_FAILED, why, cell.clause.cites, "unknown")
     notes.log.append(f"not brought to its start: {why}")
     return weigh(cell, notes.findings)
@@ -171,7 +173,7 @@ def _give_up_on(gone: BrokerGone, notes: Notes) -> None:
     """Hold nothing against anybody: what a broker that is gone did not do is no finding."""
     blame: Blame = "broker" if gone.died_alone else "unknown"
     if not gone.for_good:
-        notes.excused = notes.findings + notes.unheld
+        notes.excused = [finding.rule for finding in notes.findings] + notes.unheld
     _hold_against_nobody(notes, "the broker is gone")
     notes.early_end = Outcome(Verdict.SETUP_FAILED, str(gone), (), blame)
 
@@ -316,9 +318,12 @@ async def _run_step(cell: Cell, stage: Stage, notes: Notes, step: AnyStep, numbe
         status = "passed"
     except StepFailed as failure:
         if is_about_the_other_side(cell, failure):
-            notes.unheld.append(step_finding(cell, step, number, failure))
+            notes.unheld.append(step_rule(step))
             raise SetupFailed(f"{failure} (the {failure.by}'s own doing)") from failure
         notes.findings.append(step_finding(cell, step, number, failure))
+    except SetupFailed:
+        notes.unheld.append(step_rule(step))
+        raise
     finally:
         loaded = cell.loaded
         notes.steps.append(
@@ -336,6 +341,10 @@ async def _run_step(cell: Cell, stage: Stage, notes: Notes, step: AnyStep, numbe
     return status == "passed"
 
 
+_UNEXPECTED = "unexpected-message"
+"""The rule that is broken by a message which no step expected."""
+
+
 async def _check_the_end(cell: Cell, stage: Stage, notes: Notes) -> None:
     """Everything an actor receives must have been expected."""
     await rely_on_faults(stage, None)
@@ -347,9 +356,10 @@ async def _check_the_end(cell: Cell, stage: Stage, notes: Notes) -> None:
             by = who_repeats(stage, player, message.event)
             failure = StepFailed(f"no further message for {player.name}", f"it got {what}", by=by)
             if is_about_the_other_side(cell, failure):
+                notes.unheld.append(_UNEXPECTED)
                 raise SetupFailed(f"{failure} (the {failure.by}'s own doing)")
             finding = step_finding(cell, last, len(cell.loaded.step_texts), failure)
-            notes.findings.append(finding.model_copy(update={"rule": "unexpected-message", "step": None}))
+            notes.findings.append(finding.model_copy(update={"rule": _UNEXPECTED, "step": None}))
 
 
 # --- the record -------------------------------------------------------------------------------------------------------
@@ -360,12 +370,9 @@ def _record(
 ) -> Record:
     outcome = notes.early_end or weigh(cell, notes.findings)
     known = workshop.known_failures.entry_for(cell)
-    wrong = notes.findings if outcome.verdict in {Verdict.FAIL, Verdict.WARN} else notes.excused
-    explained = (
-        None
-        if wrong is None
-        else workshop.known_failures.entry_that_explains(cell, (finding.rule for finding in wrong))
-    )
+    is_held = outcome.verdict in {Verdict.FAIL, Verdict.WARN}
+    wrong = [finding.rule for finding in notes.findings] if is_held else notes.excused
+    explained = None if wrong is None else workshop.known_failures.entry_that_explains(cell, wrong)
     loaded = cell.loaded
     spec = workshop.brokers[cell.broker]
     secret = Secret(spec.login) if spec.login_is_secret and spec.login is not None else None

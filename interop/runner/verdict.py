@@ -46,7 +46,7 @@ def step_finding(cell: Cell, step: AnyStep, number: int, failure: StepFailed) ->
     """The finding for a step's expectation that did not hold; `number` is 1-based."""
     return Finding(
         source="step",
-        rule=str(getattr(step, "do", "end")),
+        rule=step_rule(step),
         level=(step.level or cell.clause.level).value,
         blame=_blamed_for_steps(cell),
         cites=step.cites if step.cites is not None else cell.clause.cites,
@@ -57,6 +57,11 @@ def step_finding(cell: Cell, step: AnyStep, number: int, failure: StepFailed) ->
         trace_index=failure.trace_index,
         window_seconds=_window(step) if failure.timed else None,
     )
+
+
+def step_rule(step: AnyStep) -> str:
+    """The name of what a step expects, by which a known failure speaks of it."""
+    return str(getattr(step, "do", "end"))
 
 
 def _window(step: AnyStep) -> float:

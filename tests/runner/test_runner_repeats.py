@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from runner_stage import played, scenario
 
+from interop.runner.known_failures import Entry, KnownFailures
+
 REPEATED = """
 actors: {{sub: {{session: kept}}, pub: {{}}}}
 steps:
@@ -35,6 +37,39 @@ def test_a_repeat_of_qos_2_that_an_application_is_told_is_its_clients(
     record = played(scenario(tmp_path, document), client="gmqtt")
     assert record.verdict == verdict
     assert record.blame == ("client" if judged == "client" else "unknown")
+
+
+@pytest.mark.parametrize(
+    ("step", "rule"), [("nothing", "nothing"), ("another message", "receive"), ("the end", "unexpected-message")]
+)
+def test_a_set_up_that_fails_by_what_is_known_of_its_client_is_known_and_by_nothing_else(
+    tmp_path: Path, step: str, rule: str
+) -> None:
+    document = "judges: broker\n" + REPEATED.format(qos=2, acknowledgement="PUBREC", step=STEPS[step])
+    loaded = scenario(tmp_path, document)
+    entry = {"client": "gmqtt", "scenarios": ("*",), "reason": "tells it again"}
+    explained = []
+    for rules in ((rule,), ("connect",)):
+        known = KnownFailures((Entry.model_validate(entry | {"rules": rules}),))
+        record = played(loaded, known=known, client="gmqtt")
+        assert record.verdict == "setup-failed"
+        explained.append(record.known_failure is not None)
+    assert explained == [True, False]
+
+
+def test_a_fault_that_a_client_never_gave_occasion_to_may_be_known_of_it(tmp_path: Path) -> None:
+    document = """
+judges: broker
+actors: {sub: {}}
+steps:
+  - {do: subscribe, as: sub, topic: t}
+  - {do: cut, link: sub, at: PUBACK, from: client}
+  - {do: connect, as: sub}
+"""
+    entry = Entry.model_validate({"scenarios": ("*",), "rules": ("connect",), "reason": "acknowledges nothing"})
+    record = played(scenario(tmp_path, document), known=KnownFailures((entry,)))
+    assert record.verdict == "setup-failed"
+    assert record.known_failure is not None
 
 
 def test_a_repeat_of_qos_1_is_told_by_right(tmp_path: Path) -> None:
