@@ -37,6 +37,7 @@ class AiomqttAdapter(Adapter):
         self._made_for: contract.Connect | None = None
         self._reader: asyncio.Task[None] | None = None
         self._connected = False
+        self._sockets: set[int] = set()
 
     @classmethod
     def hello(cls) -> contract.HelloEvent:
@@ -54,7 +55,7 @@ class AiomqttAdapter(Adapter):
 
     async def connect(self, command: contract.Connect) -> contract.Connected:
         """Connect; with the same client where nothing about it is different."""
-        await self.abandon()
+        await self._cut()
         wanted = command.model_copy(update={"id": 0})
         if self._client is None or wanted != self._made_for:
             self._made_for = wanted
@@ -69,6 +70,7 @@ class AiomqttAdapter(Adapter):
             was_there = not isinstance(problem.__context__, OSError)
             raise Unsuccessful("cut-off" if was_there else "failed", str(problem)) from None
         self._connected = True
+        self._sockets.add(self._client._client.socket().fileno())  # noqa: SLF001
         self._reader = asyncio.create_task(self._read(self._client))
         return contract.Connected()
 
@@ -83,20 +85,14 @@ class AiomqttAdapter(Adapter):
         if will is not None:
             properties = properties_of(PacketTypes.WILLMESSAGE, will.properties) if is_5 else None
             fields["will"] = aiomqtt.Will(will.topic, will.payload, will.qos, will.retain, properties)
+        is_websocket, trusts = command.transport in {"ws", "wss"}, command.ca_file
         return aiomqtt.Client(
-            command.host,
-            command.port,
-            username=command.username,
-            password=command.password,  # type: ignore[arg-type]  # typed as text, but bytes are taken as they are
-            identifier=command.client_id,
-            protocol=_VERSIONS[command.mqtt],
-            transport="websockets" if command.transport in {"ws", "wss"} else "tcp",
-            websocket_path=command.path if command.transport in {"ws", "wss"} else None,
-            tls_context=ssl.create_default_context(cafile=command.ca_file) if command.ca_file else None,
-            timeout=_CONNACK_SECONDS,
-            keepalive=command.keep_alive,
-            **fields,
-        )
+            command.host, command.port, identifier=command.client_id, protocol=_VERSIONS[command.mqtt],
+            username=command.username, password=command.password,  # type: ignore[arg-type]  # bytes are taken as they are
+            transport="websockets" if is_websocket else "tcp", websocket_path=command.path if is_websocket else None,
+            tls_context=ssl.create_default_context(cafile=trusts) if trusts else None,
+            timeout=_CONNACK_SECONDS, keepalive=command.keep_alive, **fields,
+        )  # fmt: skip
 
     async def subscribe(self, command: contract.Subscribe) -> contract.Subscribed:
         """One SUBSCRIBE."""
@@ -130,10 +126,16 @@ class AiomqttAdapter(Adapter):
 
     async def drop(self, command: contract.Drop) -> contract.Dropped:  # noqa: ARG002 - it has no arguments
         """Shut the socket down beneath the client."""
-        await self.abandon()
+        await self._cut()
         return contract.Dropped()
 
     async def abandon(self) -> None:
+        """Shut the socket down; what it leaves behind in the event loop is not to be in the way of the next client."""
+        await self._cut()
+        for number in self._sockets:
+            asyncio.get_running_loop().remove_writer(number)
+
+    async def _cut(self) -> None:
         """Shut the socket down, and wait until the client noticed."""
         was_connected, self._connected = self._connected, False
         paho = self._client and self._client._client  # noqa: SLF001 - there is no public way to its socket
@@ -144,8 +146,6 @@ class AiomqttAdapter(Adapter):
                 await asyncio.sleep(0)
         if was_connected and self._reader is not None:
             await self._reader
-
-    # ------------------------------------------------------------------------------------------------------------------
 
     @property
     def _is_5(self) -> bool:
