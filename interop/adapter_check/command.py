@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from interop.adapter_check.examination import Result, examine
 from interop.brokers.catalog import BuiltBroker, built_brokers
 from interop.building import build
-from interop.drivers.catalog import AdapterProgram, BadAdapter
+from interop.drivers.catalog import AdapterProgram, BadAdapter, adapter_programs
 from interop.drivers.driver import DriverCrashed
 from interop.drivers.releases import wanted
 from interop.exit_codes import FELL_SHORT, OK, CommandError
@@ -104,10 +104,13 @@ def _to_build(names: Sequence[str], *, brokers: bool) -> list[AdapterProgram | B
     """Adapters, or brokers, or whatever has one of these names."""
     programs = built_brokers()
     of_brokers = [programs[name] for name in (names or programs) if name in programs]
-    others = [name for name in names if name not in programs]
-    if brokers and others:
-        raise BadAdapter(f"there is no broker {others[0]!r} to build; expected one of {', '.join(programs)}")
-    return [*of_brokers] if brokers or (names and not others) else [*wanted(others), *(of_brokers if names else [])]
+    strangers = [name for name in names if name not in programs]
+    if brokers and strangers:
+        raise BadAdapter(f"there is no broker {strangers[0]!r} to build; expected one of {', '.join(programs)}")
+    if brokers:
+        return [*of_brokers]
+    of_clients = [name for name in names if name in strangers or name in adapter_programs()]
+    return [*wanted(of_clients), *of_brokers] if of_clients else [*of_brokers] if names else [*wanted([])]
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from interop.building import build
+from interop.building import Built, build
 from interop.cli import main
 from interop.drivers.catalog import ADAPTERS_FOLDER, BadAdapter, adapter_programs
 from interop.drivers.choice import Choice
@@ -19,6 +19,7 @@ from interop.runner.known_failures import load_known_failures
 _SOURCES = {".c", ".go", ".h", ".java", ".js", ".py", ".rs"}
 _NOT_OURS = {"build", "node_modules", "target"}
 _LIMIT_LINES = 200
+_SHARED_CONTAINERS = {"Python": ADAPTERS_FOLDER / "shared" / "python.Dockerfile"}
 
 NAMES = sorted(adapter_programs())
 
@@ -57,7 +58,7 @@ def test_each_has_its_build_pinned_its_container_and_its_known_failures(name: st
     program = adapter_programs()[name]
     assert program.description.upstream.startswith("https://")
     assert set(program.description.mqtt) <= set(VERSIONS)
-    assert (program.folder / "Dockerfile").exists()
+    assert _SHARED_CONTAINERS.get(program.description.language, program.folder / "Dockerfile").exists()
     assert program.known_failures.exists()
 
 
@@ -122,6 +123,16 @@ def test_a_build_that_fails_is_told_with_the_end_of_its_output(tmp_path: Path) -
     failure = build(adapter_programs(folder)["acme"]).failure
     assert "exit status 1" in failure
     assert failure.endswith("no such package")
+
+
+def test_a_name_that_a_client_and_a_broker_have_is_built_as_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(
+        "interop.adapter_check.command.build",
+        lambda program: asked.append(f"{program.folder.parent.name}/{program.name}") or Built(),
+    )
+    assert main(["adapter", "build", "amqtt", "mochi", "zmqtt"]) == 0
+    assert sorted(asked) == ["adapters/amqtt", "adapters/zmqtt", "brokers/amqtt", "brokers/mochi"]
 
 
 def test_a_build_that_brings_nothing_is_a_failure(tmp_path: Path) -> None:

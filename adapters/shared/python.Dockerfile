@@ -1,4 +1,5 @@
-# docker build -t mqtt-interop . && docker build -t adapter-zmqtt adapters/zmqtt
+# Of every adapter in Python, here of zmqtt:
+# docker build -t mqtt-interop . && docker build -t adapter-zmqtt -f adapters/shared/python.Dockerfile adapters/zmqtt
 # mqtt-interop run --client zmqtt-image=docker:adapter-zmqtt
 ARG BASE=mqtt-interop
 FROM ${BASE}
