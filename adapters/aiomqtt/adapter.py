@@ -70,7 +70,8 @@ class AiomqttAdapter(Adapter):
             was_there = not isinstance(problem.__context__, OSError)
             raise Unsuccessful("cut-off" if was_there else "failed", str(problem)) from None
         self._connected = True
-        self._sockets.add(self._client._client.socket().fileno())  # noqa: SLF001
+        if (connection := self._client._client.socket()) is not None:  # noqa: SLF001
+            self._sockets.add(connection.fileno())
         self._reader = asyncio.create_task(self._read(self._client))
         return contract.Connected()
 

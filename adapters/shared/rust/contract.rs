@@ -5,7 +5,7 @@
 use base64::{engine::general_purpose::STANDARD, Engine};
 use serde_json::{json, Value};
 use std::future::Future;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{BufRead, Write};
 use tokio::sync::mpsc::{unbounded_channel, UnboundedReceiver};
 
@@ -58,6 +58,10 @@ pub fn text(value: &Value) -> String {
 pub struct Waiting {
     unsent: HashMap<&'static str, VecDeque<Value>>,
     sent: HashMap<(&'static str, u16), Value>,
+    /// What went out on this connection, and what went out with an identifier whose command is not answered yet: some
+    /// libraries tell of a packet that was sent when an identifier came free before they tell of what freed it.
+    here: HashSet<(&'static str, u16)>,
+    behind: HashMap<(&'static str, u16), Value>,
 }
 
 impl Waiting {
@@ -71,18 +75,28 @@ impl Waiting {
         self.sent.insert((verb, 0), id.clone());
     }
 
-    /// A packet went out; the first one with this identifier is of the command that waited longest.
+    /// A packet went out; the first one on a connection with an identifier in use is sent again, all others are new.
     pub fn went_out(&mut self, verb: &'static str, packet_id: u16) {
-        if !self.sent.contains_key(&(verb, packet_id)) {
-            if let Some(id) = self.unsent.entry(verb).or_default().pop_front() {
-                self.sent.insert((verb, packet_id), id);
-            }
+        let key = (verb, packet_id);
+        if self.here.insert(key) && self.sent.contains_key(&key) {
+            return;
+        }
+        if let Some(id) = self.unsent.entry(verb).or_default().pop_front() {
+            let place = if self.sent.contains_key(&key) { &mut self.behind } else { &mut self.sent };
+            place.insert(key, id);
         }
     }
 
     /// Answer the command whose packet had this identifier, if there is one.
     pub fn settle(&mut self, verb: &'static str, packet_id: u16, event: Value) -> bool {
-        let id = self.sent.remove(&(verb, packet_id));
+        if verb == "connect" {
+            self.here.clear();
+        }
+        let key = (verb, packet_id);
+        let id = self.sent.remove(&key);
+        if let Some(next) = self.behind.remove(&key) {
+            self.sent.insert(key, next);
+        }
         if id.is_some() {
             say(id.as_ref(), event);
         }
@@ -92,8 +106,11 @@ impl Waiting {
     /// The connection ended: answer what waits of these verbs.
     pub fn cut_off(&mut self, verbs: &[&'static str]) {
         for verb in verbs {
-            let sent: Vec<_> = self.sent.keys().filter(|(of, _)| of == verb).cloned().collect();
-            let sent = sent.iter().filter_map(|key| self.sent.remove(key)).collect::<Vec<_>>();
+            let mut sent = Vec::new();
+            for some in [&mut self.sent, &mut self.behind] {
+                let keys: Vec<_> = some.keys().filter(|(of, _)| of == verb).cloned().collect();
+                sent.extend(keys.iter().filter_map(|key| some.remove(key)));
+            }
             for id in sent.iter().chain(&self.unsent.remove(verb).unwrap_or_default()) {
                 say(Some(id), error("cut-off", ""));
             }
