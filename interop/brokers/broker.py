@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from interop.brokers.probe import Login, Reaction, ask
+from interop.scenario.features import EXTRAS
 from reference_broker.net.address import Address, Transport
 from reference_broker.wire.types import Version
 
@@ -138,10 +139,11 @@ def end_in_words(status: int) -> str:
 class BrokerSpec(ABC):
     """A broker that can be had.
 
-    `settings` are the fields of BrokerConfig it can be started with, `unsupported` the features it lacks by the names
-    of `interop.scenario.features`, `shared` whether cells may use one instance together, `exclusive` whether a cell can
-    have one to itself, `login` the user name and password without which it lets nobody in, if it is like that; where
-    `login_is_secret`, no output may show it. `round_trip_seconds` is how far away it is, once `check` found out.
+    `settings` are the fields of BrokerConfig it can be started with, `unsupported` the features it lacks and `offers`
+    the extras it has, by the names of `interop.scenario.features`, `shared` whether cells may use one instance
+    together, `exclusive` whether a cell can have one to itself, `login` the user name and password without which it
+    lets nobody in, if it is like that; where `login_is_secret`, no output may show it. `round_trip_seconds` is how far
+    away it is, once `check` found out.
     """
 
     name: str
@@ -149,6 +151,7 @@ class BrokerSpec(ABC):
     versions: tuple[str, ...] = ALL_VERSIONS
     transports: tuple[str, ...] = ("tcp",)
     unsupported: tuple[str, ...] = ()
+    offers: tuple[str, ...] = ()
     shared: bool = True
     exclusive: bool = False
     login: tuple[str, str | None] | None = None
@@ -158,6 +161,11 @@ class BrokerSpec(ABC):
     is_single: bool = False
     """Whether it is `exclusive`, and there is but one: cells that have it to themselves go one by one."""
     round_trip_seconds: float = 0.0
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """The features it lacks, and the extras it does not say that it has."""
+        return (*self.unsupported, *sorted(EXTRAS - set(self.offers)))
 
     def check(self) -> None:  # noqa: B027 - most kinds find out when they start
         """Raise BrokerFault when it is plain already that it cannot be had."""

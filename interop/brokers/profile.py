@@ -58,15 +58,17 @@ class Commands(Strict):
 class BrokerProfile(Strict):
     """One file.
 
-    `lacks` has names of `mqtt-interop list features`. `settings` are those it was started with, by the names of the
-    reference broker's (docs/settings.md): cells that ask for exactly these can be played. `alone` says that nobody else
-    uses it, so that with a `reset` cells may have it to themselves.
+    `lacks` and `offers` have names of `mqtt-interop list features`: what it cannot do, and what it can that is no part
+    of MQTT. `settings` are those it was started with, by the names of the reference broker's (docs/settings.md): cells
+    that ask for exactly these can be played. `alone` says that nobody else uses it, so that with a `reset` cells may
+    have it to themselves.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
     version: str = "version unknown"
     mqtt: tuple[MqttLabel, ...] = Field(("3.1", "3.1.1", "5.0"), min_length=1)
     lacks: tuple[str, ...] = ()
+    offers: tuple[str, ...] = ()
     alone: bool = False
     listeners: Listeners
     login: Credentials | None = None
@@ -76,7 +78,7 @@ class BrokerProfile(Strict):
         (), description="as in a list of known failures; `broker` is this one"
     )
 
-    @field_validator("lacks")
+    @field_validator("lacks", "offers")
     @classmethod
     def _are_features(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if problems := unknown_features(names):

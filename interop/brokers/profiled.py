@@ -71,6 +71,7 @@ class ProfiledSpec(BrokerSpec):
         implied += [] if profile.commands.restart else ["persistence"]
         implied += [] if profile.commands.kill else ["crash-persistence"]
         self.unsupported = tuple(dict.fromkeys((*profile.lacks, *implied)))
+        self.offers = profile.offers
 
     def check(self) -> None:
         """See how far away it is; raise BrokerNotThere, in one line, where nobody listens."""

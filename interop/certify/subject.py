@@ -105,4 +105,4 @@ def broker_subject(text: str, kit_sha256: str) -> Subject:
     except BrokerFault as problem:
         raise CommandError(str(problem)) from None
     doubts = asyncio.run(check_claims([spec.profile])) if isinstance(spec, ProfiledSpec) else []
-    return Subject("broker", shown_name(text), spec.unsupported, parts, tuple(doubts))
+    return Subject("broker", shown_name(text), spec.lacks, parts, tuple(doubts))

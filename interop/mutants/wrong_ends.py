@@ -16,8 +16,10 @@ from typing import Any, TypeVar
 
 from interop.brokers.reference import ReferenceSpec
 from interop.drivers.builtin import BuiltinAdapter
+from interop.mutants.broker_sparkplug import SUBJECT as SPARKPLUG
 from interop.mutants.mutant import Hears, Mutant, Says, Set, Tells
 from interop.mutants.wrong_websocket import wrong_websocket
+from interop.scenario.features import EXTRAS
 from reference_broker.broker.broker import Broker
 from reference_broker.broker.fast.heads import Heads
 from reference_broker.broker.keeping.house import House
@@ -162,6 +164,7 @@ class WrongBrokerSpec(ReferenceSpec):
     def __init__(self, mutant: Mutant) -> None:
         super().__init__()
         self.name = mutant.name
+        self.offers = tuple(EXTRAS) if SPARKPLUG in mutant.subjects else ()
         self._mutant = mutant
         self.websocket_type = wrong_websocket(mutant)
 

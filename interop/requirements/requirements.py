@@ -1,11 +1,12 @@
 """The numbered statements of MQTT 3.1, 3.1.1 and 5.0, as tables to look things up in.
 
-Belongs here: reading the tables (`mqtt31.csv`, `mqtt311.csv`, `mqtt5.csv`), their one lookup, and their lint.
+Belongs here: reading the tables (`mqtt31.csv`, `mqtt311.csv`, `mqtt5.csv`, and `sparkplug3.csv` of what Sparkplug 3.0
+asks of servers besides), their one lookup, and their lint.
 Does not belong here: who cites a statement (`interop.scenario`, `interop.judge`), whether it holds.
 
 The same number means different things in 3.1.1 and 5.0, so every lookup names the version. Ids `MQTT-s-n` are those of
 the specifications' appendix B. The 3.1 specification has no numbers, and some sentences of the others have none either:
-`MQTT31-n`, `MQTT311-U-n` and `MQTT5-U-n` are ours.
+`MQTT31-n`, `MQTT311-U-n` and `MQTT5-U-n` are ours. Those of Sparkplug are the ids of its own test kit.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ _ALLOWED: dict[str, tuple[str, ...]] = {
 }
 _TABLES = {"3.1": "mqtt31.csv", "3.1.1": "mqtt311.csv", "5.0": "mqtt5.csv"}
 VERSIONS = tuple(_TABLES)
+_BESIDES = {"3.1": (), "3.1.1": ("sparkplug3.csv",), "5.0": ("sparkplug3.csv",)}
+"""What other specifications ask of who speaks a version: to be cited, and nothing that every implementation owes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,32 +64,44 @@ COLUMNS = tuple(field.name for field in fields(Statement))
 @cache
 def statements(version_label: str) -> dict[str, Statement]:
     """All statements of a version (`3.1`, `3.1.1`, `5.0`) by id, in the table's order; raises KeyError for another."""
-    text = (files("interop.requirements") / _TABLES[version_label]).read_text(encoding="utf-8")
+    return _read(_TABLES[version_label])
+
+
+def _read(table: str) -> dict[str, Statement]:
+    text = (files("interop.requirements") / table).read_text(encoding="utf-8")
     rows = [Statement(**cast("dict[str, Any]", row)) for row in csv.DictReader(text.splitlines())]
     return {row.id: row for row in rows}
 
 
+@cache
+def _citable(version_label: str) -> dict[str, Statement]:
+    """The statements of a version, and those of other specifications that go with it."""
+    besides = [row for table in _BESIDES[version_label] for row in _read(table).values()]
+    return statements(version_label) | {row.id: row for row in besides}
+
+
 def statement(version_label: str, statement_id: str) -> Statement:
     """One statement; raises KeyError where the version has none of that id."""
-    return statements(version_label)[statement_id]
+    return _citable(version_label)[statement_id]
 
 
 @cache
 def sentences() -> dict[tuple[str, str], str]:
     """What every statement of every version says, by version and id."""
-    return {(label, row.id): row.summary for label in VERSIONS for row in statements(label).values()}
+    return {(label, row.id): row.summary for label in VERSIONS for row in _citable(label).values()}
 
 
 def known(version_label: str, statement_id: str) -> bool:
-    """Whether the version has a statement of that id."""
-    return statement_id in statements(version_label)
+    """Whether the version has a statement of that id, or another specification one for it."""
+    return statement_id in _citable(version_label)
 
 
 def table_problems(version_label: str) -> list[str]:
-    """What is wrong with the table of a version, one line each: a value not allowed, a reason missing or too much."""
+    """What is wrong with the tables of a version, one line each: a value not allowed, a reason missing or too much."""
     return [
-        f"{_TABLES[version_label]}: {row.id}: {problem}"
-        for row in statements(version_label).values()
+        f"{table}: {row.id}: {problem}"
+        for table in (_TABLES[version_label], *_BESIDES[version_label])
+        for row in _read(table).values()
         for problem in row_problems(row)
     ]
 

@@ -28,7 +28,7 @@ def check_broker_can(cell: Cell, spec: BrokerSpec) -> None:
         raise Unsupported(f"{spec.name} is shared with others, who would disturb the scenario")
     # What a setting takes away is no lack where a scenario asks for just that setting.
     taken_away = {claim.feature for claim in CLAIMS if claim.field in asked}
-    lacks = [feature for feature in spec.unsupported if feature not in taken_away]
+    lacks = [feature for feature in spec.lacks if feature not in taken_away]
     _check_can(spec.name, cell, cell.needs(), cell.spoken, spec.versions, spec.transports, lacks)
 
 

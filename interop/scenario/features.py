@@ -4,7 +4,8 @@ Belongs here: one row for each feature, with what it means and who must have it.
 Does not belong here: who has it (an adapter's `hello`, a broker's description), versions and transports (a scenario has
 fields of their own for them).
 
-An implementation declares what it lacks; a cell that needs it is `unsupported`, which is never inferred from a failure.
+An implementation declares what it lacks, and which extra it has; a cell that needs what is lacking is `unsupported`,
+which is never inferred from a failure.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class Feature:
     meaning: str
     roles: Role = Role.BOTH
     only_in_5: bool = False
+    is_extra: bool = False
+    """No part of MQTT: it is asked only of who says that it has it."""
 
 
 def _in_5(name: str, meaning: str, roles: Role = Role.BOTH) -> Feature:
@@ -86,10 +89,15 @@ _FEATURES = (
     Feature("crash-persistence", "whatever was acknowledged outlasts the broker's being killed", Role.BROKER),
     Feature("publish-offline", "takes messages while there is no connection and sends them later", Role.CLIENT),
     Feature("large-payload", "payloads of 64 KiB and more"),
+    Feature(
+        "sparkplug-aware", "births are kept below $sparkplug/certificates (Sparkplug 3.0)", Role.BROKER, is_extra=True
+    ),
 )
 
 FEATURES: dict[str, Feature] = {feature.name: feature for feature in _FEATURES}
 """Every feature by its name, in the order people read about them."""
+
+EXTRAS = frozenset(name for name, feature in FEATURES.items() if feature.is_extra)
 
 
 def unknown_features(names: Iterable[str]) -> list[str]:

@@ -88,6 +88,11 @@ def test_what_needs_a_command_there_is_none_of_is_lacking(tmp_path: Path) -> Non
     assert not ProfiledSpec(saved(tmp_path, "alone = true\n" + MINIMAL)).exclusive  # nothing would make it forget
 
 
+def test_what_is_no_part_of_mqtt_is_lacking_unless_a_profile_offers_it(tmp_path: Path) -> None:
+    assert "sparkplug-aware" in ProfiledSpec(saved(tmp_path, MINIMAL)).lacks
+    assert "sparkplug-aware" not in ProfiledSpec(saved(tmp_path, 'offers = ["sparkplug-aware"]\n' + MINIMAL)).lacks
+
+
 def test_no_name_of_a_profiled_broker_shows_more_than_its_profile_does(tmp_path: Path) -> None:
     assert shown_name(f"profile:{saved(tmp_path, FULL)}") == "acme"
 
