@@ -34,6 +34,7 @@ class AiomqttAdapter(Adapter):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._client: aiomqtt.Client | None = None
+        self._loop = asyncio.get_running_loop()
         self._made_for: contract.Connect | None = None
         self._reader: asyncio.Task[None] | None = None
         self._connected = False
@@ -58,8 +59,7 @@ class AiomqttAdapter(Adapter):
         await self._cut()
         wanted = command.model_copy(update={"id": 0})
         if self._client is None or wanted != self._made_for:
-            self._made_for = wanted
-            self._client = self._new_client(command)
+            self._made_for, self._client = wanted, self._new_client(command)
         try:
             await self._client.__aenter__()
         except aiomqtt.exceptions.MqttConnectError as refused:
@@ -70,8 +70,8 @@ class AiomqttAdapter(Adapter):
             was_there = not isinstance(problem.__context__, OSError)
             raise Unsuccessful("cut-off" if was_there else "failed", str(problem)) from None
         self._connected = True
-        if (connection := self._client._client.socket()) is not None:  # noqa: SLF001
-            self._sockets.add(connection.fileno())
+        connection = self._client._client.socket()  # noqa: SLF001
+        self._sockets |= {connection.fileno()} if connection else set()
         self._reader = asyncio.create_task(self._read(self._client))
         return contract.Connected()
 
@@ -84,8 +84,8 @@ class AiomqttAdapter(Adapter):
                 "properties": properties_of(PacketTypes.CONNECT, command.properties),
             }
         if will is not None:
-            properties = properties_of(PacketTypes.WILLMESSAGE, will.properties) if is_5 else None
-            fields["will"] = aiomqtt.Will(will.topic, will.payload, will.qos, will.retain, properties)
+            said = properties_of(PacketTypes.WILLMESSAGE, will.properties) if is_5 else None
+            fields["will"] = aiomqtt.Will(will.topic, will.payload, will.qos, will.retain, said)
         is_websocket, trusts = command.transport in {"ws", "wss"}, command.ca_file
         return aiomqtt.Client(
             command.host, command.port, identifier=command.client_id, protocol=_VERSIONS[command.mqtt],
@@ -105,9 +105,8 @@ class AiomqttAdapter(Adapter):
     async def unsubscribe(self, command: contract.Unsubscribe) -> contract.Unsubscribed:
         """One UNSUBSCRIBE."""
         properties = self._properties(PacketTypes.UNSUBSCRIBE, command.properties)
-        await self._asked(
-            self._there().unsubscribe(list(command.topic_filters), properties=properties, timeout=math.inf)
-        )
+        send, filters = self._there().unsubscribe, list(command.topic_filters)
+        await self._asked(send(filters, properties=properties, timeout=math.inf))
         return contract.Unsubscribed()
 
     async def publish(self, command: contract.Publish) -> contract.Published:
@@ -134,7 +133,7 @@ class AiomqttAdapter(Adapter):
         """Shut the socket down; what it leaves behind in the event loop is not to be in the way of the next client."""
         await self._cut()
         for number in self._sockets:
-            asyncio.get_running_loop().remove_writer(number)
+            self._loop.remove_writer(number)
 
     async def _cut(self) -> None:
         """Shut the socket down, and wait until the client noticed."""
@@ -143,10 +142,11 @@ class AiomqttAdapter(Adapter):
         if paho is not None and paho.socket() is not None:
             with contextlib.suppress(OSError):
                 paho.socket().shutdown(socket.SHUT_RDWR)
-            while paho.socket() is not None:  # noqa: ASYNC110 - until the event loop let go of it
+            until = self._loop.time() + 1
+            while paho.socket() is not None and self._loop.time() < until:  # noqa: ASYNC110 - until it let go of it
                 await asyncio.sleep(0)
         if was_connected and self._reader is not None:
-            await self._reader
+            await asyncio.wait({self._reader}, timeout=1)  # of a loss right behind CONNACK it hears nothing
 
     @property
     def _is_5(self) -> bool:
