@@ -32,7 +32,7 @@ from interop.scenario import steps
 from interop.scenario.numbered import numbered
 from interop.scenario.values import payload_bytes
 from interop.tap.trace import Fate, Kind, Sender
-from reference_broker.wire.packets import PubAck, PubRec, SubAck, UnsubAck
+from reference_broker.wire.packets import PubAck, PubComp, PubRec, PubRel, SubAck, UnsubAck
 from reference_broker.wire.packets import Publish as PublishPacket
 from reference_broker.wire.packets import Subscribe as SubscribePacket
 from reference_broker.wire.types import PacketType, Version, is_error
@@ -213,7 +213,11 @@ async def _publish_lot(
     stage: Stage, player: Player, step: steps.Publish, lot: Iterable[tuple[steps.Publish, bytes]], since: int
 ) -> None:
     for delivery in [_hand_over(stage, player, each, payload) for each, payload in lot]:
-        answer = await player.answer_of(delivery.answer, "publish")
+        try:
+            answer = await player.answer_of(delivery.answer, "publish")
+        except StepFailed as failure:
+            failure.by = _who_says_no_more(stage, player, delivery, since)
+            raise
         if step.count == 1 or isinstance(answer, ErrorEvent):
             _check_published(stage, player, step, delivery, answer, since)
 
@@ -284,6 +288,23 @@ def publish_answer(stage: Stage, link: str, delivery: HandedOver, since: int) ->
         elif isinstance(packet, PubAck | PubRec) and entry.sender is Sender.BROKER and packet.packet_id == packet_id:
             return entry.index, packet.reason
     return None
+
+
+_TO_THE_PUBLISHER = (PubAck, PubRec, PubComp)
+
+
+def _who_says_no_more(stage: Stage, player: Player, delivery: HandedOver, since: int) -> Sender | None:
+    """The client, where what it waited for reached it last: a broker that answers is not to blame for its silence."""
+    seen = publish_answer(stage, player.name, delivery, since)
+    if seen is None:
+        return None
+    answer = stage.trace.entries[seen[0]]
+    packet_id = getattr(answer.packet, "packet_id", None)
+    for entry in stage.entries(player.name, answer.index + 1):
+        kinds: Any = _TO_THE_PUBLISHER if entry.sender is Sender.BROKER else PubRel
+        if isinstance(entry.packet, kinds) and getattr(entry.packet, "packet_id", None) == packet_id:
+            answer = entry
+    return Sender.CLIENT if answer.sender is Sender.BROKER and answer.delivered else None
 
 
 async def _until_cut(stage: Stage, player: Player, answers: list[asyncio.Task[AnyEvent]]) -> str:

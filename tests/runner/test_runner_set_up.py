@@ -12,17 +12,17 @@ from runner_stage import scenario
 from interop.drivers.driver import Driver
 from interop.drivers.in_process import InProcessDriver
 from interop.drivers.pool import DriverPool
-from interop.mutants.mutant import Hears, Mutant, table
+from interop.mutants.mutant import Hears, Mutant, Says, table
 from interop.mutants.registry import MUTANTS
 from interop.mutants.trial import Trial
-from interop.mutants.words import disliked, when
+from interop.mutants.words import disliked, nothing, when
 from interop.mutants.wrong_ends import WrongBrokerSpec, wrong_adapter
 from interop.runner.known_failures import KnownFailures
 from interop.runner.pace import Slots
 from interop.runner.play import Workshop, play
 from interop.scenario.load import LoadedScenario, load_named
 from reference_broker.net.tls import make_test_certificates
-from reference_broker.wire.packets import Connect
+from reference_broker.wire.packets import Connect, PubAck, PubComp, PubRec
 from reports.record import Record, Verdict
 
 
@@ -121,6 +121,33 @@ def test_a_connection_refused_for_what_its_connect_asks_is_no_set_up(
 ) -> None:
     (mutant,) = table("broker", "will", {"refuses": fault})
     assert put_to(mutant, scenario(tmp_path, WITH_WILL)).verdict is verdict
+
+
+ANSWERED = """\
+    judges: {judges}
+    actors: {{one: {{}}}}
+    steps:
+      - {{do: connect, as: one}}
+      - {{do: publish, as: one, topic: t, qos: {qos}, payload: x}}
+    """
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+@pytest.mark.parametrize(("judges", "verdict"), [("client", Verdict.FAIL), ("broker", Verdict.SETUP_FAILED)])
+def test_a_broker_that_answered_a_publish_is_not_to_blame_for_a_client_that_tells_nobody(
+    tmp_path: Path, judges: str, verdict: Verdict, qos: int
+) -> None:
+    record = put_to(
+        MUTANTS["takes PUBLISH for granted at once"], scenario(tmp_path, ANSWERED.format(judges=judges, qos=qos))
+    )
+    assert record.verdict is verdict, record.reason
+
+
+@pytest.mark.parametrize(("answer", "qos"), [(PubAck, 1), (PubRec, 2), (PubComp, 2)])
+def test_a_broker_that_left_a_publish_unanswered_is_to_blame(tmp_path: Path, answer: type, qos: int) -> None:
+    (mutant,) = table("broker", "qos1", {"answers nothing": Says(answer, nothing)})
+    record = put_to(mutant, scenario(tmp_path, ANSWERED.format(judges="broker", qos=qos)))
+    assert (record.verdict, record.blame) == (Verdict.FAIL, "broker"), record.reason
 
 
 WRONG_ANSWER = """\
