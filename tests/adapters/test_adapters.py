@@ -19,7 +19,7 @@ from interop.runner.known_failures import load_known_failures
 _SOURCES = {".c", ".go", ".h", ".java", ".js", ".py", ".rs"}
 _NOT_OURS = {"build", "node_modules", "target"}
 _LIMIT_LINES = 200
-_SHARED_CONTAINERS = {"Python": ADAPTERS_FOLDER / "shared" / "python.Dockerfile"}
+_SHARED_CONTAINERS = {each: ADAPTERS_FOLDER / "shared" / f"{each.lower()}.Dockerfile" for each in ("Java", "Python")}
 
 NAMES = sorted(adapter_programs())
 
