@@ -182,10 +182,15 @@ class Stage:
         return next((entry for entry in closes if side in (None, entry.sender) or entry.delivered), None)
 
     def end_of(self, link: str) -> TraceEntry | None:
-        """How a link's last connection ended, where none is left and none is being made: nothing comes on it."""
+        """How a link's last connection ended, where none is left and none is being made: nothing comes on it.
+
+        One that was taken over may end after that one began.
+        """
+        newest = self.links[link].connections
         if not self.links[link].is_over or self.players[link].is_connecting:
             return None
-        return self.closing(link, self.last_open(link))
+        closes = self.trace.of(link, self.last_open(link), Kind.CLOSE)
+        return next((entry for entry in closes if entry.connection == newest), None)
 
     def last_open(self, link: str) -> int:
         """The trace index at which the link's newest network connection began."""

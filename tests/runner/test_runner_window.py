@@ -81,6 +81,21 @@ def test_whom_a_foreign_broker_cut_off_before_is_not_to_blame_for_what_it_cannot
     assert "the broker's own doing" in record.reason
 
 
+def test_the_end_that_is_told_is_that_of_the_connection_that_took_over(tmp_path: Path) -> None:
+    """The one taken over is closed by the broker, and only then."""
+    document = """\
+judges: broker
+actors: {a: {session: kept}}
+steps:
+  - {do: connect, as: a}
+  - {do: cut, link: a, how: silence}
+  - {do: connect, as: a, session_present: true}
+  - {do: inject, link: a, to: client, hex: "ff 00"}
+  - {do: receive, as: a, topic: t, payload: x}
+"""
+    assert "the client had closed the connection" in played(scenario(tmp_path, document)).reason
+
+
 def test_a_broker_that_closes_because_its_client_was_silent_did_not_close_on_its_own(tmp_path: Path) -> None:
     """After one and a half keep alives it has to [5.0 MQTT-3.1.2-22]: what is missed then is the client's fault."""
     document = """\
