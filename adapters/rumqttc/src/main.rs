@@ -100,38 +100,31 @@ impl Adapter for Rumqttc {
             return Some(error("cut-off", "there is no connection"));
         };
         let done = match verb {
-            "subscribe" => {
-                self.waiting.expect("subscribe", id);
-                client.try_subscribe_many(command["subscriptions"].as_array()?.iter().map(|each| {
-                    rumqttc::SubscribeFilter::new(text(&each["topic_filter"]), level(&each["qos"]))
-                }))
-            }
+            "subscribe" => client.try_subscribe_many(command["subscriptions"].as_array()?.iter().map(|each| {
+                rumqttc::SubscribeFilter::new(text(&each["topic_filter"]), level(&each["qos"]))
+            })),
             "unsubscribe" if !command["topic_filters"][1].is_null() => return Some(error("unsupported", "several filters")),
-            "unsubscribe" => {
-                self.waiting.expect("unsubscribe", id);
-                client.try_unsubscribe(text(&command["topic_filters"][0]))
-            }
+            "unsubscribe" => client.try_unsubscribe(text(&command["topic_filters"][0])),
             "publish" => {
                 let (topic, payload) = (text(&command["topic"]), bytes_of(&command["payload"]));
-                if command["qos"] == 0 {
-                    say(Some(id), json!({"event": "published"})); // handed to the library, which tells no more
-                } else {
-                    self.waiting.expect("publish", id);
-                }
                 client.try_publish(topic, level(&command["qos"]), command["retain"] == true, payload)
             }
-            "ack" => {
-                let message = command["message"].as_u64().and_then(|number| self.messages.get(number as usize - 1));
-                let Some(message) = message else { return Some(error("failed", "there is no such message")) };
-                say(Some(id), json!({"event": "acked"}));
-                client.try_ack(message)
-            }
-            _ => {
-                self.waiting.now("disconnect", id);
-                client.try_disconnect()
-            }
+            "ack" => match command["message"].as_u64().and_then(|number| self.messages.get(number as usize - 1)) {
+                Some(message) => client.try_ack(message),
+                None => return Some(error("failed", "there is no such message")),
+            },
+            _ => client.try_disconnect(),
         };
-        done.err().map(|problem| error("failed", problem))
+        match (done, verb) {
+            (Err(problem), _) => return Some(error("failed", problem)),
+            (_, "subscribe") => self.waiting.expect("subscribe", id),
+            (_, "unsubscribe") => self.waiting.expect("unsubscribe", id),
+            (_, "publish") if command["qos"] == 0 => return Some(json!({"event": "published"})), // it tells no more
+            (_, "publish") => self.waiting.expect("publish", id),
+            (_, "ack") => return Some(json!({"event": "acked"})),
+            _ => self.waiting.now("disconnect", id),
+        }
+        None
     }
 }
 
