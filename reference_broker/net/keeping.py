@@ -164,7 +164,7 @@ class Keeping:
             self.has_grown = False
             return 0
         self._later += changes.changes
-        if len(self._later) >= _MOST_LATER or (changes.is_promised and not changes.has_come_to_nothing):
+        if len(self._later) >= _MOST_LATER or (changes.is_promised and self._later):
             self._keep()
         else:
             self._keep_soon()

@@ -14,7 +14,7 @@ from reference_broker.broker import Broker
 from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.broker.values.rows import ENTRY
 from reference_broker.net.patience import Patience
-from reference_broker.wire.packets import PingReq, PingResp, PubAck, Publish, PubRec
+from reference_broker.wire.packets import PingReq, PingResp, PubAck, Publish, PubRec, Unsubscribe
 from reference_broker.wire.properties import Properties
 from reference_broker.wire.types import QoS, Version
 
@@ -106,6 +106,24 @@ def test_what_a_receiver_has_not_acknowledged_is_kept_once_patience_ends(
             assert (await pair.delivered()).payload == b"2"
             assert await acknowledged(pair.publisher) == [2]
             assert any(key.startswith(ENTRY) for key in pair.store.rows)
+
+    run(main())
+
+
+def test_what_a_receiver_has_settled_is_kept_with_the_next_answer_that_promises_anything(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        monkeypatch.setattr("reference_broker.net.keeping._LATER_SECONDS", 60.0)
+        async with a_pair(monkeypatch, 0.0) as pair:
+            await pair.publish(2)
+            packet_id = (await pair.delivered()).packet_id
+            assert packet_id is not None
+            assert await acknowledged(pair.publisher) == [2]
+            assert any(key.startswith(ENTRY) for key in pair.store.rows)
+            pair.subscriber.send(PubAck(packet_id))
+            await pair.subscriber.ask(Unsubscribe(7, ("nothing",)))
+            assert not any(key.startswith(ENTRY) for key in pair.store.rows)
 
     run(main())
 
