@@ -184,6 +184,7 @@ class _Publisher:
         """A new connection begins."""
         self._requests.clear()
         self._carried = dict(self._flows)
+        self._owed = {packet_id for packet_id, flow in self._flows.items() if flow.received}  # PUBRELs
         self._resent = 0  # the highest number sent again on this connection
         self._pubrecs: dict[int, int] = {}  # not yet answered on this connection, by identifier
         self._pubrel_order = AnswerOrder()
@@ -290,7 +291,9 @@ class _Publisher:
             if early is not None:
                 message = f"PUBREL overtakes PUBREL {packet_id}, whose PUBREC came in before, on an earlier connection"
                 yield self._broken(PUBREL_ORDER, early, message)
-        if self._pubrecs.get(packet_id):
+        if packet_id in self._owed:  # a peer that repeats its PUBREC as well gets an answer besides
+            self._owed.remove(packet_id)
+        elif self._pubrecs.get(packet_id):
             self._pubrecs[packet_id] -= 1
         elif packet_id in self._uncertain:
             return

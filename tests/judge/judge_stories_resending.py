@@ -338,6 +338,22 @@ def a_client_repeats_pubrel(story: Story) -> TraceEntry:
     return one.client(PubRel(1), Fate.DROPPED)
 
 
+@keeps("resend-only-on-reconnect")
+def a_client_resumes_with_pubrel_and_answers_a_pubrec_that_is_repeated(story: Story) -> None:
+    one = story.actor()
+    one.connect_kept()
+    one.client(q2(1))
+    one.broker(PubRec(1))
+    one.cut()
+    one.connect_kept(present=True)
+    one.broker(PubRec(1))
+    one.client(PubRel(1))
+    one.client(PubRel(1))
+    one.broker(PubComp(1))
+    one.broker(PubComp(1))
+    one.leave()
+
+
 @breaks("resend-only-on-reconnect", BROKER)
 def a_server_loses_patience(story: Story) -> TraceEntry:
     one = story.actor()
