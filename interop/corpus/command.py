@@ -117,7 +117,8 @@ def _played(
 ) -> int:
     began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     try:
-        known = load_known_failures(clients=clients)
+        brokers = [name for tested, name in plan if tested is UnderTest.BROKER]
+        known = load_known_failures(clients=clients, brokers=brokers)
     except BadKnownFailures as problem:
         raise CommandError(str(problem)) from None
     records: list[Record] = []

@@ -170,7 +170,9 @@ def _kept(folder: Path) -> Iterator[tuple[str, Iterable[Record]]]:
 
 
 def _as_listed_now(records: Sequence[Record]) -> Iterator[Record]:
-    known = load_known_failures(clients={record.client for record in records})
+    known = load_known_failures(
+        clients={record.client for record in records}, brokers={record.broker for record in records}
+    )
     for record in records:
         entry = None
         if record.verdict is Verdict.FAIL and record.known_failure is None and record.findings:

@@ -9,7 +9,7 @@ import pytest
 
 from interop.cli import main
 from interop.results import published
-from interop.runner.known_failures import load_known_failures
+from interop.runner.known_failures import KnownFailures, load_known_failures
 from interop.scenario.load import load_scenarios
 from reports.record import Finding, KnownFailure, Record, Verdict, read_records, write_records
 
@@ -110,8 +110,15 @@ def test_what_is_decided_after_it_was_played_is_kept_with_its_decision(
     played(folder, cell("a/one", **BROKEN))
     assert run(folder) == 1
     (folder / "known.yaml").write_text("- {broker: reference, scenarios: [a/*], rules: [r], reason: It is slow.}")
-    monkeypatch.setattr(published, "load_known_failures", lambda **_: load_known_failures(folder / "known.yaml"))
+    asked: dict[str, set[str]] = {}
+
+    def load(**names: set[str]) -> KnownFailures:
+        asked.update(names)
+        return load_known_failures(folder / "known.yaml")
+
+    monkeypatch.setattr(published, "load_known_failures", load)
     assert run(folder) == 0
+    assert asked["brokers"] == {"reference"}
     (kept,) = read_records(folder / "published" / "runs" / "small.jsonl.gz")
     assert kept.known_failure == KnownFailure(reason="It is slow.")
 

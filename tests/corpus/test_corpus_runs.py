@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from interop.brokers.registry import broker_spec
+from interop.brokers.reference import ReferenceSpec
+from interop.brokers.registry import BROKERS, broker_spec
 from interop.cli import main
-from interop.corpus import broker_run
+from interop.corpus import broker_run, command
 from interop.corpus.broker_run import play_all_on_broker, play_on_broker
 from interop.corpus.cases import corpus
 from interop.corpus.client_run import play_all_on_client
-from interop.corpus.model import End, NoStart, Played, UnderTest
+from interop.corpus.model import Case, End, NoStart, Observed, Played, UnderTest
 from interop.corpus.results import Run, record
 from interop.drivers.pool import DriverPool
+from interop.runner import known_failures
 from reference_broker.net.address import Address, Transport
 from reference_broker.wire.types import Version
 from reports.record import Verdict, read_records
@@ -147,6 +150,29 @@ def test_the_command_writes_records_and_says_how_it_went(tmp_path: Path, capsys:
     names = {one.scenario for one in read_records(tmp_path / "results.jsonl")}
     assert names == {"corpus/pingreq/flags/0001", "corpus/others-lose-nothing/batch-1"}
     assert (tmp_path / "report.html").is_file()
+
+
+class Lenient(ReferenceSpec):
+    """A broker of the folder, which closes for nothing."""
+
+    name = "acme"
+
+
+@pytest.mark.parametrize(("listed", "code"), [(True, 0), (False, 1)])
+def test_what_a_broker_of_the_folder_is_known_to_do_is_known_to_the_command_too(
+    listed: bool, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stays_open(cases: list[Case], *_: object) -> AsyncIterator[tuple[list[Played], str]]:
+        yield [Played(case, Observed(End.ALIVE), "", 0.0) for case in cases], ""
+
+    entry = "- {broker: acme, scenarios: [corpus/publish-qos-0/flags/*], rules: [reaction], reason: lenient}"
+    (tmp_path / "known.yaml").write_text(entry if listed else "")
+    monkeypatch.setitem(BROKERS, "acme", Lenient)
+    folder = {"acme": SimpleNamespace(known_failures=tmp_path / "known.yaml")}
+    monkeypatch.setattr(known_failures, "built_brokers", lambda: folder)
+    monkeypatch.setattr(command, "play_all_on_broker", stays_open)
+    options = ["--broker", "acme", "--case", "3.1.1/publish-qos-0/flags/0110", "--out", str(tmp_path / "out")]
+    assert main(["corpus", *options]) == code
 
 
 def test_the_command_lists_cases_with_their_statements(capsys: pytest.CaptureFixture[str]) -> None:
