@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -94,9 +94,10 @@ class LentBroker(RunningBroker):
 
     is_renewed = True
 
-    def __init__(self, broker: RunningBroker) -> None:
+    def __init__(self, broker: RunningBroker, give_back: Callable[[], Awaitable[None]] | None = None) -> None:
         super().__init__(broker.name, broker.version)
         self._broker = broker
+        self._give_back = give_back
         self._log_before = broker.log
 
     @property
@@ -124,6 +125,8 @@ class LentBroker(RunningBroker):
 
     async def stop(self) -> None:
         """Give it back."""
+        if self._give_back is not None:
+            await self._give_back()
 
 
 def end_in_words(status: int) -> str:

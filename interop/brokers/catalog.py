@@ -37,6 +37,7 @@ class Description(Recipe):
     settings: tuple[str, ...] = Field((), description="settings of BrokerConfig that the program understands")
     transports: tuple[TransportName, ...] = ("tcp",)
     unsupported: Annotated[tuple[str, ...], AfterValidator(_features)] = Field((), description="features it lacks")
+    cells_each: int | None = Field(None, ge=1, description="so many cells share one that runs, then comes a fresh one")
 
 
 class BuiltBroker(Buildable[Description]):
@@ -59,6 +60,7 @@ class BuiltBroker(Buildable[Description]):
             unsupported=said.unsupported,
             why_not=lambda: self.absence,
             files=self.files,
+            cells_each=said.cells_each,
         )
 
     def files(self) -> dict[str, Path]:

@@ -66,7 +66,8 @@ class Program:
 
     `configure` writes the configuration, `arguments` follow the program's name ({folder} is where it was written).
     `find_version` finds the version in what `version_arguments` print, unless `version` has it. `why_not` says why it
-    cannot be started, if so; `files` are those it consists of, where they are not the program alone.
+    cannot be started, if so; `files` are those it consists of, where they are not the program alone. Where `cells_each`
+    is set, no more cells than that share one that is running: it ages.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Program:
     login: tuple[str, str | None] | None = None
     why_not: Callable[[], str] = str
     files: Callable[[], Mapping[str, Path]] | None = None
+    cells_each: int | None = None
 
 
 class ProcessBroker(RunningBroker):
@@ -172,12 +174,22 @@ class ProcessBroker(RunningBroker):
         return next(iter(reversed(self.log.strip().splitlines())), "it wrote nothing")
 
 
+@dataclass(slots=True, eq=False)
+class _Shared:
+    """A broker that is lent: how often it was, and how many have it now."""
+
+    broker: ProcessBroker
+    times: int = 0
+    borrowers: int = 0
+
+
 @dataclass(slots=True)
 class _Common:
-    """The shared brokers of a spec, one for each transport."""
+    """The shared brokers of a spec, one for each transport, and those that nobody new gets."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    running: dict[Transport, ProcessBroker] = field(default_factory=dict)
+    running: dict[Transport, _Shared] = field(default_factory=dict)
+    retired: list[_Shared] = field(default_factory=list)
 
 
 class ProcessSpec(BrokerSpec):
@@ -217,12 +229,27 @@ class ProcessSpec(BrokerSpec):
         if settings:
             return await self._launch(settings, transport)
         async with self._common.lock:
-            running = self._common.running.get(transport)
-            if running is None or running.end or running.is_lost:  # what one cell did to it is no matter of the next
-                if running is not None:
-                    await running.stop()
-                running = self._common.running[transport] = await self._launch({}, transport)
-            return LentBroker(running)
+            shared = self._common.running.get(transport)
+            if shared is None or shared.broker.end or shared.broker.is_lost or shared.times == self._program.cells_each:
+                if shared is not None:
+                    await self._retire(shared)
+                shared = self._common.running[transport] = _Shared(await self._launch({}, transport))
+            shared.times += 1
+            shared.borrowers += 1
+            return LentBroker(shared.broker, partial(self._give_back, shared))
+
+    async def _retire(self, shared: _Shared) -> None:
+        """Lend it no more, what one cell did to it is no matter of the next; who has it may go on while it lives."""
+        if shared.broker.end or shared.broker.is_lost or not shared.borrowers:
+            await shared.broker.stop()
+        else:
+            self._common.retired.append(shared)
+
+    async def _give_back(self, shared: _Shared) -> None:
+        shared.borrowers -= 1
+        if not shared.borrowers and shared in self._common.retired:
+            self._common.retired.remove(shared)
+            await shared.broker.stop()
 
     async def start_own(
         self, settings: Mapping[str, Any], *, transport: Transport = Transport.TCP, persistent: bool = False
@@ -232,10 +259,11 @@ class ProcessSpec(BrokerSpec):
 
     async def close(self) -> None:
         """Stop the shared ones."""
-        running = list(self._common.running.values())
+        shared = [*self._common.running.values(), *self._common.retired]
         self._common.running.clear()
-        for broker in running:
-            await broker.stop()
+        self._common.retired.clear()
+        for each in shared:
+            await each.broker.stop()
 
     async def _launch(
         self, settings: Mapping[str, Any], transport: Transport, *, persistent: bool = False

@@ -202,6 +202,32 @@ def test_a_program_is_shared_until_its_spec_is_closed() -> None:
     run(main())
 
 
+def test_a_program_that_ages_is_lent_so_often_and_ends_when_the_last_borrower_gives_it_back() -> None:
+    async def main() -> None:
+        spec = ProcessSpec(replace(program(TINY), cells_each=2))
+        first, second, third = [await spec.start({}) for _ in range(3)]
+        assert first.address() == second.address() != third.address()
+        await first.stop()
+        assert is_listening(second.address())
+        await second.stop()
+        assert not is_listening(second.address())
+        assert is_listening(third.address())
+        await spec.close()
+
+    run(main())
+
+
+def test_a_program_that_aged_ends_with_its_spec_though_somebody_has_it() -> None:
+    async def main() -> None:
+        spec = ProcessSpec(replace(program(TINY), cells_each=1))
+        aged, fresh = await spec.start({}), await spec.start({})
+        await spec.close()
+        assert not is_listening(aged.address())
+        assert not is_listening(fresh.address())
+
+    run(main())
+
+
 def test_a_program_with_settings_is_ones_own() -> None:
     async def main() -> None:
         spec = ProcessSpec(program(TINY))
