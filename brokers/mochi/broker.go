@@ -33,19 +33,6 @@ func must(err error) {
 	}
 }
 
-// number writes a setting, or a truth as 0 or 1.
-func number[T byte | uint16 | uint32](to *T, given json.RawMessage) {
-	var truth bool
-	if json.Unmarshal(given, &truth) == nil {
-		*to = 0
-		if truth {
-			*to = 1
-		}
-		return
-	}
-	must(json.Unmarshal(given, to))
-}
-
 func main() {
 	var asked wish
 	text, err := os.ReadFile(os.Args[1])
@@ -53,17 +40,13 @@ func main() {
 	must(json.Unmarshal(text, &asked))
 	can := mqtt.NewDefaultServerCapabilities()
 	can.MaximumMessageExpiryInterval = 0 // or every message expires after a day
-	set := map[string]func(json.RawMessage){
-		"maximum_qos":                       func(given json.RawMessage) { number(&can.MaximumQos, given) },
-		"receive_maximum":                   func(given json.RawMessage) { number(&can.ReceiveMaximum, given) },
-		"retain_available":                  func(given json.RawMessage) { number(&can.RetainAvailable, given) },
-		"session_expiry_maximum":            func(given json.RawMessage) { number(&can.MaximumSessionExpiryInterval, given) },
-		"shared_subscription_available":     func(given json.RawMessage) { number(&can.SharedSubAvailable, given) },
-		"subscription_identifier_available": func(given json.RawMessage) { number(&can.SubIDAvailable, given) },
-		"wildcard_subscription_available":   func(given json.RawMessage) { number(&can.WildcardSubAvailable, given) },
+	set := map[string]any{
+		"maximum_qos":            &can.MaximumQos,
+		"receive_maximum":        &can.ReceiveMaximum,
+		"session_expiry_maximum": &can.MaximumSessionExpiryInterval,
 	}
 	for name, given := range asked.Settings {
-		set[name](given)
+		must(json.Unmarshal(given, set[name]))
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	server := mqtt.New(&mqtt.Options{Capabilities: can, Logger: log})
