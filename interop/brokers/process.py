@@ -67,7 +67,8 @@ class Program:
     `configure` writes the configuration, `arguments` follow the program's name ({folder} is where it was written).
     `find_version` finds the version in what `version_arguments` print, unless `version` has it. `why_not` says why it
     cannot be started, if so; `files` are those it consists of, where they are not the program alone. Where `cells_each`
-    is set, no more cells than that share one that is running: it ages.
+    is set, no more cells than that share one that is running: it ages. `start_seconds` it has to listen, `stop_seconds`
+    to leave when it is asked to.
     """
 
     name: str
@@ -85,6 +86,16 @@ class Program:
     why_not: Callable[[], str] = str
     files: Callable[[], Mapping[str, Path]] | None = None
     cells_each: int | None = None
+    start_seconds: float | None = None
+    stop_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a program may take to listen, and to leave."""
+
+    start_seconds: float
+    stop_seconds: float
 
 
 class ProcessBroker(RunningBroker):
@@ -100,8 +111,10 @@ class ProcessBroker(RunningBroker):
         spawn: Callable[[], subprocess.Popen[bytes]],
         log: Path,
         files: Scratch,
+        patience: Patience,
     ) -> None:
         super().__init__(name, version)
+        self._patience = patience
         self._address = address
         self._spawn = spawn
         self._log = log
@@ -110,7 +123,7 @@ class ProcessBroker(RunningBroker):
 
     def _run(self) -> None:
         self._process = self._spawn()
-        self._last_resort = weakref.finalize(self, _stop, self._process)
+        self._last_resort = weakref.finalize(self, _stop, self._process, self._patience.stop_seconds)
 
     @property
     def log(self) -> str:
@@ -162,12 +175,13 @@ class ProcessBroker(RunningBroker):
 
     async def wait_until_it_listens(self) -> None:
         """Wait for the first connection; raises BrokerNotThere with what it wrote when none comes about."""
-        deadline = asyncio.get_running_loop().time() + START_SECONDS
+        seconds = self._patience.start_seconds
+        deadline = asyncio.get_running_loop().time() + seconds
         while not await _accepts(self._address):
             if self._process.poll() is not None:
                 raise BrokerNotThere(f"{self.name} ended with status {self._process.returncode}: {self._last_line()}")
             if asyncio.get_running_loop().time() > deadline:
-                raise BrokerNotThere(f"{self.name} did not listen within {START_SECONDS:g} s: {self._last_line()}")
+                raise BrokerNotThere(f"{self.name} did not listen within {seconds:g} s: {self._last_line()}")
             await asyncio.sleep(_POLL_SECONDS)
 
     def _last_line(self) -> str:
@@ -273,7 +287,7 @@ class ProcessSpec(BrokerSpec):
         folder = self._scratch.folder / str(self._started)
         folder.mkdir()
         certificates = self._scratch.certificates() if transport.is_encrypted else None
-        wish = Wish(_free_port(), transport, settings, folder, certificates, persistent)
+        wish = Wish(free_port(), transport, settings, folder, certificates, persistent)
         self._program.configure(wish)
         broker = ProcessBroker(
             self.name,
@@ -282,6 +296,7 @@ class ProcessSpec(BrokerSpec):
             partial(self._spawn, folder),
             folder / "log",
             self._scratch,
+            Patience(self._program.start_seconds or START_SECONDS, self._program.stop_seconds or STOP_SECONDS),
         )
         try:
             await broker.wait_until_it_listens()
@@ -313,10 +328,10 @@ class ProcessSpec(BrokerSpec):
         return self._version
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes], seconds: float) -> None:
     process.terminate()
     try:
-        process.wait(STOP_SECONDS)
+        process.wait(seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -328,7 +343,7 @@ def _find(executable: str) -> str | None:
     return shutil.which(executable) or shutil.which(executable, path="/usr/local/sbin:/usr/sbin:/sbin")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port nobody has; not one the system hands out itself, which would soon be somebody's."""
     while True:
         port = secrets.choice(_PORTS)

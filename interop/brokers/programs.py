@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from interop.brokers.broker import BrokerNotThere
-from interop.brokers.process import HOST, Program, Wish
+from interop.brokers.process import HOST, Program, Wish, free_port
 from reference_broker.net.address import Transport
 
 # --- mosquitto --------------------------------------------------------------------------------------------------------
@@ -168,6 +168,62 @@ EJABBERD = Program(
     ),
     login=("interop", "interop"),
 )  # fmt: skip
+
+# --- RabbitMQ ---------------------------------------------------------------------------------------------------------
+
+_RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+"""The program itself: what is on the PATH goes on as another user, with that user's database."""
+
+
+def _configure_rabbitmq(wish: Wish) -> None:
+    folder = wish.folder
+    (folder / "rabbitmq.conf").write_text(
+        "listeners.tcp = none\n"
+        f"mqtt.listeners.tcp.1 = {HOST}:{wish.port}\n"
+        "mqtt.listeners.ssl = none\n"
+        "mqtt.allow_anonymous = true\n"
+        "log.file = false\n"
+        "log.console = true\n"
+        "log.console.level = warning\n"
+    )
+    (folder / "enabled_plugins").write_text("[rabbitmq_mqtt].\n")
+    settings = {
+        "HOME": folder,  # of the cookie
+        "ERL_EPMD_ADDRESS": HOST,
+        "ERL_EPMD_PORT": free_port(),
+        "RABBITMQ_ADVANCED_CONFIG_FILE": folder / "none",
+        "RABBITMQ_CONFIG_FILE": folder / "rabbitmq.conf",
+        "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+        "RABBITMQ_DIST_PORT": free_port(),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": folder / "enabled_plugins",
+        "RABBITMQ_FEATURE_FLAGS_FILE": folder / "feature_flags",
+        "RABBITMQ_GENERATED_CONFIG_DIR": folder / "generated",
+        "RABBITMQ_LOG_BASE": folder / "logs",
+        "RABBITMQ_MNESIA_BASE": folder / "database",
+        "RABBITMQ_NODENAME": f"interop{wish.port}@localhost",
+        "RABBITMQ_PID_FILE": folder / "pid",
+    }
+    exports = "".join(f'export {name}="{value}"\n' for name, value in settings.items())
+    # It needs a port mapper, which is one of its own and ends with its group; as a daemon it would outlive it.
+    (folder / "start").write_text(f"{exports}epmd &\nexec {_RABBITMQ}\n")
+
+
+RABBITMQ = Program(
+    name="rabbitmq",
+    executable="sh",
+    arguments=("{folder}/start",),
+    configure=_configure_rabbitmq,
+    version_arguments=("-c", "ls /usr/lib/rabbitmq/lib"),
+    find_version=re.compile(r"rabbitmq_server-(\S+)"),
+    versions=("3.1", "3.1.1"),
+    # 3.10 takes QoS 2 for QoS 1; MQTT 5.0 came with 3.13. It keeps its state, but a cell with a restart would last
+    # longer than a cell may: a start takes it a quarter of a minute on a quiet machine.
+    unsupported=("qos2", "crash-persistence", "persistence"),
+    why_not=lambda: "" if _RABBITMQ.exists() else "rabbitmq is not installed (Debian: rabbitmq-server)",
+    files=lambda: {_RABBITMQ.name: _RABBITMQ},
+    start_seconds=90.0,
+    stop_seconds=30.0,
+)
 
 # --- rumqttd ----------------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from interop.brokers.catalog import built_brokers
 from interop.brokers.process import ProcessSpec
 from interop.brokers.profile import load_profile
 from interop.brokers.profiled import ProfiledSpec
-from interop.brokers.programs import EJABBERD, MOSQUITTO, NATS, RUMQTTD, RUMQTTD_311
+from interop.brokers.programs import EJABBERD, MOSQUITTO, NATS, RABBITMQ, RUMQTTD, RUMQTTD_311
 from interop.brokers.reference import ReferenceSpec
 from interop.brokers.ticking import TickingSpec
 from interop.containers import CONTAINER_PREFIX
@@ -29,7 +29,7 @@ PROFILE_PREFIX = "profile:"
 BROKERS: dict[str, Callable[[], BrokerSpec]] = {
     program.name: partial(ProcessSpec, program)
     for program in (
-        *(EJABBERD, MOSQUITTO, NATS, RUMQTTD, RUMQTTD_311),
+        *(EJABBERD, MOSQUITTO, NATS, RABBITMQ, RUMQTTD, RUMQTTD_311),
         *(broker.program for broker in built_brokers().values()),
     )
 } | {spec.name: spec for spec in (ReferenceSpec, TickingSpec)}

@@ -302,6 +302,44 @@ def test_a_program_that_does_not_come_up_is_told_with_its_last_words(
         run(ProcessSpec(program(body)).start({}))
 
 
+def test_a_program_has_as_long_to_listen_as_it_is_said_to_take() -> None:
+    slow = replace(program("import signal; signal.pause()"), version="1", start_seconds=SOON_SECONDS)
+    with pytest.raises(
+        BrokerNotThere, match=re.escape(f"tiny did not listen within {SOON_SECONDS:g} s: it wrote nothing")
+    ):
+        run(ProcessSpec(slow).start({}))
+
+
+def test_a_program_has_as_long_to_leave_as_it_is_said_to_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "STOP_SECONDS", 0.0)
+    leaving = TINY.replace("signal.pause()", "signal.signal(15, lambda *_: print('bye', flush=True)); signal.pause()")
+
+    async def main() -> None:
+        broker = await ProcessSpec(replace(program(leaving), stop_seconds=20.0)).start({"maximum_qos": 1})
+        await broker.stop()
+        assert broker.log == "starting\nbye\n"
+
+    run(main())
+
+
+def test_rabbitmq_is_told_to_be_missing_with_the_package_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "_RABBITMQ", tmp_path / "rabbitmq-server")
+    with pytest.raises(BrokerNotThere, match=re.escape("rabbitmq is not installed (Debian: rabbitmq-server)")):
+        broker_spec("rabbitmq")
+
+
+def test_rabbitmq_keeps_all_that_is_its_own_in_its_folder(tmp_path: Path) -> None:
+    programs.RABBITMQ.configure(Wish(1, Transport.TCP, {}, tmp_path, None))
+    settings = dict(re.findall(r'export (\w+)="(.*)"', (tmp_path / "start").read_text()))
+    paths = [value for value in settings.values() if value.startswith("/") and value != "/dev/null"]
+    assert len(paths) == 9
+    assert all(Path(path).is_relative_to(tmp_path) for path in paths)
+    assert settings["RABBITMQ_CONF_ENV_FILE"] == "/dev/null"
+    assert settings["RABBITMQ_NODENAME"] == "interop1@localhost"
+
+
 def test_a_program_that_does_not_leave_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "STOP_SECONDS", SOON_SECONDS)
 
