@@ -12,6 +12,6 @@ CLIENT: Final = (
     "client under test: builtin, paho, gmqtt, one of the folder adapters, NAME=command:./adapter, NAME=docker:IMAGE"
 )
 BROKER: Final = (
-    "broker under test: reference, mosquitto, ejabberd, nats, rumqttd, "
+    "broker under test: reference, mosquitto, ejabberd, nats, rabbitmq, rumqttd, "
     "one of the folder brokers, host:port, docker:IMAGE"
 )
