@@ -476,8 +476,8 @@ def test_the_choices_are_named() -> None:
     with pytest.raises(UnknownBroker) as caught:
         broker_spec("mosquito")
     assert str(caught.value).endswith(
-        "expected one of ejabberd, mosquitto, nats, rumqttd, rumqttd-3.1.1, aedes, amqtt, mochi, moquette, nats-2.15, "
-        "reference, ticking, docker:IMAGE, HOST:PORT, mqtt://HOST:PORT"
+        "expected one of ejabberd, mosquitto, nats, rabbitmq, rumqttd, rumqttd-3.1.1, aedes, amqtt, mochi, moquette, "
+        "nats-2.15, reference, ticking, docker:IMAGE, HOST:PORT, mqtt://HOST:PORT"
     )
 
 
