@@ -16,7 +16,6 @@ from interop.brokers.process import ProcessSpec, Wish
 from interop.brokers.registry import BROKERS
 from interop.building import NotBuildable, build
 from interop.cli import main
-from interop.drivers.catalog import adapter_programs
 from interop.runner.known_failures import load_known_failures
 from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.net.address import Transport
@@ -152,7 +151,3 @@ def test_only_names_that_there_are_can_be_built(capsys: pytest.CaptureFixture[st
     assert "there is no broker 'mqttjs' to build" in capsys.readouterr().err
     assert main(["adapter", "build", "no-such-thing"]) == 2
     assert "there is no adapter 'no-such-thing'" in capsys.readouterr().err
-
-
-def test_a_broker_and_a_client_of_one_name_would_be_built_together_so_there_are_none() -> None:
-    assert not set(built_brokers()) & set(adapter_programs())
