@@ -41,6 +41,7 @@ class Pair:
 @asynccontextmanager
 async def a_pair(monkeypatch: pytest.MonkeyPatch, patience_seconds: float) -> AsyncIterator[Pair]:
     monkeypatch.setattr("reference_broker.net.keeping.PATIENCE_SECONDS", patience_seconds)
+    monkeypatch.setattr("reference_broker.net.keeping._LATER_SECONDS", 60.0)  # no commit but for what is promised
     store = GatedStore()
     async with (
         serving(store, Broker(BrokerConfig(), keeps=True)) as server,
@@ -114,7 +115,6 @@ def test_what_a_receiver_has_settled_is_kept_with_the_next_answer_that_promises_
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
-        monkeypatch.setattr("reference_broker.net.keeping._LATER_SECONDS", 60.0)
         async with a_pair(monkeypatch, 0.0) as pair:
             await pair.publish(2)
             packet_id = (await pair.delivered()).packet_id

@@ -296,3 +296,28 @@ def test_after_a_crash_no_identifier_is_given_again_that_a_message_had_which_lef
     publisher, _, _ = site.connect("p")
     site.send(publisher, publish("t", b"newer", 1, 3))
     assert site.received(link)[0].packet_id > new.packet_id
+
+
+@pytest.mark.parametrize("count", [1, 40])
+@pytest.mark.parametrize(("published", "leaves_at_once"), [(0, True), (1, False), (2, False)])
+def test_at_qos_0_only_what_came_at_qos_0_leaves_before_it_is_kept(site, published, leaves_at_once, count):
+    """Its publisher may send it again after a crash, and here it comes at most once. [5.0 4.3.1]"""
+    link, _, _ = site.connect("s")
+    site.send(link, Subscribe(1, (Subscription("t", QoS.AT_MOST_ONCE),)))
+    publisher, _, _ = site.connect("p")
+    packets = [publish("t", b"x", published, number if published else None) for number in range(1, count + 1)]
+    publisher.receive_data(b"".join(encode(packet, V5) for packet in packets), site.now)
+    outputs = {other: other.is_promise for other, _, _ in site.broker.take_output()}
+    assert outputs[link] is not leaves_at_once
+
+
+@pytest.mark.parametrize("count", [1, 40])
+@pytest.mark.parametrize("expiry", [0, 1000])
+def test_at_qos_2_nothing_leaves_before_it_is_kept_whether_the_session_is_or_not(site, expiry, count):
+    """Its publisher sends it again after a crash, and it comes once. [5.0 4.3.3]"""
+    link, _, _ = site.connect("s", expiry=expiry)
+    site.send(link, Subscribe(1, (Subscription("t", QoS.EXACTLY_ONCE),)))
+    publisher, _, _ = site.connect("p")
+    packets = [publish("t", b"x", 2, number) for number in range(1, count + 1)]
+    publisher.receive_data(b"".join(encode(packet, V5) for packet in packets), site.now)
+    assert {other: other.is_promise for other, _, _ in site.broker.take_output()}[link]

@@ -181,7 +181,7 @@ def _send_at_qos0(sender: Sender, target: Target, burst: Burst) -> int:
     data, _, _, _ = burst.packets(0, burst.count, sender.is_v5, target.subscription_ids, _AT_MOST_ONCE)
     if not sender.output.has_room(len(data)):
         return 0
-    sender.output.pass_on(data)
+    sender.output.write(data)  # as one by one: at most once, even if its publisher sends it again after a crash
     return burst.count
 
 

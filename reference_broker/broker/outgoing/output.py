@@ -146,7 +146,7 @@ class Output(ABC):
             self._mark_dirty()
 
     def pass_on(self, data: Buffer) -> None:
-        """Append messages nobody was told yet that the broker has: they need not be kept before they leave."""
+        """Append messages that need not be kept before they leave: they came at QoS 0, or may come again."""
         promises = self._promises
         self.write(data)
         self._promises = promises

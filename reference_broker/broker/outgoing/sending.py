@@ -167,7 +167,10 @@ class Sender:
             properties = message.properties_for(self.version, subscription_ids, now)
             publish = Publish(message.topic, message.payload, _AT_MOST_ONCE, retain, properties=properties)
             data = self._encode_with_alias(publish, data)
-        self.output.pass_on(data)
+        if message.qos is _AT_MOST_ONCE:
+            self.output.pass_on(data)
+        else:  # its publisher may send it again after a crash, and here it comes at most once [5.0 4.3.1]
+            self.output.write(data)
         if subscription_ids and len(subscription_ids) > MANY_IDENTIFIERS:
             self.output.has_swollen(len(data))
 
@@ -235,13 +238,16 @@ class Sender:
     def _may_precede(self, body: Body | None, qos: QoS, packet_id: int) -> bool:
         """Whether a message may leave before it is kept, because after a crash it never was here.
 
-        Its publisher was told nothing then, and sends it again. At QoS 2 the client would remember an identifier of
-        which the broker knows nothing, and take a later message under it for the same. [5.0 MQTT-4.3.3-10]
+        Its publisher was told nothing then, and sends it again. At QoS 2 it would come twice, or the client would
+        remember an identifier of which the broker knows nothing, and take a later message under it for the same.
+        [5.0 MQTT-4.3.3-10]
         """
+        if qos is QoS.EXACTLY_ONCE:
+            return False
         ledger = self._the_session().ledger
         if ledger is None:
             return True
-        if qos is QoS.EXACTLY_ONCE or not (body is None or body.is_new) or not ledger.may_precede(packet_id):
+        if not (body is None or body.is_new) or not ledger.may_precede(packet_id):
             return False
         self.output.round.has_passed_on = True
         return True
