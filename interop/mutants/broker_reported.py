@@ -50,11 +50,11 @@ def pubrels_backwards(real: Any, self: Any) -> Any:
     return iter([*reversed(pubrels), *(packet for packet in packets if not isinstance(packet, PubRel))])
 
 
-def _unlimited_again(real: Any, self: Any, publish: Publish) -> None:
+def _unlimited_again(real: Any, self: Any, publish: Publish, **how: Any) -> None:
     limit = self.maximum_packet_size
     if publish.dup:
         self.maximum_packet_size = None
-    real(self, publish)
+    real(self, publish, **how)
     self.maximum_packet_size = limit
 
 

@@ -199,12 +199,12 @@ def _share_takes_all(real: Any, self: Any, session: Any, message: Any, *rest: An
 
 
 def _measured(by: int) -> Any:
-    def start(real: Any, self: Any, delivery: Any, now: float) -> None:
+    def start(real: Any, self: Any, delivery: Any, now: float, **how: Any) -> None:
         limit = self.maximum_packet_size
         origin = self.output.house.memory.get((delivery.message.topic, delivery.message.payload), _V5)
         if limit is not None and origin < _V5:
             self.maximum_packet_size = limit + by
-        real(self, delivery, now)
+        real(self, delivery, now, **how)
         self.maximum_packet_size = limit
 
     return around(Sender, "_start", start)
