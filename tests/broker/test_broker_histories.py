@@ -213,7 +213,12 @@ UNUSUAL: dict[str, Any] = {
 def settings_of(rng: random.Random) -> dict[str, Any]:
     """One of the settings above, often with one or two unusual ones."""
     unusual = rng.sample(sorted(UNUSUAL), rng.choice([0, 1, 1, 2]))
-    return rng.choice(CONFIGS) | {name: UNUSUAL[name] for name in unusual}
+    settings = rng.choice(CONFIGS) | {name: UNUSUAL[name] for name in unusual}
+    if settings.get("maximum_inflight"):
+        # Where much waits, whose messages have no room any more in what all queues share depends on whether a client's
+        # messages are forwarded one by one or together, and both are right.
+        settings.pop("queues_maximum_bytes", None)
+    return settings
 
 
 def test_there_is_an_unusual_value_for_every_setting():
