@@ -248,7 +248,7 @@ ATTACKS: Final = (
         partial(_many_retained, 2000, _QUEUED),
         {"memory_maximum_bytes": 72 * MEBI},
         "PUBACK 0x97",
-        most_bytes=72 * MEBI,  # less what it had before, and what comes in a quarter of a second
+        most_bytes=72 * MEBI,  # less what it had before, and what comes between two looks
         raised={"memory_maximum_bytes": HIGH},
     ),
 )

@@ -19,8 +19,8 @@ from typing import Final
 from reference_broker.broker import Broker
 
 _LOGGER = logging.getLogger("reference_broker")
-_LOOK_SECONDS: Final = 0.25
-_TRIM_LOOKS: Final = 40
+_LOOK_SECONDS: Final = 0.05
+_TRIM_LOOKS: Final = 200
 """What is free is given back when it becomes too much, and then once in so many looks: that takes time."""
 _STATM: Final = Path("/proc/self/statm")
 
@@ -41,7 +41,7 @@ def give_back() -> None:
 
 
 class MemoryWatch:
-    """Looks four times a second, until it is ended."""
+    """Looks twenty times a second, until it is ended: some hundred megabytes may come in one."""
 
     def __init__(self, broker: Broker, maximum_bytes: int, measure: Callable[[], int | None] = resident_bytes) -> None:
         """`measure` gives the bytes in use; None ends the watch."""
