@@ -142,7 +142,9 @@ class WrongLink(Link):
                 super().write(_encoded(said, version))
 
 
-@wrong_during("load", "next_read", "take_rows", "take_changes", "shutdown", "connect", "handle_timer", "take_output")
+@wrong_during(
+    "load", "next_read", "take_rows", "take_changes", "end_turn", "shutdown", "connect", "handle_timer", "take_output"
+)
 class WrongBroker(Broker):
     """The reference broker with a mutant's faults; it goes without the fast path, which knows no faults."""
 

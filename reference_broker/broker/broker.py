@@ -125,12 +125,23 @@ class Broker:
         journal, round_ = self.house.journal, self.house.round
         if journal is None:
             return None
+        self._finish_turn()
+        round_.has_passed_on = False
+        return journal.take(round_.now)
+
+    def end_turn(self) -> bool:
+        """Instead of `take_changes`, where changes stay here: whether what this turn says depends on them."""
+        self._finish_turn()
+        journal = self.house.journal
+        return journal is not None and journal.end_turn()
+
+    def _finish_turn(self) -> None:
+        """Do what is still to be done in this turn, and may change something."""
+        round_ = self.house.round
         if round_.resting:
             self._go_on()
         if round_.changed or round_.pressed:
             self.house.backpressure.settle()
-        round_.has_passed_on = False
-        return journal.take(round_.now)
 
     @property
     def may_come_to_nothing(self) -> bool:

@@ -55,6 +55,9 @@ class Core(Protocol):
     def take_changes(self) -> Changes | None:
         """What changed since the last call; None for nothing."""
 
+    def end_turn(self) -> bool:
+        """Instead of `take_changes`, where changes stay there: whether what this turn says depends on them."""
+
     @property
     def may_come_to_nothing(self) -> bool:
         """Whether it is worth waiting with `take_changes` for clients that have just got messages."""
@@ -158,7 +161,7 @@ class Keeping:
         """Have kept what this turn changed; the ticket that its output needs, 0 for none."""
         self.has_grown = True
         if self._waits():
-            return self._ticket + 1
+            return self._ticket + 1 if self._core.end_turn() else 0
         changes = self._core.take_changes()
         if changes is None:
             self.has_grown = False

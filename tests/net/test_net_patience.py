@@ -147,6 +147,21 @@ def test_a_qos_2_message_does_not_leave_before_it_is_kept(run: Run, monkeypatch:
     run(main())
 
 
+def test_whoever_is_promised_nothing_does_not_wait_with_those_who_are(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with a_pair(monkeypatch, 60.0) as pair:
+            closed(pair.store)
+            await pair.publish(2)
+            assert (await pair.delivered()).payload == b"2"  # and it is not acknowledged
+            async with asyncio.timeout(5):
+                assert await pair.subscriber.ask(PingReq()) == PingResp()
+            pair.store.gate.set()
+
+    run(main())
+
+
 def test_the_end_of_the_broker_keeps_what_it_waits_with(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         async with a_pair(monkeypatch, 60.0) as pair:

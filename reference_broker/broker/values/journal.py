@@ -41,6 +41,7 @@ class Journal:
     __slots__ = (
         "_alive_at",
         "_changes",
+        "_has_promised",
         "_let_go",
         "_new",
         "_number",
@@ -58,6 +59,8 @@ class Journal:
         self._undone: set[bytes] = set()
         """Those of them that are gone again."""
         self._unsettled: dict[Unsettled, None] = {}
+        self._has_promised = False
+        """Whether some output of an earlier turn does whose changes are still here."""
         self.is_promised = False
         """Whether some output of this turn depends on what changed."""
         self._number = 0
@@ -120,6 +123,12 @@ class Journal:
         """The output of this turn depends on what changed."""
         self.is_promised = True
 
+    def end_turn(self) -> bool:
+        """Whether the output of this turn depends on what changed; the changes stay here until they are taken."""
+        promises, self.is_promised = self.is_promised, False
+        self._has_promised = self._has_promised or promises
+        return promises
+
     def unsettle(self, changed: Unsettled) -> None:
         """Have it write down what changed once the turn is over."""
         self._unsettled[changed] = None
@@ -132,7 +141,8 @@ class Journal:
 
     def take(self, now: float) -> Changes | None:
         """What changed since the last call; None for nothing."""
-        is_promised, self.is_promised = self.is_promised, False
+        self.end_turn()
+        is_promised, self._has_promised = self._has_promised, False
         has_come_to_nothing = self.has_come_to_nothing()
         if not has_come_to_nothing or self._let_go:
             self.live(now)
