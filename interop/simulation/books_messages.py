@@ -132,6 +132,7 @@ class Shared(Book):
         if packet.qos != QoS.EXACTLY_ONCE:
             return
         due.begun.add(seat)
+        due.is_optional |= seat.has_ended  # it waited to be kept, its session did not: nobody else gets it
         self.break_if(
             len(due.begun) > due.copies,
             f"{wire}: message {number} for {due.share} was sent to {len(due.begun)} sessions, not {due.copies}",
