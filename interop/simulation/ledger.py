@@ -293,11 +293,17 @@ class Ledger:
             due.forms |= mine.forms(packet)
             if qos == QoS.AT_MOST_ONCE or self._is_too_large(seat, packet) or self._finds_no_room(seat):
                 due.is_optional = True
-            if expiry is not None:
-                due.expires_at = self.now + expiry
+        if expiry is not None:
+            self._lives_until(number, self.now + expiry)
         for shared in self.shares.accept(publisher, number, packet, self.seats.values()):
             if self._turns is not None:
                 self._turns.took_over(shared)
+
+    def _lives_until(self, number: int, expires_at: float) -> None:
+        """Its time begins as it is taken over, also for who was to get it before a crash that forgot it."""
+        for seat in self.seats.values():
+            if (due := seat.dues.get(number)) is not None:
+                due.expires_at = expires_at
 
     def _route(self, topic: str) -> list[_Target]:
         """For each session that gets a topic: the highest QoS, how many subscriptions, whether one is No Local."""

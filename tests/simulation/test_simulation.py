@@ -27,6 +27,7 @@ from reference_broker.broker import Broker, BrokerConfig
 from reference_broker.client import Session
 from reference_broker.client.events import Published
 from reference_broker.wire.packets import PingReq, Publish
+from reference_broker.wire.properties import NEVER_EXPIRES
 from reference_broker.wire.types import QoS, Version
 
 SEEDS = 30
@@ -161,6 +162,31 @@ def test_a_broker_that_deals_wrongly_with_what_a_member_leaves_is_named(does):
     failure = replay(0, *a_member_leaves(LEAVES[does][0]), broker_that(does))
     assert failure is not None
     assert failure.book == SHARED
+
+
+def test_a_message_that_a_crash_forgot_lives_from_when_it_is_taken_over_again():
+    """Not from when it was first, though it may have begun to come to who had a subscription then."""
+    lasting = CONNECTIONS.index(Connection(expiry_seconds=NEVER_EXPIRES))
+    wanted = next(n for n, each in enumerate(SUBSCRIPTIONS) if each.topic_filter == "r/+" and each.qos)
+    sent = next(n for n, each in enumerate(PUBLICATIONS) if each.retain and each.qos == 1 and each.expiry_seconds)
+    to_broker, to_client = (Step(kind, amount=1_000) for kind in (Kind.TO_BROKER, Kind.TO_CLIENT))
+    comes_in = [Step(Kind.CONNECT, 0, lasting), to_broker, Step(Kind.COMMIT, amount=10), to_client]
+    assert (
+        replay(
+            0,
+            Setup((PeerSetup(Version.V5),), BrokerConfig(), has_crashes=True),
+            [
+                *comes_in,
+                Step(Kind.SUBSCRIBE, 0, wanted),
+                Step(Kind.PUBLISH, 0, sent, 1),
+                to_broker,
+                Step(Kind.CRASH, amount=1),
+                *comes_in,
+                Step(Kind.SUBSCRIBE, 0, wanted),
+            ],
+        )
+        is None
+    )
 
 
 def test_a_broker_that_falls_over_is_no_broken_invariant():
