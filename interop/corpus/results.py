@@ -109,13 +109,15 @@ def with_known(records: Sequence[Record], known: KnownFailures, *, whole: bool) 
     entry explained nothing, it is out of date, and what it speaks of passed unexpectedly.
     """
     entries = [
-        known.entry_that_explains(one, [finding.rule for finding in one.findings]) if one.findings else None
+        known.entry_that_explains(one, one.implementations, [finding.rule for finding in one.findings])
+        if one.findings
+        else None
         for one in records
     ]
     used = {id(entry) for entry in entries if entry is not None}
     changed = []
     for one, entry in zip(records, entries, strict=True):
-        speaking = known.entry_for(one) if whole and one.verdict is Verdict.PASS else None
+        speaking = known.entry_for(one, one.implementations) if whole and one.verdict is Verdict.PASS else None
         if entry is not None:
             changed.append(one.model_copy(update={"known_failure": explanation(entry)}))
         elif speaking is not None and id(speaking) not in used:

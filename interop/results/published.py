@@ -176,7 +176,9 @@ def _as_listed_now(records: Sequence[Record]) -> Iterator[Record]:
     for record in records:
         entry = None
         if record.verdict is Verdict.FAIL and record.known_failure is None and record.findings:
-            entry = known.entry_that_explains(record, [finding.rule for finding in record.findings])
+            entry = known.entry_that_explains(
+                record, record.implementations, [finding.rule for finding in record.findings]
+            )
         yield record.model_copy(update={"known_failure": explanation(entry)}) if entry else record
 
 

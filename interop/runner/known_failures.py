@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import yaml
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import InvalidVersion, Version
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from interop.brokers.catalog import built_brokers
@@ -59,6 +61,7 @@ class Entry(Strict):
     """One implementation's shortcoming and the cells it shows in.
 
     With `rules`, a cell is expected only where nothing but these is broken: a new fault in the same cell is still red.
+    With `releases` it is about these only, as far as it is known which one was played.
     One that is `intermittent` shows only now and then, so a cell that passes is no news. One of the class `ambiguous`
     is nobody's: the specification has two `readings`, and by one of them nothing is wrong.
     """
@@ -67,6 +70,7 @@ class Entry(Strict):
 
     client: str | None = None
     broker: str | None = Field(None, description="a name or shell pattern")
+    releases: str = Field("", description="of that broker, or of that client where no broker is named: '<2.1', '>=2.1'")
     scenarios: tuple[str, ...] = Field(min_length=1, description="names or shell patterns, e.g. qos2/resume_*")
     mqtt: tuple[MqttLabel, ...] = ()
     transports: tuple[TransportName, ...] = ()
@@ -78,15 +82,28 @@ class Entry(Strict):
     reason: str
     link: str | None = Field(None, description="the upstream report or, where none was found, the code that does it")
 
-    def speaks_of(self, cell: Subject) -> bool:
-        """Whether the cell is one of its own."""
+    def speaks_of(self, cell: Subject, versions: Mapping[str, str]) -> bool:
+        """Whether the cell is one of its own; `versions` of the implementations are as records have them."""
         return (
             self.client in (None, cell.client)
             and (self.broker is None or _matches(cell.broker, self.broker))
             and (not self.mqtt or cell.mqtt in self.mqtt)
             and (not self.transports or cell.transport in self.transports)
             and any(_matches(cell.scenario, pattern) for pattern in self.scenarios)
+            and (
+                not self.releases or _is_within(versions.get("broker" if self.broker else "client", ""), self.releases)
+            )
         )
+
+    @model_validator(mode="after")
+    def _names_releases(self) -> Entry:
+        try:
+            SpecifierSet(self.releases)
+        except InvalidSpecifier:
+            raise ValueError(f"releases: {self.releases!r} is none of '<2.1', '>=2.1', '>=2.0,<2.1', ...") from None
+        if self.releases and not (self.broker or self.client):
+            raise ValueError("releases: of which client or broker?")
+        return self
 
     @model_validator(mode="after")
     def _has_both_readings(self) -> Entry:
@@ -101,17 +118,17 @@ class KnownFailures:
 
     entries: tuple[Entry, ...] = ()
 
-    def entry_for(self, cell: Subject) -> Entry | None:
-        """The first entry that speaks of the cell."""
-        return next((entry for entry in self.entries if entry.speaks_of(cell)), None)
+    def entry_for(self, cell: Subject, versions: Mapping[str, str]) -> Entry | None:
+        """The first entry that speaks of the cell; `versions` of the implementations are as records have them."""
+        return next((entry for entry in self.entries if entry.speaks_of(cell, versions)), None)
 
-    def entry_that_explains(self, cell: Subject, broken: Iterable[str]) -> Entry | None:
+    def entry_that_explains(self, cell: Subject, versions: Mapping[str, str], broken: Iterable[str]) -> Entry | None:
         """The first entry that speaks of the cell and of everything broken in it.
 
         Where each side has a shortcoming of its own there, it takes several, and they are as one.
         """
         broken = set(broken)
-        speaking = [entry for entry in self.entries if entry.speaks_of(cell)]
+        speaking = [entry for entry in self.entries if entry.speaks_of(cell, versions)]
         alone = next((entry for entry in speaking if not entry.rules or broken <= set(entry.rules)), None)
         return alone or _together([entry for entry in speaking if broken & set(entry.rules)], broken)
 
@@ -133,6 +150,19 @@ def _together(entries: Sequence[Entry], broken: set[str]) -> Entry | None:
 def explanation(entry: Entry) -> KnownFailure:
     """What the record says of it."""
     return KnownFailure(reason=entry.reason, link=entry.link, evidence=entry.evidence, readings=entry.readings)
+
+
+def _is_within(version: str, releases: str) -> bool:
+    """Whether `mosquitto 2.0.11` is one of `<2.1`; what says no version is, for all that is known."""
+    try:
+        return _specified(releases).contains(Version(version.rpartition(" ")[2]), prereleases=True)
+    except InvalidVersion:
+        return True
+
+
+@cache
+def _specified(releases: str) -> SpecifierSet:
+    return SpecifierSet(releases)
 
 
 def _matches(name: str, pattern: str) -> bool:

@@ -116,12 +116,17 @@ def shown_reasons(reasons: int | Sequence[int] | None) -> str:
     return " or ".join(f"0x{code:02X}" for code in listed)
 
 
+_CODES = {"reason", "reason_other_than"}
+
+
 def shown_pattern(pattern: Pattern) -> str:
     """A pattern as a scenario's author wrote it."""
     if isinstance(pattern, str):
         return pattern
     fields = pattern.model_dump(exclude_defaults=True, by_alias=True, exclude={"packet"})
-    inner = ", ".join(f"{name}: {shown(value)}" for name, value in fields.items())
+    inner = ", ".join(
+        f"{name}: {shown_reasons(value) if name in _CODES else shown(value)}" for name, value in fields.items()
+    )
     return f"{pattern.packet}{{{inner}}}" if inner else pattern.packet
 
 
@@ -171,7 +176,10 @@ def _fields_fit(pattern: PacketPattern, entry: TraceEntry, names: Names) -> bool
         return False
     if pattern.payload is not None and getattr(packet, "payload", None) != payload_bytes(pattern.payload):
         return False
-    if pattern.reason is not None and not reason_fits(pattern.reason, getattr(packet, "reason", -1)):
+    reason = getattr(packet, "reason", -1)
+    if pattern.reason is not None and not reason_fits(pattern.reason, reason):
+        return False
+    if pattern.reason_other_than is not None and reason_fits(pattern.reason_other_than, reason):
         return False
     seen = getattr(packet, "properties", None)
     if pattern.one_identifier is not None and pattern.one_identifier not in getattr(

@@ -71,7 +71,9 @@ def write_known_failures(path: Path, records: Sequence[Record], used: Path | Non
         if not _has(text, len(entries) + len(new)):  # a list in brackets cannot be gone on with
             text = _HEADER + _yaml([*entries, *new])
     else:
-        spoken = [entry for entry in entries if any(entry.speaks_of(record) for record in records)]
+        spoken = [
+            entry for entry in entries if any(entry.speaks_of(record, record.implementations) for record in records)
+        ]
         text = _HEADER + _yaml([*spoken, *new])
     write_whole(path, lambda beside: beside.write_text(text, encoding="utf-8"))
     return len(new)

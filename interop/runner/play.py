@@ -369,10 +369,12 @@ def _record(
     cell: Cell, workshop: Workshop, pace: Pace, trace: Trace, notes: Notes, started_at: str, lag: Lag
 ) -> Record:
     outcome = notes.early_end or weigh(cell, notes.findings)
-    known = workshop.known_failures.entry_for(cell)
+    known = workshop.known_failures.entry_for(cell, notes.implementations)
     is_held = outcome.verdict in {Verdict.FAIL, Verdict.WARN}
     wrong = [finding.rule for finding in notes.findings] if is_held else notes.excused
-    explained = None if wrong is None else workshop.known_failures.entry_that_explains(cell, wrong)
+    explained = (
+        None if wrong is None else workshop.known_failures.entry_that_explains(cell, notes.implementations, wrong)
+    )
     loaded = cell.loaded
     spec = workshop.brokers[cell.broker]
     secret = Secret(spec.login) if spec.login_is_secret and spec.login is not None else None

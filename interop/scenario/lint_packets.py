@@ -38,6 +38,9 @@ Found = Iterator[tuple[Where, str]]
 _P = PacketType
 _SENT_BY_CLIENTS, _SENT_BY_BROKERS = ONLY_FROM[Side.CLIENT], ONLY_FROM[Side.SERVER]
 
+_NO_FIELDS_OF_PACKETS = {"packet", "sender", "present", "without", "one_identifier", "hex", "reason_other_than"}
+"""What a pattern has and a packet has not, or not by this name."""
+
 _PROPERTY_FIELDS: dict[type[AnyStep], tuple[tuple[str, PacketType], ...]] = {
     Connect: (("properties", _P.CONNECT), ("answer", _P.CONNACK)),
     Disconnect: (("properties", _P.DISCONNECT),),
@@ -90,7 +93,9 @@ def _patterns(step: Wire, where: Where) -> Found:
                 yield from _misplaced(pattern.properties, packet, (*inner, "properties"))
                 yield from _misplaced(pattern.present, packet, (*inner, "present"))
                 yield from _misplaced(pattern.without, packet, (*inner, "without"))
-                given = pattern.model_fields_set - {"packet", "sender", "present", "without", "one_identifier", "hex"}
+                given = pattern.model_fields_set - _NO_FIELDS_OF_PACKETS | (
+                    {"reason"} if pattern.reason_other_than is not None else set()
+                )
                 yield from _fields(given, PACKET_CLASSES[pattern.packet], inner)
 
 

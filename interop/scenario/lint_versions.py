@@ -104,5 +104,6 @@ def _pattern_in_3(pattern: Pattern, where: Where) -> Iterator[tuple[Where, str]]
         for name in ("properties", "present"):
             if getattr(pattern, name):
                 yield (*where, name), f"`{name}`"
-        if pattern.reason is not None and packet not in _PACKETS_WITH_CODE_IN_3:
-            yield (*where, "reason"), f"a reason code in {packet}"
+        for name in ("reason", "reason_other_than"):
+            if getattr(pattern, name) is not None and packet not in _PACKETS_WITH_CODE_IN_3:
+                yield (*where, name), f"a reason code in {packet}"

@@ -159,9 +159,9 @@ class PacketPattern(BaseModel):
 
     Fields are those of `reference_broker.wire.packets`; `topic` is relative, `payload` is a Payload, `properties` is a
     subset that must be present with these values, `present` lists properties that must be there whatever their value,
-    `without` lists properties that must be absent, `reason` may be a list of alternatives, `one_identifier` is a
-    Subscription Identifier that must be there, alone or among others. `hex` is the whole packet as it was sent, where a
-    field cannot say it: what a version reserves is not decoded.
+    `without` lists properties that must be absent, `reason` may be a list of alternatives, `reason_other_than` is any
+    but these. `one_identifier` is a Subscription Identifier that must be there, alone or among others. `hex` is the
+    whole packet as it was sent, where a field cannot say it: what a version reserves is not decoded.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -175,6 +175,7 @@ class PacketPattern(BaseModel):
     retain: bool | None = None
     packet_id: int | None = None
     reason: Reason | tuple[Reason, ...] | None = None
+    reason_other_than: Reason | tuple[Reason, ...] | None = None
     reasons: tuple[Reason, ...] | None = None
     session_present: bool | None = None
     clean_start: bool | None = None

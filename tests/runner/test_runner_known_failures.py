@@ -77,7 +77,7 @@ def test_what_is_known_of_both_sides_explains_a_cell_in_which_both_show_it(
     path = tmp_path / "known.yaml"
     path.write_text(BOTH)
     cell = a_cell("qos1/resumed")
-    found = load_known_failures(path).entry_that_explains(cell, broken)
+    found = load_known_failures(path).entry_that_explains(cell, {}, broken)
     assert (found.reason if found else None) == reason
 
 
@@ -85,4 +85,35 @@ def test_where_one_side_is_open_to_two_readings_the_other_does_not_explain_both(
     path = tmp_path / "known.yaml"
     path.write_text(AMBIGUOUS.replace("  reason", "  rules: [wire]\n  reason") + BOTH.replace("qos1/*", "will/*"))
     cell = a_cell("will/at_the_end")
-    assert load_known_failures(path).entry_that_explains(cell, ["wire", "takeover-says-why"]) is None
+    assert load_known_failures(path).entry_that_explains(cell, {}, ["wire", "takeover-says-why"]) is None
+
+
+EARLIER = """\
+- broker: shop
+  releases: '<2.1'
+  scenarios: [qos1/*]
+  reason: It was mended.
+"""
+
+
+@pytest.mark.parametrize(
+    ("version", "is_known"),
+    [("shop 2.0.11", True), ("shop 2.1.0", False), ("shop 2.1.3-rc1", False), ("shop built today", True), (None, True)],
+)
+def test_an_entry_of_some_releases_is_about_no_other_that_is_known(
+    tmp_path: Path, version: str | None, is_known: bool
+) -> None:
+    path = tmp_path / "known.yaml"
+    path.write_text(EARLIER)
+    played = {} if version is None else {"broker": version, "client": "acme 9"}
+    assert (load_known_failures(path).entry_for(a_cell("qos1/resumed"), played) is not None) is is_known
+
+
+@pytest.mark.parametrize(
+    "text", [EARLIER.replace("<2.1", "before 2.1"), EARLIER.replace("broker: shop", "mqtt: ['5.0']")]
+)
+def test_releases_are_written_as_packages_write_them_and_of_somebody(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "known.yaml"
+    path.write_text(text)
+    with pytest.raises(BadKnownFailures, match="releases: "):
+        load_known_failures(path)

@@ -48,7 +48,10 @@ CELLS = [
 
 
 def explained(entries: KnownFailures, record: Record) -> bool:
-    return entries.entry_that_explains(record, [finding.rule for finding in record.findings]) is not None
+    return (
+        entries.entry_that_explains(record, record.implementations, [finding.rule for finding in record.findings])
+        is not None
+    )
 
 
 def test_every_new_failure_is_explained_and_no_pass_is_listed() -> None:
@@ -56,7 +59,7 @@ def test_every_new_failure_is_explained_and_no_pass_is_listed() -> None:
     for record in CELLS:
         is_failure = record.verdict is Verdict.FAIL
         assert explained(known, record) is is_failure, record.cell_id
-        assert (known.entry_for(record) is not None) is is_failure, record.cell_id
+        assert (known.entry_for(record, record.implementations) is not None) is is_failure, record.cell_id
 
 
 def test_another_fault_of_the_same_cell_is_still_new() -> None:

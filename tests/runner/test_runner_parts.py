@@ -33,7 +33,7 @@ from interop.scenario.load import load_scenarios
 from interop.scenario.steps import VERBS, Closed, Observation
 from interop.scenario.values import PacketPattern
 from interop.tap.trace import Kind, Sender, TraceEntry
-from reference_broker.wire.packets import Disconnect, PingReq, Publish
+from reference_broker.wire.packets import ConnAck, Disconnect, PingReq, Publish
 from reference_broker.wire.properties import Properties
 from reference_broker.wire.types import QoS, Version
 from reports.record import Finding, Verdict
@@ -102,6 +102,15 @@ def test_a_loop_that_is_not_installed_is_told_with_what_to_do(monkeypatch: pytes
 
 def seen(packet: Publish | PingReq | Disconnect, sender: Sender = Sender.BROKER, index: int = 0) -> TraceEntry:
     return TraceEntry(index, 0.0, "link", 1, Kind.PACKET, sender, packet=packet)
+
+
+@pytest.mark.parametrize(("other_than", "is_meant"), [(0x81, True), ((0x81, 0x82), False), (0x82, False)])
+def test_a_reason_other_than_those_named_is_any_but_these(other_than: int | tuple[int, ...], is_meant: bool) -> None:
+    pattern = PacketPattern(packet="CONNACK", reason_other_than=other_than)
+    assert fits(pattern, seen(ConnAck(False, 0x82)), NAMES) is is_meant
+    assert not fits(
+        PacketPattern(packet="CONNACK", reason=0x82, reason_other_than=0x82), seen(ConnAck(False, 0x82)), NAMES
+    )
 
 
 def test_one_identifier_may_stand_among_others() -> None:
@@ -413,7 +422,7 @@ def test_a_known_failure_may_speak_of_several_brokers_by_a_pattern() -> None:
     known = KnownFailures((Entry(broker="rumqttd*", scenarios=("a/b",), reason="x"),))
     of = [SimpleNamespace(scenario="a/b", client="builtin", broker=name, mqtt="5.0", transport="tcp")
           for name in ("rumqttd", "rumqttd-3.1.1", "nats")]  # fmt: skip
-    assert [known.entry_for(cell) is not None for cell in of] == [True, True, False]
+    assert [known.entry_for(cell, {}) is not None for cell in of] == [True, True, False]
 
 
 @pytest.mark.parametrize("text", ["- {client: paho}", "nonsense: [", "- {scenarios: [x], reason: y, colour: red}"])

@@ -309,6 +309,10 @@ def test_a_row_may_leave_out_versions_its_steps_speak_of(tmp_path: Path) -> None
         ("{do: connect, as: pub, answer: {topic_alias: 1}}", "topic_alias is no property of CONNACK"),
         ("{do: disconnect, as: pub, properties: {topic_alias: 1}}", "topic_alias is no property of DISCONNECT"),
         ("{do: receive, as: sub, topic: t, without: [topic_alas]}", "unknown property 'topic_alas'"),
+        (
+            "{do: wire, link: pub, never: [{packet: SUBSCRIBE, reason_other_than: 0x81}]}",
+            "unknown field of SUBSCRIBE 'reason'",
+        ),
         ("{do: receive, as: sub, topic: t, without: [receive_maximum]}", "receive_maximum is no property of PUBLISH"),
         (
             "{do: wire, link: pub, contains: [{packet: PUBACK, properties: {topic_alias: 1}}]}",
