@@ -119,8 +119,9 @@ class KnownFailures:
     entries: tuple[Entry, ...] = ()
 
     def entry_for(self, cell: Subject, versions: Mapping[str, str]) -> Entry | None:
-        """The first entry that speaks of the cell; `versions` of the implementations are as records have them."""
-        return next((entry for entry in self.entries if entry.speaks_of(cell, versions)), None)
+        """The first entry by which the cell has to fail; `versions` of the implementations are as records have them."""
+        speaking = (entry for entry in self.entries if entry.speaks_of(cell, versions))
+        return next((entry for entry in speaking if not entry.intermittent), None)
 
     def entry_that_explains(self, cell: Subject, versions: Mapping[str, str], broken: Iterable[str]) -> Entry | None:
         """The first entry that speaks of the cell and of everything broken in it.

@@ -411,7 +411,7 @@ def _record(
         steps=tuple(notes.steps),
         trace=shown,
         known_failure=explanation(explained) if explained else None,
-        unexpected_pass=known is not None and not known.intermittent and outcome.verdict is Verdict.PASS,
+        unexpected_pass=known is not None and outcome.verdict is Verdict.PASS,
         implementations=notes.implementations | _HARNESS,
         log="\n".join(notes.log),
         network=str(workshop.network),

@@ -22,6 +22,8 @@ _FROM_SECONDS, _TO_SECONDS = 0.005, 0.4
 """When the broker is killed, from the moment when clients begin to come."""
 _BALANCE_EVERY = 5
 _SETTLE_SECONDS = 20.0
+_MOST_SETTLES = 15
+"""After so many times that what is still under way is no longer waited for."""
 _LOOK_SECONDS = 0.03
 _KILLED_STARTING = 0.1
 """How often it is killed before it listens as well."""
@@ -136,8 +138,8 @@ class Rounds:
         await self._start()
         await asyncio.gather(*(part.settle(self._process.port) for part in self._parts))
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + settle_seconds
-        while loop.time() < deadline:
+        patience = Patience(settle_seconds, loop.time(), self.book.now)
+        while patience.is_left(loop.time(), self.book.now):
             await asyncio.sleep(_LOOK_SECONDS * self.book.pace)
             if all(part.is_settled for part in self._parts) and not any(_breaches(self.book, is_final=True)):
                 break
@@ -149,6 +151,25 @@ class Rounds:
         if not found:
             self.book.close()
         return found
+
+
+class Patience:
+    """How long to wait for what is owed: as long as anything comes, and then that long, but not for ever.
+
+    Who reads slowly on a slow machine still gets what is its own.
+    """
+
+    def __init__(self, seconds: float, now: float, happened: int) -> None:
+        self._seconds = seconds
+        self._happened = happened
+        self._last = now
+        self._end = now + _MOST_SETTLES * seconds
+
+    def is_left(self, now: float, happened: int) -> bool:
+        """`happened`: how much did so far."""
+        if happened != self._happened:
+            self._happened, self._last = happened, now
+        return now < min(self._last + self._seconds, self._end)
 
 
 async def _play(part: Part, port: int, random: Random) -> None:

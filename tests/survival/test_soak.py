@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from interop.survival.book import Book, Publication
-from interop.survival.rounds import Rounds
+from interop.survival.rounds import Patience, Rounds
 from interop.survival.soak import Outcome, page, run
 from reference_broker.client.core import ClientCore
 from reference_broker.net.config import ServerConfig
@@ -106,6 +106,16 @@ def test_a_message_that_never_came_is_found() -> None:
             await group.leave()
 
     asyncio.run(main())
+
+
+def test_what_is_owed_is_waited_for_while_anything_comes_and_not_for_ever() -> None:
+    patience = Patience(20.0, now=0.0, happened=7)
+    assert patience.is_left(19.0, 7)
+    assert patience.is_left(19.5, 8)
+    assert patience.is_left(39.0, 8)
+    assert not patience.is_left(39.5, 8)
+    assert all(patience.is_left(float(now), now) for now in range(40, 300))
+    assert not patience.is_left(300.0, 300)
 
 
 @pytest.mark.thorough
