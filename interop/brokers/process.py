@@ -16,11 +16,13 @@ import shutil
 import socket
 import subprocess
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from packaging.version import InvalidVersion, Version
 
 from interop.brokers.broker import (
     ALL_VERSIONS,
@@ -67,7 +69,8 @@ class Program:
     `configure` writes the configuration, `arguments` follow the program's name ({folder} is where it was written).
     `find_version` finds the version in what `version_arguments` print, unless `version` has it. `why_not` says why it
     cannot be started, if so; `files` are those it consists of, where they are not the program alone. Where `cells_each`
-    is set, no more cells than that share one that is running: it ages. `start_seconds` it has to listen, `stop_seconds`
+    is set, no more cells than that share one that is running: it ages. `lacks_before` are features that came with that
+    release. `start_seconds` it has to listen, `stop_seconds`
     to leave when it is asked to.
     """
 
@@ -82,6 +85,7 @@ class Program:
     versions: tuple[str, ...] = ALL_VERSIONS
     transports: tuple[str, ...] = ("tcp",)
     unsupported: tuple[str, ...] = ()
+    lacks_before: Mapping[str, str] = field(default_factory=dict)
     login: tuple[str, str | None] | None = None
     why_not: Callable[[], str] = str
     files: Callable[[], Mapping[str, Path]] | None = None
@@ -216,13 +220,13 @@ class ProcessSpec(BrokerSpec):
         self.settings = program.settings
         self.versions = program.versions
         self.transports = program.transports
-        self.unsupported = program.unsupported
         self.login = program.login
         self._program = program
         self._scratch = Scratch()
         self._common = _Common()
         self._version = program.version
         self._started = 0
+        self.unsupported = (*program.unsupported, *self._lacks_yet())
 
     def check(self) -> None:
         """Raise BrokerNotThere when the program is not installed, or not built."""
@@ -318,6 +322,17 @@ class ProcessSpec(BrokerSpec):
             )
         guard(process.pid)
         return process
+
+    def _lacks_yet(self) -> Iterator[str]:
+        """What the release that is installed is too old for; what cannot be told it lacks, too."""
+        is_there = _find(self._program.executable) is not None
+        for feature, release in self._program.lacks_before.items():
+            try:
+                has_come = is_there and Version(self._find_version()) >= Version(release)
+            except (InvalidVersion, OSError, subprocess.SubprocessError):
+                has_come = False
+            if not has_come:
+                yield feature
 
     def _find_version(self) -> str:
         if not self._version:

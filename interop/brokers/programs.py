@@ -72,8 +72,9 @@ MOSQUITTO = Program(
     find_version=re.compile(r"mosquitto version (\S+)"),
     settings=frozenset(_MOSQUITTO_SETTINGS),
     transports=("tcp", "tls", "ws", "wss"),
-    # AUTH needs a plugin, it sets no aliases of its own, and what it saves is a snapshot now and then.
-    unsupported=("auth", "topic-alias-inbound", "crash-persistence"),
+    # AUTH needs a plugin, and what it saves is a snapshot now and then.
+    unsupported=("auth", "crash-persistence"),
+    lacks_before={"topic-alias-inbound": "2.1"},
 )
 
 
@@ -97,7 +98,7 @@ NATS = Program(
     version_arguments=("--version",),
     find_version=re.compile(r"nats-server: v(\S+)"),
     versions=("3.1.1",),
-    unsupported=("qos2",),  # from 2.10 on it has QoS 2
+    lacks_before={"qos2": "2.10"},
 )
 
 # --- ejabberd ---------------------------------------------------------------------------------------------------------

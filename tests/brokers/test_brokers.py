@@ -202,6 +202,22 @@ def test_a_program_is_shared_until_its_spec_is_closed() -> None:
     run(main())
 
 
+@pytest.mark.parametrize(
+    ("release", "changes", "lacks"),
+    [
+        ("3.0", {}, ("auth",)),
+        ("99.1", {}, ("auth", "qos2")),
+        ("3.0", {"find_version": re.compile(r"(Python)")}, ("auth", "qos2")),
+        ("3.0", {"executable": "there-is-no-such-program"}, ("auth", "qos2")),
+    ],
+)
+def test_a_program_lacks_what_came_with_a_later_release_than_the_one_that_is_installed(
+    release: str, changes: dict[str, Any], lacks: tuple[str, ...]
+) -> None:
+    installed = replace(program(TINY), unsupported=("auth",), lacks_before={"qos2": release}, **changes)
+    assert ProcessSpec(installed).unsupported == lacks
+
+
 def test_a_program_that_ages_is_lent_so_often_and_ends_when_the_last_borrower_gives_it_back() -> None:
     async def main() -> None:
         spec = ProcessSpec(replace(program(TINY), cells_each=2))
