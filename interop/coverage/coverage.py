@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from interop.judge.registry import RULES, citations
 from interop.requirements.requirements import Statement, statements
-from interop.scenario.load import LoadedScenario
 from interop.scenario.values import MqttLabel, Side
 from interop.tap.trace import Sender
 from reference_broker.wire.types import Version
 from reports.coverage import Standing, StatementLine
 from reports.record import Record
+
+if TYPE_CHECKING:  # pages are drawn without loading what reads scenarios
+    from interop.scenario.load import LoadedScenario
 
 _NOT_JUDGED = frozenset({"unsupported", "setup-failed", "harness-error"})
 _TESTABLE: dict[Side, frozenset[str]] = {

@@ -13,8 +13,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
-from interop.runner.cell import Cell
+if TYPE_CHECKING:  # shards are joined without loading what reads scenarios
+    from interop.runner.cell import Cell
 
 
 class BadShard(Exception):
