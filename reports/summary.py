@@ -7,11 +7,11 @@ Does not belong here: markup, files, clocks, or how a verdict came about.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import product
 from math import ceil
+from operator import attrgetter
 from statistics import median
 from typing import Literal, NamedTuple, TypeVar
 from urllib.parse import quote
@@ -135,13 +135,14 @@ _MAY_BE_KNOWN = frozenset({Verdict.FAIL, Verdict.WARN, Verdict.SETUP_FAILED, Ver
 
 def outcome_of(record: Record) -> Outcome:
     """Where a record stands; every record has exactly one outcome."""
-    if record.unexpected_pass and record.verdict is Verdict.PASS:
+    verdict, known = record.verdict, record.known_failure
+    if verdict is Verdict.PASS and record.unexpected_pass:
         return Outcome.UNEXPECTED_PASS
-    if record.known_failure and record.known_failure.is_ambiguous and record.verdict in (Verdict.FAIL, Verdict.WARN):
+    if known and known.is_ambiguous and verdict in (Verdict.FAIL, Verdict.WARN):
         return Outcome.AMBIGUOUS
-    if record.verdict is Verdict.FAIL and record.known_failure:
+    if known and verdict is Verdict.FAIL:
         return Outcome.KNOWN_FAILURE
-    return _OF_VERDICT[record.verdict]
+    return _OF_VERDICT[verdict]
 
 
 def is_known(record: Record) -> bool:
@@ -285,17 +286,34 @@ class Column(NamedTuple):
     mqtt: str
 
 
+CellsOf = tuple[str, Column]
+"""An area, and a column of the matrix."""
 _FIELDS = ("area", *Column._fields)
-_Where = tuple[str | None, ...]
-"""A value for each of these, None for any."""
 
 
-def _sums(matrix: Mapping[tuple[str, Column], Counts]) -> dict[_Where, Counts]:
-    sums: defaultdict[_Where, Counts] = defaultdict(Counts)
-    for (area, column), counts in matrix.items():
-        for where in product(*((None, value) for value in (area, *column))):
-            sums[where].by_outcome.update(counts.by_outcome)
-    return dict(sums)
+class Sums:
+    """A matrix added up by some of area, client, broker and version: each way once, when it is first asked for."""
+
+    __slots__ = ("_by_names", "_matrix")
+
+    def __init__(self, matrix: Mapping[CellsOf, Counts]) -> None:
+        self._matrix = matrix
+        self._by_names: dict[tuple[str, ...], dict[tuple[str, ...], Counts]] = {}
+
+    def where(self, wanted: Mapping[str, str]) -> Counts:
+        """Counts of the cells that have these values."""
+        assert wanted.keys() <= {*_FIELDS}, wanted
+        names = tuple(sorted(wanted))
+        if names not in self._by_names:
+            self._by_names[names] = self._added_up([_FIELDS.index(name) for name in names])
+        return self._by_names[names].get(tuple(wanted[name] for name in names), Counts())
+
+    def _added_up(self, places: Sequence[int]) -> dict[tuple[str, ...], Counts]:
+        found: defaultdict[tuple[str, ...], Counts] = defaultdict(Counts)
+        for (area, column), counts in self._matrix.items():
+            values = (area, *column)
+            found[tuple(values[place] for place in places)].by_outcome.update(counts.by_outcome)
+        return dict(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,9 +350,9 @@ class Summary:
     areas: tuple[str, ...]
     columns: tuple[Column, ...]
     """those that have a cell that applies"""
-    matrix: Mapping[tuple[str, Column], Counts]
-    sums: Mapping[_Where, Counts]
-    """of the matrix, wherever some of area, client, broker and version are given and the others are not"""
+    matrix: Mapping[CellsOf, Counts]
+    sums: Sums
+    """of the matrix"""
     overhead: Overhead | None
     environment: Mapping[str, str]
     """versions of everything else: harness, python, ...; and the network, if cells were played behind one"""
@@ -347,14 +365,15 @@ class Summary:
         ordered = tuple(sorted(records, key=reading_order))
         groups = _grouped(ordered, lambda r: (r.area, column_of(r)))
         matrix = {key: Counts(map(outcome_of, group)) for key, group in groups.items()}
+        sums = Sums(matrix)
         return cls(
             records=ordered,
-            counts=Counts(map(outcome_of, ordered)),
-            implementations=(*_implementations(ordered, "client"), *_implementations(ordered, "broker")),
+            counts=sums.where({}),
+            implementations=(*_implementations(ordered, "client", sums), *_implementations(ordered, "broker", sums)),
             areas=tuple(sorted({area for area, _ in matrix})),
             columns=tuple(sorted({column_of(r) for r in ordered if r.verdict is not Verdict.UNSUPPORTED})),
             matrix=matrix,
-            sums=_sums(matrix),
+            sums=sums,
             overhead=Overhead.of(ordered),
             environment=_environment(ordered),
             not_run=not_run,
@@ -371,8 +390,7 @@ class Summary:
 
     def counts_where(self, **wanted: str) -> Counts:
         """Counts of the cells whose area, client, broker or mqtt is as given."""
-        assert wanted.keys() <= {*_FIELDS}, wanted
-        return self.sums.get(tuple(map(wanted.get, _FIELDS)), Counts())
+        return self.sums.where(wanted)
 
     def with_outcome(self, *outcomes: Outcome) -> tuple[Record, ...]:
         """The records of these outcomes, in reading order."""
@@ -435,15 +453,15 @@ def _grouped(records: Iterable[Record], key: Callable[[Record], Key]) -> dict[Ke
     return groups
 
 
-def _implementations(records: Iterable[Record], role: Role) -> list[Implementation]:
-    groups = _grouped(records, lambda r: r.client if role == "client" else r.broker)
+def _implementations(records: Iterable[Record], role: Role, sums: Sums) -> list[Implementation]:
+    groups = _grouped(records, attrgetter(role))
     other = "broker" if role == "client" else "client"
     return [
         Implementation(
             role=role,
             name=name,
             label=_label(name, {r.implementations.get(role, "") for r in group}),
-            counts=Counts(map(outcome_of, group)),
+            counts=sums.where({role: name}),
             blamed_elsewhere=sum(r.verdict is Verdict.FAIL and r.blame == other for r in group),
         )
         for name, group in sorted(groups.items())
