@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 from reports.again import Again
 from reports.record import Record, Verdict
 from reports.summary import Outcome, RunInfo, column_of, is_known, outcome_of, why
 
-# XML 1.0 has no way to write these, not even as character references.
-_ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# What stands for itself. XML 1.0 has no way to write what is neither here nor below, not even as character references.
+_PLAIN = r" !#-%'-;=?-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff"
+_REFERENCES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\r": "&#13;", "\n": "&#10;", "\t": "&#09;"}
+_NOT_IN_VALUE = re.compile(f"[^{_PLAIN}]")
+_NOT_IN_TEXT = re.compile(f'[^{_PLAIN}"\t\n\r]')
 _MAXIMUM_LOG_CHARACTERS = 10_000
 
 # What JUnit calls a cell; whatever is not here passed.
@@ -32,56 +35,36 @@ _ELEMENTS = {
     Outcome.AMBIGUOUS: "skipped",
     Outcome.UNSUPPORTED: "skipped",
 }
+_Case = tuple[Record, str]
+"""A cell, and what JUnit calls it; empty for what passed."""
 
 
 def write_junit(records: Iterable[Record], path: Path, *, run: RunInfo | None = None) -> None:
     """Write `junit.xml`; raises OSError."""
-    given = list(records)
-    root = _root(given, run)
     with path.open("w", encoding="utf-8") as out:
-        out.write(f"<?xml version='1.0' encoding='utf-8'?>\n{_text(root).removesuffix(' />')}")
-        between = ">\n  "
-        for suite in _suites(given, run):  # one after another: a tree takes ten times the room of its text
-            ET.indent(suite, level=1)
-            out.write(between + _text(suite))
-            between = "\n  "
-        out.write(" />\n" if between.startswith(">") else "\n</testsuites>\n")
+        out.writelines(f"{part}\n" for part in junit(records, run=run))
 
 
-def junit_tree(records: Iterable[Record], *, run: RunInfo | None = None) -> ET.Element:
-    """The `testsuites` element; suites and cases are in the order of their names."""
-    given = list(records)
-    root = _root(given, run)
-    root.extend(_suites(given, run))
-    return root
+def junit(records: Iterable[Record], *, run: RunInfo | None = None) -> Iterator[str]:
+    """The document suite by suite, as lines; suites and cases are in the order of their names.
 
-
-def _text(element: ET.Element) -> str:
-    return ET.tostring(element, encoding="unicode")  # as text, because a file is handed each piece by itself
-
-
-def _root(records: Sequence[Record], run: RunInfo | None) -> ET.Element:
-    root = ET.Element("testsuites", name="mqtt-interop")
-    tags = Counter(_tag(record, strict=_is_strict(run)) for record in records)
-    gaps = len(run.gaps) if run else 0
-    root.set("tests", str(len(records) + gaps))
-    root.set("failures", str(tags["failure"]))
-    root.set("errors", str(tags["error"] + gaps))
-    root.set("skipped", str(tags["skipped"]))
-    root.set("time", _seconds(run.wall_seconds if run else sum(record.seconds for record in records)))
-    return root
-
-
-def _suites(records: Iterable[Record], run: RunInfo | None) -> Iterator[ET.Element]:
+    It is written as text, because a tree of it takes ten times the room and four times as long.
+    """
+    strict, gaps = run is not None and run.strict_known, run.gaps if run else ()
     ordered = sorted(records, key=lambda record: (column_of(record), record.cell_id))
-    for _, group in groupby(ordered, key=column_of):
-        yield _suite(list(group), strict=_is_strict(run))
-    if run and run.gaps:
-        yield _not_run(run)
-
-
-def _is_strict(run: RunInfo | None) -> bool:
-    return run is not None and run.strict_known
+    cases = [(record, _tag(record, strict=strict)) for record in ordered]
+    seconds = run.wall_seconds if run else sum(record.seconds for record in ordered)
+    told = {"name": "mqtt-interop", **_counts(cases, missing=len(gaps)), "time": _seconds(seconds)}
+    yield "<?xml version='1.0' encoding='utf-8'?>"
+    if not cases and not gaps:
+        yield _element(0, "testsuites", told)
+        return
+    yield f"<testsuites{_written(told)}>"
+    for _, group in groupby(cases, key=lambda case: column_of(case[0])):
+        yield _suite(list(group))
+    if run and gaps:
+        yield _not_run(gaps, run.stopped)
+    yield "</testsuites>"
 
 
 def _tag(record: Record, *, strict: bool) -> str:
@@ -93,54 +76,61 @@ def _tag(record: Record, *, strict: bool) -> str:
     return "skipped" if is_known(record) and outcome in _ELEMENTS else _ELEMENTS.get(outcome, "")
 
 
-def _suite(records: list[Record], *, strict: bool) -> ET.Element:
+def _counts(cases: Sequence[_Case], missing: int = 0) -> dict[str, str]:
+    tags = Counter(tag for _, tag in cases)
+    return {
+        "tests": str(len(cases) + missing),
+        "failures": str(tags["failure"]),
+        "errors": str(tags["error"] + missing),
+        "skipped": str(tags["skipped"]),
+    }
+
+
+def _suite(cases: Sequence[_Case]) -> str:
+    records = [record for record, _ in cases]
     column = column_of(records[0])
-    cases = [_case(record, strict=strict) for record in records]
-    suite = ET.Element("testsuite", name=_clean(f"{column.client} with {column.broker}, MQTT {column.mqtt}"))
-    suite.set("tests", str(len(cases)))
-    tags = Counter(_tag(record, strict=strict) for record in records)
-    for key, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
-        suite.set(key, str(tags[tag]))
-    suite.set("time", _seconds(sum(record.seconds for record in records)))
+    told = {
+        "name": f"{column.client} with {column.broker}, MQTT {column.mqtt}",
+        **_counts(cases),
+        "time": _seconds(sum(record.seconds for record in records)),
+    }
     if started := min((record.started_at for record in records if record.started_at), default=""):
-        suite.set("timestamp", _clean(started))
+        told["timestamp"] = started
     versions = {name: version for record in records for name, version in record.implementations.items()}
-    facts = [(_clean(f"version.{name}"), version) for name, version in sorted(versions.items())]
+    facts = [(f"version.{name}", version) for name, version in sorted(versions.items())]
     if (again := Again.of(records)).total:
         facts += [(f"played_again.{name}", str(count)) for name, count in asdict(again).items()]
-    suite.append(_properties(facts))
-    suite.extend(cases)
-    return suite
+    return _element(1, "testsuite", told, _properties(2, facts), *(_case(record, tag) for record, tag in cases))
 
 
-def _not_run(run: RunInfo) -> ET.Element:
+def _not_run(gaps: Iterable[str], stopped: str) -> str:
     """What is not known is no pass: each cell that did not run is an error, in a suite of its own."""
-    count = str(len(run.gaps))
-    suite = ET.Element("testsuite", name="cells that did not run", tests=count, failures="0", errors=count, skipped="0")
-    suite.set("time", _seconds(0))
-    for cell in run.gaps:
-        case = ET.SubElement(suite, "testcase", classname="did-not-run", name=_clean(cell), time=_seconds(0))
-        message = f"did not run: {run.stopped}" if run.stopped else "did not run"
-        ET.SubElement(case, "error", message=_clean(message), type="did-not-run")
-    return suite
+    error = {"message": f"did not run: {stopped}" if stopped else "did not run", "type": "did-not-run"}
+    told = [{"classname": "did-not-run", "name": cell, "time": _seconds(0)} for cell in gaps]
+    cases = (_element(2, "testcase", each, _leaf(3, "error", error)) for each in told)
+    name = "cells that did not run"
+    return _element(1, "testsuite", {"name": name, **_counts((), missing=len(told)), "time": _seconds(0)}, *cases)
 
 
-def _case(record: Record, *, strict: bool) -> ET.Element:
-    case = ET.Element(
-        "testcase", classname=_clean(record.area), name=_clean(f"{record.scenario} over {record.transport}")
-    )
-    case.set("time", _seconds(record.seconds))
-    case.append(_properties(_facts(record)))
-    if tag := _tag(record, strict=strict):
-        element = ET.SubElement(case, tag, message=_clean(_message(record)))
-        if tag != "skipped":
-            element.set("type", record.verdict.value)
-            element.text = _clean(_story(record))
+def _case(record: Record, tag: str) -> str:
+    told = {
+        "classname": record.area,
+        "name": f"{record.scenario} over {record.transport}",
+        "time": _seconds(record.seconds),
+    }
+    return _element(2, "testcase", told, _properties(3, _facts(record)), *_outcome(record, tag))
+
+
+def _outcome(record: Record, tag: str) -> Iterator[str]:
+    """What stands in a case besides its properties; nothing for a plain pass."""
+    if tag == "skipped":
+        yield _leaf(3, tag, {"message": _message(record)})
+    elif tag:
+        yield _leaf(3, tag, {"message": _message(record), "type": record.verdict.value}, _story(record))
     elif record.verdict is not Verdict.PASS or record.unexpected_pass:
-        ET.SubElement(case, "system-out").text = _clean(f"{_message(record)}\n\n{_story(record)}".strip())
-    if record.log and tag in ("failure", "error"):
-        ET.SubElement(case, "system-err").text = _clean(record.log[-_MAXIMUM_LOG_CHARACTERS:])
-    return case
+        yield _leaf(3, "system-out", {}, f"{_message(record)}\n\n{_story(record)}".strip())
+    if tag in ("failure", "error") and (log := record.log):
+        yield _leaf(3, "system-err", {}, log[-_MAXIMUM_LOG_CHARACTERS:])
 
 
 def _facts(record: Record) -> Iterable[tuple[str, str]]:
@@ -158,13 +148,6 @@ def _facts(record: Record) -> Iterable[tuple[str, str]]:
     if record.known_failure:
         yield from (("evidence", each) for each in record.known_failure.evidence)
         yield from (("reading", each) for each in record.known_failure.readings)
-
-
-def _properties(facts: Iterable[tuple[str, str]]) -> ET.Element:
-    properties = ET.Element("properties")
-    for name, value in facts:
-        ET.SubElement(properties, "property", name=name, value=_clean(value))
-    return properties
 
 
 def _message(record: Record) -> str:
@@ -190,5 +173,37 @@ def _seconds(value: float) -> str:
     return f"{value:.3f}"
 
 
-def _clean(text: str) -> str:
-    return _ILLEGAL.sub("\ufffd", text)
+# --- XML --------------------------------------------------------------------------------------------------------------
+
+
+def _element(depth: int, name: str, attributes: Mapping[str, str], *inner: str) -> str:
+    """An element with others in it."""
+    start = f"{'  ' * depth}<{name}{_written(attributes)}"
+    return "\n".join((f"{start}>", *inner, f"{'  ' * depth}</{name}>")) if inner else f"{start} />"
+
+
+def _leaf(depth: int, name: str, attributes: Mapping[str, str], text: str = "") -> str:
+    """An element with nothing in it but text."""
+    start = f"{'  ' * depth}<{name}{_written(attributes)}"
+    return f"{start}>{_NOT_IN_TEXT.sub(_reference, text)}</{name}>" if text else f"{start} />"
+
+
+def _properties(depth: int, facts: Iterable[tuple[str, str]]) -> str:
+    return _element(depth, "properties", {}, *[_property(depth + 1, *fact) for fact in facts])
+
+
+@lru_cache(1_000)  # most of what is said of cells is said of many
+def _property(depth: int, name: str, value: str) -> str:
+    return _leaf(depth, "property", {"name": name, "value": value})
+
+
+def _written(attributes: Mapping[str, str]) -> str:
+    return "".join([f' {name}="{_in_value(value)}"' for name, value in attributes.items()])
+
+
+def _in_value(text: str) -> str:
+    return _NOT_IN_VALUE.sub(_reference, text)
+
+
+def _reference(match: re.Match[str]) -> str:
+    return _REFERENCES.get(match[0], "\ufffd")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -10,11 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reports_samples import qos2_cell, record, showcase
 
-from reports.junit import junit_tree, write_junit
+from reports.junit import junit, write_junit
 from reports.record import KnownFailure, Record, Verdict
 from reports.summary import RunInfo
 
 KNOWN = KnownFailure(reason="always did", link="https://example.org/1")
+
+
+def junit_tree(cells: Iterable[Record], run: RunInfo | None = None) -> ET.Element:
+    return ET.fromstring("\n".join(junit(cells, run=run)))
 
 
 def case_of(cell: Record) -> ET.Element:
@@ -110,7 +115,26 @@ def test_cases_are_classed_by_area_and_their_names_are_unique_in_a_suite() -> No
 @given(st.text())
 def test_any_text_gives_a_file_that_can_be_read(text: str) -> None:
     cell = record(verdict=Verdict.HARNESS_ERROR, reason=text, log=text, client=text or "x", cites=(text,))
-    ET.fromstring(ET.tostring(junit_tree([cell]), encoding="utf-8"))
+    ET.fromstring("\n".join(junit([cell])).encode())
+
+
+@given(st.text())
+def test_any_text_that_xml_can_hold_is_read_as_it_was_said(text: str) -> None:
+    said = "".join(
+        each if each in "\t\n\r" or (each >= " " and each not in "\ufffe\uffff") else "\ufffd" for each in text
+    )
+    case = case_of(record(verdict=Verdict.HARNESS_ERROR, reason="because", log=text, cites=(text,)))
+    assert [p.get("value") for p in case.iter("property") if p.get("name") == "cites"] == [said]
+    ends = said.replace("\r\n", "\n").replace("\r", "\n")  # as every reader of XML has to read them
+    assert (case.findtext("system-err") or "") == ends
+
+
+def test_what_did_not_run_is_a_suite_of_errors_and_nothing_at_all_an_empty_document() -> None:
+    root = junit_tree([], RunInfo("", 0.0, "0.1.0", not_run=("a <cell>",), stopped="a full disk"))
+    (case,) = root.iter("testcase")
+    assert (case.get("name"), case.find("error").get("message")) == ("a <cell>", "did not run: a full disk")
+    assert (root.get("tests"), root.get("errors")) == ("1", "1")
+    assert list(junit_tree([])) == []
 
 
 def test_characters_that_xml_cannot_hold_are_replaced() -> None:
