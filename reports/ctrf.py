@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,32 +31,68 @@ _STATUSES = {
 Json = dict[str, Any]
 
 
+@dataclass(slots=True)
+class _Tally:
+    """What the document says of all tests, before the tests."""
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    suites: set[str] = field(default_factory=set)
+    start: int | None = None
+    stop: int | None = None
+
+    def count(self, test: Json) -> Json:
+        """Count one test, which is given back."""
+        self.statuses[test["status"]] += 1
+        self.suites.add(test["suite"][0])
+        if "start" in test:
+            self.start = min(test["start"], test["start"] if self.start is None else self.start)
+            self.stop = max(test["stop"], test["stop"] if self.stop is None else self.stop)
+        return test
+
+    @property
+    def summary(self) -> Json:
+        """As CTRF has it."""
+        start, stop = self.start or 0, self.stop or 0
+        counts = {status: self.statuses[status] for status in STATUSES}
+        return {"tests": self.statuses.total(), **counts, "start": start, "stop": stop, "suites": len(self.suites)}
+
+
 def write_ctrf(records: Iterable[Record], path: Path, *, run: RunInfo | None = None) -> None:
     """Write `ctrf.json`, one test a line; raises OSError."""
-    document = ctrf(records, run=run)
-    tests = document["results"].pop("tests")
+    tally, encode = _Tally(), json.JSONEncoder(ensure_ascii=False).encode
+    lines = [encode(tally.count(test)) for test in _tests(records, run)]  # text takes a fifth of the room
+    document = encode(_document(tally, run)).removesuffix("}}")
     with path.open("w", encoding="utf-8") as out:
-        out.write(json.dumps(document, ensure_ascii=False).removesuffix("}}") + ', "tests": [\n')
-        out.write(",\n".join(json.dumps(test, ensure_ascii=False) for test in tests))
+        out.write(f'{document}, "tests": [\n')
+        out.writelines(f"{line},\n" for line in lines[:-1])
+        out.writelines(lines[-1:])
         out.write("\n]}}\n")
 
 
 def ctrf(records: Iterable[Record], *, run: RunInfo | None = None) -> Json:
     """The whole document; tests are in the order of their names."""
-    ordered = sorted(records, key=lambda record: (column_of(record), record.cell_id))
-    strict = run is not None and run.strict_known
-    tests = [_test(record, strict=strict) for record in ordered]
-    tests += [_not_run(cell, run.stopped) for cell in run.gaps] if run else []
-    counts = Counter(test["status"] for test in tests)
-    start = min((test["start"] for test in tests if "start" in test), default=0)
-    stop = max((test["stop"] for test in tests if "stop" in test), default=start)
-    summary = {"tests": len(tests), **{status: counts[status] for status in STATUSES}, "start": start, "stop": stop}
-    suites = {tuple(test["suite"][:1]) for test in tests}
+    tally = _Tally()
+    tests = [tally.count(test) for test in _tests(records, run)]
+    document = _document(tally, run)
+    document["results"]["tests"] = tests
+    return document
+
+
+def _document(tally: _Tally, run: RunInfo | None) -> Json:
+    """All but the tests, which come last."""
     tool: Json = {"name": "mqtt-interop"} | ({"version": run.harness_version} if run else {})
-    results: Json = {"tool": tool, "summary": summary | {"suites": len(suites)}, "tests": tests}
+    results: Json = {"tool": tool, "summary": tally.summary}
     if run and run.shard:
         results["environment"] = {"shardId": run.shard}
     return {"reportFormat": "CTRF", "specVersion": SPEC_VERSION, "generatedBy": "mqtt-interop", "results": results}
+
+
+def _tests(records: Iterable[Record], run: RunInfo | None) -> Iterator[Json]:
+    strict = run is not None and run.strict_known
+    for record in sorted(records, key=lambda record: (column_of(record), record.cell_id)):
+        yield _test(record, strict=strict)
+    if run:
+        yield from (_not_run(cell, run.stopped) for cell in run.gaps)
 
 
 def _test(record: Record, *, strict: bool) -> Json:
