@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from reports.record import Finding, KnownFailure, Record, Verdict
+from reports.record import Finding, KnownFailure, Record, TraceEntry, Verdict
 from reports.summary import Outcome, cells, is_known, number, outcome_of, reading_order
 
 Sentences = Mapping[tuple[str, str], str]
@@ -28,6 +28,7 @@ Sentences = Mapping[tuple[str, str], str]
 NO_SENTENCES: Sentences = MappingProxyType({})
 
 Tie = tuple[str, str]
+Brevity = tuple[bool, bool, int, str]
 
 _BAD = frozenset({Verdict.FAIL, Verdict.WARN})
 _TITLES = {Outcome.FAIL: "new", Outcome.KNOWN_FAILURE: "known", Outcome.AMBIGUOUS: "ambiguous", Outcome.WARN: "warning"}
@@ -69,6 +70,36 @@ class _Seen(NamedTuple):
     packet: str
     words: tuple[str, ...]
     """the message without what may differ"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A bad cell with what its trace tells of it: the trace may still be in its file, and is looked at once."""
+
+    record: Record
+    finding: Finding | None
+    """the one that its reason tells"""
+    packet: str
+    """the one that diverges, also one that cannot be decoded; empty where there is none"""
+    words: str
+    """what its reason tells, without the link on which a rule of the judge saw it"""
+    differs: re.Pattern[str]
+    """what may differ between cells of one defect; a link may have the name of a side, so these are names, too"""
+    brevity: Brevity
+
+    @classmethod
+    def of(cls, record: Record) -> _Case:
+        """Look at it."""
+        whole, finding = record.whole, told(record)
+        links = {entry.link for entry in whole.trace}
+        differs = _with_names(frozenset({"client", "broker"} | (links - {""})))
+        words = record.reason if finding is None else _words(finding, links)
+        return cls(record, finding, _packet(whole.trace, finding), words, differs, brevity(whole))
+
+    @property
+    def cites(self) -> tuple[str, ...]:
+        """The statements that are broken."""
+        return (self.finding.cites if self.finding else ()) or self.record.cites
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,18 +171,20 @@ def is_bad(record: Record) -> bool:
     return record.verdict in _BAD
 
 
-def brevity(record: Record) -> tuple[bool, bool, int, str]:
+def brevity(record: Record) -> Brevity:
     """A sort key: the shortest whole trace first, those with gaps after all others, none at all last."""
-    return not record.trace, any(entry.kind == "gap" for entry in record.trace), len(record.trace), record.cell_id
+    trace = record.trace
+    return not trace, any(entry.kind == "gap" for entry in trace), len(trace), record.cell_id
 
 
 def find_defects(records: Iterable[Record]) -> tuple[Defect, ...]:
     """All defects, the worst first and the most frequent of equally bad ones; every bad cell is in exactly one."""
-    alike: defaultdict[_Seen, list[Record]] = defaultdict(list)
+    alike: defaultdict[_Seen, list[_Case]] = defaultdict(list)
     for record in sorted(filter(is_bad, records), key=reading_order):
-        alike[_seen(record)].append(record)
+        case = _Case.of(record)
+        alike[_seen(case)].append(case)
     found = [(seen, group) for seen, some in alike.items() for group in _tied(some)]
-    found.sort(key=lambda each: (*_badness(each[1]), each[0], reading_order(each[1][0])))
+    found.sort(key=lambda each: (*_badness(each[1]), each[0], reading_order(each[1][0].record)))
     return tuple(_defect(place, seen, group) for place, (seen, group) in enumerate(found, start=1))
 
 
@@ -170,24 +203,26 @@ def so_many(count: int, outcome: Outcome) -> str:
     return f"{number(count)} {_TITLES[outcome]}{plural}"
 
 
-def _defect(place: int, seen: _Seen, group: Sequence[Record]) -> Defect:
-    smallest = min(group, key=brevity)
+def _defect(place: int, seen: _Seen, group: Sequence[_Case]) -> Defect:
+    smallest = min(group, key=lambda case: case.brevity)
+    records = [case.record for case in group]
     return Defect(
         number=place,
-        outcome=min(map(outcome_of, group), key=lambda outcome: outcome.rank),
+        outcome=min(map(outcome_of, records), key=lambda outcome: outcome.rank),
         side=seen.side,
         name=seen.name,
         rule=seen.rule,
         source=seen.source,
         headline=_headline(smallest, group),
         statements=_statements(smallest, group),
-        records=tuple(group),
-        smallest=smallest,
+        records=tuple(records),
+        smallest=smallest.record,
     )
 
 
-def _badness(group: Sequence[Record]) -> tuple[int, bool, int]:
-    return min(outcome_of(record).rank for record in group), all(map(is_known, group)), -len(group)
+def _badness(group: Sequence[_Case]) -> tuple[int, bool, int]:
+    records = [case.record for case in group]
+    return min(outcome_of(record).rank for record in records), all(map(is_known, records)), -len(records)
 
 
 def told(record: Record) -> Finding | None:
@@ -196,8 +231,8 @@ def told(record: Record) -> Finding | None:
     return (*same, *record.findings, None)[0]
 
 
-def _seen(record: Record) -> _Seen:
-    finding = told(record)
+def _seen(case: _Case) -> _Seen:
+    record, finding = case.record, case.finding
     blame = finding.blame if finding else record.blame
     is_blamed = blame in ("client", "broker") and outcome_of(record) is not Outcome.AMBIGUOUS
     side: Literal["client", "broker", "unknown"] = blame if is_blamed else "unknown"  # type: ignore[assignment]
@@ -207,36 +242,22 @@ def _seen(record: Record) -> _Seen:
         {"client": record.client, "broker": record.broker}.get(side, f"{record.client} with {record.broker}"),
         finding.source if finding else "step",
         finding.rule if finding else "",
-        _packet(record, finding),
-        tuple(_differs(record).split(_words(record))),
+        case.packet,
+        tuple(case.differs.split(case.words)),
     )
 
 
-def _packet(record: Record, finding: Finding | None) -> str:
-    """The packet that diverges, also one that cannot be decoded; empty where there is none."""
-    if finding is None or finding.trace_index is None or not 0 <= finding.trace_index < len(record.trace):
+def _packet(trace: Sequence[TraceEntry], finding: Finding | None) -> str:
+    if finding is None or finding.trace_index is None or not 0 <= finding.trace_index < len(trace):
         return ""
-    entry = record.trace[finding.trace_index]
+    entry = trace[finding.trace_index]
     is_broken = entry.kind == "malformed" and entry.hex
     return entry.packet or (_PACKETS[int(entry.hex[0], 16)] if is_broken else "")
 
 
-def _words(record: Record) -> str:
-    """What a cell's reason tells, without the link on which a rule of the judge saw it."""
-    finding = told(record)
-    if finding is None:
-        return record.reason
-    is_named = finding.source == "judge" and finding.message.split(": ")[0] in _links(record)
+def _words(finding: Finding, links: Container[str]) -> str:
+    is_named = finding.source == "judge" and finding.message.split(": ")[0] in links
     return finding.message.partition(": ")[2] if is_named else finding.message
-
-
-def _links(record: Record) -> set[str]:
-    return {entry.link for entry in record.trace}
-
-
-def _differs(record: Record) -> re.Pattern[str]:
-    """What may differ between cells of one defect; a link may have the name of a side, so these are names, too."""
-    return _with_names(frozenset({"client", "broker"} | (_links(record) - {""})))
 
 
 @cache
@@ -245,47 +266,41 @@ def _with_names(names: frozenset[str]) -> re.Pattern[str]:
     return re.compile(rf"{_DIFFERS}|\b(?:{'|'.join(map(re.escape, longest_first))})\b")
 
 
-def _headline(smallest: Record, group: Sequence[Record]) -> str:
-    found = [_differs(record).findall(_words(record)) for record in group]
+def _headline(smallest: _Case, group: Sequence[_Case]) -> str:
+    found = [case.differs.findall(case.words) for case in group]
     same = iter([len(set(values)) == 1 for values in zip(*found, strict=True)])
-    return _differs(smallest).sub(
-        lambda match: match[0] if next(same) or _ROW.fullmatch(match[0]) else _ABSTRACTED, _words(smallest)
+    return smallest.differs.sub(
+        lambda match: match[0] if next(same) or _ROW.fullmatch(match[0]) else _ABSTRACTED, smallest.words
     )
 
 
-def _cites(record: Record) -> tuple[str, ...]:
-    finding = told(record)
-    return (finding.cites if finding else ()) or record.cites
-
-
-def _ties(record: Record) -> Iterator[Tie]:
-    finding = told(record)
-    if finding and finding.source == "judge":
-        yield "rule", finding.rule
+def _ties(case: _Case) -> Iterator[Tie]:
+    if case.finding and case.finding.source == "judge":
+        yield "rule", case.finding.rule
         return
-    yield "scenario", record.scenario.partition("[")[0]
-    for cite in _cites(record):
-        yield record.mqtt, cite
+    yield "scenario", case.record.scenario.partition("[")[0]
+    for cite in case.cites:
+        yield case.record.mqtt, cite
 
 
-def _tied(records: Iterable[Record]) -> list[list[Record]]:
+def _tied(cases: Iterable[_Case]) -> list[list[_Case]]:
     """Those that have a tie in common, or each one with a third, are together; the order is kept."""
-    groups: list[tuple[set[Tie], list[Record]]] = []
-    for record in records:
-        ties, together = set(_ties(record)), [record]
+    groups: list[tuple[set[Tie], list[_Case]]] = []
+    for case in cases:
+        ties, together = set(_ties(case)), [case]
         near = [group for group in groups if not ties.isdisjoint(group[0])]
         groups = [group for group in groups if ties.isdisjoint(group[0])]
         for group_ties, members in near:
             ties |= group_ties
             together += members
         groups.append((ties, together))
-    return [sorted(members, key=reading_order) for _, members in groups]
+    return [sorted(members, key=lambda case: reading_order(case.record)) for _, members in groups]
 
 
-def _statements(smallest: Record, group: Iterable[Record]) -> tuple[Cited, ...]:
-    counts = Counter(Cited(record.mqtt, cite) for record in group for cite in dict.fromkeys(_cites(record)))
-    own = _cites(smallest)
+def _statements(smallest: _Case, group: Iterable[_Case]) -> tuple[Cited, ...]:
+    counts = Counter(Cited(case.record.mqtt, cite) for case in group for cite in dict.fromkeys(case.cites))
+    own, mqtt = smallest.cites, smallest.record.mqtt
     of_version: dict[str, Cited] = {}
     for cited in sorted(counts, key=lambda each: (-counts[each], own.index(each.id) if each.id in own else 99, each)):
         of_version.setdefault(cited.mqtt, cited)
-    return tuple(sorted(of_version.values(), key=lambda each: (each.mqtt != smallest.mqtt, each.mqtt)))
+    return tuple(sorted(of_version.values(), key=lambda each: (each.mqtt != mqtt, each.mqtt)))

@@ -14,7 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from reports.record import BadResults, Record, Verdict, read_records
+from reports.record import BadResults, Record, Verdict, read_in_brief
 from reports.write import write_whole
 
 
@@ -119,7 +119,7 @@ def write_expected(path: Path, verdicts: Verdicts) -> None:
 
 def read_verdicts(path: Path) -> dict[Cell, Verdict]:
     """Verdicts from either kind of file: `*.jsonl` are results, all else is CSV; raises BadResults."""
-    return verdicts_of(read_records(path)) if path.suffix == ".jsonl" else read_expected(path)
+    return verdicts_of(read_in_brief(path)) if path.suffix == ".jsonl" else read_expected(path)
 
 
 def only_of(verdicts: Verdicts, clients: Container[str]) -> dict[Cell, Verdict]:

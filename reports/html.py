@@ -11,17 +11,17 @@ traces are alike and pack well together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from markupsafe import Markup
 
 from reports.again import Again
 from reports.coverage import StatementLine, by_side
-from reports.defects import NO_SENTENCES, Sentences, find_defects, in_numbers
+from reports.defects import NO_SENTENCES, Defect, Sentences, find_defects, in_numbers
 from reports.matrix import Matrix
 from reports.packing import Packed, of_results, what_scripts_know
-from reports.record import Record, Verdict
+from reports.record import Verdict
 from reports.summary import Outcome, RunInfo, Summary
 from reports.templating import asset, environment, json_in_html
 
@@ -33,9 +33,19 @@ _OPEN_UP_TO = 5
 """how many known defects, or warnings, are shown without being asked for"""
 
 
-def write_html(records: Iterable[Record], path: Path, *, run: RunInfo | None = None) -> None:
-    """Write the report page of `records`; raises OSError."""
-    path.write_text(render(Summary.of(records, not_run=len(run.not_run) if run else 0), run=run), encoding="utf-8")
+def write_html(
+    summary: Summary,
+    path: Path,
+    *,
+    run: RunInfo | None = None,
+    statements: Sequence[StatementLine] = (),
+    sentences: Sentences = NO_SENTENCES,
+    defects: Sequence[Defect] | None = None,
+) -> None:
+    """Write the report page; raises OSError."""
+    page = _pieces(summary, run, statements, sentences, find_defects(summary.records) if defects is None else defects)
+    with path.open("w", encoding="utf-8") as out:
+        out.writelines(page)
 
 
 def render(
@@ -46,13 +56,23 @@ def render(
     sentences: Sentences = NO_SENTENCES,
 ) -> str:
     """The whole page; `statements` by version and side, in that order."""
-    defects = find_defects(summary.records)
+    return "".join(_pieces(summary, run, statements, sentences, find_defects(summary.records)))
+
+
+def _pieces(
+    summary: Summary,
+    run: RunInfo | None,
+    statements: Sequence[StatementLine],
+    sentences: Sentences,
+    defects: Sequence[Defect],
+) -> Iterator[str]:
     packed = Packed.of(summary.records, defects)
     versions = {record.mqtt for record in summary.records if record.verdict is not Verdict.UNSUPPORTED}
+    attention = summary.attention
     return (
         environment()
         .get_template("report.html.j2")
-        .render(
+        .generate(
             summary=summary,
             run=run,
             again=Again.of(summary.records),
@@ -61,13 +81,13 @@ def render(
             sentences=sentences,
             open_up_to=_OPEN_UP_TO,
             matrix=Matrix.of(summary),
-            listed=summary.attention[:_STATIC_ROWS],
-            unlisted=len(summary.attention[_STATIC_ROWS:]),
+            listed=attention[:_STATIC_ROWS],
+            unlisted=len(attention[_STATIC_ROWS:]),
             outcomes=list(Outcome),
             sides=[side for side in by_side(statements) if side.mqtt in versions],
             metadata=json_in_html(what_scripts_know() | of_results(summary.records, defects, sentences)),
             index=Markup(packed.index),
-            chunks=[Markup(chunk) for chunk in packed.chunks],
+            chunks=map(Markup, packed.chunks),
             style=Markup(asset("static/report.css")),
             script=Markup("\n".join(asset(f"static/{name}.js") for name in (*CELL_SCRIPTS, "main"))),
         )

@@ -34,19 +34,30 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~#@&])")
 
 
 def write_markdown(
-    summary: Summary, path: Path, *, run: RunInfo | None = None, sentences: Sentences = NO_SENTENCES
+    summary: Summary,
+    path: Path,
+    *,
+    run: RunInfo | None = None,
+    sentences: Sentences = NO_SENTENCES,
+    defects: Sequence[Defect] | None = None,
 ) -> None:
     """Write `summary.md`; raises OSError."""
-    path.write_text(markdown(summary, run=run, sentences=sentences), encoding="utf-8")
+    path.write_text(markdown(summary, run=run, sentences=sentences, defects=defects), encoding="utf-8")
 
 
 def markdown(
-    summary: Summary, *, run: RunInfo | None = None, sentences: Sentences = NO_SENTENCES, has_page: bool = True
+    summary: Summary,
+    *,
+    run: RunInfo | None = None,
+    sentences: Sentences = NO_SENTENCES,
+    defects: Sequence[Defect] | None = None,
+    has_page: bool = True,
 ) -> str:
     """The whole text; where it `has_page`, links lead to a `report.html` beside it."""
+    found = find_defects(summary.records) if defects is None else defects
     sections = (
         [f"## MQTT interoperability\n\n**{summary.headline}**"],
-        _defects(find_defects(summary.records), sentences, has_page=has_page),
+        _defects(found, sentences, has_page=has_page),
         _not_run(run),
         ["\n".join(f"- {_escape(implementation.sentence)}" for implementation in summary.implementations)],
         [Again.of(summary.records).sentence],

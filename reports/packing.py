@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import base64
 import json
-import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from operator import attrgetter
 from typing import Any
 
 from pydantic import BaseModel
+from zlib_ng import zlib_ng
 
 from reports.again import first_time
 from reports.defects import Defect, Sentences
-from reports.record import Finding, Record, StepResult, TraceEntry
+from reports.record import Finding, Record, StepResult, TraceEntry, in_pieces
 from reports.summary import Outcome, outcome_of, why
 
 _CHUNK_BYTES = 400_000
@@ -29,6 +30,7 @@ _INDEX_FIELDS = (
     *("scenario", "title", "area", "client", "broker", "mqtt", "transport"),
     *("verdict", "reason", "cites", "seconds", "overhead_seconds"),
 )
+_of_index = attrgetter(*_INDEX_FIELDS)
 
 
 def of_results(records: Iterable[Record], defects: Iterable[Defect], sentences: Sentences) -> dict[str, Any]:
@@ -39,11 +41,14 @@ def of_results(records: Iterable[Record], defects: Iterable[Defect], sentences: 
 def _cited(records: Iterable[Record], sentences: Sentences) -> dict[str, dict[str, str]]:
     """The sentences of all statements that records cite, by version and id."""
     found: dict[str, dict[str, str]] = {}
-    for record in records:
-        for cites in (record.cites, *(finding.cites for finding in record.findings)):
-            for cite in cites:
-                if sentence := sentences.get((record.mqtt, cite)):
-                    found.setdefault(record.mqtt, {})[cite] = sentence
+    for mqtt, cites in dict.fromkeys(
+        (record.mqtt, cites)
+        for record in records
+        for cites in (record.cites, *(finding.cites for finding in record.findings))
+    ):
+        for cite in cites:
+            if sentence := sentences.get((mqtt, cite)):
+                found.setdefault(mqtt, {})[cite] = sentence
     return found
 
 
@@ -84,40 +89,44 @@ class Packed:
         shows = {id(record): defect.number for defect in defects for record in defect.records}
         places: dict[int, tuple[int, int]] = {}
         chunks: list[str] = []
-        by_name = sorted(ordered, key=lambda record: record.cell_id)
+        packing: deque[Future[str]] = deque()
         with ThreadPoolExecutor(_AT_ONCE) as pool:  # zlib works without the interpreter's lock
-            waiting = _chunked(by_name)
-            while some := list(islice(waiting, _AT_ONCE)):  # never all of them, which is all that cells have to show
-                for number_of_chunk, (chunk, _) in enumerate(some, start=len(chunks)):
-                    places |= {id(record): (number_of_chunk, place) for place, record in enumerate(chunk)}
-                chunks += pool.map(pack, (b"[%s]" % b",".join(lines) for _, lines in some))
-        index = [_index_entry(record, shows.get(id(record)), *places[id(record)]) for record in ordered]
-        return cls(pack(json.dumps(index, ensure_ascii=False).encode()), chunks)
+            by_name = sorted(ordered, key=lambda record: record.cell_id)
+            for number, (chunk, lines) in enumerate(in_pieces(by_name, _CHUNK_BYTES)):
+                places |= {id(record): (number, place) for place, record in enumerate(chunk)}
+                packing.append(pool.submit(pack, (b"[", lines.replace(b"\n", b","), b"]")))
+                if len(packing) > _AT_ONCE:  # never all of them, which is all that cells have to show
+                    chunks.append(packing.popleft().result())
+            index = pack(_index((record, shows.get(id(record)), places[id(record)]) for record in ordered))
+            chunks += [each.result() for each in packing]
+        return cls(index, chunks)
 
 
-def _chunked(records: Iterable[Record]) -> Iterator[tuple[list[Record], list[bytes]]]:
-    chunk: list[Record] = []
-    lines: list[bytes] = []
-    size_bytes = 0
-    for record in records:
-        chunk.append(record)
-        lines.append(record.line)
-        size_bytes += len(lines[-1])
-        if size_bytes > _CHUNK_BYTES:
-            yield chunk, lines
-            chunk, lines, size_bytes = [], [], 0
-    if chunk:
-        yield chunk, lines
+def _index(cells: Iterable[tuple[Record, int | None, tuple[int, int]]]) -> Iterator[bytes]:
+    """The index, piece by piece, of cells with the defect that they show and their chunk and place in it."""
+    encode, before = json.JSONEncoder(ensure_ascii=False).encode, "["
+    for record, defect, place in cells:
+        yield f"{before}{encode(_index_entry(record, defect, *place))}".encode()
+        before = ", "
+    yield b"]" if before == ", " else b"[]"
 
 
 def _index_entry(record: Record, defect: int | None, chunk: int, place: int) -> dict[str, Any]:
-    entry = {name: getattr(record, name) for name in _INDEX_FIELDS}
     listed = None if record.unexpected_pass else record.known_failure
-    known = listed.reason if listed else None
-    entry |= {"reason": why(record), "first_time": first_time(record), "defect": defect}
-    return entry | {"id": record.cell_id, "outcome": outcome_of(record), "known": known, "chunk": chunk, "place": place}
+    return {
+        **dict(zip(_INDEX_FIELDS, _of_index(record), strict=True)),
+        "reason": why(record),
+        "first_time": first_time(record),
+        "defect": defect,
+        "id": record.cell_id,
+        "outcome": outcome_of(record),
+        "known": listed.reason if listed else None,
+        "chunk": chunk,
+        "place": place,
+    }
 
 
-def pack(text: bytes) -> str:
+def pack(pieces: Iterable[bytes]) -> str:
     """UTF-8 as the scripts unpack it: base64 of deflate, at a level that takes a third more room and half the time."""
-    return base64.b64encode(zlib.compress(text, 4)).decode()
+    squeezer = zlib_ng.compressobj(4)
+    return base64.b64encode(b"".join([*map(squeezer.compress, pieces), squeezer.flush()])).decode()

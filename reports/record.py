@@ -18,6 +18,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 SCHEMA_VERSION = 1
+_AT_ONCE_BYTES = 1 << 18
+"""How much of a file is read and written at once: a line takes ten thousand bytes."""
 
 
 class Verdict(StrEnum):
@@ -48,9 +50,6 @@ _MEANINGS = {
     Verdict.HARNESS_ERROR: "the harness or an adapter broke; nothing is said about the implementation",
     Verdict.FLAKY: "failed, then passed when tried again",
 }
-
-
-_NOTHING_THE_MATTER = frozenset({Verdict.PASS, Verdict.OBSERVED, Verdict.UNSUPPORTED})
 
 
 def _well_formed(text: str) -> str:
@@ -224,20 +223,35 @@ class Record(_Model):
         return self.model_dump_json().encode()
 
     @property
+    def kept(self) -> bytes | Place:
+        """Its line, or where that is."""
+        return self.line
+
+    @property
     def whole(self) -> Record:
         """With steps, trace and log, wherever they are."""
         return self
 
 
+class _InItsFile:
+    """A field that is read from the record's file whenever it is asked for."""
+
+    def __set_name__(self, owner: type[BriefRecord], name: str) -> None:
+        self._name = name
+
+    def __get__(self, record: BriefRecord | None, owner: type[BriefRecord]) -> Any:
+        return self if record is None else getattr(record.whole, self._name)
+
+
 class BriefRecord(Record):
-    """A cell with nothing the matter with it, as its file has it: steps, trace and log stay there until asked for."""
+    """A cell as its file has it: steps, trace and log stay there; who needs more than one of them asks for `whole`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    steps: ClassVar[tuple[StepResult, ...]] = ()  # type: ignore[misc]  # no field here, so that none of it is parsed
-    trace: ClassVar[tuple[TraceEntry, ...]] = ()  # type: ignore[misc]
-    log: ClassVar[str] = ""  # type: ignore[misc]
-    _place: _Place = PrivateAttr()
+    steps: ClassVar[Any] = _InItsFile()  # type: ignore[misc]  # no field here, so that none of it is parsed and kept
+    trace: ClassVar[Any] = _InItsFile()  # type: ignore[misc]
+    log: ClassVar[Any] = _InItsFile()  # type: ignore[misc]
+    _place: Place = PrivateAttr()
 
     @property
     def line(self) -> bytes:
@@ -245,9 +259,17 @@ class BriefRecord(Record):
         return self._place.read()
 
     @property
+    def kept(self) -> Place:
+        """Where its line is."""
+        return self._place
+
+    @property
     def whole(self) -> Record:
-        """With steps, trace and log."""
-        return Record.model_validate_json(self.line)
+        """With steps, trace and log; raises BadResults where these are not as they should be."""
+        try:
+            return Record.model_validate_json(self.line)
+        except ValidationError as error:
+            raise BadResults.of(f"{self._place.file.path}: {self.cell_id}", error) from error
 
 
 _ALL_FIELDS = set(BriefRecord.model_fields)
@@ -256,7 +278,8 @@ _ALL_FIELDS = set(BriefRecord.model_fields)
 class _File:
     """A file to read from here and there, open for as long as anybody has a place in it."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
         self.descriptor = descriptor
 
     def __del__(self) -> None:
@@ -264,19 +287,34 @@ class _File:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a line is."""
+class Place:
+    """Where a line is, without its end; or several that stand behind each other."""
 
     file: _File
     begin: int
-    size_bytes: int
+    end: int
+
+    def __len__(self) -> int:
+        return self.end - self.begin
 
     def read(self) -> bytes:
-        return os.pread(self.file.descriptor, self.size_bytes, self.begin).rstrip()
+        """What stands there."""
+        return os.pread(self.file.descriptor, len(self), self.begin)
+
+    def up_to(self, other: Place) -> Place | None:
+        """Both as one; none where anything but a line's end stands between them."""
+        is_next = self.file is other.file and self.end + 1 == other.begin
+        return Place(self.file, self.begin, other.end) if is_next else None
 
 
 class BadResults(Exception):
     """A results file that cannot be read; the message says which line and why."""
+
+    @classmethod
+    def of(cls, where: str, error: ValidationError) -> BadResults:
+        """What stands there is no record."""
+        first = error.errors()[0]
+        return cls(f"{where}: not a result record: {'.'.join(map(str, first['loc']))}: {first['msg']}")
 
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
@@ -294,20 +332,20 @@ def read_records(path: Path) -> Iterator[Record]:
 
 
 def read_in_brief(path: Path) -> Iterator[Record]:
-    """The same of a `results.jsonl`, in a tenth of the room: of cells that are as they should be, BriefRecords.
+    """The same of a `results.jsonl`, in a tenth of the room, as BriefRecords: for whoever counts cells.
 
-    For whoever counts cells and looks closely at the bad ones only. The file may be replaced, not written to.
+    The file may be replaced, not written to.
     """
     if path.suffix == ".gz":
         yield from read_records(path)
         return
     begin = 0
     try:
-        file = _File(os.open(path, os.O_RDONLY))
-        with path.open("rb") as lines:
+        file = _File(path, os.open(path, os.O_RDONLY))
+        with path.open("rb", _AT_ONCE_BYTES) as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    yield _in_brief(line, path, number, _Place(file, begin, len(line)))
+                    yield _in_brief(line, path, number, Place(file, begin, begin + len(line.rstrip())))
                 begin += len(line)
     except OSError as error:
         raise BadResults(f"{path}: {error.strerror or error}") from error
@@ -317,12 +355,10 @@ def read_in_brief(path: Path) -> Iterator[Record]:
 _STEPS, _AFTER_THE_TRACE = b',"steps":[', b',"known_failure":'
 
 
-def _in_brief(line: bytes, path: Path, number: int, place: _Place) -> Record:
+def _in_brief(line: bytes, path: Path, number: int, place: Place) -> Record:
     begin, end = line.find(_STEPS), line.rfind(_AFTER_THE_TRACE)
     short = line[: begin + 1] + line[end + 1 :] if 0 < begin < end else line
     record = _parse(BriefRecord, short, path, number)
-    if record.verdict not in _NOTHING_THE_MATTER or record.findings:
-        return _parse(Record, line, path, number)
     record._place = place  # noqa: SLF001  # its maker
     record.__pydantic_fields_set__ = _ALL_FIELDS  # of its own it takes more room than all its values
     return record
@@ -340,16 +376,38 @@ def _parse(kind: type[AnyRecord], line: bytes, path: Path, number: int) -> AnyRe
     try:
         return kind.model_validate_json(line)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BadResults(f"{path}:{number}: not a result record: {where}: {first['msg']}") from error
+        raise BadResults.of(f"{path}:{number}", error) from error
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
     """Write `results.jsonl`, one record per line, sorted by cell so that two runs compare line by line."""
     with path.open("wb") as out:
-        for record in sorted(records, key=lambda r: r.cell_id):
-            out.write(record.line + b"\n")
+        for _, lines in in_pieces(sorted(records, key=lambda r: r.cell_id), _AT_ONCE_BYTES):
+            out.writelines((lines, b"\n"))
+
+
+def in_pieces(records: Iterable[Record], piece_bytes: int) -> Iterator[tuple[list[Record], bytes]]:
+    """Records and their lines, as often as these are more than so many bytes; what stands together is read at once."""
+    some: list[Record] = []
+    parts: list[bytes | Place] = []
+    size_bytes = 0
+    for record in records:
+        part, before = record.kept, parts[-1] if parts else None
+        size_bytes += len(part)
+        some.append(record)
+        if isinstance(part, Place) and isinstance(before, Place) and (both := before.up_to(part)):
+            parts[-1] = both
+        else:
+            parts.append(part)
+        if size_bytes > piece_bytes:
+            yield some, _read(parts)
+            some, parts, size_bytes = [], [], 0
+    if some:
+        yield some, _read(parts)
+
+
+def _read(parts: Iterable[bytes | Place]) -> bytes:
+    return b"\n".join(part.read() if isinstance(part, Place) else part for part in parts)
 
 
 def write_packed(path: Path, records: Iterable[Record]) -> None:

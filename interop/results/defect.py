@@ -12,7 +12,7 @@ from pathlib import Path
 
 from interop.exit_codes import OK, CommandError
 from interop.requirements.requirements import sentences
-from interop.results.joining import joined, read_parts
+from interop.results.joining import joined, read_parts, told_in_a_line
 from reports.defects import Defect, find_defects
 from reports.issue import issue
 from reports.resting import resting_collector
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     """Print it; gives the exit code. Raises CommandError."""
     if options.issue and options.number is None:
         raise CommandError("--issue is of one defect: say which, by its number")
-    with resting_collector():
+    with resting_collector(), told_in_a_line():
         defects = find_defects(joined(read_parts([options.results])))
     if options.number is None:
         sys.stdout.writelines(f"{_in_a_line(defect)}\n" for defect in defects)

@@ -9,9 +9,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from interop.exit_codes import FELL_SHORT, OK, CommandError
+from interop.exit_codes import FELL_SHORT, OK
+from interop.results.joining import told_in_a_line
 from reports.diff import Change, compare, in_words, only_of, read_verdicts, write_expected
-from reports.record import BadResults
 
 FAILS_ON: dict[str, frozenset[Change]] = {
     "any": frozenset(Change),
@@ -38,15 +38,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compare, or write what is expected; gives the exit code. Raises CommandError."""
-    try:
+    with told_in_a_line():
         after = read_verdicts(options.after)
         if options.write:
             write_expected(options.before, after)
             sys.stdout.write(f"{options.before}: {len(after)} verdicts\n")
             return OK
         before = read_verdicts(options.before)
-    except BadResults as error:
-        raise CommandError(str(error)) from None
     if options.client:
         before, after = only_of(before, options.client), only_of(after, options.client)
     differences = compare(before, after)

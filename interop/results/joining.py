@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -33,17 +34,22 @@ class Part:
 
 
 def read_parts(paths: Iterable[Path], out: Path | None = None) -> list[Part]:
-    """Results by their file, or by the folder a run wrote, perhaps to be drawn in `out`; raises CommandError."""
+    """Results by their file, or by the folder a run wrote, perhaps to be drawn in `out`; raises BadResults."""
     files = sorted({path / RESULTS if path.is_dir() else path for path in paths})
     is_written_to = (
         out is not None and (out / RESULTS).is_symlink()
     )  # and perhaps is what we read; anything else is replaced
     read = read_records if is_written_to else read_in_brief
+    return [
+        Part(file, list(read(file)), read_run(file.with_name(RUN)) if file.name == RESULTS else None) for file in files
+    ]
+
+
+@contextmanager
+def told_in_a_line() -> Iterator[None]:
+    """Results that cannot be read, whenever they are: raises CommandError."""
     try:
-        return [
-            Part(file, list(read(file)), read_run(file.with_name(RUN)) if file.name == RESULTS else None)
-            for file in files
-        ]
+        yield
     except BadResults as error:
         raise CommandError(str(error)) from None
 

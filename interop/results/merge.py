@@ -13,7 +13,7 @@ from pathlib import Path
 from interop.exit_codes import CommandError
 from interop.requirements.requirements import sentences as statements
 from interop.results import drawing
-from interop.results.joining import read_parts
+from interop.results.joining import read_parts, told_in_a_line
 from interop.runner.ending import gravest
 from interop.runner.known_failures import BadKnownFailures
 from interop.runner.noted import noted, write_known_failures
@@ -36,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Merge them; gives the exit code of the run. Raises CommandError."""
-    with resting_collector():
+    with resting_collector(), told_in_a_line():
         parts = read_parts(options.results, options.out)
         records, whole = drawing.draw(parts, options.out, "merge", strict_known=options.strict_known)
     if (path := options.write_known_failures) is not None:

@@ -9,7 +9,7 @@ import argparse
 
 from interop.exit_codes import OK
 from interop.results import drawing
-from interop.results.joining import read_parts
+from interop.results.joining import read_parts, told_in_a_line
 from reports.resting import resting_collector
 
 add_options = drawing.add_options
@@ -17,6 +17,6 @@ add_options = drawing.add_options
 
 def run(options: argparse.Namespace) -> int:
     """Draw them; gives the exit code. Raises CommandError."""
-    with resting_collector():
+    with resting_collector(), told_in_a_line():
         drawing.draw(read_parts(options.results, options.out), options.out, "report")
     return OK

@@ -14,7 +14,7 @@ from pathlib import Path
 from interop.coverage.coverage import coverage, ran
 from interop.exit_codes import OK, CommandError
 from interop.requirements.requirements import sentences
-from interop.results.joining import Part, read_parts
+from interop.results.joining import Part, read_parts, told_in_a_line
 from reports.record import Record
 from reports.resting import resting_collector
 from reports.site.write import write_site
@@ -31,7 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write it, and say where; gives the exit code. Raises CommandError."""
-    with resting_collector():
+    with resting_collector(), told_in_a_line():
         parts = read_parts(options.runs)
         records = list(chain.from_iterable(part.records for part in parts))
         if not records:

@@ -51,7 +51,7 @@ def of_play(play: Play, sentences: Sentences) -> Iterator[tuple[str, str]]:
         _handed_over(
             name,
             {
-                "metadata": pack(_json(of_results(play.records, play.defects, sentences)).encode()),
+                "metadata": pack([_json(of_results(play.records, play.defects, sentences)).encode()]),
                 "index": packed.index,
             },
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections import Counter
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
@@ -14,9 +15,9 @@ from reports_samples import record, showcase
 from interop.cli import main
 from interop.requirements.requirements import sentences
 from interop.runner.known_failures import load_known_failures
-from reports.record import KnownFailure, Record, Verdict, read_records
+from reports.record import BriefRecord, KnownFailure, Record, Verdict, read_records
 from reports.run_file import read_run, write_run
-from reports.summary import RunInfo
+from reports.summary import RunInfo, outcome_of
 from reports.write import write_all
 
 RUN = RunInfo("2026-03-01T10:00:00Z", 83.2, "0.1.0")
@@ -50,6 +51,33 @@ def test_merge_ends_with_the_exit_code_of_the_whole_run(tmp_path: Path, records:
     files = [str(tmp_path / str(number) / "results.jsonl") for number in range(len(records))]
     assert merged(tmp_path / "out", *files) == code
     assert main(["report", *files, "--out", str(tmp_path / "again")]) == 0
+
+
+def test_a_cell_is_read_once_and_a_trace_only_where_something_is_the_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, parsed, whole = part(tmp_path / "run", *showcase()), Counter[str](), Counter[str]()
+    one_by_one = Record.model_validate_json
+    monkeypatch.setattr(
+        BriefRecord, "model_validate_json", lambda line: parsed.update([line]) or one_by_one.__func__(BriefRecord, line)
+    )
+    monkeypatch.setattr(
+        BriefRecord, "whole", property(lambda cell: whole.update([cell.cell_id]) or one_by_one(cell.line))
+    )
+    assert main(["report", folder, "--out", str(tmp_path / "out")]) == 0
+    assert (len(parsed), set(parsed.values())) == (len(showcase()), {1})
+    as_it_should_be = {cell.cell_id for cell in showcase() if outcome_of(cell).is_quiet}
+    assert as_it_should_be
+    assert not as_it_should_be & whole.keys()
+
+
+def test_a_trace_that_cannot_be_read_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path(part(tmp_path / "run", *showcase())) / "results.jsonl"
+    path.write_text(path.read_text().replace('"trace":[{"at":', '"trace":[{"at":"soon","was":'))
+    assert main(["report", str(path), "--out", str(tmp_path / "out")]) == 2
+    assert re.fullmatch(
+        r"mqtt-interop: \S+results\.jsonl: .*: not a result record: trace\.0\..*\n", capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("way", ["elsewhere", "in place", "through a link"])

@@ -214,7 +214,7 @@ def test_a_known_failure_shows_its_reason_in_the_list() -> None:
 
 def test_two_thousand_cells_with_traces_stay_a_file_of_a_few_megabytes(tmp_path: Path) -> None:
     records = list(matrix(2000))
-    write_html(records, tmp_path / "report.html", run=RUN)
+    write_html(Summary.of(records), tmp_path / "report.html", run=RUN)
     assert (tmp_path / "report.html").stat().st_size < 4_000_000
     assert sum(len(cell.trace) for cell in records) > 50_000
 

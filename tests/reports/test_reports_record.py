@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib import resources
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 from reports_samples import late_will, qos2_cell, record, showcase
 
-from reports.record import BadResults, BriefRecord, Record, Verdict, read_in_brief, read_records, write_records
+from reports.record import (
+    BadResults,
+    BriefRecord,
+    Place,
+    Record,
+    Verdict,
+    in_pieces,
+    read_in_brief,
+    read_records,
+    write_records,
+)
 from reports.schema import SCHEMA_NAME, results_schema
 
 
@@ -84,19 +96,17 @@ def test_samples_have_what_real_traces_have() -> None:
 # --- in brief ---------------------------------------------------------------------------------------------------------
 
 
-def test_in_brief_a_cell_as_it_should_be_leaves_what_takes_room_in_its_file(tmp_path: Path) -> None:
+def test_in_brief_a_cell_leaves_what_takes_room_in_its_file(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     write_records(path, showcase())
     for found, line, whole in zip(
         read_in_brief(path), path.read_bytes().splitlines(), list(read_records(path)), strict=True
     ):
-        is_as_it_should_be = whole.verdict in ("pass", "observed", "unsupported") and not whole.findings
-        assert isinstance(found, BriefRecord) is is_as_it_should_be
+        assert isinstance(found, BriefRecord)
         assert found.line == line
         assert found.whole == whole
-        shown = whole.model_copy(update={"steps": (), "trace": (), "log": ""} if is_as_it_should_be else {})
-        left_out = {"steps", "trace", "log"} - type(found).model_fields.keys()
-        assert found.model_dump() == shown.model_dump(exclude=left_out)
+        assert (found.steps, found.trace, found.log) == (whole.steps, whole.trace, whole.log)
+        assert found.model_dump() == whole.model_dump(exclude={"steps", "trace", "log"})
 
 
 def test_what_a_brief_cell_left_is_there_when_its_file_was_replaced(tmp_path: Path) -> None:
@@ -106,6 +116,38 @@ def test_what_a_brief_cell_left_is_there_when_its_file_was_replaced(tmp_path: Pa
     write_records(tmp_path / "new", [])
     (tmp_path / "new").replace(path)
     assert found.whole.log == "written first"
+
+
+def test_lines_that_stand_together_are_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, reads = tmp_path / "results.jsonl", []
+    write_records(path, showcase())
+    brief = list(read_in_brief(path))
+    monkeypatch.setattr(Place, "read", lambda place, read=Place.read: reads.append(len(place)) or read(place))
+    write_records(tmp_path / "again.jsonl", brief)
+    assert reads == [path.stat().st_size - 1]
+    assert (tmp_path / "again.jsonl").read_bytes() == path.read_bytes()
+
+
+def test_what_stands_between_lines_is_left_out_and_lines_come_in_pieces_of_more_than_so_much(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    write_records(path, showcase())
+    lines = path.read_bytes().splitlines()
+    path.write_bytes(b"".join(line + end for line, end in zip(lines, cycle((b"\n", b"  \r\n", b"\n\n")), strict=False)))
+    records = [*read_in_brief(path), *showcase()]
+    pieces = [(len(some), piece.split(b"\n")) for some, piece in in_pieces(records, 3_000)]
+    assert [line for _, piece in pieces for line in piece] == [*lines, *(cell.line for cell in showcase())]
+    for count, piece in pieces[:-1]:
+        assert count == len(piece)
+        assert sum(map(len, piece[:-1])) <= 3_000 < sum(map(len, piece))
+
+
+def test_what_is_wrong_where_nobody_looked_is_told_when_somebody_does(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    write_records(path, [qos2_cell()])
+    path.write_text(path.read_text().replace('"trace":[{"at":', '"trace":[{"at":"soon","was":'))
+    (found,) = read_in_brief(path)
+    with pytest.raises(BadResults, match=rf"results\.jsonl: {re.escape(found.cell_id)}: not a result record: trace\.0"):
+        _ = found.trace
 
 
 def test_text_that_looks_like_the_end_of_a_trace_is_none(tmp_path: Path) -> None:
