@@ -226,9 +226,11 @@ def _badness(group: Sequence[_Case]) -> tuple[int, bool, int]:
 
 
 def told(record: Record) -> Finding | None:
-    """The finding that the reason of a cell tells."""
+    """The finding that the reason of a cell tells; none where nothing was found."""
+    if not record.findings:
+        return None
     same = [finding for finding in record.findings if finding.message == _AND_MORE.sub("", record.reason)]
-    return (*same, *record.findings, None)[0]
+    return (*same, *record.findings)[0]
 
 
 def _seen(case: _Case) -> _Seen:

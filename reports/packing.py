@@ -24,7 +24,7 @@ from reports.record import Finding, Record, StepResult, TraceEntry, in_pieces
 from reports.summary import Outcome, outcome_of, why
 
 _CHUNK_BYTES = 400_000
-_AT_ONCE = 8
+_AT_ONCE = 2
 """How many chunks are packed at the same time."""
 _INDEX_FIELDS = (
     *("scenario", "title", "area", "client", "broker", "mqtt", "transport"),
@@ -113,17 +113,15 @@ def _index(cells: Iterable[tuple[Record, int | None, tuple[int, int]]]) -> Itera
 
 def _index_entry(record: Record, defect: int | None, chunk: int, place: int) -> dict[str, Any]:
     listed = None if record.unexpected_pass else record.known_failure
-    return {
-        **dict(zip(_INDEX_FIELDS, _of_index(record), strict=True)),
-        "reason": why(record),
-        "first_time": first_time(record),
-        "defect": defect,
-        "id": record.cell_id,
-        "outcome": outcome_of(record),
-        "known": listed.reason if listed else None,
-        "chunk": chunk,
-        "place": place,
-    }
+    entry = dict(zip(_INDEX_FIELDS, _of_index(record), strict=True))
+    entry["reason"] = why(record)
+    entry["first_time"] = first_time(record)
+    entry["defect"] = defect
+    entry["id"] = record.cell_id
+    entry["outcome"] = outcome_of(record)
+    entry["known"] = listed.reason if listed else None
+    entry["chunk"], entry["place"] = chunk, place
+    return entry
 
 
 def pack(pieces: Iterable[bytes]) -> str:

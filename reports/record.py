@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 SCHEMA_VERSION = 1
 _AT_ONCE_BYTES = 1 << 18
@@ -246,22 +246,18 @@ class _InItsFile:
 class BriefRecord(Record):
     """A cell as its file has it: steps, trace and log stay there; who needs more than one of them asks for `whole`."""
 
+    __slots__ = ("kept",)  # of a model's own private attributes each takes a dictionary, and a search
     model_config = ConfigDict(frozen=True, extra="ignore")
 
+    kept: ClassVar[Place]  # of each its own: where its line is
     steps: ClassVar[Any] = _InItsFile()  # type: ignore[misc]  # no field here, so that none of it is parsed and kept
     trace: ClassVar[Any] = _InItsFile()  # type: ignore[misc]
     log: ClassVar[Any] = _InItsFile()  # type: ignore[misc]
-    _place: Place = PrivateAttr()
 
     @property
     def line(self) -> bytes:
         """Its line of `results.jsonl`, without the end."""
-        return self._place.read()
-
-    @property
-    def kept(self) -> Place:
-        """Where its line is."""
-        return self._place
+        return self.kept.read()
 
     @property
     def whole(self) -> Record:
@@ -269,7 +265,7 @@ class BriefRecord(Record):
         try:
             return Record.model_validate_json(self.line)
         except ValidationError as error:
-            raise BadResults.of(f"{self._place.file.path}: {self.cell_id}", error) from error
+            raise BadResults.of(f"{self.kept.file.path}: {self.cell_id}", error) from error
 
 
 _ALL_FIELDS = set(BriefRecord.model_fields)
@@ -359,7 +355,7 @@ def _in_brief(line: bytes, path: Path, number: int, place: Place) -> Record:
     begin, end = line.find(_STEPS), line.rfind(_AFTER_THE_TRACE)
     short = line[: begin + 1] + line[end + 1 :] if 0 < begin < end else line
     record = _parse(BriefRecord, short, path, number)
-    record._place = place  # noqa: SLF001  # its maker
+    object.__setattr__(record, "kept", place)
     record.__pydantic_fields_set__ = _ALL_FIELDS  # of its own it takes more room than all its values
     return record
 

@@ -10,8 +10,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from reports.badge import write_badge, write_shields
@@ -57,30 +56,27 @@ def write_all(
 
     summary = Summary.of(records, not_run=len(run.not_run) if run else 0)
 
-    def attempt(name: str, write: Callable[[Path], object]) -> tuple[str, str] | None:
+    defects = cache(lambda: find_defects(summary.records))  # not before the results are written, whatever they show
+    writers: dict[str, Callable[[Path], object]] = {
+        RESULTS: lambda path: write_records(path, summary.records),
+        **({RUN: partial(write_run, run)} if run else {}),
+        **({COVERAGE: partial(write_coverage, statements)} if statements else {}),
+        PAGE: lambda path: write_html(
+            summary, path, run=run, statements=statements, sentences=sentences, defects=defects()
+        ),
+        JUNIT: lambda path: write_junit(summary.records, path, run=run),
+        CTRF: lambda path: write_ctrf(summary.records, path, run=run),
+        MARKDOWN: lambda path: write_markdown(summary, path, run=run, sentences=sentences, defects=defects()),
+        SHIELDS: partial(write_shields, summary),
+        BADGE: partial(write_badge, summary),
+    }
+    failed: dict[str, str] = {}
+    for name, write in writers.items():
         try:
             out.mkdir(parents=True, exist_ok=True)
             write_whole(out / name, write)
         except OSError as error:
-            return name, error.strerror or str(error)
-        return None
-
-    results_failed = attempt(RESULTS, lambda path: write_records(path, summary.records))  # first, whatever they show
-    defects = find_defects(summary.records)
-    writers: dict[str, Callable[[Path], object]] = {
-        **({RUN: partial(write_run, run)} if run else {}),
-        **({COVERAGE: partial(write_coverage, statements)} if statements else {}),
-        PAGE: lambda path: write_html(
-            summary, path, run=run, statements=statements, sentences=sentences, defects=defects
-        ),
-        JUNIT: lambda path: write_junit(summary.records, path, run=run),
-        CTRF: lambda path: write_ctrf(summary.records, path, run=run),
-        MARKDOWN: lambda path: write_markdown(summary, path, run=run, sentences=sentences, defects=defects),
-        SHIELDS: partial(write_shields, summary),
-        BADGE: partial(write_badge, summary),
-    }
-    with ThreadPoolExecutor(2) as pool:  # while the page's cells are packed, which takes no interpreter
-        failed = dict(filter(None, [results_failed, *pool.map(attempt, writers, writers.values())]))
+            failed[name] = error.strerror or str(error)
     if failed:
         results = out / RESULTS if RESULTS not in failed else _rescued(summary.records)
         then = "the results could not be kept elsewhere either" if summary.records else ""

@@ -43,6 +43,7 @@ class Evidence:
 def ran(records: Iterable[Record]) -> Evidence:
     """The evidence in results: only cells that were judged count, each scenario or case once."""
     found = Evidence()
+    judged: Counter[tuple[MqttLabel, Side, tuple[str, ...]]] = Counter()  # many cells are judged by the same statements
     for record in records:
         if record.verdict in _NOT_JUDGED:
             continue
@@ -50,8 +51,10 @@ def ran(records: Iterable[Record]) -> Evidence:
         for side, ids in record.covered.items():
             for each in ids:
                 found.names[record.mqtt, side, each][name] = None
-        for side, ids in record.judged.items():
-            found.judged_cells.update((record.mqtt, side, each) for each in ids)
+        judged.update((record.mqtt, side, ids) for side, ids in record.judged.items())
+    for (mqtt, side, ids), count in judged.items():
+        for each in ids:
+            found.judged_cells[mqtt, side, each] += count
     return found
 
 

@@ -60,12 +60,14 @@ def joined(parts: Iterable[Part]) -> list[Record]:
     for part in parts:
         for record in part.records:
             other, path = found.setdefault(record.cell_id, (record, part.path))
+            if other is record:
+                continue
             if _said(other) != _said(record):
                 raise CommandError(
                     f"two results of {record.cell_id}: {_said(other)} in {path}, {_said(record)} in {part.path}; "
                     "merge results of the same run only, each cell once"
                 )
-            if record is not other and _age(record) < _age(other):
+            if _age(record) < _age(other):
                 found[record.cell_id] = record, part.path
     return [record for record, _ in found.values()]
 
