@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from jinja2 import Environment
@@ -97,7 +97,7 @@ class Pages:
         yield self._matrix()
         yield from map(self._implementation, self.newest)
         yield self._statements()
-        for mqtt, group in self._by_version().items():
+        for mqtt, group in self._by_version.items():
             for each in group.values():
                 yield self._statement(mqtt, each)
         yield self._page("cells.html", "cells", eyebrow="Cells", title="Cells")
@@ -110,7 +110,7 @@ class Pages:
         for each in self.newest:
             versions = ", ".join(release.version for release in self.plays.releases(each))
             yield each.role, each.name, versions, each.page
-        for mqtt, group in self._by_version().items():
+        for mqtt, group in self._by_version.items():
             for lines in group.values():
                 yield f"statement of {mqtt}", lines[0].id, lines[0].summary, statement_page(mqtt, lines[0].id)
         for play in self.plays.newest.values():
@@ -180,6 +180,7 @@ class Pages:
 
     # --- statements -------------------------------------------------------------------------------------------------
 
+    @cached_property
     def _by_version(self) -> dict[str, dict[str, list[StatementLine]]]:
         found: dict[str, dict[str, list[StatementLine]]] = {}
         for line in self.lines:
@@ -189,7 +190,7 @@ class Pages:
     def _statements(self) -> Page:
         versions = [
             (mqtt, [self._statement_row(mqtt, lines) for lines in group.values()])
-            for mqtt, group in self._by_version().items()
+            for mqtt, group in self._by_version.items()
         ]
         return self._page("statements.html", "statements", versions=versions)
 
@@ -221,7 +222,7 @@ class Pages:
         line = lines[0]
         fragment = line.id.replace("-", "%2D")
         link = f"{_SPECIFICATIONS[mqtt]}#:~:text=%5B{fragment}%5D" if _is_numbered(mqtt, line.id) else ""
-        others = [each for each, group in self._by_version().items() if each != mqtt and line.id in group]
+        others = [each for each, group in self._by_version.items() if each != mqtt and line.id in group]
         return self._page(
             statement_page(mqtt, line.id),
             "statement",

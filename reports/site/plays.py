@@ -89,7 +89,7 @@ class Play:
         """`paho 2.2.0 with mosquitto 2.0.11`."""
         return f"{self.client.label} with {self.broker.label}"
 
-    @property
+    @cached_property
     def started_at(self) -> str:
         """When its first cell began."""
         return min((record.started_at for record in self.records), default="")

@@ -9,7 +9,7 @@ it; as broken where a finding cites it and blames that side. What is ambiguous b
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -80,9 +80,11 @@ def standings(plays: Iterable[Play]) -> Standings:
     """By statement and release, over all of these plays."""
     found: defaultdict[Key, defaultdict[Release, Standing]] = defaultdict(lambda: defaultdict(Standing))
     for play in plays:
+        tests = Counter(test for record in play.records for test in _tests(record))  # many cells test the same
+        for (mqtt, role, covered, judged), count in tests.items():
+            for cite in {*covered, *judged}:
+                found[Key(mqtt, cite, role)][play.release(role)].tested += count
         for record in play.records:
-            for role, cite in _tested(record):
-                found[Key(record.mqtt, cite, role)][play.release(role)].tested += 1
             for role, cite, finding in _broken(record):
                 breaches = found[Key(record.mqtt, cite, role)][play.release(role)].breaches
                 if not breaches or breaches[-1].record is not record:
@@ -90,11 +92,11 @@ def standings(plays: Iterable[Play]) -> Standings:
     return {key: dict(by_release) for key, by_release in found.items()}
 
 
-def _tested(record: Record) -> Iterator[tuple[Role, str]]:
+def _tests(record: Record) -> Iterator[tuple[str, Role, tuple[str, ...], tuple[str, ...]]]:
+    """Version, side, and the statements that steps and the judge put to the test."""
     if record.verdict not in _NOT_JUDGED:
         for role in ROLES:
-            for cite in {*record.covered.get(role, ()), *record.judged.get(role, ())}:
-                yield role, cite
+            yield record.mqtt, role, record.covered.get(role, ()), record.judged.get(role, ())
 
 
 def _broken(record: Record) -> Iterator[tuple[Role, str, Finding]]:
