@@ -14,12 +14,12 @@ def line_of(record: Record) -> int:
     finding = told(record)
     if finding is None:
         return 1
-    whole = record.whole
-    lines = {step.number: step.line for step in whole.steps}
+    outline = record.outline
+    lines = {step.number: step.line for step in outline.steps}
     if finding.step is not None and (line := lines.get(finding.step)):
         return line
-    if finding.trace_index is None or not 0 <= finding.trace_index < len(whole.trace):
+    if finding.trace_index is None or not 0 <= finding.trace_index < len(outline.trace):
         return 1
-    at = whole.trace[finding.trace_index].at
-    begun = [step.line for step in whole.steps if step.line and step.at is not None and step.at <= at]
+    at = outline.trace[finding.trace_index].at
+    begun = [step.line for step in outline.steps if step.line and step.at is not None and step.at <= at]
     return begun[-1] if begun else 1

@@ -20,7 +20,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from reports.record import Finding, KnownFailure, Record, TraceEntry, Verdict
+from reports.record import EntryOutline, Finding, KnownFailure, Record, TraceEntry, Verdict
 from reports.summary import Outcome, cells, is_known, number, outcome_of, reading_order
 
 Sentences = Mapping[tuple[str, str], str]
@@ -29,6 +29,7 @@ NO_SENTENCES: Sentences = MappingProxyType({})
 
 Tie = tuple[str, str]
 Brevity = tuple[bool, bool, int, str]
+Trace = Sequence[TraceEntry] | Sequence[EntryOutline]
 
 _BAD = frozenset({Verdict.FAIL, Verdict.WARN})
 _TITLES = {Outcome.FAIL: "new", Outcome.KNOWN_FAILURE: "known", Outcome.AMBIGUOUS: "ambiguous", Outcome.WARN: "warning"}
@@ -90,11 +91,11 @@ class _Case:
     @classmethod
     def of(cls, record: Record) -> _Case:
         """Look at it."""
-        whole, finding = record.whole, told(record)
-        links = {entry.link for entry in whole.trace}
+        trace, finding = record.outline.trace, told(record)
+        links = {entry.link for entry in trace}
         differs = _with_names(frozenset({"client", "broker"} | (links - {""})))
         words = record.reason if finding is None else _words(finding, links)
-        return cls(record, finding, _packet(whole.trace, finding), words, differs, brevity(whole))
+        return cls(record, finding, _packet(trace, finding), words, differs, _brevity(trace, record))
 
     @property
     def cites(self) -> tuple[str, ...]:
@@ -173,7 +174,10 @@ def is_bad(record: Record) -> bool:
 
 def brevity(record: Record) -> Brevity:
     """A sort key: the shortest whole trace first, those with gaps after all others, none at all last."""
-    trace = record.trace
+    return _brevity(record.outline.trace, record)
+
+
+def _brevity(trace: Trace, record: Record) -> Brevity:
     return not trace, any(entry.kind == "gap" for entry in trace), len(trace), record.cell_id
 
 
@@ -249,7 +253,7 @@ def _seen(case: _Case) -> _Seen:
     )
 
 
-def _packet(trace: Sequence[TraceEntry], finding: Finding | None) -> str:
+def _packet(trace: Trace, finding: Finding | None) -> str:
     if finding is None or finding.trace_index is None or not 0 <= finding.trace_index < len(trace):
         return ""
     entry = trace[finding.trace_index]

@@ -18,11 +18,10 @@ from reports.again import Again
 from reports.record import Record, Verdict
 from reports.summary import Outcome, RunInfo, column_of, is_known, outcome_of, why
 
-# What stands for itself. XML 1.0 has no way to write what is neither here nor below, not even as character references.
-_PLAIN = r" !#-%'-;=?-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff"
+# All but what stands for itself. XML 1.0 has no way to write what has no reference, not even as a number.
+_SPECIAL = re.compile(r"[^ !#-%'-;=?-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _REFERENCES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\r": "&#13;", "\n": "&#10;", "\t": "&#09;"}
-_NOT_IN_VALUE = re.compile(f"[^{_PLAIN}]")
-_NOT_IN_TEXT = re.compile(f'[^{_PLAIN}"\t\n\r]')
+_IN_TEXT = {**_REFERENCES, **{each: each for each in '"\r\n\t'}}
 _MAXIMUM_LOG_CHARACTERS = 10_000
 
 # What JUnit calls a cell; whatever is not here passed.
@@ -185,7 +184,7 @@ def _element(depth: int, name: str, attributes: Mapping[str, str], *inner: str) 
 def _leaf(depth: int, name: str, attributes: Mapping[str, str], text: str = "") -> str:
     """An element with nothing in it but text."""
     start = f"{'  ' * depth}<{name}{_written(attributes)}"
-    return f"{start}>{_NOT_IN_TEXT.sub(_reference, text)}</{name}>" if text else f"{start} />"
+    return f"{start}>{_escaped(text, _IN_TEXT)}</{name}>" if text else f"{start} />"
 
 
 def _properties(depth: int, facts: Iterable[tuple[str, str]]) -> str:
@@ -198,12 +197,8 @@ def _property(depth: int, name: str, value: str) -> str:
 
 
 def _written(attributes: Mapping[str, str]) -> str:
-    return "".join([f' {name}="{_in_value(value)}"' for name, value in attributes.items()])
+    return "".join([f' {name}="{_escaped(value, _REFERENCES)}"' for name, value in attributes.items()])
 
 
-def _in_value(text: str) -> str:
-    return _NOT_IN_VALUE.sub(_reference, text)
-
-
-def _reference(match: re.Match[str]) -> str:
-    return _REFERENCES.get(match[0], "\ufffd")
+def _escaped(text: str, references: Mapping[str, str]) -> str:
+    return _SPECIAL.sub(lambda match: references.get(match[0], "\ufffd"), text)

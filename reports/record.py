@@ -8,14 +8,14 @@ Does not belong here: how a verdict is reached (`interop.runner`, `interop.judge
 from __future__ import annotations
 
 import gzip
-import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from reports.place import OpenFile, Place, read_lines
 
 SCHEMA_VERSION = 1
 _AT_ONCE_BYTES = 1 << 18
@@ -232,6 +232,36 @@ class Record(_Model):
         """With steps, trace and log, wherever they are."""
         return self
 
+    @property
+    def outline(self) -> Record | Outline:
+        """What tells where it went wrong, wherever that is."""
+        return self
+
+
+class StepOutline(BaseModel):
+    """When a step began."""
+
+    number: int
+    line: int | None = None
+    at: float | None = None
+
+
+class EntryOutline(BaseModel):
+    """What came when."""
+
+    at: float
+    link: str
+    kind: str
+    packet: str | None = None
+    hex: str = ""
+
+
+class Outline(BaseModel):
+    """Steps and trace, but for what is only shown: read in a third of the time that the whole record takes."""
+
+    steps: tuple[StepOutline, ...] = ()
+    trace: tuple[EntryOutline, ...] = ()
+
 
 class _InItsFile:
     """A field that is read from the record's file whenever it is asked for."""
@@ -262,45 +292,21 @@ class BriefRecord(Record):
     @property
     def whole(self) -> Record:
         """With steps, trace and log; raises BadResults where these are not as they should be."""
+        return self._read_as(Record)
+
+    @property
+    def outline(self) -> Outline:
+        """Its steps and trace in short; raises BadResults where these are not as they should be."""
+        return self._read_as(Outline)
+
+    def _read_as(self, kind: type[AnyModel]) -> AnyModel:
         try:
-            return Record.model_validate_json(self.line)
+            return kind.model_validate_json(self.line)
         except ValidationError as error:
             raise BadResults.of(f"{self.kept.file.path}: {self.cell_id}", error) from error
 
 
 _ALL_FIELDS = set(BriefRecord.model_fields)
-
-
-class _File:
-    """A file to read from here and there, open for as long as anybody has a place in it."""
-
-    def __init__(self, path: Path, descriptor: int) -> None:
-        self.path = path
-        self.descriptor = descriptor
-
-    def __del__(self) -> None:
-        os.close(self.descriptor)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a line is, without its end; or several that stand behind each other."""
-
-    file: _File
-    begin: int
-    end: int
-
-    def __len__(self) -> int:
-        return self.end - self.begin
-
-    def read(self) -> bytes:
-        """What stands there."""
-        return os.pread(self.file.descriptor, len(self), self.begin)
-
-    def up_to(self, other: Place) -> Place | None:
-        """Both as one; none where anything but a line's end stands between them."""
-        is_next = self.file is other.file and self.end + 1 == other.begin
-        return Place(self.file, self.begin, other.end) if is_next else None
 
 
 class BadResults(Exception):
@@ -313,7 +319,7 @@ class BadResults(Exception):
         return cls(f"{where}: not a result record: {'.'.join(map(str, first['loc']))}: {first['msg']}")
 
 
-AnyRecord = TypeVar("AnyRecord", bound=Record)
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
 def read_records(path: Path) -> Iterator[Record]:
@@ -337,7 +343,7 @@ def read_in_brief(path: Path) -> Iterator[Record]:
         return
     begin = 0
     try:
-        file = _File(path, os.open(path, os.O_RDONLY))
+        file = OpenFile(path)
         with path.open("rb", _AT_ONCE_BYTES) as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
@@ -368,7 +374,7 @@ def merge_records(paths: Iterable[Path]) -> list[Record]:
     return list({record.cell_id: record for path in paths for record in read_records(path)}.values())
 
 
-def _parse(kind: type[AnyRecord], line: bytes, path: Path, number: int) -> AnyRecord:
+def _parse(kind: type[AnyModel], line: bytes, path: Path, number: int) -> AnyModel:
     try:
         return kind.model_validate_json(line)
     except ValidationError as error:
@@ -383,27 +389,19 @@ def write_records(path: Path, records: Iterable[Record]) -> None:
 
 
 def in_pieces(records: Iterable[Record], piece_bytes: int) -> Iterator[tuple[list[Record], bytes]]:
-    """Records and their lines, as often as these are more than so many bytes; what stands together is read at once."""
+    """Records and their lines, as often as these are more than so many bytes."""
     some: list[Record] = []
-    parts: list[bytes | Place] = []
+    lines: list[bytes | Place] = []
     size_bytes = 0
     for record in records:
-        part, before = record.kept, parts[-1] if parts else None
-        size_bytes += len(part)
         some.append(record)
-        if isinstance(part, Place) and isinstance(before, Place) and (both := before.up_to(part)):
-            parts[-1] = both
-        else:
-            parts.append(part)
+        lines.append(record.kept)
+        size_bytes += len(lines[-1])
         if size_bytes > piece_bytes:
-            yield some, _read(parts)
-            some, parts, size_bytes = [], [], 0
+            yield some, read_lines(lines)
+            some, lines, size_bytes = [], [], 0
     if some:
-        yield some, _read(parts)
-
-
-def _read(parts: Iterable[bytes | Place]) -> bytes:
-    return b"\n".join(part.read() if isinstance(part, Place) else part for part in parts)
+        yield some, read_lines(lines)
 
 
 def write_packed(path: Path, records: Iterable[Record]) -> None:

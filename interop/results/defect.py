@@ -43,7 +43,8 @@ def run(options: argparse.Namespace) -> int:
         there_are = f"defects 1 to {len(defects)}" if defects else "no defects"
         raise CommandError(f"there is no defect {options.number} in {options.results}: it has {there_are}")
     defect = defects[options.number - 1]
-    sys.stdout.write(issue(defect, sentences()) if options.issue else f"{_in_a_line(defect)}\n{_cells(defect)}")
+    with told_in_a_line():
+        sys.stdout.write(issue(defect, sentences()) if options.issue else f"{_in_a_line(defect)}\n{_cells(defect)}")
     return OK
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from reports_samples import late_will, qos2_cell, record, showcase
 
+from reports.place import OpenFile
 from reports.record import (
     BadResults,
     BriefRecord,
-    Place,
+    EntryOutline,
     Record,
     Verdict,
     in_pieces,
@@ -106,6 +107,8 @@ def test_in_brief_a_cell_leaves_what_takes_room_in_its_file(tmp_path: Path) -> N
         assert found.line == line
         assert found.whole == whole
         assert (found.steps, found.trace, found.log) == (whole.steps, whole.trace, whole.log)
+        told = {"steps": {"__all__": {"number", "line", "at"}}, "trace": {"__all__": {*EntryOutline.model_fields}}}
+        assert found.outline.model_dump() == whole.outline.model_dump(include=told)
         assert found.model_dump() == whole.model_dump(exclude={"steps", "trace", "log"})
 
 
@@ -122,9 +125,10 @@ def test_lines_that_stand_together_are_read_at_once(tmp_path: Path, monkeypatch:
     path, reads = tmp_path / "results.jsonl", []
     write_records(path, showcase())
     brief = list(read_in_brief(path))
-    monkeypatch.setattr(Place, "read", lambda place, read=Place.read: reads.append(len(place)) or read(place))
+    read = OpenFile.read
+    monkeypatch.setattr(OpenFile, "read", lambda *what: reads.append(what[1:]) or read(*what))
     write_records(tmp_path / "again.jsonl", brief)
-    assert reads == [path.stat().st_size - 1]
+    assert reads == [(0, path.stat().st_size - 1)]
     assert (tmp_path / "again.jsonl").read_bytes() == path.read_bytes()
 
 
