@@ -60,7 +60,7 @@ class _Tally:
 def write_ctrf(records: Iterable[Record], path: Path, *, run: RunInfo | None = None) -> None:
     """Write `ctrf.json`, one test a line; raises OSError."""
     tally, encode = _Tally(), json.JSONEncoder(ensure_ascii=False).encode
-    lines = [encode(tally.count(test)) for test in _tests(records, run)]  # text takes a fifth of the room
+    lines = [encode(tally.count(test)) for test in _tests(records, run)]  # text takes a third of the room
     document = encode(_document(tally, run)).removesuffix("}}")
     with path.open("w", encoding="utf-8") as out:
         out.write(f'{document}, "tests": [\n')

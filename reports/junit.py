@@ -47,7 +47,7 @@ def write_junit(records: Iterable[Record], path: Path, *, run: RunInfo | None = 
 def junit(records: Iterable[Record], *, run: RunInfo | None = None) -> Iterator[str]:
     """The document suite by suite, as lines; suites and cases are in the order of their names.
 
-    It is written as text, because a tree of it takes ten times the room and four times as long.
+    It is written as text, because a tree of it takes ten times the room and more than twice as long.
     """
     strict, gaps = run is not None and run.strict_known, run.gaps if run else ()
     ordered = sorted(records, key=lambda record: (column_of(record), record.cell_id))

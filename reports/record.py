@@ -257,7 +257,7 @@ class EntryOutline(BaseModel):
 
 
 class Outline(BaseModel):
-    """Steps and trace, but for what is only shown: read in a third of the time that the whole record takes."""
+    """Steps and trace, but for what is only shown: read in less than half the time that the whole record takes."""
 
     steps: tuple[StepOutline, ...] = ()
     trace: tuple[EntryOutline, ...] = ()
