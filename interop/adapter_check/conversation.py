@@ -46,18 +46,27 @@ class Conversation(ProcessDriver):
         self._complain(Complaint(what, expected, self._line if about_line else b""))
 
     async def ask(
-        self, command: AnyCommand | Probe, timeout_seconds: float, *, while_: str = "", silence_is_told: bool = True
+        self,
+        command: AnyCommand | Probe,
+        timeout_seconds: float,
+        *,
+        while_: str = "",
+        expected: str = "",
+        silence_is_told: bool = True,
     ) -> AnyEvent | None:
-        """The answer, where one came that can be made something of; what else came is complained about."""
+        """The answer, where one came that can be made something of; what else came is complained about.
+
+        `while_` says when it was asked; `expected` what is right where that is not the verb's own answer.
+        """
         before = self._complaints
         try:
             return await self._exchange(command, timeout_seconds)
         except DriverHung:
             if self._complaints == before and silence_is_told:
                 what = f"`{command.do}` was not answered within {timeout_seconds:g} s{while_}"
-                self.complain(what, f"{_answer_to(command.do)}, with its id {command.id}")
+                self.complain(what, f"{expected or _answer_to(command.do)}, with its id {command.id}")
         except DriverCrashed as crash:
-            self._mourn(command.do, crash)
+            self._mourn(command.do, while_, crash)
         except DriverFault:
             pass  # there was a complaint about the line
         return None
@@ -78,12 +87,14 @@ class Conversation(ProcessDriver):
         await asyncio.wait([self._readers[1]], timeout=timeout_seconds if status is not None else 0)
         return status is not None
 
-    def _mourn(self, verb: str, crash: DriverCrashed) -> None:
+    def _mourn(self, verb: str, while_: str, crash: DriverCrashed) -> None:
         if not self._is_mourned:
             self._is_mourned = True
             said = " | ".join(crash.log.strip().splitlines()[-_LOG_LINES:])
             log = f"; the end of its standard error: {said}" if said else ""
-            self.complain(f"{crash} at `{verb}`{log}", f"{_answer_to(verb)}, and the process to go on until `exit`")
+            self.complain(
+                f"{crash} at `{verb}`{while_}{log}", f"{_answer_to(verb)}, and the process to go on until `exit`"
+            )
 
     def _take_line(self, line: bytes) -> None:
         self._line, self.lines = line, self.lines + 1

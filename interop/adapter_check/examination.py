@@ -11,10 +11,11 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
+from interop.adapter_check.asking import Setting, Stage
 from interop.adapter_check.conversation import Conversation
 from interop.adapter_check.lines import Complaint
 from interop.adapter_check.silent import SilentBroker
-from interop.adapter_check.stages import ENDING, STAGES, Setting, Stage
+from interop.adapter_check.stages import ENDING, STAGES
 from interop.drivers.contract import Hello
 from interop.drivers.driver import START_SECONDS
 from reference_broker.net.config import ServerConfig

@@ -46,11 +46,21 @@ def read_line(line: bytes) -> tuple[AnyEvent | None, list[Complaint]]:
         return EVENT.validate_json(line, strict=True), complaints
     except ValidationError as problem:
         errors = problem.errors(include_url=False)
+    if not _is_utf8(line):
+        return None, [*complaints, Complaint("the line is not UTF-8", "UTF-8, whatever the locale is", line)]
     complaints += [Complaint(*_in_words(error), line) for error in errors]
     try:
         return EVENT.validate_json(line), complaints
     except ValidationError:
         return None, complaints
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def id_of(line: bytes) -> int:

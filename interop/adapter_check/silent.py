@@ -1,4 +1,4 @@
-"""A broker that lets clients in and then says nothing: what they ask stays unanswered for as long as it takes.
+"""A broker that lets clients in, or does not, and then says nothing: what they ask stays unanswered.
 
 Belongs here: its connections and what came on them.
 Does not belong here: what a client is expected to do then (`stages`).
@@ -19,21 +19,28 @@ from reference_broker.wire.packets import ConnAck, Connect, Packet
 
 
 class Peer:
-    """One connection of a client, and its packets so far."""
+    """One connection of a client, its packets so far, and the answer to its CONNECT; None ends it instead."""
 
-    def __init__(self, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, writer: asyncio.StreamWriter, answer: ConnAck | None) -> None:
+        self._answer = answer
         self.packets: list[Packet] = []
         self.ended = asyncio.Event()
         self._writer = writer
         self._reader = Reader()
 
     def feed(self, data: bytes) -> None:
-        """Take bytes of the client's, and let it in when its CONNECT is complete; raises RemoteError."""
+        """Take bytes of the client's, and answer when its CONNECT is complete; raises RemoteError."""
         self._reader.feed(data)
         while (packet := self._reader.next_packet()) is not None:
             self.packets.append(packet)
             if isinstance(packet, Connect):
-                self._writer.write(encode(ConnAck(), packet.version))
+                self._let_in(packet)
+
+    def _let_in(self, connect: Connect) -> None:
+        if self._answer is not None:
+            self._writer.write(encode(self._answer, connect.version))
+        if self._answer is None or self._answer.reason:  # who refuses closes, too [3.1.1 MQTT-3.2.2-5]
+            self.close()
 
     def close(self) -> None:
         """End the connection without a word."""
@@ -41,12 +48,19 @@ class Peer:
 
 
 class SilentBroker:
-    """A listener on loopback over TCP; `peer` is the newest connection."""
+    """A listener on loopback over TCP."""
 
     def __init__(self) -> None:
         self.address: Address
+        self.answer: ConnAck | None = ConnAck()
+        """What those who connect from now on get; None is the end of their connection."""
         self._peers: list[Peer] = []
         self._server: asyncio.Server
+
+    @property
+    def connections(self) -> int:
+        """How many there were so far."""
+        return len(self._peers)
 
     @property
     def peer(self) -> Peer:
@@ -64,7 +78,7 @@ class SilentBroker:
             peer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = Peer(writer)
+        peer = Peer(writer, self.answer)
         self._peers.append(peer)
         with contextlib.suppress(OSError, RemoteError):
             while data := await reader.read(65536):

@@ -11,7 +11,7 @@ from textwrap import dedent
 import forked
 import pytest
 
-from interop.adapter_check import examination, stages
+from interop.adapter_check import asking, examination, stages
 from interop.adapter_check.examination import Result, examine
 from interop.adapter_check.lines import read_line
 from interop.cli import main
@@ -221,7 +221,7 @@ FAULTS = {
     "drop is reported as a loss": (
         "before('drop', lambda self, command: self.socket and emit({'event': 'disconnected'}))",
         "overlapping commands",
-        "`drop` was followed by `disconnected`",
+        "`drop` was followed by an event without an id: `disconnected`",
         "`dropped`, and nothing else",
     ),
     "drop lets nothing go": (
@@ -262,6 +262,142 @@ FAULTS = {
         "`subscribe`, is answered a second time",
         "none to what `reset` threw away",
     ),
+    "a session that is none": (
+        "change(lambda event: event | ({'session_present': True} if event['event'] == 'connected' else {}))",
+        "every version",
+        "`session_present` of `connected` is True, and CONNACK says otherwise",
+        "null where the client does not tell",
+    ),
+    "leaves without a word": (
+        "Client.disconnect = lambda self, _: self.close() or {'event': 'disconnected'}",
+        "every version",
+        "`disconnect` sent no DISCONNECT, in MQTT 3.1.1",
+        "DISCONNECT, then the end of the connection",
+    ),
+    "says goodbye twice": (
+        "change(lambda event: event.get('by') == 'client' and emit({'event': 'disconnected'}) or event)",
+        "every version",
+        "`disconnect` was followed by an event without an id: `disconnected`",
+        "and nothing else",
+    ),
+    "knows a user and tells nobody": (
+        "before('connect', lambda self, command: command.pop('username', None))\n"
+        "minimal.HELLO['unsupported'] = [each for each in minimal.LACKS if each != 'username-password']",
+        "what is asked for",
+        "CONNECT has `username` None, and it was asked for 'nobody'",
+        "or `username-password` in `unsupported`",
+    ),
+    "another name": (
+        "before('connect', lambda self, command: command.update(client_id='me'))",
+        "what is asked for",
+        "CONNECT has `client_id` 'me', and it was asked for 'check",
+        "what was asked for",
+    ),
+    "its own keep alive": (
+        "before('connect', lambda self, command: command.update(keep_alive=60))\n"
+        "minimal.HELLO['unsupported'] = [each for each in minimal.LACKS if each != 'keep-alive']",
+        "what is asked for",
+        "CONNECT has `keep_alive` 60, and it was asked for 77",
+        "or `keep-alive` in `unsupported`",
+    ),
+    "no session is kept": (
+        "before('connect', lambda self, command: command.update(clean_start=True))\n"
+        "minimal.HELLO['unsupported'] = [each for each in minimal.LACKS if each != 'kept-session']",
+        "what is asked for",
+        "CONNECT has `clean_start` True, and it was asked for False",
+        "or `kept-session` in `unsupported`",
+    ),
+    "no will is left": (
+        "before('connect', lambda self, command: command.pop('will', None))\n"
+        "minimal.HELLO['unsupported'] = [each for each in minimal.LACKS if each != 'will']",
+        "what is asked for",
+        "CONNECT has `will` None, and it was asked for ('check/",
+        "or `will` in `unsupported`",
+    ),
+    "QoS 0 will do": (
+        "before('subscribe', lambda self, command: command['subscriptions'][0].update(qos=0))",
+        "what is asked for",
+        "SUBSCRIBE has `qos` 0, and it was asked for 1",
+        "or `qos1` in `unsupported`",
+    ),
+    "nothing is retained": (
+        "before('publish', lambda self, command: command.update(retain=False))",
+        "what is asked for",
+        "PUBLISH has `retain` False, and it was asked for True",
+        "or `retained` in `unsupported`",
+    ),
+    "a short line": (
+        "before('publish', lambda self, command: len(command['payload']) > 4096 and sys.exit(1))",
+        "what is asked for",
+        "ended by itself with exit status 1 at `publish`, with a payload of 99,996 bytes",
+        "the process to go on",
+    ),
+    "Latin 1": (
+        "sys.stdout.reconfigure(encoding='latin-1', errors='replace')\n"
+        "json.dumps = (lambda dumps: lambda event: dumps(event, ensure_ascii=False))(json.dumps)",
+        "what is asked for",
+        "the line is not UTF-8",
+        "UTF-8, whatever the locale is",
+    ),
+    "unsubscribed at once": (
+        "instead('unsubscribe', {'event': 'unsubscribed'})",
+        "what is asked for",
+        "`unsubscribe` sent no UNSUBSCRIBE",
+        "when UNSUBACK is in",
+    ),
+    "published at once": (
+        "publish, done = Client.publish, {'event': 'published'}\n"
+        "Client.publish = lambda self, command: (publish(self, command), self.waiting.clear()) and done",
+        "a message without acknowledgement",
+        "`published` came before any PUBACK",
+        "the answer when PUBACK is in",
+    ),
+    "a loss is told twice": (
+        "change(lambda event: event.get('by') == 'network' and emit(event) or event)",
+        "a lost connection",
+        "there was another event after `disconnected`: `disconnected`",
+        "one, and nothing else",
+    ),
+    "connects again": (
+        """
+        last = {}
+        before("connect", lambda self, command: last.update(command))
+        receive = Client.receive
+        def back(self, connection):
+            receive(self, connection)
+            if connection.fileno() == -1 and last.pop("host", None):
+                socket = minimal.socket.create_connection(("127.0.0.1", last["port"]))
+                last["kept"] = socket
+        Client.receive = back
+        """,
+        "a lost connection",
+        "it connected again by itself",
+        "until there is another `connect`",
+    ),
+    "a refusal is a success": (
+        "change(lambda event: {'id': event['id'], 'event': 'connected'} if event.get('error') == 'refused' else event)",
+        "no connection",
+        "`connect` is answered with `connected`, although CONNACK refuses it",
+        "the error `refused`",
+    ),
+    "another reason": (
+        "change(lambda event: event | ({'reason': 1} if 'reason' in event else {}))",
+        "no connection",
+        "`reason` of the error `refused` is 1, and CONNACK has 5",
+        "null where the client does not tell",
+    ),
+    "a refusal is a loss, too": (
+        "change(lambda event: event.get('error') == 'refused' and emit({'event': 'disconnected'}) or event)",
+        "no connection",
+        "besides the answer to `connect`, although CONNACK refuses it: `disconnected`",
+        "and no `disconnected`",
+    ),
+    "waits for nobody": (
+        "change(lambda event: event | {'error': 'cut-off'} if event.get('error') == 'failed' else event)",
+        "no connection",
+        "`connect` is answered with the error `cut-off`, although nobody listens there",
+        "the error `failed`",
+    ),
     "messages are counted on": (
         "minimal.HELLO['mqtt'] = ['3.1.1', '3.1.1']\n"
         "numbers = iter(range(1, 99))\n"
@@ -278,7 +414,8 @@ STAYS = "signal.pause()\n"
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_is_wrong_is_found_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     how, stage, what, expected = FAULTS[fault]
-    monkeypatch.setattr(stages, "ANSWER_SECONDS", 1.0)
+    for module in (asking, stages):
+        monkeypatch.setattr(module, "ANSWER_SECONDS", 1.0)
     if fault in ("mute", "no line feed", "not JSON", "no object"):  # nothing else is heard of them
         monkeypatch.setattr(stages, "START_SECONDS", 0.5)
     found = examined(script(tmp_path, how))[stage].complaints
