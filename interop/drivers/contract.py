@@ -14,8 +14,9 @@ adapter as good as new. A second `connect` without `reset` uses the same client 
 with another client id it begins a new session, and what the old one owed is answered `cut-off`.
 An adapter ends when its standard input does.
 
-Lines. UTF-8, a line feed at the end, flushed at once, and nothing else on standard output. A line is at most 16 MiB
-long, the commands' too: the largest payload of a scenario is 1 MiB, 1.4 MB in base64.
+Lines. UTF-8 whatever the locale is, a line feed at the end, flushed at once, and nothing else on standard output. A
+line is at most 16 MiB long, the commands' too: the largest payload of a scenario is 1 MiB, 1.4 MB in base64. Several
+commands may come in one read, and a command in several. `id` counts from 1.
 
 Time. `hello` comes within 10 s of the start, the answer to a made-up verb within 10 s more. `reset` takes at most 2 s,
 `exit` 1 s, and then the end of the process 1 s, as does the end after the end of input; later the process is killed
@@ -26,20 +27,27 @@ answer, may be kept back on purpose, and commands that scenarios leave waiting s
 Processes. A cell needs one, and the next cell has it after `reset`. Up to 14 run at once for each worker of a run
 (`-n`), 34 where the broker is far away. So a fixed port, file or lock of an adapter's is in its own way.
 
-Connections. `connect` is answered once CONNACK is in, or with `error` and no `disconnected`: `refused` where CONNACK
-says no (`reason` has its code), `cut-off` where the connection ended before CONNACK, `failed` where none came about.
-It takes the place of a connection that is still there. `drop` is answered `dropped` without a connection, too; what
-else needs one is then answered `cut-off`, or waits where the client keeps it for later (`publish-offline`). When a
-connection ends, commands that wait are answered `cut-off`, but for what a kept session completes later. One
-`disconnected` without an `id` tells of the end unless `disconnect`, `drop`, `reset` or a `connect` was the reason;
-whether it or the answers come first is left open. Scenarios wait 3 s for it, as for a `message`, unless they name a
-time.
+Connections. `host` is 127.0.0.1, which a server's certificate names, too. `connect` is answered once CONNACK is in, or
+with `error` and no `disconnected`: `refused` where CONNACK says no (`reason` has its code), `cut-off` where the
+connection ended before CONNACK (`failed`, if the client cannot tell these), `failed` where none came about. It takes
+the place of a connection that is still there. `drop` is answered `dropped` without a connection, too; what else needs
+one is then answered `cut-off`, or waits where the client keeps it for later (`publish-offline`). When a connection
+ends, commands that wait are answered `cut-off`, but for what a kept session completes later. One `disconnected` without
+an `id` tells of the end unless `disconnect`, `drop`, `reset` or a `connect` was the reason (`by` is `broker` where it
+sent DISCONNECT, else `network`); whether it or the answers come first is left open. Scenarios wait 3 s for it, as for a
+`message`, unless they name a time.
 
-Values. Keep Alive comes as it is: 0 turns it off, 1 is the shortest that scenarios use; a client that has a longer
-minimum has no `keep-alive`. A `topic_alias` in the properties of `publish` goes out as asked for: beside a topic it
-sets the alias, beside an empty topic it stands for what it was set to on this connection; where it was not, the answer
-is an `error` and nothing is sent. A client that chooses aliases by itself has no `topic-alias`. A `message` has the
-whole topic, whatever alias it came with.
+Values. What a client cannot send as it is asked for is answered by the error `unsupported` and not sent at all, however
+small the difference: properties it has no way to set, a password with a zero byte that it would cut there, filters of
+one SUBSCRIBE that cannot have different options. Properties that nobody asks for are left out or, where there may be
+several, an empty list. SUBACK is told as `subscribed` even where it refuses: `reasons` has its codes, in 3.x 0 to 2 and
+128, as UNSUBACK's codes are in `unsubscribed`, in 5.0. Messages are counted on over connections, until `reset`.
+
+Keep Alive comes as it is: 0 turns it off, 1 is the shortest that scenarios use; a client that has a longer minimum has
+no `keep-alive`. A `topic_alias` in the properties of `publish` goes out as asked for: beside a topic it sets the alias,
+beside an empty topic it stands for what it was set to on this connection; where it was not, the answer is an `error`
+and nothing is sent. A client that chooses aliases by itself has no `topic-alias`. A `message` has the whole topic,
+whatever alias it came with.
 """
 
 from __future__ import annotations
