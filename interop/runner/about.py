@@ -4,7 +4,8 @@ Belongs here: reading `--statement` and `--rule`, and the rows of the collection
 Does not belong here: what else a selection is made by (`cell`), which command has the options.
 
 A rule reads every trace, whatever the scenario was about. What has to do with it are the cells whose scenario cites a
-statement the rule can find broken: there what it looks for is brought about, rather than seen in passing.
+statement the rule can find broken: there what it looks for is brought about, rather than seen in passing. A rule
+without a numbered statement goes with the one that needs the same to happen.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from interop.scenario.problems import closest
 from interop.scenario.values import MqttLabel
 from interop.tap.trace import Sender
 from reference_broker.wire.types import Version
+
+_BROUGHT_ABOUT_BY = {"waits-for-keep-alive": "ends-silent-connection"}
+"""Rules that rest on no numbered statement, and the rule that needs the same to happen: here, silence."""
 
 Numbered = tuple[str, str]
 """A version and a statement's id in it: the same number means different things in 3.1.1 and 5.0."""
@@ -87,12 +91,9 @@ def _found_broken(name: str) -> set[Numbered]:
         close = closest(name, RULES)
         guess = f"; did you mean {close}?" if close else ""
         raise UnknownSubject(f"unknown rule {name}{guess} (`mqtt-interop list rules` has them all)")
-    found = {
+    return {
         (version.label, each)
         for version in Version
         for side in (Sender.CLIENT, Sender.BROKER)
-        for each in citations(RULES[name], side, version)
+        for each in citations(RULES[_BROUGHT_ABOUT_BY.get(name, name)], side, version)
     }
-    if not found:
-        raise UnknownSubject(f"rule {name} rests on no numbered statement, so there is none a scenario could cite")
-    return found
