@@ -22,6 +22,7 @@ from interop.monitor.recorder import Limits
 from interop.monitor.telling import Book
 from interop.monitor.watch import Watch
 from interop.requirements.requirements import sentences
+from interop.tap.network import BadNetwork, network_of
 from reference_broker.command.tuning import fastest_loop
 from reference_broker.net.address import Address, without_login
 from reference_broker.net.errors import ListenFailed
@@ -43,6 +44,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     value("--key", type=Path, metavar="FILE", help="its private key, without a passphrase")
     value("--ca-file", type=Path, metavar="FILE", help="PEM file the broker's certificate is checked by")
     value("--insecure", action="store_true", help="take a certificate of another host from the broker as well")
+    value(
+        "--network", metavar="TEXT", help="carry on through a worse network, e.g. 'delay=50ms jitter=20ms', as in `run`"
+    )
     value("--for", type=float, dest="seconds", metavar="SECONDS", help="end after so long (at SIGINT or SIGTERM)")
     add_report_options(parser, "monitor", "judge so many packets of each connection, and only copy what comes after")
 
@@ -64,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     if shown_name(options.upstream) != options.upstream:
         _say("clients bring their own user name and password: those of --upstream are not used")
-    book = Book(environment())
+    book = Book(environment(), network=str(route.network))
     limits = dataclasses.replace(Limits(), packets=options.packets)
     command = shown_command(["mqtt-interop", *sys.argv[1:]], [options.upstream])
     try:
@@ -96,7 +100,10 @@ def _route(options: argparse.Namespace) -> Route:
         options.key
     ):
         raise CommandError("--cert and --key belong to a --listen of mqtts or wss, and it to them")
-    return Route(listening, upstream, options.cert, options.key)
+    try:
+        return Route(listening, upstream, options.cert, options.key, network_of(options.network))
+    except BadNetwork as error:
+        raise CommandError(str(error)) from None
 
 
 def _address(option: str, text: str) -> Address:

@@ -6,7 +6,8 @@ Does not belong here: what the bytes mean (`recorder`).
 Bytes are written on before anybody looks at them, so looking at them delays nothing but the bytes behind them. A reader
 that is slow stops its writer: no more is read before the peer has taken what was. TLS is the monitor's own on each
 side, and knows no half-closed connection. WebSocket is the two peers' own, handshake and frames, where both sides of
-the route speak it; only a route between one that does and one that does not has to translate.
+the route speak it; only a route between one that does and one that does not has to translate. A network lies where the
+tap has it: here is the clients' neighbour, and far away is the broker.
 """
 
 from __future__ import annotations
@@ -20,10 +21,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from interop.monitor.recorder import Limits, Recorder, Room, WhyNot
+from interop.tap.distant import Distant
+from interop.tap.faults import How
+from interop.tap.network import LOOPBACK, Network
+from interop.tap.outlet import Outlet
+from interop.tap.reach import outlet_to, reach
 from interop.tap.trace import Sender
 from reference_broker.net.address import Address
 from reference_broker.net.errors import CertificateUnusable, ConnectFailed
-from reference_broker.net.stream import Listener, Stream, dial, listen
+from reference_broker.net.stream import Listener, Stream, listen
 
 
 class Connection:
@@ -54,6 +60,8 @@ class Route:
     upstream: Address
     cert_file: Path | None = None
     key_file: Path | None = None
+    network: Network = LOOPBACK
+    """What lies between here and the broker."""
 
     @property
     def has_frames(self) -> bool:
@@ -91,6 +99,7 @@ class Copier:
     async def _serve(self, client: Stream) -> None:
         self._count += 1
         recorder = Recorder(time.monotonic(), self._limits, self._room, has_frames=self._route.has_frames)
+        recorder.round_trip_seconds = self._route.network.round_trip_seconds
         broker = self._route.upstream
         connection = Connection(
             self._count, client.peer, broker.host_and_port, str(broker.transport), recorder, time.time()
@@ -102,34 +111,43 @@ class Copier:
             connection.recorder.is_over = True
 
     async def _carry(self, connection: Connection, client: Stream) -> None:
+        route, network = self._route, self._route.network
+        address, journey = self._beneath(route.upstream), f"monitor {connection.number}"
         try:
-            broker = await dial(self._beneath(self._route.upstream))
+            broker = await reach(address, network, journey, has_frames=route.has_frames, half_closes=True)
         except (ConnectFailed, CertificateUnusable) as error:
             connection.problem = str(error)
             return
+        to_client, to_broker = (
+            outlet_to(side, stream, network, half_closes=True)
+            for side, stream in ((Sender.CLIENT, client), (Sender.BROKER, broker))
+        )
         try:
             async with asyncio.TaskGroup() as ways:
-                ways.create_task(_copy(connection.recorder, Sender.CLIENT, client, broker))
-                ways.create_task(_copy(connection.recorder, Sender.BROKER, broker, client))
+                ways.create_task(_copy(connection.recorder, Sender.CLIENT, client, to_broker))
+                ways.create_task(_copy(connection.recorder, Sender.BROKER, broker, to_client))
         finally:
-            broker.close()
-            client.close()
+            to_client.close()
+            to_broker.close()
+            if isinstance(broker, Distant):
+                broker.hang_up()
 
 
-async def _copy(recorder: Recorder, side: Sender, source: Stream, target: Stream) -> None:
+async def _copy(recorder: Recorder, side: Sender, source: Stream | Distant, target: Outlet) -> None:
     """Carry one direction to its end."""
     while True:
         try:
             data = await source.read()
         except ConnectionError as error:
             recorder.ended(side, "RST" if isinstance(error, ConnectionResetError) else str(error), time.monotonic())
-            target.abort()
+            target.end(How.RST)
             return
         now = time.monotonic()
         if not data:
             if not source.is_closed:  # its own end, not ours
                 recorder.ended(side, "FIN", now)
-            target.write_eof()
+            target.end(How.FIN)
+            await target.written()
             return
         target.write(data)
         try:

@@ -93,12 +93,13 @@ def _cited(finding: Finding) -> str:
 class Book:
     """Counts what happened, and keeps a record of each connection while there is room."""
 
-    def __init__(self, implementations: dict[str, str], area: str = "monitor") -> None:
-        """`area` is what the records' scenarios are named after."""
+    def __init__(self, implementations: dict[str, str], area: str = "monitor", network: str = "") -> None:
+        """`area` is what the records' scenarios are named after, `network` what all went through."""
         self.totals = Totals()
         self.records: list[Record] = []
         self._kept: Counter[bool] = Counter()
         self._area = area
+        self._network = network
         self._implementations = implementations
 
     def found(self, finding: Finding) -> None:
@@ -168,6 +169,7 @@ class Book:
             broker=connection.broker,
             mqtt=(recorder.version or Version.V311).label,
             transport=connection.transport,
+            network=self._network,
             verdict=verdict,
             reason=reason,
             cites=tuple(dict.fromkeys(cite for finding in recorder.findings for cite in finding.cites)),

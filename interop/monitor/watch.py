@@ -31,6 +31,7 @@ class Watch:
     ) -> None:
         self._copier = Copier(route, limits, self.opened)
         self._upstream = route.upstream
+        self._network = route.network
         self.book = book
         self._say = say
         self._is_quiet = is_quiet
@@ -41,7 +42,8 @@ class Watch:
         stopped = asyncio.Event()
         with _signals(stopped):
             address = await self._copier.open()
-            self._say(f"listening on {address}, carrying on to {self._upstream}")
+            through = f" through {self._network}" if str(self._network) else ""
+            self._say(f"listening on {address}, carrying on to {self._upstream}{through}")
             rounds = asyncio.create_task(self._judge_now_and_then())
             rounds.add_done_callback(lambda _: stopped.set())  # only a fault ends them
             try:

@@ -4,7 +4,7 @@ Belongs here: bytes under way in both directions, in order, and how many may be.
 Does not belong here: how long they take (`network`), how they are written at the far end (`outlet`).
 
 It has the face of the stream it stands for. `close` and `abort` arrive behind what was written before them, as FIN and
-RST do. TLS is within the stream, so what is delayed is what is inside it.
+RST do. TLS is within the stream, so what is delayed is what is inside it: the handshake is over by then.
 """
 
 from __future__ import annotations
@@ -91,9 +91,11 @@ class Way(Generic[_Parcel]):
 class Distant:
     """The far end of `stream` behind a network; `journey` names the connection, for the course of the jitter."""
 
-    def __init__(self, stream: Stream, network: Network, journey: str, *, has_frames: bool) -> None:
+    def __init__(
+        self, stream: Stream, network: Network, journey: str, *, has_frames: bool, half_closes: bool = False
+    ) -> None:
         self._stream = stream
-        self._outlet = Outlet(stream, network.piece_bytes, network.gather_seconds)
+        self._outlet = Outlet(stream, network.piece_bytes, network.gather_seconds, half_closes=half_closes)
         self._going: Way[bytes | How] = Way(network.timetable(f"{journey} there"))
         self._coming: Way[bytes | ConnectionError] = Way(network.timetable(f"{journey} back"))
         self._publish_later_seconds = network.to_subscriber_seconds
@@ -108,6 +110,11 @@ class Distant:
     def is_closed(self) -> bool:
         """Whether `close` or `abort` was called; what they send may be under way."""
         return self._is_closing
+
+    @property
+    def is_write_paused(self) -> bool:
+        """Whether who writes more has to `drain` first."""
+        return self._going.is_full
 
     async def read(self) -> bytes:
         """Wait for bytes; b"" for the peer's FIN, or once our own has arrived. Raises as `Stream.read`."""
@@ -124,6 +131,10 @@ class Distant:
     async def drain(self) -> None:
         """Wait until more may be under way."""
         await self._going.room()
+
+    def write_eof(self) -> None:
+        """Send FIN off behind what was written, and go on reading, where the far end `half_closes`."""
+        self._going.put(How.FIN)
 
     def close(self) -> None:
         """Send FIN off behind what was written."""

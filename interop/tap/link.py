@@ -13,12 +13,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import time
 from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from interop.tap.crossing import Crossing
-from interop.tap.distant import Distant, until
+from interop.tap.distant import Distant
 from interop.tap.faults import (
     Action,
     Armed,
@@ -37,11 +36,11 @@ from interop.tap.faults import (
 from interop.tap.framed import FramedCrossing
 from interop.tap.lane import Effect, Write
 from interop.tap.network import LOOPBACK, Network
-from interop.tap.outlet import Outlet
+from interop.tap.reach import outlet_to, reach
 from interop.tap.trace import Kind, Sender, Trace
 from reference_broker.net.address import Address
 from reference_broker.net.errors import ConnectFailed
-from reference_broker.net.stream import Listener, Stream, dial, listen
+from reference_broker.net.stream import Listener, Stream, listen
 from reference_broker.net.tls import TestCertificates
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import Packet
@@ -277,20 +276,12 @@ class Link:
         kind = FramedCrossing if self.upstream.transport.is_websocket else Crossing
         return kind(self.trace, self.name, self.connections + 1, self.version, self._plan)
 
-    def distant(self, stream: Stream, number: int) -> Distant:
-        """A connection's stream to the broker, behind the network."""
-        has_frames = self.upstream.transport.is_websocket
-        return Distant(stream, self.network, f"{self._journey} {self.name} {number}", has_frames=has_frames)
-
-    def outlet(self, to: Sender, stream: Stream | Distant) -> Outlet:
-        """The way out to that side; what the network does at the receiver, a distant one does itself."""
-        network = self.network
-        if isinstance(stream, Distant):
-            return Outlet(stream)
-        at_once = 0.0 if network.answers_together and to is Sender.CLIENT else None
-        return Outlet(
-            stream, network.piece_bytes, at_once if network.gather_seconds is None else network.gather_seconds
-        )
+    async def reach(self, number: int) -> Stream | Distant:
+        """Connect to the broker for that connection; raises ConnectFailed."""
+        upstream = self.upstream
+        journey = f"{self._journey} {self.name} {number}"
+        has_frames = upstream.transport.is_websocket
+        return await reach(upstream.beneath_websocket, self.network, journey, has_frames=has_frames)
 
     def segment_bytes(self, sender: Sender, data: bytes) -> int:
         """How many bytes of what that side sent go at a time where they go one by one, else 0; a frame stays whole."""
@@ -307,7 +298,7 @@ class _Passage:
         self._link = link
         self._clock = link.trace.clock
         self._client = client
-        self._outlets = {Sender.CLIENT: link.outlet(Sender.CLIENT, client)}
+        self._outlets = {Sender.CLIENT: outlet_to(Sender.CLIENT, client, link.network)}
         self._distant: Distant | None = None
         self._timer: asyncio.Handle | None = None
 
@@ -318,22 +309,15 @@ class _Passage:
 
     async def run(self) -> None:
         """Carry bytes until both sides have ended."""
-        network = self._link.network
         try:
-            if network.is_distant:
-                # The client has its TCP connection already. A broker would know of it as the first bytes come; one that
-                # counts its keep alive from there would wait for one round trip until CONNACK, not two.
-                await until(time.monotonic() + network.delay_seconds)
-            stream = await dial(self._link.upstream.beneath_websocket)
+            broker = await self._link.reach(self.crossing.number)
         except ConnectFailed as error:
             self._link.unreached = error.reason
-            await until(time.monotonic() + network.delay_seconds)
             self.perform(self.crossing.refuse(str(error), self._clock()))
             return
-        broker: Stream | Distant = stream
-        if network.is_distant:
-            broker = self._distant = self._link.distant(stream, self.crossing.number)
-        self._outlets[Sender.BROKER] = self._link.outlet(Sender.BROKER, broker)
+        if isinstance(broker, Distant):
+            self._distant = broker
+        self._outlets[Sender.BROKER] = outlet_to(Sender.BROKER, broker, self._link.network)
         if not self.crossing.is_open(Sender.BROKER):  # cut in between
             broker.close()
             return

@@ -28,11 +28,18 @@ _MOST_WAITING_BYTES = 65_536
 class Target(Protocol):
     """Where it goes: a stream, near or distant."""
 
+    @property
+    def is_write_paused(self) -> bool:
+        """Whether there is no room for more."""
+
     def write(self, data: bytes) -> None:
         """Send bytes."""
 
     async def drain(self) -> None:
         """Wait until there is room for more; raises ConnectionError when it is gone."""
+
+    def write_eof(self) -> None:
+        """Send FIN behind what was written, and go on reading."""
 
     def close(self) -> None:
         """Send FIN behind what was written."""
@@ -48,11 +55,15 @@ class Outlet:
     """The way out of the tap to one peer.
 
     What is written goes in pieces of `piece_bytes` (0: as it is written), but for what is too much. Or what is written
-    within `gather_seconds` goes as one; with 0 that is a turn of the loop, None is each by itself.
+    within `gather_seconds` goes as one; with 0 that is a turn of the loop, None is each by itself. `half_closes`: FIN
+    ends this direction only.
     """
 
-    def __init__(self, stream: Target, piece_bytes: int = 0, gather_seconds: float | None = None) -> None:
+    def __init__(
+        self, stream: Target, piece_bytes: int = 0, gather_seconds: float | None = None, *, half_closes: bool = False
+    ) -> None:
         self._stream = stream
+        self._finish = stream.write_eof if half_closes else stream.close
         self._piece_bytes = piece_bytes
         self._gather_seconds = gather_seconds
         self._gathered: list[bytes] = []
@@ -64,6 +75,15 @@ class Outlet:
         self._room = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
         self._ending = False
+
+    @property
+    def is_write_paused(self) -> bool:
+        """Whether who writes more has to `drain` first."""
+        return self._has_backlog or self._stream.is_write_paused
+
+    @property
+    def _has_backlog(self) -> bool:
+        return self._backlog_bytes > _MOST_WAITING_BYTES and self._pump is not None
 
     def write(self, data: bytes, segment_bytes: int = 0) -> None:
         """Send bytes after those before; segments (0: none) need turns of the loop, so that each goes by itself."""
@@ -83,10 +103,15 @@ class Outlet:
 
     async def drain(self) -> None:
         """Wait until the peer has taken enough to write more; raises ConnectionError when it is gone."""
-        while self._backlog_bytes > _MOST_WAITING_BYTES and self._pump is not None:
+        while self._has_backlog:
             self._room.clear()
             await self._room.wait()
         await self._stream.drain()
+
+    async def written(self) -> None:
+        """Wait until all that goes in pieces has gone, and FIN behind it."""
+        if self._pump is not None:
+            await asyncio.wait([self._pump])
 
     def end(self, how: How) -> None:
         """Send FIN or RST behind what was written."""
@@ -100,7 +125,7 @@ class Outlet:
         elif self._pump is not None:
             self._ending = True
         else:
-            self._stream.close()
+            self._finish()
 
     def close(self) -> None:
         """Give up what is not written yet."""
@@ -163,7 +188,7 @@ class Outlet:
             self._written = 0
         self._pump = None
         if self._ending:
-            self._stream.close()
+            self._finish()
 
     def _stop(self) -> None:
         if self._pump is not None:

@@ -6,6 +6,7 @@ import asyncio
 import re
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -72,6 +73,26 @@ def test_a_signal_ends_it_with_summary_and_report(number: signal.Signals, port_o
     assert (record.verdict, record.blame, record.cites) == ("fail", "client", ("MQTT-3.3.1-1",))
     assert [entry.packet for entry in record.trace][1:3] == ["CONNECT", "CONNACK"]
     assert (tmp_path / "report.html").exists()
+
+
+def test_behind_a_network_it_takes_longer_and_the_record_says_so(port_of_broker: int, tmp_path: Path) -> None:
+    with (
+        monitor(port_of_broker, tmp_path, "--network", "delay=40ms") as (process, port),
+        socket.create_connection(("127.0.0.1", port)) as client,
+    ):
+        began = time.monotonic()
+        client.sendall(encode(Connect(V311, "far"), V311))
+        assert client.recv(4)
+        assert time.monotonic() - began >= 0.08
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+    (record,) = read_records(tmp_path / "results.jsonl")
+    assert (record.verdict, record.network) == ("pass", "delay=40ms")
+
+
+def test_a_network_that_cannot_be_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["monitor", "--listen", "0", "--upstream", "127.0.0.1:1", "--network", "delay=2h"]) == 2
+    assert "--network: delay=2h: expected delay=50ms" in capsys.readouterr().err
 
 
 def test_what_breaks_nothing_ends_with_0(port_of_broker: int, tmp_path: Path) -> None:

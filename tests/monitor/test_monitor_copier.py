@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from interop.monitor.copier import Connection, Copier, Route
 from interop.monitor.recorder import Limits
+from interop.tap.network import LOOPBACK, Network
 from interop.tap.trace import Kind, Sender
 from interop.tap.websocket import Opcode, frame
 from reference_broker.net.address import Address, Transport
@@ -28,6 +30,10 @@ pytestmark = pytest.mark.usefixtures("on_both_loops")
 
 PATIENCE_SECONDS = 5.0
 ANYWHERE = Address("127.0.0.1", 0)
+DELAY_SECONDS = 0.03
+FAR = Network(DELAY_SECONDS)
+NETWORKS = [LOOPBACK, FAR, Network(piece_bytes=1), Network(gather_seconds=0.005)]
+behind_each_network = pytest.mark.parametrize("network", NETWORKS, ids=lambda each: str(each) or "none")
 
 
 class Middle:
@@ -40,7 +46,7 @@ class Middle:
 
 
 @asynccontextmanager
-async def middle() -> AsyncIterator[Middle]:
+async def middle(network: Network = LOOPBACK) -> AsyncIterator[Middle]:
     accepted: asyncio.Queue[Stream] = asyncio.Queue()
     over = asyncio.Event()
 
@@ -50,7 +56,7 @@ async def middle() -> AsyncIterator[Middle]:
 
     opened: list[Connection] = []
     upstream = await listen(ANYWHERE, serve)
-    copier = Copier(Route(ANYWHERE, upstream.address), Limits(), opened.append)
+    copier = Copier(Route(ANYWHERE, upstream.address, network=network), Limits(), opened.append)
     client = await dial(await copier.open())
     try:
         broker = await asyncio.wait_for(accepted.get(), PATIENCE_SECONDS)
@@ -62,9 +68,9 @@ async def middle() -> AsyncIterator[Middle]:
         await upstream.close()
 
 
-def play(story: Callable[[Middle], Awaitable[None]]) -> None:
+def play(story: Callable[[Middle], Awaitable[None]], network: Network = LOOPBACK) -> None:
     async def run() -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS), middle() as between:
+        async with asyncio.timeout(PATIENCE_SECONDS), middle(network) as between:
             await story(between)
 
     asyncio.run(run())
@@ -100,7 +106,8 @@ def test_no_byte_is_changed_whatever_it_is(sent: list[bytes], answered: list[byt
     play(story)
 
 
-def test_fin_is_passed_on_and_the_other_direction_stays_open() -> None:
+@behind_each_network
+def test_fin_is_passed_on_and_the_other_direction_stays_open(network: Network) -> None:
     async def story(between: Middle) -> None:
         between.client.write(b"last words")
         between.client.write_eof()
@@ -109,10 +116,11 @@ def test_fin_is_passed_on_and_the_other_direction_stays_open() -> None:
         between.broker.close()
         assert await everything(between.client, 99) == b"I heard"
 
-    play(story)
+    play(story, network)
 
 
-def test_rst_is_passed_on_as_rst() -> None:
+@behind_each_network
+def test_rst_is_passed_on_as_rst(network: Network) -> None:
     async def story(between: Middle) -> None:
         between.broker.write(b"x")
         await between.client.read()
@@ -120,7 +128,23 @@ def test_rst_is_passed_on_as_rst() -> None:
         with pytest.raises(ConnectionResetError):
             await everything(between.broker, 1)
 
-    play(story)
+    play(story, network)
+
+
+def test_behind_a_network_each_way_takes_its_delay_and_the_recorder_is_the_client_s_neighbour() -> None:
+    async def story(between: Middle) -> None:
+        between.client.write(_HELLO)
+        await everything(between.broker, len(_HELLO))
+        reached = time.monotonic()
+        between.broker.write(_WELCOME)
+        await everything(between.client, len(_WELCOME))
+        assert time.monotonic() - reached >= DELAY_SECONDS
+        recorder = between.connection.recorder
+        opened, connect, connack = (each.at for each in recorder.trace.entries)
+        assert connect - opened >= DELAY_SECONDS  # until the broker is reached
+        assert connack - connect >= recorder.round_trip_seconds == 2 * DELAY_SECONDS
+
+    play(story, FAR)
 
 
 def test_an_rst_stands_in_the_trace() -> None:
@@ -136,7 +160,8 @@ def test_an_rst_stands_in_the_trace() -> None:
     play(story)
 
 
-def test_a_reader_that_is_slow_stops_its_writer() -> None:
+@behind_each_network
+def test_a_reader_that_is_slow_stops_its_writer(network: Network) -> None:
     async def story(between: Middle) -> None:
         between.broker.pause_reading()
         chunk = bytes(65_536)
@@ -149,7 +174,7 @@ def test_a_reader_that_is_slow_stops_its_writer() -> None:
         between.broker.resume_reading()
         assert len(await everything(between.broker, written)) == written
 
-    play(story)
+    play(story, network)
 
 
 def test_bytes_have_left_before_anybody_looks_at_them(monkeypatch: pytest.MonkeyPatch) -> None:
