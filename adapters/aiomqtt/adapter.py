@@ -70,7 +70,7 @@ class AiomqttAdapter(Adapter):
             was_there = not isinstance(problem.__context__, OSError)
             raise Unsuccessful("cut-off" if was_there else "failed", str(problem)) from None
         self._connected = True
-        connection = self._client._client.socket()  # noqa: SLF001
+        connection = self._socket
         self._sockets |= {connection.fileno()} if connection else set()
         self._reader = asyncio.create_task(self._read(self._client))
         return contract.Connected()
@@ -138,15 +138,21 @@ class AiomqttAdapter(Adapter):
     async def _cut(self) -> None:
         """Shut the socket down, and wait until the client noticed."""
         was_connected, self._connected = self._connected, False
-        paho = self._client and self._client._client  # noqa: SLF001 - there is no public way to its socket
-        if paho is not None and paho.socket() is not None:
+        connection = self._socket
+        if connection is not None:
             with contextlib.suppress(OSError):
-                paho.socket().shutdown(socket.SHUT_RDWR)
+                connection.shutdown(socket.SHUT_RDWR)
             until = self._loop.time() + 1
-            while paho.socket() is not None and self._loop.time() < until:  # noqa: ASYNC110 - until it let go of it
+            while self._socket is not None and self._loop.time() < until:  # noqa: ASYNC110 - until it let go of it
                 await asyncio.sleep(0)
         if was_connected and self._reader is not None:
             await asyncio.wait({self._reader}, timeout=1)  # of a loss right behind CONNACK it hears nothing
+
+    @property
+    def _socket(self) -> Any:
+        """What it is connected by, a socket or what stands for one; None without a connection."""
+        paho = self._client and self._client._client  # noqa: SLF001 - there is no public way to its socket
+        return paho and paho.socket()
 
     @property
     def _is_5(self) -> bool:

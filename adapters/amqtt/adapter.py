@@ -91,7 +91,8 @@ class AmqttAdapter(Adapter):
         self._connected = False
         writer = getattr(self._client and self._client._handler, "writer", None)  # noqa: SLF001 - there is no public way
         if writer is not None:
-            connection = writer._protocol if isinstance(writer, WebSocketsWriter) else writer._writer  # noqa: SLF001
+            is_websocket = isinstance(writer, WebSocketsWriter)
+            connection = writer._protocol if is_websocket else writer._writer  # noqa: SLF001 - `close` says goodbye first
             connection.transport.abort()
         await self._settled()
 
