@@ -36,6 +36,8 @@ from reference_broker.wire.packets import ConnAck
 from reference_broker.wire.packets import Disconnect as DisconnectPacket
 from reference_broker.wire.types import ConnectReturnCode, ReasonCode
 
+ATTEMPT_SECONDS = 5.0
+"""How long a client may take to give up, as in a run: some notice by a time limit of their own."""
 RECONNECT_SECONDS = 1.5
 """How long it is watched whether a client connects again by itself; most that do begin within a second."""
 
@@ -193,7 +195,8 @@ async def no_connection(talk: Conversation, setting: Setting) -> None:
 async def _in_vain(talk: Conversation, setting: Setting, address: Address, why: str, *kinds: str) -> ErrorEvent | None:
     """Connect where nothing comes of it; gives the right error."""
     expected = " or ".join(f"the error `{kind}`" for kind in kinds)
-    answer = await ask(talk, connection(talk, address, setting.mqtt), f", although {why}", expected)
+    attempt = connection(talk, address, setting.mqtt)
+    answer = await talk.ask(attempt, ATTEMPT_SECONDS, while_=f", although {why}", expected=expected)
     error = answer if isinstance(answer, ErrorEvent) and answer.error in kinds else None
     if answer is not None and error is None:
         found = f"the error `{answer.error}`" if isinstance(answer, ErrorEvent) else f"`{answer.event}`"
