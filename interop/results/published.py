@@ -33,13 +33,14 @@ from interop.runner.verdict import REFERENCE_CLIENT
 from interop.scenario.load import load_scenarios
 from interop.scenario.values import Strict
 from reports.record import BadResults, Record, Verdict, read_records, write_packed
+from reports.site.brokers import brokers_in_markdown
 from reports.site.decisions import decisions, in_markdown
 from reports.site.plays import Plays
 from reports.slim import slimmed
 from reports.write import RESULTS, write_whole
 
 PUBLISHED = Path("reports") / "published"
-_RUNS, _PLAN, _DEFECTS = "runs", "plan.toml", "defects.md"
+_RUNS, _PLAN, _DEFECTS, _BROKERS = "runs", "plan.toml", "defects.md", "brokers.md"
 _KEPT = ".jsonl.gz"
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -86,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
             records = list(slimmed(_about_its_client(read_records(results))))
             write_whole(kept / f"{planned.name}{_KEPT}", partial(write_packed, records=records))
             _say(f"kept     {planned.name}: {len(records)} cells")
-    return _decided(kept, options.published / _DEFECTS)
+    return _tell(kept, options.published)
 
 
 def _wanted(path: Path, names: Iterable[str]) -> list[Planned]:
@@ -147,12 +148,14 @@ def _without_broker(name: str) -> str:
     return ""
 
 
-def _decided(kept: Path, page: Path) -> int:
+def _tell(kept: Path, published: Path) -> int:
+    """Write the pages about what is kept; gives the exit code."""
     try:
         plays = Plays.of(_kept(kept))
     except BadResults as error:
         raise CommandError(str(error)) from None
-    page.write_text(in_markdown(plays, sentences()), encoding="utf-8")
+    (published / _DEFECTS).write_text(in_markdown(plays, sentences()), encoding="utf-8")
+    (published / _BROKERS).write_text(brokers_in_markdown(plays, REFERENCE_CLIENT), encoding="utf-8")
     undecided = [each for each in decisions(plays) if not each.words]
     for play, defect, _ in undecided:
         _say(f"UNDECIDED  {play.label}: {defect.blamed}: {defect.headline} ({defect.extent})")

@@ -95,6 +95,15 @@ def test_a_red_defect_that_nobody_decided_fails_it(folder: Path, capsys: pytest.
     assert "| **not yet** |" in (folder / "published" / "defects.md").read_text()
 
 
+def test_the_brokers_stand_in_one_table_with_what_each_passes_with_our_client(folder: Path) -> None:
+    known = KnownFailure(reason="It is slow.")
+    played(folder, cell("a/one"), cell("a/two", **BROKEN, known_failure=known), cell("a/one", client="paho"))
+    assert run(folder) == 0
+    page = (folder / "published" / "brokers.md").read_text()
+    (row,) = [line for line in page.splitlines() if line.startswith("| reference")]
+    assert [field.strip() for field in row.split("|")][3:11] == ["1", "1", "0", "0", "0", "0", "0", "2"]
+
+
 def test_a_decision_stands_beside_its_statement_with_its_link(folder: Path) -> None:
     known = KnownFailure(reason="It is slow.", link="https://example.org/1")
     played(folder, cell("a/one", **BROKEN, known_failure=known))
