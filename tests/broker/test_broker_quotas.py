@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from broker_bounds import MEBI, assert_served, kept_bytes
 from broker_harness import V5, V31, V311, Client, World, kept, will
-from test_broker_bounds import MEBI, assert_served, kept_bytes
 
 from reference_broker.broker import Broker, BrokerConfig, DropPolicy
 from reference_broker.broker.keeping.addresses import Addresses, address_of

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from reference_broker.net.address import Address, Transport
+from reference_broker.net.blocking import BlockingClient
 from reference_broker.net.config import ServerConfig
 from reference_broker.net.stream import listen
 from reference_broker.net.tls import make_test_certificates
@@ -37,6 +38,18 @@ def broker(on_both_loops, certificates):
 @pytest.fixture(scope="module")
 def address(broker):
     return broker[Transport.TCP]
+
+
+@pytest.fixture
+def at(address):
+    """The options that say where the broker is."""
+    return ["-h", address.host, "-p", str(address.port)]
+
+
+@pytest.fixture
+def listener(address):
+    with BlockingClient(address) as client:
+        yield client
 
 
 @pytest.fixture

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import judge_stories_acknowledging
 import judge_stories_connection
+import judge_stories_contents
 import judge_stories_forwarding
 import judge_stories_keep_alive
 import judge_stories_limits
 import judge_stories_resending
 import judge_stories_sessions
+import judge_stories_wills
 import pytest
 from judge_story import BREAKING, KEEPING, Story
 
@@ -32,6 +34,8 @@ STORIES = (
     judge_stories_acknowledging,
     judge_stories_connection,
     judge_stories_forwarding,
+    judge_stories_contents,
+    judge_stories_wills,
     judge_stories_keep_alive,
     judge_stories_limits,
     judge_stories_resending,

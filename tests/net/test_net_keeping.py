@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_net_server import Peer, peer, subscribe
+from net_peers import Peer, peer, subscribe
 
 from reference_broker.broker import Broker, Link
 from reference_broker.net.config import ServerConfig

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from net_peers import Peer, peer, subscribe
 from test_net_keeping import GatedStore, Run, acknowledged, begun, message, serving
-from test_net_server import Peer, peer, subscribe
 
 from reference_broker.broker import Broker
 from reference_broker.broker.values.config import BrokerConfig
