@@ -1,6 +1,7 @@
 """Nothing of a run outlives it: what a process of ours starts ends with it, however it ends; and how it is told to end.
 
-Belongs here: the guard of child processes, the end of a worker without its parent, SIGTERM as a reason to stop.
+Belongs here: the guard of child processes, a process beside this one, the end of a worker without its parent, SIGTERM
+as a reason to stop.
 Does not belong here: starting children (`interop.drivers`, `interop.brokers`), ending them in order (who started them).
 
 A process that is killed cannot clean up. So the first child brings a guard along, a tiny process that knows the groups
@@ -18,7 +19,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing import connection, parent_process
+from multiprocessing import connection, get_context, parent_process
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 
@@ -101,6 +103,30 @@ def _outlast(parent: int, stop: Callable[[], object] | None) -> None:
         threading.Timer(_PATIENCE_SECONDS, os._exit, (1,)).start()
         stop()
     os._exit(1)
+
+
+@contextlib.contextmanager
+def beside(work: Callable[[Connection], object]) -> Iterator[tuple[Connection, int | None]]:
+    """Do something in a process of its own, which ends with the block and with us; gives the pipe to it, and its pid.
+
+    `work` is a module's own function; it gets the other end of the pipe.
+    """
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work_beside, args=(work, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield ours, process.pid
+    finally:
+        process.terminate()
+        process.join()
+        ours.close()
+
+
+def _work_beside(work: Callable[[Connection], object], parent: Connection) -> None:
+    end_with_parent()
+    work(parent)
 
 
 # --- being told to end ------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ Belongs here: its connection, its times. Does not belong here: attacks, and what
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,7 +15,7 @@ from typing import Final
 from interop.bench.inbox import BadStream
 from interop.bench.peer import Handshake
 from interop.bench.proc import waited_ns
-from interop.lifeline import end_with_parent
+from interop.lifeline import beside
 from reference_broker.net.address import Address
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import PubAck, Publish, Subscription
@@ -71,21 +70,11 @@ class Bystander:
 @contextmanager
 def running_bystander() -> Iterator[Bystander]:
     """One that waits to be told where to go."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_stand_by, args=(theirs,), daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        yield Bystander(ours)
-    finally:
-        process.terminate()
-        process.join()
-        ours.close()
+    with beside(_stand_by) as (pipe, _):
+        yield Bystander(pipe)
 
 
 def _stand_by(parent: Connection) -> None:
-    end_with_parent()
     while True:
         told = parent.recv()
         if told is None:  # it had ended before it was told to

@@ -37,41 +37,43 @@ def readme(run: Document) -> str:
 
 def growth_page(run: Document, table: list[list[str]]) -> str:
     """The page about a broker that has grown."""
-    parts = [
-        "# Growth",
+    return _page(
+        run,
+        "Growth",
         "What the figures of the reference broker become when much is stored in it or connected to it.",
-        _circumstances(run),
-        f"Made by `{run.command}`. Two brokers run beside each other, one with next to nothing and one that has grown,"
-        " and are measured in turn; figures are medians. **Bold** is what does not hold.",
-        as_markdown(table),
-    ]
-    return "\n\n".join(parts) + "\n"
+        "Two brokers run beside each other, one with next to nothing and one that has grown, and are measured in turn;"
+        " figures are medians. **Bold** is what does not hold.",
+        table,
+    )
 
 
 def crowds_page(run: Document, table: list[list[str]]) -> str:
     """The page about more and more connections."""
-    parts = [
-        "# Crowds",
+    return _page(
+        run,
+        "Crowds",
         "What one of many connections costs the reference broker: nothing here may grow with their number.",
-        _circumstances(run),
-        f"Made by `{run.command}`. Each row is another broker, the last one with as many connections as the system lets"
-        " one process have.",
-        as_markdown(table),
-    ]
-    return "\n\n".join(parts) + "\n"
+        "Each row is another broker, the last one with as many connections as the system lets one process have.",
+        table,
+    )
 
 
 def durable_page(run: Document, table: list[list[str]]) -> str:
     """The page about a broker that keeps everything before it answers."""
-    parts = [
-        "# With a store",
+    return _page(
+        run,
+        "With a store",
         "What it costs that the reference broker answers nothing before it is kept on disk.",
-        _circumstances(run),
-        f"Made by `{run.command}`. A broker without a store and one with it run beside each other and are measured in"
-        " turn, with sessions that outlive their connections at both ends; figures are medians. The bystander sets a"
-        " retained message. **Bold** is what does not hold.",
-        as_markdown(table),
-    ]
+        "A broker without a store and one with it run beside each other and are measured in turn, with sessions that"
+        " outlive their connections at both ends; figures are medians. The bystander sets a retained message. **Bold**"
+        " is what does not hold.",
+        table,
+    )
+
+
+def _page(run: Document, title: str, about: str, how: str, table: list[list[str]]) -> str:
+    """A page of one table, and how it came about."""
+    parts = [f"# {title}", about, _circumstances(run), f"Made by `{run.command}`. {how}", as_markdown(table)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -7,7 +7,6 @@ Belongs here: the least that keeps a generator busy. Does not belong here: rules
 
 from __future__ import annotations
 
-import multiprocessing
 import selectors
 import socket
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from interop.bench.cell import Cell, Mode
 from interop.bench.inbox import acknowledgements
 from interop.bench.measure import Target
 from interop.bench.stream import READ_BYTES
-from interop.lifeline import end_with_parent
+from interop.lifeline import beside
 from reference_broker.net.address import Address, Transport
 from reference_broker.wire.decode import Reader, decode
 from reference_broker.wire.encode import encode
@@ -46,23 +45,13 @@ def can_copy(cell: Cell) -> bool:
 @contextmanager
 def running_sink() -> Iterator[Target]:
     """A sink in a process of its own."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs,), daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        if not ours.poll(_START_SECONDS):
+    with beside(_serve) as (pipe, pid):
+        if not pipe.poll(_START_SECONDS):
             raise TimeoutError("the sink of the load generator did not start")
-        yield Target("sink", "", Address(HOST, ours.recv()), process.pid)
-    finally:
-        process.terminate()
-        process.join()
-        ours.close()
+        yield Target("sink", "", Address(HOST, pipe.recv()), pid)
 
 
 def _serve(parent: Connection) -> None:
-    end_with_parent()
     with socket.create_server((HOST, 0), backlog=1024) as listener, selectors.DefaultSelector() as selector:
         parent.send(listener.getsockname()[1])
         clients = _Clients()
