@@ -30,6 +30,7 @@ from interop.exit_codes import FELL_SHORT, OK, CommandError
 from interop.requirements.requirements import sentences
 from interop.runner.known_failures import explanation, load_known_failures
 from interop.runner.verdict import REFERENCE_CLIENT
+from interop.runner.worker import ANY_CLIENT
 from interop.scenario.load import load_scenarios
 from interop.scenario.values import Strict
 from reports.record import BadResults, Record, Verdict, read_records, write_packed
@@ -110,6 +111,8 @@ def _play(planned: Planned, out: Path, workers: str) -> None:
     if not clients or not brokers:
         return
     words = [f"--{role}={name}" for role, names in (("client", clients), ("broker", brokers)) for name in names]
+    if clients[0] != REFERENCE_CLIENT:  # who is named first plays them, and of another they are not kept
+        words += ["-m", f"not {ANY_CLIENT}"]
     _say(f"playing  {planned.name}: {', '.join(clients)} with {', '.join(brokers)}")
     subprocess.run(
         [sys.executable, "-m", "interop", "run", *words, "-n", workers, "-q", f"--out={out}"], check=False
@@ -117,9 +120,16 @@ def _play(planned: Planned, out: Path, workers: str) -> None:
 
 
 def _about_its_client(records: Iterable[Record]) -> Iterator[Record]:
-    """Without cells for which any client does, but of ours: who is named first plays them, whichever release it is."""
+    """Without cells for which any client does, but of ours, and without those whose adapter ended by itself.
+
+    What ends a client is for its maintainers first, and of the release it says no more than that.
+    """
     for_any = {loaded.name for loaded in load_scenarios() if loaded.scenario.any_client}
-    return (record for record in records if record.client == REFERENCE_CLIENT or record.scenario not in for_any)
+    for record in records:
+        if record.verdict is Verdict.HARNESS_ERROR:
+            _say(f"LEFT OUT {record.client} with {record.broker}: {record.reason}")
+        elif record.client == REFERENCE_CLIENT or record.scenario not in for_any:
+            yield record
 
 
 def _is_there(run_name: str, name: str, without: Callable[[str], str]) -> bool:

@@ -47,6 +47,9 @@ were left out, and of which cells its shard is a part."""
 SLOW = "slow"
 """The marker of cells that are played only when asked for: by the option of that name, or where `-m` speaks of it."""
 
+ANY_CLIENT = "any_client"
+"""The marker of cells for which any client does, so that a run with several plays them with the first of them alone."""
+
 _PYTESTS_OWN = frozenset({SLOW, "skip", "skipif", "xfail", "parametrize", "usefixtures", "filterwarnings"})
 """What a client cannot be selected by, though it may be called so: such a marker means something else."""
 
@@ -54,9 +57,9 @@ _PYTESTS_OWN = frozenset({SLOW, "skip", "skipif", "xfail", "parametrize", "usefi
 def marks_of(cell: Cell) -> list[str]:
     """The markers of a cell's test: what it has to do with."""
     names = [cell.loaded.area, cell.client, cell.broker, f"mqtt{cell.mqtt.replace('.', '')}", cell.transport]
-    return [name for name in names if name.isidentifier() and name not in _PYTESTS_OWN] + [
-        SLOW
-    ] * cell.loaded.scenario.slow
+    scenario = cell.loaded.scenario
+    kinds = [SLOW] * scenario.slow + [ANY_CLIENT] * scenario.any_client
+    return [name for name in names if name.isidentifier() and name not in _PYTESTS_OWN] + kinds
 
 
 @cache  # each is checked against those that are registered

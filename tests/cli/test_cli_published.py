@@ -88,6 +88,25 @@ def test_cells_for_which_any_client_does_are_kept_of_ours_only(folder: Path) -> 
     assert {(each.client, each.scenario) for each in kept} == {("paho", "a/one"), ("builtin", for_any)}
 
 
+def test_cells_for_which_any_client_does_are_not_even_played_without_ours(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = folder / "published" / "plan.toml"
+    plan.write_text(PLAN + PLAN.replace("small", "foreign").replace("builtin", "paho"))
+    commands: list[list[str]] = []
+    monkeypatch.setattr(published.subprocess, "run", lambda words, **_: commands.append(words))
+    run(folder)
+    assert ["not any_client" in words for words in commands] == [False, True]
+
+
+def test_of_a_client_that_ended_by_itself_nothing_is_kept(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    played(folder, cell("a/one"), cell("a/two", verdict=Verdict.HARNESS_ERROR, reason="it was ended by SIGSEGV"))
+    assert run(folder) == 0
+    kept = list(read_records(folder / "published" / "runs" / "small.jsonl.gz"))
+    assert [each.scenario for each in kept] == ["a/one"]
+    assert "LEFT OUT builtin with reference: it was ended by SIGSEGV" in capsys.readouterr().out
+
+
 def test_a_red_defect_that_nobody_decided_fails_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     played(folder, cell("a/one", **BROKEN))
     assert run(folder) == 1
