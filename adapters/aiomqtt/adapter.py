@@ -1,4 +1,4 @@
-"""aiomqtt behind the contract: asyncio over Paho, and Paho's MQTT.
+"""aiomqtt, 1.2 and 2, behind the contract: asyncio over Paho, and Paho's MQTT.
 
 Belongs here: the contract's commands in its public calls. Does not belong here: what only Paho beneath it knows.
 """
@@ -15,16 +15,16 @@ from typing import Any
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from interop.drivers import contract
 from interop.drivers.adapter import Adapter, Unsuccessful, main
-from interop.drivers.paho import properties_of, values_of
+from interop.drivers.paho import RETURN_CODES, properties_of, values_of
 
+_IS_1 = not hasattr(aiomqtt, "exceptions")
+_Refused: Any = (aiomqtt.error if _IS_1 else aiomqtt.exceptions).MqttConnectError
+_IDENTIFIER = "client_id" if _IS_1 else "identifier"
 _VERSIONS = dict(zip(("3.1", "3.1.1", "5.0"), aiomqtt.ProtocolVersion, strict=True))
-_RETURN_CODES = {132: 1, 133: 2, 136: 3, 134: 4, 135: 5}
-"""Paho shows a 3.x return code as the 5.0 reason code of the same meaning; this is the way back."""
 _CONNACK_SECONDS = 3.0  # it learns of a connection's end before CONNACK only by its own time limit
 
 
@@ -38,6 +38,7 @@ class AiomqttAdapter(Adapter):
         self._made_for: contract.Connect | None = None
         self._reader: asyncio.Task[None] | None = None
         self._connected = False
+        self._listening: Any = None  # what it listens with ends with it
         self._sockets: set[int] = set()
 
     @classmethod
@@ -60,11 +61,14 @@ class AiomqttAdapter(Adapter):
         wanted = command.model_copy(update={"id": 0})
         if self._client is None or wanted != self._made_for:
             self._made_for, self._client = wanted, self._new_client(command)
+        # In 1 a message is for who listens by then, in 2 for who asks later.
+        self._listening = self._client.messages() if _IS_1 else contextlib.nullcontext(self._client.messages)
+        messages = await self._listening.__aenter__()
         try:
             await self._client.__aenter__()
-        except aiomqtt.exceptions.MqttConnectError as refused:
-            code = refused.rc.value if isinstance(refused.rc, ReasonCode) else refused.rc
-            code = code if command.mqtt == "5.0" else _RETURN_CODES.get(code, code)
+        except _Refused as refused:
+            code = getattr(refused.rc, "value", refused.rc)
+            code = code if command.mqtt == "5.0" else RETURN_CODES.get(code, code)
             raise Unsuccessful("refused", str(refused), reason=code) from None
         except aiomqtt.MqttError as problem:
             was_there = not isinstance(problem.__context__, OSError)
@@ -72,23 +76,21 @@ class AiomqttAdapter(Adapter):
         self._connected = True
         connection = self._socket
         self._sockets |= {connection.fileno()} if connection else set()
-        self._reader = asyncio.create_task(self._read(self._client))
+        self._reader = asyncio.create_task(self._read(self._client, messages))
         return contract.Connected()
 
     def _new_client(self, command: contract.Connect) -> aiomqtt.Client:
         is_5, will = command.mqtt == "5.0", command.will
         fields: dict[str, Any] = {"clean_session": command.clean_start}
         if is_5:
-            fields = {
-                "clean_start": command.clean_start,
-                "properties": properties_of(PacketTypes.CONNECT, command.properties),
-            }
+            said = properties_of(PacketTypes.CONNECT, command.properties)
+            fields = {"clean_start": command.clean_start, "properties": said}
         if will is not None:
             said = properties_of(PacketTypes.WILLMESSAGE, will.properties) if is_5 else None
             fields["will"] = aiomqtt.Will(will.topic, will.payload, will.qos, will.retain, said)
         is_websocket, trusts = command.transport in {"ws", "wss"}, command.ca_file
         return aiomqtt.Client(
-            command.host, command.port, identifier=command.client_id, protocol=_VERSIONS[command.mqtt],
+            command.host, command.port, **{_IDENTIFIER: command.client_id}, protocol=_VERSIONS[command.mqtt],
             username=command.username, password=command.password,  # type: ignore[arg-type]  # bytes are taken as they are
             transport="websockets" if is_websocket else "tcp", websocket_path=command.path if is_websocket else None,
             tls_context=ssl.create_default_context(cafile=trusts) if trusts else None,
@@ -183,19 +185,17 @@ class AiomqttAdapter(Adapter):
         except aiomqtt.MqttError as problem:
             raise Unsuccessful("failed" if self._connected else "cut-off", str(problem)) from None
 
-    async def _read(self, client: aiomqtt.Client) -> None:
+    async def _read(self, client: aiomqtt.Client, messages: Any) -> None:
         with contextlib.suppress(aiomqtt.MqttError):
-            async for message in client.messages:
+            async for message in messages:
                 self.deliver(
-                    topic=str(message.topic),
-                    payload=bytes(message.payload),
-                    qos=message.qos,
-                    retain=message.retain,
+                    topic=str(message.topic), payload=bytes(message.payload), qos=message.qos, retain=message.retain,
                     packet_id=message.mid or None,
                     properties=values_of(message.properties) if self._is_5 and message.properties else None,
-                )
+                )  # fmt: skip
         was_connected, self._connected = self._connected, False
-        await client.__aexit__(None, None, None)
+        with contextlib.suppress(aiomqtt.MqttError):  # 1.2 and 2.0 raise the loss once more
+            await client.__aexit__(None, None, None)
         if was_connected:
             self.report_loss("network")
 

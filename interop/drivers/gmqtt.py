@@ -6,6 +6,7 @@ Does not belong here: mending what gmqtt does wrong. Run as `python -m interop.d
 What an application can see of gmqtt: CONNACK, SUBACK and UNSUBACK by callbacks; the end of a publish only through the
 storage it may bring (`persistent_storage`), without a reason code; the end of a connection, with the bytes of the
 broker's DISCONNECT if there was one. It sees no packet identifier, and no CONNACK property that CONNECT had as well.
+One adapter does for 0.6, 0.7 and 0.8.
 
 The same `Client` serves all connections of an instance, as its session state lives in it. What gmqtt takes only at
 construction (clean session, will, properties) is set on it again before each connection; there is no public way to.
@@ -21,11 +22,11 @@ import gmqtt
 from gmqtt import Client, Message, Subscription
 from gmqtt.mqtt.constants import MQTTv50, MQTTv311
 from gmqtt.mqtt.handler import MQTTConnectError
-from gmqtt.storage import PersistentStorage
 
 from interop.drivers import contract
-from interop.drivers.adapter import Adapter, Pending, Unsuccessful, main
+from interop.drivers.adapter import Adapter, Unsuccessful, main
 from interop.drivers.contract import PropertyValues
+from interop.drivers.gmqtt_storage import WatchedStorage
 
 NEVER_RECONNECT = -2
 """As `reconnect_retries`: -1 is for ever, and 0 still comes back once."""
@@ -47,29 +48,6 @@ _OUR_NAMES = {theirs: ours for ours, theirs in _GMQTT_NAMES.items()}
 _REPEATABLE = {"subscription_identifier", "user_property"}
 
 
-class _WatchedStorage(PersistentStorage):  # type: ignore[misc]  # gmqtt has no types
-    """gmqtt's own storage of unacknowledged messages, which tells when one is put in or taken out."""
-
-    def __init__(self, pending: Pending) -> None:
-        super().__init__()
-        self._pending = pending
-        self.last_stored: int | None = None
-
-    def push_message(self, mid: int, raw_package: bytes) -> None:
-        self.last_stored = mid
-        super().push_message(mid, raw_package)
-
-    def remove_message_by_mid(self, mid: int) -> None:
-        super().remove_message_by_mid(mid)
-        self._pending.settle(("publish", mid))
-
-    def clear(self) -> None:
-        dropped = [mid for mid, _ in self.get_all()]
-        super().clear()
-        for mid in dropped:
-            self._pending.fail(("publish", mid), Unsuccessful("cut-off", "gmqtt dropped it: the broker has no session"))
-
-
 class GmqttAdapter(Adapter):
     """One gmqtt client instance."""
 
@@ -77,7 +55,7 @@ class GmqttAdapter(Adapter):
         super().__init__(*arguments)
         self._client: Client | None = None
         self._made_for: tuple[Any, ...] = ()
-        self._storage = _WatchedStorage(self.pending)
+        self._storage = WatchedStorage(self.pending)
         self._is_5 = False
         self._state = "closed"  # or connecting, open
         self._asked: frozenset[str] = frozenset()
@@ -150,8 +128,8 @@ class GmqttAdapter(Adapter):
             raise Unsuccessful("failed", "not connected yet")
         if command.qos == 0:
             self._connected()
-        message = Message(command.topic, command.payload, command.qos, command.retain, **_kwargs(command.properties))
-        self._client.publish(message)
+        # Not as a Message: of one, gmqtt before 0.8 keeps nothing until it is acknowledged.
+        self._client.publish(command.topic, command.payload, command.qos, command.retain, **_kwargs(command.properties))
         if command.qos:
             await self.pending.expect(("publish", self._storage.last_stored), outlives_connection=True)
         return contract.Published()
@@ -179,6 +157,8 @@ class GmqttAdapter(Adapter):
     async def abandon(self) -> None:
         """Abort the transport and forget the client; gmqtt keeps nothing outside of it."""
         await self._cut()
+        if resending := getattr(self._client, "_resend_task", None):  # of 0.6, for ever
+            resending.cancel()
         self._client = None
 
     # --- the client instance ----------------------------------------------------------------------------------------
@@ -203,7 +183,7 @@ class GmqttAdapter(Adapter):
         fixed = (command.client_id, command.manual_ack)
         if self._client is None or self._made_for != fixed:
             self.pending.cut_off(everything=True)
-            self._storage = _WatchedStorage(self.pending)
+            self._storage = WatchedStorage(self.pending)
             self._client = self._new_client(command)
             self._made_for = fixed
         client = self._client

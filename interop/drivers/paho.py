@@ -5,34 +5,34 @@ Does not belong here: mending what Paho does wrong. Run as `python -m interop.dr
 
 The same `Client` serves all connections of an instance, so that its session state resumes. Only what Paho fixes at
 construction makes a new one: version, client id, transport, trust, and Clean Session in 3.x, whose change ends the
-state anyway.
+state anyway. One adapter does for Paho 1.6 and 2: how the first calls back is in `paho_1`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import paho.mqtt
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt import client as library
+from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from interop.drivers import contract
 from interop.drivers.adapter import Adapter, Unsuccessful, main
 from interop.drivers.contract import PropertyValues
+from interop.drivers.paho_1 import ASKED, IS_1, LACKS, REFUSALS, reason_code, said_as_in_2
 from interop.drivers.paho_loop import PahoLoop
 
-_VERSIONS = {
-    "3.1": MQTTProtocolVersion.MQTTv31,
-    "3.1.1": MQTTProtocolVersion.MQTTv311,
-    "5.0": MQTTProtocolVersion.MQTTv5,
-}
+if TYPE_CHECKING:
+    from paho.mqtt.client import ConnectFlags, DisconnectFlags
+    from paho.mqtt.reasoncodes import ReasonCode
 
-_RETURN_CODES = {132: 1, 133: 2, 136: 3, 134: 4, 135: 5}
-"""Paho shows a 3.x CONNACK return code as the 5.0 reason code of the same meaning; this is the way back."""
+_VERSIONS = {"3.1": library.MQTTv31, "3.1.1": library.MQTTv311, "5.0": library.MQTTv5}
+
+RETURN_CODES = {reason: code for code, reason in REFUSALS.items()}
+"""What the broker said in 3.x, by what Paho 2 shows."""
 
 _ALREADY_COMPLETE = 0x92
 """In PUBCOMP: the broker has forgotten the message because it has it; no error when a flow is resumed. [5.0 3.7.2.1]"""
@@ -62,7 +62,7 @@ class PahoAdapter(Adapter):
             version=paho.mqtt.__version__,
             mqtt=("3.1", "3.1.1", "5.0"),
             transports=("tcp", "tls", "ws", "wss"),
-            unsupported=("auth", "refuse-message", "topic-alias-inbound"),
+            unsupported=("auth", "refuse-message", "topic-alias-inbound", *LACKS),
         )
 
     # --- commands ---------------------------------------------------------------------------------------------------
@@ -84,7 +84,7 @@ class PahoAdapter(Adapter):
             raise Unsuccessful("cut-off", "the connection ended at once")
         flags, reason, properties = await answer
         if reason.is_failure:
-            code = reason.value if command.mqtt == "5.0" else _RETURN_CODES.get(reason.value)
+            code = reason.value if command.mqtt == "5.0" else RETURN_CODES.get(reason.value)
             raise Unsuccessful("refused", str(reason), reason=code, properties=self._values(properties))
         present = None if command.mqtt == "3.1" else flags.session_present  # 3.1 has no such flag
         return contract.Connected(session_present=present, reason=reason.value, properties=self._values(properties))
@@ -125,7 +125,7 @@ class PahoAdapter(Adapter):
             command.retain,
             self._properties(PacketTypes.PUBLISH, command.properties),
         )
-        if info.rc != MQTTErrorCode.MQTT_ERR_NO_CONN or command.qos == 0:
+        if info.rc != library.MQTT_ERR_NO_CONN or command.qos == 0:
             _check(info.rc)  # at QoS 1 and 2 Paho keeps the message until there is a connection
         key = ("publish", info.mid)
         reason, properties = await self.pending.expect(key, outlives_connection=command.qos > 0)
@@ -148,7 +148,7 @@ class PahoAdapter(Adapter):
         properties = self._properties(PacketTypes.DISCONNECT, command.properties)
         reason = None
         if self._is_5 and (command.reason or properties is not None):
-            reason = ReasonCode(PacketTypes.DISCONNECT, identifier=command.reason)
+            reason = reason_code(PacketTypes.DISCONNECT, identifier=command.reason)
         ended = self.pending.expect("end")
         _check(client.disconnect(reason, properties))
         await ended
@@ -171,7 +171,8 @@ class PahoAdapter(Adapter):
 
     @property
     def _is_5(self) -> bool:
-        return self._need_client().protocol == MQTTProtocolVersion.MQTTv5
+        self._need_client()
+        return self._made_for[0] == "5.0"  # type: ignore[no-any-return]
 
     def _need_client(self) -> Client:
         if self._client is None:
@@ -190,21 +191,17 @@ class PahoAdapter(Adapter):
 
     def _new_client(self, command: contract.Connect, clean_session: bool | None) -> Client:
         client = Client(
-            CallbackAPIVersion.VERSION2,
-            command.client_id,
-            clean_session,
+            **ASKED,
+            client_id=command.client_id,
+            clean_session=clean_session,
             protocol=_VERSIONS[command.mqtt],
             transport="websockets" if command.transport in {"ws", "wss"} else "tcp",
             reconnect_on_failure=False,  # also keeps it from falling back to an older version by itself
         )
         if command.transport in {"tls", "wss"}:
             client.tls_set(ca_certs=command.ca_file)
-        client.on_connect = self._on_connect
-        client.on_subscribe = self._on_subscribe
-        client.on_unsubscribe = self._on_unsubscribe
-        client.on_publish = self._on_publish
-        client.on_message = self._on_message
-        client.on_disconnect = self._on_disconnect
+        for name in ("connect", "subscribe", "unsubscribe", "publish", "message", "disconnect"):
+            setattr(client, f"on_{name}", said_as_in_2(name, getattr(self, f"_on_{name}")))
         return client
 
     @staticmethod
@@ -212,7 +209,8 @@ class PahoAdapter(Adapter):
         password = command.password
         # Typed as text, but bytes are taken as they are.
         client.username_pw_set(command.username, password)  # type: ignore[arg-type]
-        client.manual_ack_set(command.manual_ack)
+        if not IS_1:
+            client.manual_ack_set(command.manual_ack)
         client.ws_set_options(command.path)
         client.will_clear()
         if (will := command.will) is not None:
@@ -253,7 +251,7 @@ class PahoAdapter(Adapter):
             retain=message.retain,
             dup=message.dup,
             packet_id=message.mid if message.qos else None,
-            properties=self._values(message.properties),
+            properties=self._values(getattr(message, "properties", None)),  # Paho 1 has none in 3.x
         )
         if message.qos:
             self._to_ack[number] = message.mid, message.qos
@@ -297,10 +295,10 @@ def _codes(reasons: list[ReasonCode]) -> tuple[int, ...]:
 
 
 def _check(error: int) -> None:
-    if error == MQTTErrorCode.MQTT_ERR_NO_CONN:
+    if error == library.MQTT_ERR_NO_CONN:
         raise Unsuccessful("cut-off", "there is no connection")
-    if error != MQTTErrorCode.MQTT_ERR_SUCCESS:
-        raise Unsuccessful("failed", MQTTErrorCode(error).name)
+    if error != library.MQTT_ERR_SUCCESS:
+        raise Unsuccessful("failed", library.error_string(error))
 
 
 ADAPTER = PahoAdapter

@@ -29,6 +29,7 @@ class PahoLoop:
         self._client: Client | None = None
         self._sock: Any = None
         self._misc: asyncio.Handle | None = None
+        self._keep_alive_seconds = 0
 
     @property
     def is_open(self) -> bool:
@@ -40,6 +41,7 @@ class PahoLoop:
 
         Raises what Paho raises.
         """
+        self._keep_alive_seconds = keep_alive
         opening = asyncio.ensure_future(asyncio.to_thread(client.connect, host, port, keep_alive, **more))
         try:
             await asyncio.shield(opening)
@@ -60,7 +62,7 @@ class PahoLoop:
         self._loop.add_reader(self._sock, self._read)
         if client.want_write():
             self._want_write()
-        self._look_after(min(_MISC_SECONDS, client.keepalive / _MISC_PER_KEEP_ALIVE or _MISC_SECONDS))
+        self._look_after(min(_MISC_SECONDS, self._keep_alive_seconds / _MISC_PER_KEEP_ALIVE or _MISC_SECONDS))
         return True
 
     def leave(self) -> None:
