@@ -9,6 +9,7 @@ A build fetches the pinned package; a run fetches nothing. The folders are part 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,13 +23,23 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import Field, ValidationError
 
 from interop.scenario.values import MqttLabel, Strict
+from interop.user_cache import user_cache
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+
+SEPARATOR = "@"
+"""Between a name and another release of it."""
+RELEASE_NUMBER = re.compile(r"[0-9][0-9A-Za-z.+-]*")
 
 _HEADERS = (Path("/usr/include"), Path("/usr/local/include"))
 _LOG_LINES = 8
 
 Words = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+def releases_folder() -> Path:
+    """Where other releases are built, each in a folder with its name."""
+    return user_cache("releases")
 
 
 class NotBuildable(ValueError):

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from interop.adapter_check.examination import Result, examine
 from interop.brokers.catalog import BuiltBroker, built_brokers
+from interop.brokers.releases import broker_of, release
 from interop.building import build
 from interop.drivers.catalog import AdapterProgram, BadAdapter, adapter_programs
 from interop.drivers.driver import DriverCrashed
@@ -102,7 +103,8 @@ def _build(options: argparse.Namespace) -> int:
 
 def _to_build(names: Sequence[str], *, brokers: bool) -> list[AdapterProgram | BuiltBroker]:
     """Adapters, or brokers, or whatever has one of these names."""
-    programs = built_brokers()
+    programs = dict(built_brokers())
+    programs |= {name: found for name in names if broker_of(name) != name and (found := release(name))}
     of_brokers = [programs[name] for name in (names or programs) if name in programs]
     strangers = [name for name in names if name not in programs]
     if brokers and strangers:

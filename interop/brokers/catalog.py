@@ -34,6 +34,7 @@ def _features(names: tuple[str, ...]) -> tuple[str, ...]:
 class Description(Recipe):
     """What `broker.toml` says; in `run`, `{here}` is its folder and `{folder}` that of a broker that is started."""
 
+    known_as: str = Field("", description="what its releases are called together, where that is not its name")
     settings: tuple[str, ...] = Field((), description="settings of BrokerConfig that the program understands")
     transports: tuple[TransportName, ...] = ("tcp",)
     unsupported: Annotated[tuple[str, ...], AfterValidator(_features)] = Field((), description="features it lacks")
@@ -50,6 +51,7 @@ class BuiltBroker(Buildable[Description]):
         executable, *arguments = filled_in(said.run, {"here": str(self.folder)})
         return Program(
             name=self.name,
+            known_as=said.known_as,
             executable=executable,
             arguments=tuple(arguments),
             configure=_write_wish,

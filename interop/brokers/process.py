@@ -67,10 +67,10 @@ class Program:
     """A broker's program.
 
     `configure` writes the configuration, `arguments` follow the program's name ({folder} is where it was written).
-    `find_version` finds the version in what `version_arguments` print, unless `version` has it. `why_not` says why it
-    cannot be started, if so; `files` are those it consists of, where they are not the program alone. Where `cells_each`
-    is set, no more cells than that share one that is running: it ages. `lacks_before` are features that came with that
-    release. `start_seconds` it has to listen, `stop_seconds`
+    Records call it `known_as`, where that is not its name. `find_version` finds the version in what `version_arguments`
+    print, unless `version` has it. `why_not` says why it cannot be started, if so; `files` are those it consists of,
+    where they are not the program alone. Where `cells_each` is set, no more cells than that share one that is running:
+    it ages. `lacks_before` are features that came with that release. `start_seconds` it has to listen, `stop_seconds`
     to leave when it is asked to.
     """
 
@@ -78,6 +78,7 @@ class Program:
     executable: str
     arguments: tuple[str, ...]
     configure: Callable[[Wish], None]
+    known_as: str = ""
     version_arguments: tuple[str, ...] = ()
     find_version: re.Pattern[str] = re.compile(r"(\d\S*)")
     version: str = ""
@@ -294,7 +295,7 @@ class ProcessSpec(BrokerSpec):
         wish = Wish(free_port(), transport, settings, folder, certificates, persistent)
         self._program.configure(wish)
         broker = ProcessBroker(
-            self.name,
+            self._program.known_as or self.name,
             self._find_version(),
             Address(HOST, wish.port, transport, ca_file=certificates.ca_file if certificates else None),
             partial(self._spawn, folder),

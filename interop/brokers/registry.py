@@ -13,13 +13,15 @@ from pathlib import Path
 
 from interop.brokers.address import AddressSpec
 from interop.brokers.broker import BrokerSpec, UnknownBroker
-from interop.brokers.catalog import built_brokers
+from interop.brokers.catalog import BuiltBroker, built_brokers
 from interop.brokers.process import ProcessSpec
 from interop.brokers.profile import load_profile
 from interop.brokers.profiled import ProfiledSpec
 from interop.brokers.programs import EJABBERD, MOSQUITTO, NATS, RABBITMQ, RUMQTTD, RUMQTTD_311
 from interop.brokers.reference import ReferenceSpec
+from interop.brokers.releases import broker_of, release
 from interop.brokers.ticking import TickingSpec
+from interop.building import NotBuildable
 from interop.containers import CONTAINER_PREFIX
 from reference_broker.net.address import Address, without_login
 
@@ -44,6 +46,8 @@ def broker_spec(name: str) -> BrokerSpec:
     """
     if name in BROKERS:
         spec = BROKERS[name]()
+    elif broker_of(name) != name:
+        spec = ProcessSpec(_release(name).program)
     elif name.startswith(CONTAINER_PREFIX):
         from interop.brokers.container import ContainerSpec  # noqa: PLC0415  # an engine's library is slow to load
 
@@ -61,7 +65,7 @@ def broker_spec(name: str) -> BrokerSpec:
 
 def shown_name(name: str) -> str:
     """A name as it may be shown anywhere: an address without the user name and password it may have."""
-    if name in BROKERS or name.startswith(CONTAINER_PREFIX):
+    if name in BROKERS or name.startswith(CONTAINER_PREFIX) or broker_of(name) != name:
         return name
     if name.startswith(PROFILE_PREFIX):
         return load_profile(Path(name.removeprefix(PROFILE_PREFIX))).name
@@ -89,6 +93,15 @@ def shown_command(arguments: Iterable[str], names: Iterable[str]) -> str:
     for name in names:
         text = text.replace(name, shown_name(name))
     return text
+
+
+def _release(name: str) -> BuiltBroker:
+    try:
+        found = release(name)
+    except NotBuildable as problem:
+        raise UnknownBroker(str(problem)) from None
+    assert found is not None
+    return found
 
 
 def _address(text: str) -> Address:

@@ -11,16 +11,12 @@ is said about the release.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from interop.building import RELEASE_NUMBER, SEPARATOR, releases_folder
 from interop.drivers.catalog import ADAPTERS_FOLDER, AdapterProgram, BadAdapter, Description, adapter_programs
-from interop.user_cache import user_cache
 
-SEPARATOR = "@"
-
-_NUMBER = re.compile(r"[0-9][0-9A-Za-z.+-]*")
 _ALL_VERSIONS = ("3.1", "3.1.1", "5.0")
 
 
@@ -57,11 +53,6 @@ _INSTALLS: Mapping[str, Callable[[str, str], tuple[str, ...]]] = {"Python": _pip
 """By language: the words that install a release of a package into the folder they are carried out in."""
 
 
-def cache_folder() -> Path:
-    """Where releases are built."""
-    return user_cache("releases")
-
-
 def client_of(name: str) -> str:
     """The client that a name is a release of, or the name: `paho` of `paho@2.1.0`."""
     return name.partition(SEPARATOR)[0]
@@ -75,7 +66,7 @@ def program(name: str, folder: Path = ADAPTERS_FOLDER) -> AdapterProgram | None:
     there = adapter_programs(folder).get(client)
     description = there.description if there else _OURS.get(client)
     install = _INSTALLS.get(description.language) if description else None
-    if description is None or install is None or not _NUMBER.fullmatch(release):
+    if description is None or install is None or not RELEASE_NUMBER.fullmatch(release):
         choices = [*_OURS, *(each for each, found in adapter_programs(folder).items() if _can(found))]
         raise BadAdapter(f"there is no {name!r}; NAME{SEPARATOR}RELEASE is for {', '.join(choices)}, as paho@2.1.0")
     return AdapterProgram(
@@ -88,7 +79,7 @@ def program(name: str, folder: Path = ADAPTERS_FOLDER) -> AdapterProgram | None:
                 "known_failures": _from(there.folder, description.known_failures) if there else "",
             }
         ),
-        cache_folder() / name,
+        releases_folder() / name,
     )
 
 

@@ -16,14 +16,14 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
 from interop.brokers.broker import BrokerFault, UnknownBroker
 from interop.brokers.registry import broker_spec
-from interop.building import build
-from interop.drivers.catalog import BadAdapter
+from interop.brokers.releases import release
+from interop.building import Buildable, NotBuildable, build
 from interop.drivers.registry import DRIVERS
 from interop.drivers.releases import program
 from interop.exit_codes import FELL_SHORT, OK, CommandError
@@ -142,20 +142,29 @@ def _without_client(name: str) -> str:
     """Why a client cannot be played here; it is built, where it is not."""
     try:
         found = None if name in DRIVERS else program(name)
-    except BadAdapter as problem:
+    except NotBuildable as problem:
         return str(problem)
+    return _without_build(found)
+
+
+def _without_broker(name: str) -> str:
+    """Why a broker cannot be played here; another release is built, where it is not."""
+    try:
+        if lacking := _without_build(release(name)):
+            return lacking
+        broker_spec(name)
+    except NotBuildable as problem:
+        return str(problem)
+    except (BrokerFault, UnknownBroker) as fault:
+        return str(fault)
+    return ""
+
+
+def _without_build(found: Buildable[Any] | None) -> str:
     if found is None or found.is_built:
         return ""
     built = build(found)
     return built.skipped or built.failure
-
-
-def _without_broker(name: str) -> str:
-    try:
-        broker_spec(name)
-    except (BrokerFault, UnknownBroker) as fault:
-        return str(fault)
-    return ""
 
 
 def _tell(kept: Path, published: Path) -> int:

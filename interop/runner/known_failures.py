@@ -21,6 +21,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_vali
 
 from interop.brokers.catalog import built_brokers
 from interop.brokers.profile import load_profile
+from interop.brokers.releases import broker_of
 from interop.drivers.catalog import adapter_programs
 from interop.drivers.releases import client_of
 from interop.scenario.values import MqttLabel, Strict, TransportName
@@ -193,18 +194,24 @@ def load_known_failures(
     """
     entries = [entry for broker, file in (profiles or {}).items() for entry in _of_profile(broker, file)]
     named = {name: client_of(name) for name in clients}
-    for source in (path or SHIPPED, *(() if path else _of_what_is_built(dict.fromkeys(named.values()), brokers))):
+    of_brokers = {name: broker_of(name) for name in brokers}
+    built = () if path else _of_what_is_built(dict.fromkeys(named.values()), dict.fromkeys(of_brokers.values()))
+    for source in (path or SHIPPED, *built):
         entries += _in_file(source)
-    return KnownFailures((*entries, *_of_releases(entries, named)))
+    return KnownFailures(
+        (*entries, *_of_releases(entries, "client", named), *_of_releases(entries, "broker", of_brokers))
+    )
 
 
-def _of_releases(entries: Iterable[Entry], named: Mapping[str, str]) -> Iterator[Entry]:
-    """What is known of a client is no news of another release of it; that it is not so there is none, either."""
-    for name, client in named.items():
-        if name != client:
+def _of_releases(
+    entries: Iterable[Entry], side: Literal["client", "broker"], named: Mapping[str, str]
+) -> Iterator[Entry]:
+    """What is known of one is no news of another release of it; that it is not so there is none, either."""
+    for name, known_as in named.items():
+        if name != known_as:
             for entry in entries:
-                if entry.client == client:
-                    yield entry.model_copy(update={"client": name, "intermittent": True})
+                if getattr(entry, side) == known_as:
+                    yield entry.model_copy(update={side: name, "intermittent": True})
 
 
 def _of_what_is_built(clients: Iterable[str], brokers: Iterable[str]) -> list[Path]:
