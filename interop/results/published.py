@@ -29,6 +29,7 @@ from interop.drivers.releases import program
 from interop.exit_codes import FELL_SHORT, OK, CommandError
 from interop.requirements.requirements import sentences
 from interop.runner.known_failures import explanation, load_known_failures
+from interop.runner.presence import PROCESS_ENDED
 from interop.runner.verdict import REFERENCE_CLIENT
 from interop.runner.worker import ANY_CLIENT
 from interop.scenario.load import load_scenarios
@@ -120,13 +121,13 @@ def _play(planned: Planned, out: Path, workers: str) -> None:
 
 
 def _about_its_client(records: Iterable[Record]) -> Iterator[Record]:
-    """Without cells for which any client does, but of ours, and without those whose adapter ended by itself.
+    """Without cells for which any client does, but of ours, and without those in which a process ended by itself.
 
-    What ends a client is for its maintainers first, and of the release it says no more than that.
+    What ends a client or a broker is for its maintainers first, and of the release it says no more than that.
     """
     for_any = {loaded.name for loaded in load_scenarios() if loaded.scenario.any_client}
     for record in records:
-        if record.verdict is Verdict.HARNESS_ERROR:
+        if record.verdict is Verdict.HARNESS_ERROR or record.reason.startswith(PROCESS_ENDED):
             _say(f"LEFT OUT {record.client} with {record.broker}: {record.reason}")
         elif record.client == REFERENCE_CLIENT or record.scenario not in for_any:
             yield record

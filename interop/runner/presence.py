@@ -26,6 +26,8 @@ from reference_broker.net.address import Transport
 from reference_broker.wire.types import Version
 from reports.record import Record
 
+PROCESS_ENDED = "the broker's process ended"
+"""How the reason of such a cell begins."""
 IN_A_ROW = 5
 """How many cells have to miss a broker, one after the other, before no more are played."""
 
@@ -52,7 +54,7 @@ async def check_presence(cell: Cell, stage: Stage, *, is_bad: bool) -> None:
         why = await broker.absence(version, transport, stage.login) or why
     if end := broker.end:
         where = "in this cell, which had it to itself" if cell.is_alone else "while this cell was under way"
-        ended = f"the broker's process ended {end}{_at(stage.trace)}, {where}"
+        ended = f"{PROCESS_ENDED} {end}{_at(stage.trace)}, {where}"
         raise BrokerGone(ended, for_good=for_good, died_alone=cell.is_alone)
     if why:
         raise BrokerGone(f"the broker {why}{_at(stage.trace, ', last heard of')}", for_good=for_good)

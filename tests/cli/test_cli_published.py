@@ -99,12 +99,21 @@ def test_cells_for_which_any_client_does_are_not_even_played_without_ours(
     assert ["not any_client" in words for words in commands] == [False, True]
 
 
-def test_of_a_client_that_ended_by_itself_nothing_is_kept(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    played(folder, cell("a/one"), cell("a/two", verdict=Verdict.HARNESS_ERROR, reason="it was ended by SIGSEGV"))
+@pytest.mark.parametrize(
+    ("verdict", "reason"),
+    [
+        (Verdict.HARNESS_ERROR, "it was ended by SIGSEGV"),
+        (Verdict.SETUP_FAILED, "the broker's process ended with code 2, while this cell was under way"),
+    ],
+)
+def test_of_what_ended_by_itself_nothing_is_kept(
+    verdict: Verdict, reason: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    played(folder, cell("a/one"), cell("a/two", verdict=verdict, reason=reason))
     assert run(folder) == 0
     kept = list(read_records(folder / "published" / "runs" / "small.jsonl.gz"))
     assert [each.scenario for each in kept] == ["a/one"]
-    assert "LEFT OUT builtin with reference: it was ended by SIGSEGV" in capsys.readouterr().out
+    assert f"LEFT OUT builtin with reference: {reason}" in capsys.readouterr().out
 
 
 def test_a_red_defect_that_nobody_decided_fails_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
