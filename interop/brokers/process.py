@@ -78,7 +78,6 @@ class Program:
     executable: str
     arguments: tuple[str, ...]
     configure: Callable[[Wish], None]
-    known_as: str = ""
     version_arguments: tuple[str, ...] = ()
     find_version: re.Pattern[str] = re.compile(r"(\d\S*)")
     version: str = ""
@@ -93,6 +92,7 @@ class Program:
     cells_each: int | None = None
     start_seconds: float | None = None
     stop_seconds: float | None = None
+    known_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)
