@@ -295,7 +295,7 @@ class Player(asyncio.Protocol):
         self._step()
         if self._is_asking_to_end and self.book.is_broker_alive:
             self._session_over()
-        elif not self._outlives and self.presence is Presence.YES:
+        elif is_begun and not self._outlives and self.presence is Presence.YES:
             self._ask_to_end()
             self._session_over()
         self._is_asking_to_end = False

@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from interop.survival.book import Book, Publication
+from interop.survival.player import Presence
 from interop.survival.rounds import Patience, Rounds
 from interop.survival.soak import Outcome, page, run
 from reference_broker.client.core import ClientCore
@@ -88,6 +89,26 @@ def test_a_connection_that_is_given_up_before_its_connect_was_dropped_by_nobody(
             transport.close()
             await part.until_lost()
             assert group.book.faults == []
+
+    asyncio.run(main())
+
+
+def test_a_connection_that_is_given_up_before_its_connect_ends_no_session() -> None:
+    async def main() -> None:
+        async with BrokerServer(ServerConfig(port=0)) as server:
+            group = Rounds(_Broker(server.address.port), 1, Book("g/", 5.0))
+            group.book.is_broker_alive = True
+            part = next(each for each in group._parts if each.name == "s311")
+            await part.connect(server.address.port)
+            part.drop()
+            await part.until_lost()
+            connecting = asyncio.create_task(part.connect(server.address.port, clean=True))
+            while part._transport is None:
+                await asyncio.sleep(0)
+            connecting.cancel()  # as a cut does
+            part.drop()
+            await part.until_lost()
+            assert part.presence is Presence.YES
 
     asyncio.run(main())
 
