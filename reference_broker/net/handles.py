@@ -1,6 +1,6 @@
 """How many file handles the system lets the process have, of which each connection takes one.
 
-Belongs here: asking for more, and whether too few are left. Does not belong here: the limits of an operator (`config`).
+Belongs here: asking for more, and how many connections they are enough for. Does not belong here: the limits of an operator (`config`).
 
 Without a handle the system accepts nobody, and neither event loop says so in order: one logs without end, the other
 closes whoever comes. So the last ones are left for files, and for what the broker accepts only to say no.
@@ -9,6 +9,7 @@ closes whoever comes. So the last ones are left for files, and for what the brok
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import Final
 
 try:
@@ -29,9 +30,9 @@ def ask_for_all() -> None:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def are_scarce(connections: int) -> bool:
-    """Whether with so many connections only those are left that are for something else."""
+def most_connections() -> float:
+    """With more of them only those handles would be left that are for something else."""
     if resource is None:
-        return False
+        return math.inf
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return soft != resource.RLIM_INFINITY and connections > soft - _LEFT
+    return math.inf if soft == resource.RLIM_INFINITY else soft - _LEFT

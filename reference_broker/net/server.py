@@ -77,6 +77,7 @@ class BrokerServer:
         self._memory: MemoryWatch | None = None
         self._all_gone: asyncio.Future[None] | None = None
         self._is_open = False
+        self._most_connections = math.inf
         self._keeping: Keeping | None = None
         self.is_behind = False
         """Whether more is to be kept than the store can keep up with: who adds to it is not read."""
@@ -113,6 +114,7 @@ class BrokerServer:
         else:
             self.is_taken_in.set()
         self._is_open = True
+        self._most_connections = handles.most_connections()
         self.addresses.clear()
         try:
             await self._listen_everywhere()
@@ -209,6 +211,11 @@ class BrokerServer:
         return DEFAULT_MAXIMUM_FRAME_SIZE if packet is None else packet + _FRAME_SLACK
 
     # What the connections call.
+
+    def has_room_for(self, connection: BrokerConnection) -> bool:
+        """Know a connection; whether there are enough file handles for it."""
+        self.connections[connection.link] = connection
+        return len(self.connections) <= self._most_connections
 
     def flush(self, active: Link | None = None) -> None:
         """Write what the broker answered, obey its back-pressure and its next deadline.
@@ -367,16 +374,16 @@ class BrokerConnection(Connection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Open the broker's link at once: its connect timeout bounds the wrapping's handshake too."""
         super().connection_made(transport)
-        self.link = self._server.broker.connect(self._server.now(), self.peer)
-        self._server.connections[self.link] = self
+        server = self._server
+        self.link = server.broker.connect(server.now(), self.peer)
         LOGGER.debug("%s connected", self.peer)
-        if handles.are_scarce(len(self._server.connections)):
+        if not server.has_room_for(self):
             LOGGER.warning("%s: closed, because the system lets the process have no more file handles", self.peer)
             self.abandon()
             return
-        self._server.flush()
+        server.flush()
         if self.link.reading_paused:  # too many come from there; uvloop begins to read behind this call
-            asyncio.get_running_loop().call_soon(self._server.pause, self)
+            asyncio.get_running_loop().call_soon(server.pause, self)
 
     def data_received(self, data: bytes) -> None:
         """Work on one read, as far as a turn allows."""
@@ -484,8 +491,10 @@ class BrokerConnection(Connection):
             self.resume_reading()
 
     def _lose_link(self) -> None:
+        has_ended = self.link.is_closed()  # by DISCONNECT, say: whom that concerned knows it
         self.link.connection_lost(self._server.now())
-        self._server.flush()
+        if not has_ended:
+            self._server.flush()
 
 
 def _store(config: ServerConfig) -> OpenStore | None:

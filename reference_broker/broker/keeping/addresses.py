@@ -8,6 +8,7 @@ socket, is not counted.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, IPv6Network
 
 from reference_broker.broker.values.config import BrokerConfig
@@ -20,9 +21,14 @@ _MOST_IDLE = 10_000
 def address_of(peer: str) -> str | None:
     """What a peer `host:port` is counted under; None for one without address."""
     host, colon, _ = peer.rpartition(":")
+    return _address_of_host(host) if colon else None
+
+
+@lru_cache(maxsize=1024)
+def _address_of_host(host: str) -> str | None:
+    """As `address_of`; who comes back is known, because to read an address takes longer than all else that is counted.
+    """
     try:
-        if not colon:
-            return None
         if not host.startswith("["):
             return str(IPv4Address(host))
         address = IPv6Address(host[1:-1].partition("%")[0])

@@ -88,7 +88,9 @@ def _checked(link: Peer, is_right: bool, now: float) -> None:
             link.house.addresses.failed(link.peer, now)
         refuse(link, ReasonCode.BAD_USER_NAME_OR_PASSWORD, "bad user name or password", now)
         return
-    link.connect = replace(connect, username=link.house.access.proved_username(link.claim(connect)))
+    proved = link.house.access.proved_username(link.claim(connect))
+    if proved != connect.username:
+        link.connect = replace(connect, username=proved)
     if link.authentication is None:
         accept(link, now, None)
     else:
