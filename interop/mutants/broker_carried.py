@@ -74,7 +74,7 @@ def _put_back(resumption: Resumption, name: str) -> None:
     first = resumption.house.memory.get(("first", resumption.session.client_id, name))
     if first is not None and first.session is resumption.session:
         resumption.session.subscriptions[name] = first
-        resumption.house.router._tree.set(name, resumption.session, first)
+        resumption.house.router._tree.set(name, first)
         resumption.reroute()
 
 

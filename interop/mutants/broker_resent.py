@@ -213,7 +213,7 @@ def _subscriptions(house: Any, ended: Ended, session: Any) -> None:
         if subscribed.share is None:
             subscribed.session = session
             session.subscriptions[name] = subscribed
-            house.router._tree.set(name, session, subscribed)
+            house.router._tree.set(name, subscribed)
     house.router.cut()
 
 

@@ -30,10 +30,10 @@ FILTER = (
     topics=st.lists(TOPIC, min_size=1, max_size=5),
 )
 def test_the_tree_finds_what_matching_one_by_one_finds(entries, removed, topics):
-    tree: TopicTree[int, tuple[str, int]] = TopicTree()
+    tree: TopicTree[int, tuple[str, int]] = TopicTree(lambda value: value[1])
     model = {}
     for topic_filter, key in entries:
-        tree.set(topic_filter, key, (topic_filter, key))
+        tree.set(topic_filter, (topic_filter, key))
         model[topic_filter, key] = True
     for topic_filter, key in [*removed, *entries[::3]]:
         tree.remove(topic_filter, key)

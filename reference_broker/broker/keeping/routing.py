@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import chain
 from sys import getsizeof
 
-from reference_broker.broker.keeping.session import Session, Subscribed, Target
+from reference_broker.broker.keeping.session import Session, Subscribed, SubscribedShare, Target
 from reference_broker.broker.keeping.shared import SharedSubscription
 from reference_broker.broker.keeping.topic_tree import TopicTree, has_wildcard
 from reference_broker.broker.values.access import AccessControl
@@ -70,8 +70,8 @@ class Router:
 
     def __init__(self, access: AccessControl) -> None:
         self._access = access
-        self._tree: TopicTree[Session, Subscribed] = TopicTree()
-        self._shared_tree: TopicTree[SharedSubscription, SharedSubscription] = TopicTree()
+        self._tree: TopicTree[Session, Subscribed] = TopicTree(lambda subscribed: subscribed.session)
+        self._shared_tree: TopicTree[SharedSubscription, SharedSubscription] = TopicTree(lambda shared: shared)
         self._shared: dict[str, SharedSubscription] = {}
         self.routes: dict[str, Route] = {}
         self._remembered_bytes = 0
@@ -136,15 +136,16 @@ class Router:
             shared = self._shared.get(topic_filter)
             if shared is None:
                 shared = self._shared[topic_filter] = SharedSubscription(topic_filter)
-                self._shared_tree.set(bare, shared, shared)
-        subscribed = Subscribed(session, options, granted, subscription_ids, None if share is None else topic_filter)
+                self._shared_tree.set(bare, shared)
+        kind = Subscribed if share is None else SubscribedShare
+        subscribed = kind(session, options, granted, subscription_ids)
         session.subscriptions[topic_filter] = subscribed
         session.keep_subscription(topic_filter)
         if is_new:
             self._subscription_bytes += SUBSCRIPTION_BYTES + getsizeof(topic_filter)
             self.subscription_count += 1
         if shared is None:
-            self._tree.set(bare, session, subscribed)
+            self._tree.set(bare, subscribed)
         else:
             shared.join(subscribed)
         self.cut(bare)
@@ -156,7 +157,7 @@ class Router:
             if subscribed.share is not None:
                 continue  # its members are asked for each message
             if self._access.may_subscribe(session, topic_filter):
-                self._tree.set(topic_filter, session, subscribed)
+                self._tree.set(topic_filter, subscribed)
             else:
                 self._tree.remove(topic_filter, session)
         self.cut()

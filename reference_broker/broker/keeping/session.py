@@ -7,7 +7,7 @@ Does not belong here: its outgoing half (`outgoing.mailbox`), its life (`session
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 
 from reference_broker.broker.keeping.record import Record
 from reference_broker.broker.outgoing.mailbox import Mailbox
@@ -90,7 +90,7 @@ class Session(Mailbox):
         "expiry_timer",
         "record",
         "sender",
-        "subscriptions",
+        "subscribed",
         "will",
         "will_timer",
     )
@@ -99,13 +99,19 @@ class Session(Mailbox):
         super().__init__(client_id, version, queues)
         self.expiry_interval = 0
         self.sender: Sender | None = None
-        self.subscriptions: dict[str, Subscribed] = {}
+        self.subscribed: Subscribed | dict[str, Subscribed] | None = None
+        """What `subscriptions` shows."""
         self._inbound: ManyInbound | None = None
         self.will: Will | None = None
         self.expiry_timer: Timer | None = None
         self.will_timer: Timer | None = None
         self.record: Record | None = None
         """What the store is told of it, beside what it has to get."""
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        """Its subscriptions by their filters, `$share/...` included."""
+        return Subscriptions(self)
 
     @property
     def inbound(self) -> ManyInbound:
@@ -174,15 +180,67 @@ class Target(Terms):
 class Subscribed(Target):
     """One subscription as granted, which is all its session gets where no other matches; at most one identifier."""
 
+    __slots__ = ("topic_filter",)
+
+    def __init__(
+        self, session: Session, options: Subscription, granted: QoS, subscription_ids: tuple[int, ...] = ()
+    ) -> None:
+        super().__init__(session, granted, options.no_local, options.retain_as_published, subscription_ids)
+        self.topic_filter = options.topic_filter
+
+
+class SubscribedShare(Subscribed):
+    """Membership of a shared subscription, which is its filter. [5.0 4.8.2]"""
+
     __slots__ = ("share",)
 
     def __init__(
-        self,
-        session: Session,
-        options: Subscription,
-        granted: QoS,
-        subscription_ids: tuple[int, ...] = (),
-        share: str | None = None,
+        self, session: Session, options: Subscription, granted: QoS, subscription_ids: tuple[int, ...] = ()
     ) -> None:
-        super().__init__(session, granted, options.no_local, options.retain_as_published, subscription_ids)
-        self.share = share
+        super().__init__(session, options, granted, subscription_ids)
+        self.share = options.topic_filter
+
+
+class Subscriptions(MutableMapping[str, Subscribed]):
+    """A session's subscriptions by their filters: most have one, for which a dict would take more room than it."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __getitem__(self, topic_filter: str) -> Subscribed:
+        subscribed = self._session.subscribed
+        if isinstance(subscribed, dict):
+            return subscribed[topic_filter]
+        if subscribed is None or subscribed.topic_filter != topic_filter:
+            raise KeyError(topic_filter)
+        return subscribed
+
+    def __setitem__(self, topic_filter: str, new: Subscribed) -> None:
+        subscribed = self._session.subscribed
+        if isinstance(subscribed, dict):
+            subscribed[topic_filter] = new
+        elif subscribed is None or subscribed.topic_filter == topic_filter:
+            self._session.subscribed = new
+        else:
+            self._session.subscribed = {subscribed.topic_filter: subscribed, topic_filter: new}
+
+    def __delitem__(self, topic_filter: str) -> None:
+        subscribed = self._session.subscribed
+        if isinstance(subscribed, dict):
+            del subscribed[topic_filter]
+        elif topic_filter in self:
+            self._session.subscribed = None
+        else:
+            raise KeyError(topic_filter)
+
+    def __iter__(self) -> Iterator[str]:
+        subscribed = self._session.subscribed
+        if isinstance(subscribed, dict):
+            return iter(subscribed)
+        return iter(() if subscribed is None else (subscribed.topic_filter,))
+
+    def __len__(self) -> int:
+        subscribed = self._session.subscribed
+        return len(subscribed) if isinstance(subscribed, dict) else int(subscribed is not None)

@@ -6,7 +6,7 @@ Does not belong here: what the values are, share names, or whether a filter is w
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -27,41 +27,34 @@ class _Node(Generic[K, V]):
         return not (self.children or self.values or self.multi_level)
 
 
-class _Only(Generic[K, V]):
-    """What most filters without wildcards have: one value, which takes a quarter of a dict's room."""
-
-    __slots__ = ("key", "value")
-
-    def __init__(self, key: K, value: V) -> None:
-        self.key = key
-        self.value = value
-
-
 class TopicTree(Generic[K, V]):
-    """Values under (filter, key), found by topic name.
+    """Values under (filter, key), found by topic name; `key_of` gives a value's key.
 
     Filters without wildcards, the most by far, lie in a flat dict, where a topic finds them in one step. The others
     form a tree of levels; a search takes at most two ways at each level, the level's own name and `+`.
     """
 
-    def __init__(self) -> None:
-        self._exact: dict[str, _Only[K, V] | dict[K, V]] = {}
+    def __init__(self, key_of: Callable[[V], K]) -> None:
+        self._key_of = key_of
+        self._exact: dict[str, V | dict[K, V]] = {}
+        """Most filters have one value, which takes no dict; a value is none itself."""
         self._root: _Node[K, V] = _Node()
         self.node_count = 0
         """Levels of wildcard filters, each counted once where several filters begin alike."""
 
-    def set(self, topic_filter: str, key: K, value: V) -> None:
-        """Store a value, in place of the one the filter and key had."""
+    def set(self, topic_filter: str, value: V) -> None:
+        """Store a value, in place of the one the filter and its key had."""
+        key = self._key_of(value)
         if has_wildcard(topic_filter):
             self._place(topic_filter)[key] = value
             return
         here = self._exact.get(topic_filter)
         if isinstance(here, dict):
             here[key] = value
-        elif here is None or here.key == key:
-            self._exact[topic_filter] = _Only(key, value)
+        elif here is None or (its_key := self._key_of(here)) == key:
+            self._exact[topic_filter] = value
         else:
-            self._exact[topic_filter] = {here.key: here.value, key: value}
+            self._exact[topic_filter] = {its_key: here, key: value}
 
     def remove(self, topic_filter: str, key: K) -> None:
         """Remove what is stored under filter and key; nothing happens if nothing is."""
@@ -69,8 +62,11 @@ class TopicTree(Generic[K, V]):
             here = self._exact.get(topic_filter)
             if isinstance(here, dict):
                 here.pop(key, None)
-            if not here or (isinstance(here, _Only) and here.key == key):
-                self._exact.pop(topic_filter, None)
+                is_over = not here
+            else:
+                is_over = here is not None and self._key_of(here) == key
+            if is_over:
+                del self._exact[topic_filter]
             return
         path: list[tuple[_Node[K, V], str]] = []
         node = self._root
@@ -94,7 +90,7 @@ class TopicTree(Generic[K, V]):
     def match(self, topic: str) -> list[V]:
         """The values of all filters that match a topic name, in no particular order."""
         here = self._exact.get(topic)
-        found = list(here.values()) if isinstance(here, dict) else [] if here is None else [here.value]
+        found = list(here.values()) if isinstance(here, dict) else [] if here is None else [here]
         root = self._root
         if root.children or root.multi_level:
             _collect(root, topic.split("/"), found)
