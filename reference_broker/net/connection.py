@@ -11,8 +11,9 @@ import contextlib
 import os
 import socket
 import struct
-from typing import cast
+from typing import Any, cast
 
+from reference_broker.broker.values.seldom import Seldom
 from reference_broker.net.address import join_host_and_port
 from reference_broker.net.errors import BadPeer
 from reference_broker.net.wrapping import Wrapping
@@ -30,36 +31,31 @@ _LAST_READS = 16
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: close() sends RST
 
 
+def peer_of(transport: asyncio.BaseTransport) -> str:
+    """The other end as `host:port`, or what a Unix socket has for that."""
+    peer = transport.get_extra_info("peername")
+    return join_host_and_port(peer[0], peer[1]) if isinstance(peer, tuple) else str(peer or "")
+
+
 class Connection(asyncio.Protocol):
     """Base of both users of a connection; they fill in the `on_...` methods.
 
     `on_open` comes first, once the wrapping's handshake is over; `on_lost` comes last and exactly once.
     """
 
-    __slots__ = (
-        "_closing",
-        "_fin_received",
-        "_linger",
-        "_open",
-        "_owes_replies",
-        "_transport",
-        "_wrapping",
-        "is_write_paused",
-        "peer",
-        "peer_has_ended",
-    )
+    __slots__ = ("_closing", "_transport", "_wrapping", "seldom_set")
+
+    peer_has_ended = Seldom(False)
+    is_write_paused = Seldom(False)
+    _linger: Seldom[asyncio.Handle | None] = Seldom(None)
+    _owes_replies = Seldom(False)
+    _fin_received = Seldom(False)
 
     def __init__(self, wrapping: Wrapping | None = None) -> None:
-        self.peer = ""
-        self.peer_has_ended = False
-        self.is_write_paused = False
+        self.seldom_set: dict[str, Any] | None = None
         self._wrapping = wrapping
         self._transport: asyncio.Transport | None = None
-        self._linger: asyncio.Handle | None = None
-        self._open = False
-        self._owes_replies = False
         self._closing = False
-        self._fin_received = False
 
     # What the two users fill in.
 
@@ -168,15 +164,12 @@ class Connection(asyncio.Protocol):
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember the peer, begin the handshake."""
+        """Begin the handshake."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its base class
-        peer = transport.get_extra_info("peername")
-        self.peer = join_host_and_port(peer[0], peer[1]) if isinstance(peer, tuple) else str(peer or "")
         if self._closing:  # before it began
             self._transport.abort()
             return
         if self._wrapping is None:
-            self._open = True
             self.on_open()
         else:
             self._write_reply(self._wrapping)
@@ -238,10 +231,10 @@ class Connection(asyncio.Protocol):
                 self.data_received(data)
 
     def _unwrap(self, wrapping: Wrapping, data: bytes) -> None:
+        was_open = wrapping.is_open
         inside = wrapping.receive(data)
         self._write_reply(wrapping)
-        if not self._open and wrapping.is_open:
-            self._open = True
+        if wrapping.is_open and not was_open:
             self.on_open()
         if inside and not self._closing:
             self.on_data(inside)

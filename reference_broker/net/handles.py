@@ -1,6 +1,7 @@
 """How many file handles the system lets the process have, of which each connection takes one.
 
-Belongs here: asking for more, and how many connections they are enough for. Does not belong here: the limits of an operator (`config`).
+Belongs here: asking for more, and how many connections they are enough for.
+Does not belong here: the limits of an operator (`config`).
 
 Without a handle the system accepts nobody, and neither event loop says so in order: one logs without end, the other
 closes whoever comes. So the last ones are left for files, and for what the broker accepts only to say no.

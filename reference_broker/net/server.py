@@ -18,10 +18,11 @@ from types import TracebackType
 from reference_broker.broker import Broker, Link
 from reference_broker.broker.keeping.former import changes_of
 from reference_broker.broker.outgoing.output import Buffer
+from reference_broker.broker.values.seldom import Seldom
 from reference_broker.net import handles
 from reference_broker.net.address import Address, Transport
 from reference_broker.net.config import ServerConfig
-from reference_broker.net.connection import Connection
+from reference_broker.net.connection import Connection, peer_of
 from reference_broker.net.errors import BadPeer
 from reference_broker.net.gathering import Gathering
 from reference_broker.net.keeping import Keeping, OpenStore
@@ -212,6 +213,11 @@ class BrokerServer:
 
     # What the connections call.
 
+    @property
+    def keeps(self) -> bool:
+        """Whether answers may have to wait until something is kept."""
+        return self._keeping is not None
+
     def has_room_for(self, connection: BrokerConnection) -> bool:
         """Know a connection; whether there are enough file handles for it."""
         self.connections[connection.link] = connection
@@ -235,7 +241,7 @@ class BrokerServer:
             if keeping is not None:
                 if keeping.holds(link, pieces, close, ticket if link.is_promise else 0):
                     continue
-                connection.is_answered = True
+                connection.is_unanswered = False
             if pieces:
                 connection.write_pieces(pieces)
             if close:
@@ -298,7 +304,7 @@ class BrokerServer:
         connection = self.connections.get(link)
         if connection is None:
             return
-        connection.is_answered = True
+        connection.is_unanswered = False
         if pieces:
             connection.write_pieces(pieces)
         if close:
@@ -314,10 +320,10 @@ class BrokerServer:
         if keeping is None or not refused:
             return
         for link in refused:
-            if self.connections[link].is_answered:
-                link.disconnect(ReasonCode.QUOTA_EXCEEDED, "it cannot be kept", self.now())
-            else:
+            if self.connections[link].is_unanswered:
                 self.connections[link].abandon()
+            else:
+                link.disconnect(ReasonCode.QUOTA_EXCEEDED, "it cannot be kept", self.now())
         ticket = keeping.note()
         for link, pieces, close in self.broker.take_output():
             if link in refused or not keeping.holds(link, pieces, close, ticket if link.is_promise else 0):
@@ -357,25 +363,30 @@ class BrokerServer:
 class BrokerConnection(Connection):
     """One client's connection and the broker's link for it."""
 
-    __slots__ = ("_rest", "_server", "_share", "is_answered", "link")
+    __slots__ = ("_rest", "_server", "_share", "link")
 
     link: Link
-    is_answered: bool
-    """Whether the client got anything; noted only where answers may have to wait."""
+    is_unanswered = Seldom(False)
+    """Whether the client got nothing yet; noted only where answers may have to wait."""
 
     def __init__(self, server: BrokerServer, wrapping: Wrapping | None) -> None:
         super().__init__(wrapping)
         self._server = server
-        self._share = Share()
+        self._share: Share | None = None
         self._rest = b""
         """What was read and is still to be worked on: it is others' turn before."""
-        self.is_answered = False
+
+    @property
+    def peer(self) -> str:
+        """The client as `host:port`."""
+        return self.link.peer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Open the broker's link at once: its connect timeout bounds the wrapping's handshake too."""
         super().connection_made(transport)
         server = self._server
-        self.link = server.broker.connect(server.now(), self.peer)
+        self.link = server.broker.connect(server.now(), peer_of(transport))
+        self.is_unanswered = server.keeps
         LOGGER.debug("%s connected", self.peer)
         if not server.has_room_for(self):
             LOGGER.warning("%s: closed, because the system lets the process have no more file handles", self.peer)
@@ -385,9 +396,14 @@ class BrokerConnection(Connection):
         if self.link.reading_paused:  # too many come from there; uvloop begins to read behind this call
             asyncio.get_running_loop().call_soon(server.pause, self)
 
-    def data_received(self, data: bytes) -> None:
+    @property
+    def data_received(self) -> Callable[[bytes], None]:  # called as the method is
+        """What works on a read: the event loop keeps it, and a bound method would be another 64 bytes."""
+        return self
+
+    def __call__(self, data: bytes) -> None:
         """Work on one read, as far as a turn allows."""
-        size, share = len(data), self._share
+        size = len(data)
         if self._rest:
             self._rest += data
             return
@@ -398,6 +414,7 @@ class BrokerConnection(Connection):
         if size <= FEWEST_BYTES:
             super().data_received(data)
             return
+        share = self._its_share()
         if size <= MOST_BYTES == share.size_bytes:  # a clock that is cheap will do for who has been cheap
             began = time.perf_counter()
             super().data_received(data)
@@ -425,7 +442,7 @@ class BrokerConnection(Connection):
 
     def _work_on(self, data: bytes) -> None:
         """Do a share after the other until the turn is over; what is left is the rest."""
-        position, size, share = 0, len(data), self._share
+        position, size, share = 0, len(data), self._its_share()
         began = now = time.thread_time()
         while position < size:
             if position and (now - began >= TURN_SECONDS or self._has_to_wait()):
@@ -436,6 +453,12 @@ class BrokerConnection(Connection):
             position = end
             before, now = now, time.thread_time()
             share.took(now - before)
+
+    def _its_share(self) -> Share:
+        """How much is worked on at once, of which nobody has to know who sends little."""
+        if self._share is None:
+            self._share = Share()
+        return self._share
 
     def _has_to_wait(self) -> bool:
         return self.link.reading_paused or self._server.is_behind or self._owes_replies

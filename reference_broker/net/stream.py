@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from reference_broker.net.address import Address
-from reference_broker.net.connection import Connection
+from reference_broker.net.connection import Connection, peer_of
 from reference_broker.net.errors import (
     AddressInUse,
     BadPeer,
@@ -48,10 +48,12 @@ class Stream(Connection):
     `read` gives all that has come, up to some 512 KiB. One task may read and one may drain at a time.
     """
 
-    __slots__ = ("_changed", "_lost", "_reading_paused", "_unread", "_unread_size", "error")
+    __slots__ = ("_changed", "_lost", "_open", "_reading_paused", "_unread", "_unread_size", "error", "peer")
 
     def __init__(self, wrapping: Wrapping | None = None) -> None:
         super().__init__(wrapping)
+        self.peer = ""
+        self._open = False
         self.error: Exception | None = None  # why the connection ended out of order
         self._unread: list[bytes] = []
         self._unread_size = 0
@@ -126,8 +128,14 @@ class Stream(Connection):
         super().abort()
         self._notify()
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember the peer."""
+        self.peer = peer_of(transport)
+        super().connection_made(transport)
+
     def on_open(self) -> None:
         """Wake `wait_open`."""
+        self._open = True
         self._notify()
 
     def on_data(self, data: bytes) -> None:

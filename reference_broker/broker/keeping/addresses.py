@@ -26,7 +26,7 @@ def address_of(peer: str) -> str | None:
 
 @lru_cache(maxsize=1024)
 def _address_of_host(host: str) -> str | None:
-    """As `address_of`; who comes back is known, because to read an address takes longer than all else that is counted."""
+    """As `address_of`; a host that comes again is known: to read an address takes longer than to count it."""
     try:
         if not host.startswith("["):
             return str(IPv4Address(host))
