@@ -28,7 +28,7 @@ from reference_broker.wire.types import ReasonCode
 
 def _quota(receive_maximum: Any) -> Any:
     def act(resumption: Resumption) -> None:
-        resumption.sender.quota = SendQuota(receive_maximum(resumption))
+        resumption.sender._quota = SendQuota(receive_maximum(resumption))
 
     return act
 
@@ -69,8 +69,8 @@ def _inbound_aliases(resumption: Resumption) -> None:
 
 def _keep_alive(resumption: Resumption) -> None:
     link, old = resumption.link, resumption.left.keep_alive
-    if link._timer is not None:
-        link._timer.cancel()
+    if link.keep_alive is not None:
+        link.keep_alive.timer.cancel()
     link.keep_alive = old
     if old is not None:
         old.packet_received(resumption.now)

@@ -20,6 +20,7 @@ from reference_broker.access.certificates import name_in
 from reference_broker.access.config import Demand, GuardedConfig, Listener, Naming
 from reference_broker.access.control import GuardedAccess
 from reference_broker.broker import Broker
+from reference_broker.broker.values.seldom import Seldom
 from reference_broker.net.address import Address
 from reference_broker.net.config import ConfigError
 from reference_broker.net.errors import ListenFailed
@@ -139,12 +140,15 @@ def _yield_to_others() -> None:
 class GuardedConnection(BrokerConnection):
     """A connection that came by one listener."""
 
-    __slots__ = ("_entrance", "_tls")
+    __slots__ = ("_entrance",)
+
+    _tls: Seldom[TlsWrapping | None] = Seldom(None)
 
     def __init__(self, server: BrokerServer, entrance: Entrance) -> None:
-        wrapping, self._tls = entrance.wrap()
-        self._entrance = entrance
+        wrapping, tls = entrance.wrap()
         super().__init__(server, wrapping)
+        self._entrance = entrance
+        self._tls = tls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Tell the broker where the client came in."""

@@ -183,7 +183,6 @@ class Broker:
             oldest.log(text)
             oldest.disconnect(ReasonCode.SERVER_BUSY, text, now, publish_will=False)
         link = self.link_type(house, self.heads, now, peer)
-        house.opening[link] = None
         if (until := house.addresses.arrived(peer, now)) > now:
             house.backpressure.rest(link, until)
         if house.addresses.is_full(peer):
@@ -223,6 +222,7 @@ class Broker:
             link.shrink()
         dirty: list[Any] = round_.dirty
         round_.dirty = []
+        round_.swollen_bytes.clear()
         for link in dirty:
             taken = link.take_output()
             if taken is not None:

@@ -51,7 +51,7 @@ class Link(Peer):
             return
         round_ = self.round
         round_.now = now
-        if self._rates is not None and (until := self._rates.charge(data, now)) > now:
+        if self.house.limits_rates and self._rates is not None and (until := self._rates.charge(data, now)) > now:
             self.house.backpressure.rest(self, until)
         begun_bytes = 0 if self._reader is None else len(self._reader)
         try:

@@ -363,16 +363,17 @@ class BrokerServer:
 class BrokerConnection(Connection):
     """One client's connection and the broker's link for it."""
 
-    __slots__ = ("_rest", "_server", "_share", "link")
+    __slots__ = ("_rest", "_server", "link")
 
     link: Link
     is_unanswered = Seldom(False)
     """Whether the client got nothing yet; noted only where answers may have to wait."""
+    _share: Seldom[Share | None] = Seldom(None)
+    """How much is worked on at once, of which nobody has to know who sends little."""
 
     def __init__(self, server: BrokerServer, wrapping: Wrapping | None) -> None:
         super().__init__(wrapping)
         self._server = server
-        self._share: Share | None = None
         self._rest = b""
         """What was read and is still to be worked on: it is others' turn before."""
 
@@ -455,10 +456,10 @@ class BrokerConnection(Connection):
             share.took(now - before)
 
     def _its_share(self) -> Share:
-        """How much is worked on at once, of which nobody has to know who sends little."""
-        if self._share is None:
-            self._share = Share()
-        return self._share
+        share = self._share
+        if share is None:
+            share = self._share = Share()
+        return share
 
     def _has_to_wait(self) -> bool:
         return self.link.reading_paused or self._server.is_behind or self._owes_replies

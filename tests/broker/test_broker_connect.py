@@ -387,3 +387,19 @@ def test_a_disconnect_comes_in_place_of_what_was_held_back_behind_the_connack():
     slow.link.pause_writing()
     world.client("same")
     assert slow.expect(Disconnect).reason == ReasonCode.SESSION_TAKEN_OVER
+
+
+def test_who_came_later_is_waited_for_as_long_though_others_were_let_in():
+    """[3.1.1 3.1.4, 5.0 3.1.4]"""
+    world = World(connect_timeout_seconds=5)
+    let_in = world.client("c", V5)
+    first = world.raw()
+    world.advance(3)
+    second = world.raw()
+    world.advance(2.1)
+    assert (first.closed, second.closed) == (True, False)
+    world.advance(2.8)
+    assert not second.closed
+    world.advance(0.2)
+    assert second.closed
+    assert not let_in.closed

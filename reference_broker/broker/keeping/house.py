@@ -13,6 +13,7 @@ from reference_broker.broker.keeping.checks import Checks
 from reference_broker.broker.keeping.exchange import Exchange
 from reference_broker.broker.keeping.incoming import Incoming
 from reference_broker.broker.keeping.moving_in import MovingIn
+from reference_broker.broker.keeping.opening import Opening
 from reference_broker.broker.keeping.retained import RetainedMessages
 from reference_broker.broker.keeping.routing import Router
 from reference_broker.broker.keeping.sessions import Sessions
@@ -24,6 +25,7 @@ from reference_broker.broker.values.admission import Admission
 from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.broker.values.journal import Journal
 from reference_broker.broker.values.log import Log
+from reference_broker.broker.values.rates import PeerRates
 from reference_broker.broker.values.timers import Timers
 
 
@@ -46,7 +48,7 @@ class House:
         self.checks = Checks(lambda work, done: done(work(), self.round.now))
         self.admission = Admission(config, self.access)
         self.journal = Journal() if keeps else None
-        self.round = Round(config, self.journal)
+        self.round = Round(config, self.access, self.journal)
         self.backpressure = Backpressure(config, self.timers, self.round)
         self.router = Router(self.access)
         self.retained = RetainedMessages(config, self.timers, self.journal)
@@ -59,10 +61,12 @@ class House:
             self.moving_in = MovingIn(self.journal, self.timers, self.router, self.retained, self.sessions, self.wills)
         self.incoming = Incoming(config)
         self.addresses = Addresses(config)
-        self.opening: dict[Output, None] = {}
-        """Accepted connections without a session yet, the oldest first; the others are found through their sessions."""
+        self.opening = Opening(config, self.timers)
+        """Accepted connections without a session yet; the others are found through their sessions."""
         self.connected_count = 0
         """Connected clients."""
+        self.limits_rates = PeerRates.of(config) is not None
+        """Whether a connection may send so much in a second and no more."""
         self._random = random.Random(seed)
 
     @property

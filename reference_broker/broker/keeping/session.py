@@ -8,12 +8,14 @@ Does not belong here: its outgoing half (`outgoing.mailbox`), its life (`session
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping, Sequence
+from typing import Any
 
 from reference_broker.broker.keeping.record import Record
 from reference_broker.broker.outgoing.mailbox import Mailbox
 from reference_broker.broker.outgoing.sending import Sender
 from reference_broker.broker.outgoing.waiting import Queues
 from reference_broker.broker.values.rows import SessionRow, SubscriptionRow
+from reference_broker.broker.values.seldom import Seldom
 from reference_broker.broker.values.terms import Terms
 from reference_broker.broker.values.timers import Timer
 from reference_broker.session.delivery import Inbound
@@ -87,24 +89,25 @@ class Session(Mailbox):
     __slots__ = (
         "_inbound",
         "expiry_interval",
-        "expiry_timer",
         "record",
+        "seldom_set",
         "sender",
         "subscribed",
         "will",
-        "will_timer",
     )
+
+    expiry_timer: Seldom[Timer | None] = Seldom(None)
+    will_timer: Seldom[Timer | None] = Seldom(None)
 
     def __init__(self, client_id: str, version: Version, queues: Queues | None = None) -> None:
         super().__init__(client_id, version, queues)
+        self.seldom_set: dict[str, Any] | None = None
         self.expiry_interval = 0
         self.sender: Sender | None = None
         self.subscribed: Subscribed | dict[str, Subscribed] | None = None
         """What `subscriptions` shows."""
         self._inbound: ManyInbound | None = None
         self.will: Will | None = None
-        self.expiry_timer: Timer | None = None
-        self.will_timer: Timer | None = None
         self.record: Record | None = None
         """What the store is told of it, beside what it has to get."""
 

@@ -180,7 +180,9 @@ class Sessions:
 
 
 def _cancel(session: Session) -> None:
-    for timer in (session.expiry_timer, session.will_timer):
-        if timer is not None:
-            timer.cancel()
-    session.expiry_timer = session.will_timer = None
+    if session.expiry_timer is not None:
+        session.expiry_timer.cancel()
+        session.expiry_timer = None
+    if session.will_timer is not None:
+        session.will_timer.cancel()
+        session.will_timer = None

@@ -10,10 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from reference_broker.broker.outgoing.waiting import Waiting
+from reference_broker.broker.values.access import AccessControl
 from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.broker.values.journal import Journal
+from reference_broker.broker.values.seldom import Seldom
 from reference_broker.wire.types import ReasonCode
 
 Buffer = bytes | bytearray | memoryview
@@ -30,7 +33,9 @@ class Round:
     """What the connections of a broker note down for each other, until one read is done and the output is taken."""
 
     __slots__ = (
+        "access",
         "changed",
+        "config",
         "dirty",
         "dropped",
         "has_passed_on",
@@ -40,9 +45,12 @@ class Round:
         "pressed",
         "resting",
         "swollen",
+        "swollen_bytes",
     )
 
-    def __init__(self, config: BrokerConfig, journal: Journal | None = None) -> None:
+    def __init__(self, config: BrokerConfig, access: AccessControl, journal: Journal | None = None) -> None:
+        self.config = config
+        self.access = access
         self.journal = journal
         """Takes note of what has to survive the broker."""
         self.has_passed_on = False
@@ -56,6 +64,8 @@ class Round:
         """Who may have output, in the order they got it."""
         self.swollen: list[Output] = []
         """Whose output is held until it is taken, see `Output.has_swollen`."""
+        self.swollen_bytes: dict[Output, int] = {}
+        """Output since it was last taken that is far more than what was read for it."""
         self.pressed: dict[Output, None] = {}
         """Who got output and does not read, since backpressure was last settled."""
         self.changed: dict[Output, None] = {}
@@ -76,28 +86,25 @@ class Output(ABC):
         "_output",
         "_promises",
         "close_requested",
-        "dropped_messages",
-        "held_answers",
-        "held_bytes",
         "is_promise",
         "reading_paused",
         "round",
-        "swollen_bytes",
+        "seldom_set",
         "writing_paused",
     )
 
+    held_bytes = Seldom(0)
+    """Output waiting because writing is paused."""
+    held_answers: Seldom[bytearray | None] = Seldom(None)
+    """PUBACK and PUBREC packets waiting for a subscriber; None while they leave at once."""
+    dropped_messages = Seldom(0)
+    """QoS 0 messages this client did not get because it did not read."""
+
     def __init__(self, round_: Round) -> None:
+        self.seldom_set: dict[str, Any] | None = None
         self.round = round_
         self.reading_paused = False
         self.writing_paused = False
-        self.held_bytes = 0
-        """Output waiting because writing is paused."""
-        self.swollen_bytes = 0
-        """Output since the last `take_output` that is far more than what was read for it."""
-        self.held_answers: bytearray | None = None
-        """PUBACK and PUBREC packets waiting for a subscriber; None while they leave at once."""
-        self.dropped_messages = 0
-        """QoS 0 messages this client did not get because it did not read."""
         self.close_requested = False
         self.is_promise = False
         """Whether what was taken last depends on what changed, and may leave only once that is kept."""
@@ -126,6 +133,10 @@ class Output(ABC):
     @abstractmethod
     def disconnect(self, reason: ReasonCode, text: str, now: float, *, publish_will: bool = True) -> None:
         """Close from this side, in 5.0 with a DISCONNECT that says why."""
+
+    @abstractmethod
+    def opening_overdue(self, now: float) -> None:
+        """It took too long until it was let in."""
 
     @abstractmethod
     def log(self, what: str) -> None:
@@ -169,8 +180,9 @@ class Output(ABC):
 
         Until the output is taken, because only then it is known whether the peer reads.
         """
-        self.swollen_bytes += size_bytes
-        if self.swollen_bytes > MUCH_BYTES and not self.writing_paused:
+        grown = self.round.swollen_bytes
+        grown[self] = grown.get(self, 0) + size_bytes
+        if grown[self] > MUCH_BYTES and not self.writing_paused:
             self.writing_paused = True
             self.round.swollen.append(self)
 
@@ -216,7 +228,6 @@ class Output(ABC):
     def take_output(self) -> tuple[list[Buffer], bool] | None:
         """What to write, piece by piece, and whether to close afterwards; None while writing is paused."""
         self._dirty = False
-        self.swollen_bytes = 0
         if self.writing_paused and not self.close_requested:
             return None
         pieces, self._output = self._output, None

@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import replace
 from struct import pack
+from typing import Any
 
 from reference_broker.broker.outgoing.bursts import Burst
 from reference_broker.broker.outgoing.flight import Flight, Origin
 from reference_broker.broker.outgoing.mailbox import Mailbox
 from reference_broker.broker.outgoing.output import Output
 from reference_broker.broker.outgoing.waiting import Waiting, WaitingRetained
-from reference_broker.broker.values.access import AccessControl
-from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.broker.values.journal import Body
 from reference_broker.broker.values.log import shortened
 from reference_broker.broker.values.message import Delivery, Message
 from reference_broker.broker.values.runs import interleaved
+from reference_broker.broker.values.seldom import Seldom
 from reference_broker.broker.values.terms import Terms
 from reference_broker.session.delivery import Sending
 from reference_broker.session.flow_control import DEFAULT_RECEIVE_MAXIMUM, SendQuota
@@ -51,46 +51,63 @@ class Sender:
     """Sends to one connected client, within the limits its CONNECT announced."""
 
     __slots__ = (
-        "_access",
-        "_aliases",
-        "_config",
+        "_quota",
         "_resend",
-        "_retained_budget",
         "_session",
-        "_uncharged",
-        "_wants_problem_information",
         "holds_qos0",
         "is_plain",
         "is_v5",
         "maximum_packet_size",
         "output",
-        "quota",
+        "seldom_set",
         "version",
     )
 
-    def __init__(
-        self, output: Output, version: Version, config: BrokerConfig, access: AccessControl, announced: Properties
-    ) -> None:
+    _aliases: Seldom[OutboundAliases | None] = Seldom(None)
+    _receive_maximum: Seldom[int | None] = Seldom(None)
+    """What CONNECT announced."""
+    _retained_budget = Seldom(_RETAINED_AT_ONCE_BYTES)
+    _uncharged: Seldom[set[int] | None] = Seldom(None)
+    """In flight since an earlier connection, and without a place in this one's quota."""
+    _wants_problem_information = Seldom(True)
+
+    def __init__(self, output: Output, version: Version, announced: Properties) -> None:
         """`announced` are the properties of CONNECT, `NO_PROPERTIES` for 3.x."""
+        self.seldom_set: dict[str, Any] | None = None
         self.output = output
-        self._config = config
-        self._access = access
         self._session: Mailbox | None = None
         self.version = version
         self.maximum_packet_size = announced.maximum_packet_size
-        self._wants_problem_information = announced.request_problem_information != 0
-        self.quota = SendQuota(min(announced.receive_maximum or DEFAULT_RECEIVE_MAXIMUM, config.maximum_inflight))
-        alias_maximum = min(announced.topic_alias_maximum or 0, config.outgoing_topic_alias_maximum)
-        self._aliases = OutboundAliases(alias_maximum) if alias_maximum else None
+        self._quota: SendQuota | None = None
         self.is_v5 = version is Version.V5
-        self.is_plain = self._aliases is None and self.maximum_packet_size is None
+        self.is_plain = self.maximum_packet_size is None
         """Whether a PUBLISH needs nothing done to it for this client's sake."""
         self.holds_qos0 = False
         """Whether QoS 0 messages wait too, because retained or other ones come before them; nothing is plain then."""
-        self._retained_budget = _RETAINED_AT_ONCE_BYTES
         self._resend: deque[Publish] | None = None
-        # In flight since an earlier connection, and without a place in this one's quota.
-        self._uncharged: set[int] | None = None
+        if announced is not NO_PROPERTIES:
+            self._note_announced(announced)
+
+    def _note_announced(self, announced: Properties) -> None:
+        self._wants_problem_information = announced.request_problem_information != 0
+        self._receive_maximum = announced.receive_maximum
+        alias_maximum = min(announced.topic_alias_maximum or 0, self.output.round.config.outgoing_topic_alias_maximum)
+        if alias_maximum:
+            self._aliases = OutboundAliases(alias_maximum)
+            self.is_plain = False
+
+    @property
+    def quota(self) -> SendQuota:
+        """The client's Receive Maximum, made when it first counts: most clients only listen at QoS 0. [5.0 4.9]"""
+        quota = self._quota
+        if quota is None:
+            receive_maximum = self._receive_maximum or DEFAULT_RECEIVE_MAXIMUM
+            quota = self._quota = SendQuota(min(receive_maximum, self.output.round.config.maximum_inflight))
+        return quota
+
+    def has_unsettled(self) -> bool:
+        """Whether the client has QoS 1 or 2 messages whose acknowledgements are still to come."""
+        return self._quota is not None and self._quota.available < self._quota.receive_maximum
 
     # --- packets other than PUBLISH ----------------------------------------------------------------------------------
 
@@ -123,7 +140,7 @@ class Sender:
 
     def diagnostics(self, packet_type: PacketType, text: str) -> Properties:
         """A Reason String for a failure, where version, configuration and client allow it. [5.0 MQTT-3.1.2-29]"""
-        if self.version < Version.V5 or not self._config.reason_strings:
+        if self.version < Version.V5 or not self.output.round.config.reason_strings:
             return NO_PROPERTIES
         if not self._wants_problem_information and packet_type not in (PacketType.CONNACK, PacketType.DISCONNECT):
             return NO_PROPERTIES
@@ -177,7 +194,7 @@ class Sender:
     def deliver(self, delivery: Delivery, now: float) -> None:
         """Send a message now if nothing waits before it and the quota allows, else let it wait in the session."""
         if self.has_to_wait() or self._is_too_much(delivery):
-            self._the_session().enqueue(delivery, self._config, now)
+            self._the_session().enqueue(delivery, self.output.round.config, now)
             self._note_change()
         else:
             self._start(delivery, now, is_new=True)
@@ -189,7 +206,7 @@ class Sender:
 
     def keep_waiting(self, burst: Burst, first: int, qos: QoS, terms: Terms) -> int:
         """Let a burst wait from its message `first`, when `has_to_wait` says so; how many messages are done with."""
-        count = self._the_session().enqueue_burst(burst, first, qos, terms, self._config)
+        count = self._the_session().enqueue_burst(burst, first, qos, terms, self.output.round.config)
         self._note_change()
         return count
 
@@ -203,7 +220,8 @@ class Sender:
             return 0
         if terms.subscription_ids and swells(terms):
             return 0
-        count = min(count, self.quota.available)
+        quota = self.quota
+        count = min(count, quota.available)
         if count <= 0:
             return 0
         data, start, size, id_at = burst.packets(first, count, self.is_v5, terms.subscription_ids, qos)
@@ -226,7 +244,7 @@ class Sender:
         may_precede = not answers and self._may_precede(burst.body, qos, packet_ids[-1])
         if session.ledger is not None:
             session.ledger.launched(runs, burst, first, terms)
-        self.quota.available -= count
+        quota.available -= count
         if answers:
             self.output.write(interleaved(sent, size, answers))
         elif may_precede:
@@ -292,7 +310,7 @@ class Sender:
         inflight = self._the_session().inflight.values()  # nothing large is kept in the other form, see `launch`
         sizes = [len(each.message.payload) for each in inflight]
         large = sum([each for each in sizes if each > LARGE_PAYLOAD])
-        return large > 0 and large + size > self._config.inflight_maximum_bytes
+        return large > 0 and large + size > self.output.round.config.inflight_maximum_bytes
 
     def is_waiting(self) -> bool:
         """Whether messages wait, so that new ones have to queue up behind them."""
@@ -349,7 +367,7 @@ class Sender:
         else:
             self._retained_budget -= _RETAINED_COST_BYTES
             is_own = retained.no_local and message.publisher == session.client_id  # [5.0 MQTT-3.8.3-3]
-            if not (is_own or message.is_expired(now)) and self._access.may_receive(session, message.topic):
+            if not (is_own or message.is_expired(now)) and self.output.round.access.may_receive(session, message.topic):
                 self._retained_budget -= len(message.payload)
                 if retained.record is not None:
                     retained.record.brought(message.topic)

@@ -228,7 +228,7 @@ def answer_failed(link: Peer, error: RemoteError, rest: bytes) -> None:
         version = _version_of(rest)
     if version is not Version.V5:
         return
-    sender = link.sender or Sender(link, version, link.house.config, link.house.access, NO_PROPERTIES)
+    sender = link.sender or Sender(link, version, NO_PROPERTIES)
     # The codes of the other packets are not in CONNACK's table. [5.0 MQTT-3.2.2-8]
     reason = error.reason if error.reason in _CONNACK_REASONS else ReasonCode.PROTOCOL_ERROR
     sender.send(ConnAck(False, reason))

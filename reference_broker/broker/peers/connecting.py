@@ -32,11 +32,10 @@ class Refused(Exception):
 
 def on_connect(link: Peer, packet: Connect, now: float) -> None:
     """Accept a client, begin to authenticate it, or refuse it."""
-    config = link.house.config
     link.version = packet.version
     link.client_id = packet.client_id
     link.connect = packet
-    link.sender = Sender(link, packet.version, config, link.house.access, packet.properties)
+    link.sender = Sender(link, packet.version, packet.properties)
     access, method = link.house.access, packet.properties.authentication_method
     claim = link.claim(packet)
     if _is_guess(packet) and refuses_guess(link, now):

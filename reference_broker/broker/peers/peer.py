@@ -19,6 +19,7 @@ from reference_broker.broker.values.access import Claim, Proof
 from reference_broker.broker.values.log import shortened
 from reference_broker.broker.values.phase import Phase
 from reference_broker.broker.values.rates import PeerRates
+from reference_broker.broker.values.seldom import Seldom
 from reference_broker.broker.values.timers import Timer
 from reference_broker.session.flow_control import ReceiveQuota
 from reference_broker.session.keep_alive import ServerKeepAlive
@@ -31,20 +32,24 @@ _MOST_LINES = 100
 """So much is logged of one connection."""
 
 
+class KeepAlive(ServerKeepAlive):
+    """A keep alive and when it is looked at."""
+
+    __slots__ = ("timer",)
+
+    def __init__(self, keep_alive: int, now: float) -> None:
+        super().__init__(keep_alive, now)
+        self.timer: Timer | None = None
+
+
 class Peer(Output):
     """One accepted connection, as the packets of its peer see it."""
 
     __slots__ = (
-        "_lines",
-        "_rates",
         "_reader",
-        "_timer",
-        "authentication",
-        "certified",
         "client_id",
         "connect",
         "house",
-        "inbound_aliases",
         "keep_alive",
         "listener",
         "peer",
@@ -56,17 +61,22 @@ class Peer(Output):
         "version",
     )
 
+    certified: Seldom[str | None] = Seldom(None)
+    """Whom a certificate proved the peer to be; set by the adapter."""
+    authentication: Seldom[Proof | None] = Seldom(None)
+    inbound_aliases: Seldom[InboundAliases | None] = Seldom(None)
+    _lines = Seldom(0)
+    _rates: Seldom[PeerRates | None] = Seldom(None)
+
     def __init__(self, house: House, now: float, peer: str) -> None:
         """`peer` names it in the log."""
         super().__init__(house.round)
         self.house = house
         self.peer = peer
         self.phase = Phase.AWAITING_CONNECT
-        self.listener = ""
-        """Where it came in; empty where that makes no difference. Set by the adapter, as is the next."""
-        self.certified: str | None = None
-        """Whom a certificate proved the peer to be."""
         self.version: Version | None = None
+        self.listener = ""
+        """Where it came in; empty where that makes no difference. Set by the adapter."""
         self.client_id: str | None = None
         self.connect: Connect | None = None
         """The CONNECT being authenticated; None when it is done with."""
@@ -74,15 +84,12 @@ class Peer(Output):
         """The Session Expiry Interval of CONNECT."""
         self.session: Session | None = None
         self.sender: Sender | None = None
-        self.authentication: Proof | None = None
-        self.keep_alive: ServerKeepAlive | None = None
+        self.keep_alive: KeepAlive | None = None
         self.receive_quota: ReceiveQuota | None = None
-        self.inbound_aliases: InboundAliases | None = None
-        self._lines = 0
-        self._rates = PeerRates.of(house.config)
+        if house.limits_rates:
+            self._rates = PeerRates.of(house.config)
         self._reader: Reader | None = None
-        deadline = now + house.config.connect_timeout_seconds
-        self._timer: Timer | None = house.timers.at(deadline, self._connect_overdue)
+        house.opening.add(self, now)
 
     def is_closed(self) -> bool:
         """Whether this side is done with the connection."""
@@ -116,7 +123,7 @@ class Peer(Output):
 
     def has_to_acknowledge(self) -> bool:
         """Whether the peer has QoS 1 or 2 messages whose acknowledgements are still to come."""
-        return self.sender is not None and self.sender.quota.available < self.sender.quota.receive_maximum
+        return self.sender is not None and self.sender.has_unsettled()
 
     def open_receive_quota(self) -> ReceiveQuota | None:
         """What the peer may have unacknowledged, made when it is first needed; None in 3.x. [5.0 MQTT-3.3.4-7]"""
@@ -164,11 +171,10 @@ class Peer(Output):
         self.close_requested = True
         if self.dropped_messages:
             self.log(f"{self.dropped_messages} QoS 0 messages dropped, because it did not read")
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self.keep_alive is not None and self.keep_alive.timer is not None:
+            self.keep_alive.timer.cancel()
         self.house.backpressure.end(self)
-        self.house.opening.pop(self, None)
+        self.house.opening.discard(self)
         self.house.incoming.forget(self)
         self._reader = None  # the adapter waits for the peer's end of the connection, which may hold what it has sent
         self.house.addresses.left(self.peer)
@@ -195,21 +201,18 @@ class Peer(Output):
     def connected(self, now: float, keep_alive: int) -> None:
         """CONNACK was sent: stop waiting for CONNECT, begin to watch the keep alive. [5.0 3.1.4]"""
         self.phase = Phase.CONNECTED
-        self.house.opening.pop(self, None)
+        self.house.opening.discard(self)
         self.house.incoming.opened(self)
         self.reader.maximum_packet_size = self.house.config.maximum_packet_size
-        assert self._timer is not None
-        self._timer.cancel()
-        self._timer = None
         if keep_alive:
-            self.keep_alive = ServerKeepAlive(keep_alive, now)
+            self.keep_alive = KeepAlive(keep_alive, now)
             self._watch_keep_alive()
 
     def _watch_keep_alive(self) -> None:
         assert self.keep_alive is not None
         deadline = self.keep_alive.deadline()
         assert deadline is not None
-        self._timer = self.house.timers.at(deadline, self._keep_alive_due)
+        self.keep_alive.timer = self.house.timers.at(deadline, self._keep_alive_due)
 
     def _keep_alive_due(self, now: float) -> None:
         """The timer is not moved by each packet: it looks when it fires, and goes on if there was one."""
@@ -223,7 +226,8 @@ class Peer(Output):
         else:
             self._watch_keep_alive()
 
-    def _connect_overdue(self, now: float) -> None:
+    def opening_overdue(self, now: float) -> None:
+        """It took too long until it was let in."""
         self.log(
             "no complete CONNECT in time" if self.phase is Phase.AWAITING_CONNECT else "authentication not in time"
         )
