@@ -173,8 +173,11 @@ class Broker:
         self.house.admission.memory_is_full = is_full
         self.house.router.cut()  # what is remembered of topics would let them pass
 
-    def connect(self, now: float, peer: str = "") -> Link:
-        """A network connection was accepted; `peer` names it in the log."""
+    def connect(self, now: float, adapter: object = "") -> Link:
+        """A network connection was accepted.
+
+        `adapter` is what the adapter has of it, to be found by the link: as a string the peer, `host:port`.
+        """
         house = self.house
         house.round.now = now
         if len(house.opening) >= house.config.maximum_half_open:
@@ -182,7 +185,8 @@ class Broker:
             oldest = next(iter(house.opening))
             oldest.log(text)
             oldest.disconnect(ReasonCode.SERVER_BUSY, text, now, publish_will=False)
-        link = self.link_type(house, self.heads, now, peer)
+        link = self.link_type(house, self.heads, now, adapter)
+        peer = link.peer
         if (until := house.addresses.arrived(peer, now)) > now:
             house.backpressure.rest(link, until)
         if house.addresses.is_full(peer):

@@ -38,9 +38,9 @@ class Link(Peer):
 
     __slots__ = ("_heads",)
 
-    def __init__(self, house: House, heads: Heads | None, now: float, peer: str) -> None:
+    def __init__(self, house: House, heads: Heads | None, now: float, adapter: object) -> None:
         """`heads` is what the fast path remembers; None to have every packet decoded and handled by itself."""
-        super().__init__(house, now, peer)
+        super().__init__(house, now, adapter)
         self._heads = heads
 
     handle = dispatch.handle

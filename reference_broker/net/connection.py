@@ -195,11 +195,11 @@ class Connection(asyncio.Protocol):
         """Forget the transport and tell the user."""
         if isinstance(error, OSError) and not self._closing:
             self._take_what_came_before()
-        self._transport = None
         self._closing = True
         if self._linger is not None:
             self._linger.cancel()
         self.on_lost(error)
+        self._transport = None
 
     def pause_writing(self) -> None:
         """Pass back-pressure on."""

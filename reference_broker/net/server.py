@@ -70,7 +70,9 @@ class BrokerServer:
         self.broker = broker or Broker(self.config.broker, keeps=self._open_store is not None)
         self.broker.log = LOGGER.warning
         self.addresses: dict[Transport, Address] = {}
-        self.connections: dict[Link, BrokerConnection] = {}
+        self._connection_count = 0
+        self._ending: set[BrokerConnection] = set()
+        """Those whose links have ended and whose sockets are still open."""
         self._servers: list[asyncio.Server] = []
         self._paused: set[BrokerConnection] = set()
         self._timer: asyncio.Handle | None = None
@@ -94,6 +96,12 @@ class BrokerServer:
     def address(self) -> Address:
         """Where the broker listens on TCP, or on its first listener where TCP is off."""
         return next(iter(self.addresses.values()))
+
+    @property
+    def connections(self) -> dict[Link, BrokerConnection]:
+        """All whose sockets are open, by their links."""
+        with_open_links = [connection for link in self.broker.links if (connection := _connection_of(link)) is not None]
+        return {connection.link: connection for connection in (*with_open_links, *self._ending)}
 
     async def __aenter__(self) -> BrokerServer:
         await self.start()
@@ -173,7 +181,7 @@ class BrokerServer:
             await self._keeping.drain()
         for connection in list(self.connections.values()):
             connection.close()
-        if self.connections:
+        if self._connection_count:
             self._all_gone = loop.create_future()
             await asyncio.wait([self._all_gone], timeout=_GOODBYE_SECONDS)
             for connection in list(self.connections.values()):
@@ -218,26 +226,27 @@ class BrokerServer:
         """Whether answers may have to wait until something is kept."""
         return self._keeping is not None
 
-    def has_room_for(self, connection: BrokerConnection) -> bool:
-        """Know a connection; whether there are enough file handles for it."""
-        self.connections[connection.link] = connection
-        return len(self.connections) <= self._most_connections
+    def has_room(self) -> bool:
+        """Count a connection; whether there are enough file handles for it."""
+        self._connection_count += 1
+        return self._connection_count <= self._most_connections
 
     def flush(self, active: Link | None = None) -> None:
         """Write what the broker answered, obey its back-pressure and its next deadline.
 
         `active` is the link whose bytes it answered, if it was one's.
         """
-        connections = self.connections
         keeping = self._keeping
         ticket = 0 if keeping is None else keeping.note()
         output = self.broker.take_output()
         if len(output) > 1 and output[-1][0] is active and sum(map(len, output[-1][1])) >= _MANY_ANSWERS_BYTES:
             output.insert(0, output.pop())
         for link, pieces, close in output:
-            connection = connections.get(link)
+            connection = _connection_of(link)
             if connection is None:
                 continue
+            if close:
+                self.note_ending(connection)
             if keeping is not None:
                 if keeping.holds(link, pieces, close, ticket if link.is_promise else 0):
                     continue
@@ -266,8 +275,13 @@ class BrokerServer:
         """
         return self.is_behind and self._keeping is not None and self._keeping.has_grown
 
+    def note_ending(self, connection: BrokerConnection) -> None:
+        """A connection's link has ended, and its socket is still to be closed."""
+        self._ending.add(connection)
+
     def end(self, connection: BrokerConnection) -> None:
-        """Close a connection behind all that it is still to get."""
+        """Close a connection whose link has ended, behind all that it is still to get."""
+        self.note_ending(connection)
         if self._keeping is None or not self._keeping.holds(connection.link, [], True, 0):
             connection.close()
 
@@ -285,8 +299,10 @@ class BrokerServer:
     def forget(self, connection: BrokerConnection) -> None:
         """Drop a connection that is gone."""
         self._paused.discard(connection)
-        self.connections.pop(connection.link, None)
-        if not self.connections and self._all_gone is not None and not self._all_gone.done():
+        self._ending.discard(connection)
+        connection.link.adapter = ""  # or they would hold each other until Python looks for garbage
+        self._connection_count -= 1
+        if not self._connection_count and self._all_gone is not None and not self._all_gone.done():
             self._all_gone.set_result(None)
 
     def resume(self) -> None:
@@ -301,7 +317,7 @@ class BrokerServer:
 
     def write(self, link: Link, pieces: list[Buffer], close: bool) -> None:
         """Write what waited to be kept."""
-        connection = self.connections.get(link)
+        connection = _connection_of(link)
         if connection is None:
             return
         connection.is_unanswered = False
@@ -316,16 +332,18 @@ class BrokerServer:
         Who would have got its CONNACK gets nothing, because that has to be the first packet. [5.0 MQTT-3.2.0-1]
         """
         keeping = self._keeping
-        refused = {link for link in links if link in self.connections}
+        refused = {link: connection for link in links if (connection := _connection_of(link)) is not None}
         if keeping is None or not refused:
             return
-        for link in refused:
-            if self.connections[link].is_unanswered:
-                self.connections[link].abandon()
+        for link, connection in refused.items():
+            if connection.is_unanswered:
+                connection.abandon()
             else:
                 link.disconnect(ReasonCode.QUOTA_EXCEEDED, "it cannot be kept", self.now())
         ticket = keeping.note()
         for link, pieces, close in self.broker.take_output():
+            if close and (connection := _connection_of(link)) is not None:
+                self.note_ending(connection)
             if link in refused or not keeping.holds(link, pieces, close, ticket if link.is_promise else 0):
                 self.write(link, pieces, close)
         keeping.refuse_held()
@@ -379,17 +397,20 @@ class BrokerConnection(Connection):
 
     @property
     def peer(self) -> str:
-        """The client as `host:port`."""
-        return self.link.peer
+        """The client as `host:port`; the transport knows it to its end."""
+        return "" if self._transport is None else peer_of(self._transport)
+
+    def __str__(self) -> str:
+        return self.peer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Open the broker's link at once: its connect timeout bounds the wrapping's handshake too."""
         super().connection_made(transport)
         server = self._server
-        self.link = server.broker.connect(server.now(), peer_of(transport))
+        self.link = server.broker.connect(server.now(), self)
         self.is_unanswered = server.keeps
         LOGGER.debug("%s connected", self.peer)
-        if not server.has_room_for(self):
+        if not server.has_room():
             LOGGER.warning("%s: closed, because the system lets the process have no more file handles", self.peer)
             self.abandon()
             return
@@ -483,6 +504,7 @@ class BrokerConnection(Connection):
         """Log what was wrong; the client is gone."""
         LOGGER.warning("%s: %s", self.peer, error)
         self._lose_link()
+        self._server.note_ending(self)
 
     def on_write_paused(self) -> None:
         """The client reads slower than we write."""
@@ -519,6 +541,12 @@ class BrokerConnection(Connection):
         self.link.connection_lost(self._server.now())
         if not has_ended:
             self._server.flush()
+
+
+def _connection_of(link: Link) -> BrokerConnection | None:
+    """What has the socket of a link, while that is open."""
+    connection = link.adapter
+    return connection if isinstance(connection, BrokerConnection) else None
 
 
 def _store(config: ServerConfig) -> OpenStore | None:

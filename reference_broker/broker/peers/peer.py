@@ -47,12 +47,12 @@ class Peer(Output):
 
     __slots__ = (
         "_reader",
+        "adapter",
         "client_id",
         "connect",
         "house",
         "keep_alive",
         "listener",
-        "peer",
         "phase",
         "receive_quota",
         "requested_expiry",
@@ -68,11 +68,11 @@ class Peer(Output):
     _lines = Seldom(0)
     _rates: Seldom[PeerRates | None] = Seldom(None)
 
-    def __init__(self, house: House, now: float, peer: str) -> None:
-        """`peer` names it in the log."""
+    def __init__(self, house: House, now: float, adapter: object) -> None:
+        """`adapter` is what an adapter has of it: as a string the peer, `host:port`, or empty."""
         super().__init__(house.round)
         self.house = house
-        self.peer = peer
+        self.adapter = adapter
         self.phase = Phase.AWAITING_CONNECT
         self.version: Version | None = None
         self.listener = ""
@@ -90,6 +90,11 @@ class Peer(Output):
             self._rates = PeerRates.of(house.config)
         self._reader: Reader | None = None
         house.opening.add(self, now)
+
+    @property
+    def peer(self) -> str:
+        """Who is at the other end, for the log, and to count connections by address."""
+        return str(self.adapter)
 
     def is_closed(self) -> bool:
         """Whether this side is done with the connection."""
