@@ -167,7 +167,7 @@ KEEP_ALIVE = table("broker", "keep_alive will connect", {
     "takes nothing but PINGREQ for activity": _counts(PacketType.PINGREQ),
     "takes nothing for activity": around(ServerKeepAlive, "packet_received", nothing),
     "takes half a packet for activity": around(Link, "receive_data", _any_bytes_count),
-    "takes its own packets for activity": around(Output, "write", _own_packets_count),
+    "takes its own packets for activity": around(Output, "pass_on", _own_packets_count),
     "never answers PINGREQ": Says(PingResp, nothing),
     "answers PINGREQ twice": Says(PingResp, twice),
     "answers every second PINGREQ": Hears(PingReq, every_second),

@@ -66,12 +66,16 @@ class Forwarder:
             sender = target.session.sender
             if sender is not None:
                 output = sender.output
+                is_as_it_came = sender.is_v5 is self._is_v5 and not target.subscription_ids
+                if is_as_it_came and sender.is_plain and not output.writing_paused:  # most by far
+                    output.pass_on(chunk)
+                    continue
                 if output.is_overfull():
                     output.drop(sum(run[2] for run in runs))  # as one by one
                     continue
                 if sender.is_plain and not (target.subscription_ids and swells(target)):
                     data: bytes | memoryview = chunk
-                    if sender.is_v5 is not self._is_v5 or target.subscription_ids:
+                    if not is_as_it_came:
                         data = self._in_form(forms, runs, sender.is_v5, target)
                     if output.has_room(len(data)):
                         output.pass_on(data)

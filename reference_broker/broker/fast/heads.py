@@ -126,7 +126,7 @@ class Heads:
         if not _is_as_encoded(packet, data, version):
             return None
         shared = route.shared[0] if route.shared else None
-        identity = (shared, *((target.session, target.qos, target.subscription_ids) for target in route.targets))
+        identity = (shared, *((each.session, int(each.qos), each.subscription_ids) for each in route.targets))
         receivers = self._receivers.get(identity)
         if receivers is None:
             receivers = self._receivers[identity] = Receivers(route.targets, shared)

@@ -194,8 +194,10 @@ class Router:
 
     def _find(self, topic: str) -> Route:
         access = self._access
-        found = [each for each in self._tree.match(topic) if access.may_receive(each.session, topic)]
-        return Route(_merge(found), tuple(self._shared_tree.match(topic)))
+        found = self._tree.match(topic)
+        if access.limits_receivers:
+            found = [each for each in found if access.may_receive(each.session, topic)]
+        return Route(_merge(found), tuple(self._shared_tree.match(topic)) if self._shared else ())
 
 
 def _merge(found: list[Subscribed]) -> tuple[Target, ...]:

@@ -28,7 +28,7 @@ class Form:
         self.topic = topic
         self.properties = properties
         self.expires = properties.message_expiry_interval is not None
-        self.is_bare = properties == NO_PROPERTIES
+        self.is_bare = properties is NO_PROPERTIES or properties == NO_PROPERTIES
 
     def message(self, payload: bytes, qos: QoS, now: float, publisher: str | None) -> Message:
         """One of its messages as an object."""

@@ -147,6 +147,10 @@ class Output(ABC):
     def write(self, data: Buffer) -> None:
         """Append whole packets to the output."""
         self._promises = True
+        self.pass_on(data)
+
+    def pass_on(self, data: Buffer) -> None:
+        """Append messages that need not be kept before they leave: they came at QoS 0, or may come again."""
         if self.writing_paused:
             self._hold(data)
         elif self._output is None:
@@ -155,12 +159,6 @@ class Output(ABC):
             self._output.append(data)
         if not self._dirty:
             self._mark_dirty()
-
-    def pass_on(self, data: Buffer) -> None:
-        """Append messages that need not be kept before they leave: they came at QoS 0, or may come again."""
-        promises = self._promises
-        self.write(data)
-        self._promises = promises
 
     def _hold(self, data: Buffer) -> None:
         """Append to the output of a peer that does not read: small pieces in one, or each would take 50 bytes more."""

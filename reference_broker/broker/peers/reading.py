@@ -48,12 +48,13 @@ class PeerReader(Reader):
             if len(self._buffer) - self._position >= _SHORTEST_PACKET:
                 self._check_beginning()
         elif span[1] - self._position > _UNQUESTIONED_BYTES:
-            self._check_beginning()
+            if self._buffer[self._position] >> 4 != PacketType.PUBLISH:
+                self._check_beginning()
             self._check_whole(*span)
         return span
 
     def _check_beginning(self) -> None:
-        """A packet that may not be there to its end is not larger than its kind may be."""
+        """A packet that may not be there to its end is not larger than its kind may be; a PUBLISH always may."""
         header = read_remaining_length(self._buffer, self._position, self.version)
         if header is None:
             return
