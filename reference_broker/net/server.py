@@ -409,7 +409,7 @@ class BrokerConnection(Connection):
         server = self._server
         self.link = server.broker.connect(server.now(), self)
         self.is_unanswered = server.keeps
-        LOGGER.debug("%s connected", self.peer)
+        LOGGER.debug("%s connected", self)
         if not server.has_room():
             LOGGER.warning("%s: closed, because the system lets the process have no more file handles", self.peer)
             self.abandon()
@@ -521,7 +521,7 @@ class BrokerConnection(Connection):
 
     def on_lost(self, error: Exception | None) -> None:
         """Tell the broker, if it does not know yet."""
-        LOGGER.debug("%s disconnected%s", self.peer, f": {error}" if error else "")
+        LOGGER.debug("%s disconnected%s", self, f": {error}" if error else "")
         self._lose_link()
         self._server.forget(self)
 

@@ -189,8 +189,9 @@ class Router:
 
     def remove_session(self, session: Session) -> None:
         """Remove all subscriptions of a session that ends."""
-        for topic_filter in list(session.subscriptions):
-            self.unsubscribe(session, topic_filter)
+        if session.subscribed is not None:
+            for topic_filter in list(session.subscriptions):
+                self.unsubscribe(session, topic_filter)
 
     def _find(self, topic: str) -> Route:
         access = self._access
