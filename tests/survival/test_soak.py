@@ -103,7 +103,7 @@ def test_a_connection_that_is_given_up_before_its_connect_ends_no_session() -> N
             part.drop()
             await part.until_lost()
             connecting = asyncio.create_task(part.connect(server.address.port, clean=True))
-            while part._transport is None:
+            while part._transport is None:  # noqa: ASYNC110  # nothing tells the moment between TCP and CONNECT
                 await asyncio.sleep(0)
             connecting.cancel()  # as a cut does
             part.drop()
