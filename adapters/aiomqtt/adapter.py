@@ -45,14 +45,9 @@ class AiomqttAdapter(Adapter):
     def hello(cls) -> contract.HelloEvent:
         """It tells of no CONNACK, acknowledges by itself, and disconnects without anything to say."""
         return contract.HelloEvent(
-            client="aiomqtt",
-            version=version("aiomqtt"),
-            mqtt=("3.1", "3.1.1", "5.0"),
-            transports=("tcp", "tls", "ws", "wss"),
-            unsupported=(
-                "auth", "refuse-message", "topic-alias-inbound", "manual-ack", "publish-offline", "reason-codes",
-                "disconnect-reason", "disconnect-properties",
-            ),
+            client="aiomqtt", version=version("aiomqtt"), mqtt=tuple(_VERSIONS), transports=("tcp", "tls", "ws", "wss"),
+            unsupported=("auth", "refuse-message", "topic-alias-inbound", "manual-ack", "publish-offline",
+                         "reason-codes", "disconnect-reason", "disconnect-properties"),
         )  # fmt: skip
 
     async def connect(self, command: contract.Connect) -> contract.Connected:
@@ -74,8 +69,7 @@ class AiomqttAdapter(Adapter):
             was_there = not isinstance(problem.__context__, OSError)
             raise Unsuccessful("cut-off" if was_there else "failed", str(problem)) from None
         self._connected = True
-        connection = self._socket
-        self._sockets |= {connection.fileno()} if connection else set()
+        self._sockets |= {connection.fileno()} if (connection := self._socket) else set()
         self._reader = asyncio.create_task(self._read(self._client, messages))
         return contract.Connected()
 

@@ -128,18 +128,18 @@ class WrongLink(Link):
         for heard in changed(self.mutant.of(Hears), packet, self):
             super().handle(heard, now)
 
-    def write(self, data: Buffer) -> None:
+    def pass_on(self, data: Buffer) -> None:
         """Send packets as they are mistold."""
         faults = self.mutant.of(Says)
         if not faults:
-            super().write(data)
+            super().pass_on(data)
             return
         version = self.version or spoken_before_connect(bytes(data))
         reader = Reader(version)
         reader.feed(bytes(data))
         for packet in reader:
             for said in changed(faults, packet, self):
-                super().write(_encoded(said, version))
+                super().pass_on(_encoded(said, version))
 
 
 @wrong_during(
