@@ -80,7 +80,6 @@ class BrokerServer:
         self._memory: MemoryWatch | None = None
         self._all_gone: asyncio.Future[None] | None = None
         self._is_open = False
-        self._most_connections = math.inf
         self._keeping: Keeping | None = None
         self.is_behind = False
         """Whether more is to be kept than the store can keep up with: who adds to it is not read."""
@@ -123,7 +122,6 @@ class BrokerServer:
         else:
             self.is_taken_in.set()
         self._is_open = True
-        self._most_connections = handles.most_connections()
         self.addresses.clear()
         try:
             await self._listen_everywhere()
@@ -229,7 +227,7 @@ class BrokerServer:
     def has_room(self) -> bool:
         """Count a connection; whether there are enough file handles for it."""
         self._connection_count += 1
-        return self._connection_count <= self._most_connections
+        return self._connection_count <= handles.most_connections()
 
     def flush(self, active: Link | None = None) -> None:
         """Write what the broker answered, obey its back-pressure and its next deadline.

@@ -86,11 +86,11 @@ def test_who_connects_too_often_gains_nothing_by_sending_at_once(run: Run) -> No
 def test_who_comes_when_file_handles_run_out_is_closed_and_others_stay(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And the next one is let in when there is room again."""
-    monkeypatch.setattr(handles.resource, "getrlimit", lambda _kind: (handles._LEFT + 2, 1 << 20))
+    """Also when the system allows fewer from some time on; and the next one is let in when there is room again."""
 
     async def main() -> None:
         async with BrokerServer(ServerConfig(port=0)) as server:
+            monkeypatch.setattr(handles.resource, "getrlimit", lambda _kind: (handles._LEFT + 2, 1 << 20))
             good = await bystander(server)
             second = await dial(server.address)
             with socket.create_connection((server.address.host, server.address.port)) as third:
