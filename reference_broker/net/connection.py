@@ -37,6 +37,17 @@ def peer_of(transport: asyncio.BaseTransport) -> str:
     return join_host_and_port(peer[0], peer[1]) if isinstance(peer, tuple) else str(peer or "")
 
 
+def _release(transport: asyncio.Transport) -> None:
+    """Take what is over out of the circles it is in by itself.
+
+    asyncio's own transports have methods of theirs as attributes: each would stay, with all it refers to, until the
+    collector looks for old garbage, which is seldom.
+    """
+    own = getattr(transport, "__dict__", {})
+    for name in [name for name, value in own.items() if getattr(value, "__self__", None) is transport]:
+        del own[name]
+
+
 class Connection(asyncio.Protocol):
     """Base of both users of a connection; they fill in the `on_...` methods.
 
@@ -199,6 +210,8 @@ class Connection(asyncio.Protocol):
         if self._linger is not None:
             self._linger.cancel()
         self.on_lost(error)
+        if self._transport is not None:
+            _release(self._transport)
         self._transport = None
 
     def pause_writing(self) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import socket
+import weakref
 from typing import Any
 
 import pytest
@@ -16,7 +18,9 @@ from reference_broker.net.config import ServerConfig
 from reference_broker.net.server import BrokerServer
 from reference_broker.net.stream import AddressInUse, CertificateUnusable, ConnectFailed, dial
 from reference_broker.net.tls import TestCertificates
+from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import (
+    Connect,
     Disconnect,
     PingReq,
     PingResp,
@@ -196,3 +200,25 @@ def test_hundreds_of_brokers_start_and_stop_in_one_loop(run: Run, certificates: 
                 assert await client.ask(PingReq()) == PingResp()
 
     run(main())
+
+
+def test_what_a_connection_was_is_let_go_as_it_ends_and_not_when_garbage_is_looked_for(run: Run) -> None:
+    async def main() -> None:
+        async with BrokerServer(ServerConfig(port=0)) as server:
+            stream = await dial(server.address)
+            stream.write(encode(Connect(Version.V311, "c"), Version.V311))
+            await stream.read()
+            gone = asyncio.Event()
+            for connection in server.connections.values():
+                weakref.finalize(connection._transport, gone.set)
+            del connection
+            stream.close()
+            await stream.wait_closed()
+            async with asyncio.timeout(5):
+                await gone.wait()
+
+    gc.disable()
+    try:
+        run(main())
+    finally:
+        gc.enable()
