@@ -249,7 +249,7 @@ class Player(asyncio.Protocol):
 
     def _connection(self) -> ClientCore:
         core = self._core
-        if core is None or core.state is not State.CONNECTED:
+        if core is None or core.state is not State.CONNECTED or self._has_dropped:
             raise BrokerGone("not connected")
         return core
 
@@ -293,7 +293,7 @@ class Player(asyncio.Protocol):
             self.book.faults.append((self.name, "the broker dropped it, which did nothing wrong"))
         self._core.connection_lost(time.monotonic())
         self._step()
-        if self._is_asking_to_end and self.book.is_broker_alive:
+        if self._is_asking_to_end and self.book.is_broker_alive and not self._has_dropped:
             self._session_over()
         elif is_begun and not self._outlives and self.presence is Presence.YES:
             self._ask_to_end()

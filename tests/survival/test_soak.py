@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from interop.survival.book import Book, Publication
-from interop.survival.player import Presence
+from interop.survival.player import BrokerGone, Presence
 from interop.survival.rounds import Patience, Rounds
 from interop.survival.soak import Outcome, page, run
 from reference_broker.client.core import ClientCore
@@ -109,6 +109,28 @@ def test_a_connection_that_is_given_up_before_its_connect_ends_no_session() -> N
             part.drop()
             await part.until_lost()
             assert part.presence is Presence.YES
+
+    asyncio.run(main())
+
+
+def test_who_is_gone_without_a_word_has_ended_no_session_by_what_it_says_then_or_said_right_before() -> None:
+    async def main() -> None:
+        async with BrokerServer(ServerConfig(port=0)) as server:
+            group = Rounds(_Broker(server.address.port), 1, Book("g/", 5.0))
+            group.book.is_broker_alive = True
+            part = next(each for each in group._parts if each.name == "ender5")
+            await part.connect(server.address.port)
+            part.drop()
+            with pytest.raises(BrokerGone):
+                await part.disconnect(is_session_over=True)
+            await part.until_lost()
+            assert part.presence is Presence.YES
+            await part.connect(server.address.port)
+            leaving = asyncio.create_task(part.disconnect(is_session_over=True))
+            await asyncio.sleep(0)
+            part.drop()
+            await leaving
+            assert part.presence is Presence.UNCERTAIN
 
     asyncio.run(main())
 
