@@ -13,6 +13,7 @@ from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
+from net_peers import on_free_ports
 
 import reference_broker
 from reference_broker import BlockingClient, ClientOptions
@@ -31,16 +32,7 @@ CONNECT = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01a"
 
 @pytest.fixture(scope="module")
 def everywhere(on_both_loops: None, certificates: TestCertificates) -> Iterator[RunningBroker]:
-    config = ServerConfig(
-        port=0,
-        tls_port=0,
-        ws_port=0,
-        wss_port=0,
-        cert=certificates.cert_file,
-        key=certificates.key_file,
-        ca=certificates.ca_file,
-    )
-    with running_broker(config) as broker:
+    with running_broker(on_free_ports(certificates)) as broker:
         yield broker
 
 

@@ -117,3 +117,13 @@ def test_releases_are_written_as_packages_write_them_and_of_somebody(tmp_path: P
     path.write_text(text)
     with pytest.raises(BadKnownFailures, match="releases: "):
         load_known_failures(path)
+
+
+def test_a_cell_has_to_fail_by_the_entry_that_always_shows_whatever_shows_now_and_then(tmp_path: Path) -> None:
+    path = tmp_path / "known.yaml"
+    now_and_then = "- broker: shop\n  scenarios: ['*']\n  intermittent: true\n  reason: Now and then.\n"
+    path.write_text(now_and_then + BOTH)
+    known = load_known_failures(path)
+    found = known.entry_for(a_cell("qos1/resumed"), {})
+    assert (found.reason if found else None) == "No DUP."
+    assert known.entry_for(a_cell("will/at_the_end"), {}) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Awaitable, Callable
 from random import Random
 
 import pytest
@@ -49,6 +50,18 @@ class _Broker:
         self.port = port
 
 
+def with_a_group(play: Callable[[BrokerServer, Rounds], Awaitable[None]]) -> None:
+    """Have a group, of which nobody is connected yet, with a broker that is alive."""
+
+    async def main() -> None:
+        async with BrokerServer(ServerConfig(port=0)) as server:
+            group = Rounds(_Broker(server.address.port), 1, Book("g/", 5.0))
+            group.book.is_broker_alive = True
+            await play(server, group)
+
+    asyncio.run(main())
+
+
 def test_groups_of_one_broker_do_not_hear_each_other() -> None:
     async def main() -> None:
         async with BrokerServer(ServerConfig(port=0)) as server:
@@ -63,76 +76,64 @@ def test_groups_of_one_broker_do_not_hear_each_other() -> None:
 
 
 def test_who_is_dropped_and_did_nothing_wrong_is_a_fault() -> None:
-    async def main() -> None:
-        async with BrokerServer(ServerConfig(port=0)) as server:
-            group = Rounds(_Broker(server.address.port), 1, Book("g/", 5.0))
-            group.book.is_broker_alive = True
-            part = group._parts[0]
-            await part.play(server.address.port, Random(1))
-            next(iter(server.connections.values())).abandon()
-            await part.until_lost()
-            assert group.book.faults == [(part.name, "the broker dropped it, which did nothing wrong")]
+    async def play(server: BrokerServer, group: Rounds) -> None:
+        part = group._parts[0]
+        await part.play(server.address.port, Random(1))
+        next(iter(server.connections.values())).abandon()
+        await part.until_lost()
+        assert group.book.faults == [(part.name, "the broker dropped it, which did nothing wrong")]
 
-    asyncio.run(main())
+    with_a_group(play)
 
 
 def test_a_connection_that_is_given_up_before_its_connect_was_dropped_by_nobody() -> None:
-    async def main() -> None:
-        async with BrokerServer(ServerConfig(port=0)) as server:
-            group = Rounds(_Broker(server.address.port), 1, Book("g/", 5.0))
-            group.book.is_broker_alive = True
-            part = group._parts[0]
-            part._core = ClientCore(part.terms.options(part.name, clean=True, will=None), part.session)
-            transport, _ = await asyncio.get_running_loop().create_connection(
-                lambda: part, server.address.host, server.address.port
-            )
-            transport.close()
-            await part.until_lost()
-            assert group.book.faults == []
+    async def play(server: BrokerServer, group: Rounds) -> None:
+        part = group._parts[0]
+        part._core = ClientCore(part.terms.options(part.name, clean=True, will=None), part.session)
+        transport, _ = await asyncio.get_running_loop().create_connection(
+            lambda: part, server.address.host, server.address.port
+        )
+        transport.close()
+        await part.until_lost()
+        assert group.book.faults == []
 
-    asyncio.run(main())
+    with_a_group(play)
 
 
 def test_a_connection_that_is_given_up_before_its_connect_ends_no_session() -> None:
-    async def main() -> None:
-        async with BrokerServer(ServerConfig(port=0)) as server:
-            group = Rounds(_Broker(server.address.port), 1, Book("g/", 5.0))
-            group.book.is_broker_alive = True
-            part = next(each for each in group._parts if each.name == "s311")
-            await part.connect(server.address.port)
-            part.drop()
-            await part.until_lost()
-            connecting = asyncio.create_task(part.connect(server.address.port, clean=True))
-            while part._transport is None:  # noqa: ASYNC110  # nothing tells the moment between TCP and CONNECT
-                await asyncio.sleep(0)
-            connecting.cancel()  # as a cut does
-            part.drop()
-            await part.until_lost()
-            assert part.presence is Presence.YES
+    async def play(server: BrokerServer, group: Rounds) -> None:
+        part = next(each for each in group._parts if each.name == "s311")
+        await part.connect(server.address.port)
+        part.drop()
+        await part.until_lost()
+        connecting = asyncio.create_task(part.connect(server.address.port, clean=True))
+        while part._transport is None:  # noqa: ASYNC110  # nothing tells the moment between TCP and CONNECT
+            await asyncio.sleep(0)
+        connecting.cancel()  # as a cut does
+        part.drop()
+        await part.until_lost()
+        assert part.presence is Presence.YES
 
-    asyncio.run(main())
+    with_a_group(play)
 
 
 def test_who_is_gone_without_a_word_has_ended_no_session_by_what_it_says_then_or_said_right_before() -> None:
-    async def main() -> None:
-        async with BrokerServer(ServerConfig(port=0)) as server:
-            group = Rounds(_Broker(server.address.port), 1, Book("g/", 5.0))
-            group.book.is_broker_alive = True
-            part = next(each for each in group._parts if each.name == "ender5")
-            await part.connect(server.address.port)
-            part.drop()
-            with pytest.raises(BrokerGone):
-                await part.disconnect(is_session_over=True)
-            await part.until_lost()
-            assert part.presence is Presence.YES
-            await part.connect(server.address.port)
-            leaving = asyncio.create_task(part.disconnect(is_session_over=True))
-            await asyncio.sleep(0)
-            part.drop()
-            await leaving
-            assert part.presence is Presence.UNCERTAIN
+    async def play(server: BrokerServer, group: Rounds) -> None:
+        part = next(each for each in group._parts if each.name == "ender5")
+        await part.connect(server.address.port)
+        part.drop()
+        with pytest.raises(BrokerGone):
+            await part.disconnect(is_session_over=True)
+        await part.until_lost()
+        assert part.presence is Presence.YES
+        await part.connect(server.address.port)
+        leaving = asyncio.create_task(part.disconnect(is_session_over=True))
+        await asyncio.sleep(0)
+        part.drop()
+        await leaving
+        assert part.presence is Presence.UNCERTAIN
 
-    asyncio.run(main())
+    with_a_group(play)
 
 
 def test_a_message_that_never_came_is_found() -> None:
