@@ -44,6 +44,11 @@ class PacketIds:
         self._last = packet_id
         return packet_id
 
+    @property
+    def last(self) -> int:
+        """The one chosen last, 0 for none."""
+        return self._last
+
     def go_on_behind(self, packet_id: int) -> None:
         """The next one is chosen behind this one."""
         self._last = packet_id

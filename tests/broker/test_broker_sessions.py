@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from broker_harness import ALL_VERSIONS, FOREVER, V5, V31, V311, Client, World, kept, will
+from broker_bounds import kept_bytes
+from broker_harness import ALL_VERSIONS, FOREVER, V5, V31, V311, Client, World, in_flight, kept, will
 
 from reference_broker.broker import DropPolicy
 from reference_broker.wire.packets import Disconnect, PubAck, PubComp, Publish, PubRec, PubRel
@@ -399,6 +400,44 @@ def test_expired_messages_make_room_in_a_full_queue():
     publisher.publish("t", b"new", 1)
     client.connect(**kept(V5))
     assert client.payloads() == [b"lasting", b"new"]
+
+
+def test_a_session_whose_messages_are_all_settled_takes_no_more_than_before_them_while_its_client_is_away():
+    world = World()
+    subscribers = [world.client(f"s{number}", V5, **kept(V5)) for number in range(50)]
+    for subscriber in subscribers:
+        subscriber.subscribe("t", qos=2)
+        subscriber.drop()
+    publisher = world.client("p", V5)
+
+    def live() -> None:
+        for qos in (1, 2):
+            for number in range(30):
+                publisher.publish("t", bytes((number,)), qos)
+        for subscriber in subscribers:
+            subscriber.automatic = True
+            subscriber.connect(**kept(V5))
+            assert in_flight(world, subscriber.client_id) == 0
+            assert len([each for each in subscriber.take() if isinstance(each, Publish)]) == 60
+            subscriber.drop()
+
+    assert kept_bytes(live) < 50 * 3_000  # most of it the clients', each of which remembers what it read
+
+
+def test_packet_identifiers_go_on_where_they_were_when_a_client_with_nothing_in_flight_returns():
+    world = World()
+    subscriber = world.client("s", V5, **kept(V5))
+    subscriber.subscribe("t", qos=1)
+    publisher = world.client("p", V5)
+    seen = []
+    for _ in range(3):
+        publisher.publish("t", b"x", 1)
+        message = subscriber.expect(Publish)
+        seen.append(message.packet_id)
+        subscriber.acknowledge(message)
+        subscriber.drop()
+        subscriber.connect(**kept(V5))
+    assert seen == [1, 2, 3]
 
 
 # --- message expiry --------------------------------------------------------------------------------------------------

@@ -287,7 +287,7 @@ class _Walker(Forwarder):
         for packet_ids in flight.settle_publishes(encoded, QoS.EXACTLY_ONCE, self._on_settled()):
             begin, taken = taken, taken + len(packet_ids)
             released = Numbers(packet_ids, encoded[2 * begin : 2 * taken])
-            flight.releases.append(released)
+            flight.release(released)
             if ledger is not None:
                 ledger.run_released(released)
         self._answer(packets, taken, _PUBREL)

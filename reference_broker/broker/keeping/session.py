@@ -156,6 +156,12 @@ class Session(Mailbox):
         )  # fmt: skip
         self.record.subscribed(topic_filter, row)
 
+    def put_away(self) -> None:
+        """As `Mailbox.put_away`, and what it received."""
+        super().put_away()
+        if self._inbound is not None and not len(self._inbound):
+            self._inbound = None
+
     def set_version(self, version: Version) -> None:
         """The client may return with another version of the protocol."""
         super().set_version(version)

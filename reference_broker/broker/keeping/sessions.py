@@ -125,6 +125,7 @@ class Sessions:
         else:
             expires = None if session.expiry_interval == NEVER_EXPIRES else session.expiry_interval
             self.wait_for_return(session, expires, now)
+            session.put_away()
             session.keep()
 
     def wait_for_return(self, session: Session, expires_seconds: float | None, now: float) -> None:

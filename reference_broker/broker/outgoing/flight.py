@@ -84,8 +84,9 @@ class Flight:
     __slots__ = ("_count", "publishes", "releases")
 
     def __init__(self) -> None:
-        self.publishes: dict[QoS, deque[SentRun]] = {QoS.AT_LEAST_ONCE: deque(), QoS.EXACTLY_ONCE: deque()}
-        self.releases: deque[Numbers] = deque()
+        # Made when first needed: most sessions get messages of one QoS, and an empty deque is not small.
+        self.publishes: dict[QoS, deque[SentRun]] = {}
+        self.releases: deque[Numbers] | tuple[()] = ()
         self._count = 0
 
     def __len__(self) -> int:
@@ -94,8 +95,7 @@ class Flight:
 
     def begins_within(self, last: int, count: int) -> bool:
         """Whether one of the `count` identifiers that follow `last`, the latest of this flight, is still in it."""
-        queues: tuple[deque[Any], ...] = (*self.publishes.values(), self.releases)
-        for waiting in queues:
+        for waiting in (*self.publishes.values(), self.releases):
             if waiting:
                 oldest: Numbers = waiting[0]
                 if (oldest.packet_ids[oldest.settled] - last - 1) % HIGHEST_PACKET_ID < count:
@@ -126,16 +126,22 @@ class Flight:
                 origin,
             )
             self._count += 1
-            self.publishes[qos].append(run)
             runs.append(run)
+        self.publishes.setdefault(qos, deque()).extend(runs)
         return runs
+
+    def release(self, numbers: Numbers) -> None:
+        """PUBREC came for these: they wait for PUBCOMP."""
+        if isinstance(self.releases, tuple):
+            self.releases = deque()
+        self.releases.append(numbers)
 
     def settle_publishes(self, encoded: bytes, qos: QoS, on_settled: OnSettled | None = None) -> list[Sequence[int]]:
         """Forget messages of this QoS, up to the first identifier whose turn it is not; the identifiers done with.
 
         `on_settled` is told of each run of which some was.
         """
-        return _settle(self.publishes[qos], encoded, on_settled)
+        return _settle(self.publishes.get(qos, ()), encoded, on_settled)
 
     def settle_releases(self, encoded: bytes, on_settled: OnSettled | None = None) -> list[Sequence[int]]:
         """Forget released messages, as `settle_publishes`."""
@@ -146,10 +152,10 @@ class Flight:
         return sorted(chain(*self.publishes.values()), key=lambda run: run.order)
 
 
-def _settle(waiting: deque[Any], encoded: bytes, on_settled: OnSettled | None) -> list[Sequence[int]]:
+def _settle(waiting: deque[Any] | tuple[()], encoded: bytes, on_settled: OnSettled | None) -> list[Sequence[int]]:
     done: list[Sequence[int]] = []
     position = 0
-    while position < len(encoded) and waiting:
+    while waiting and position < len(encoded):
         numbers = waiting[0]
         begin = numbers.settled
         expected = numbers.encoded[2 * begin : 2 * begin + len(encoded) - position]

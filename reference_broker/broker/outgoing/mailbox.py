@@ -53,7 +53,18 @@ class Mailbox:
     resumed session needs. [5.0 MQTT-4.6.0-1]
     """
 
-    __slots__ = ("_outbound", "client_id", "flight", "ledger", "listener", "queue", "queues", "username", "version")
+    __slots__ = (
+        "_last_packet_id",
+        "_outbound",
+        "client_id",
+        "flight",
+        "ledger",
+        "listener",
+        "queue",
+        "queues",
+        "username",
+        "version",
+    )
 
     def __init__(self, client_id: str, version: Version, queues: Queues | None = None) -> None:
         """`queues` is what waits in all sessions."""
@@ -69,6 +80,8 @@ class Mailbox:
         # Made when first needed: most sessions only listen at QoS 0.
         self.queue: Waiting | None = None
         self._outbound: tuple[Outbound, ManyPacketIds, dict[int, Delivery]] | None = None
+        self._last_packet_id = 0
+        """Where identifiers go on when `_outbound` is made again."""
 
     @property
     def outbound(self) -> Outbound:
@@ -96,10 +109,23 @@ class Mailbox:
             outbound = Outbound(self.version, packet_ids)
             if ledger is not None:
                 outbound = KeptOutbound(self.version, packet_ids, ledger)
-                if ledger.page is not None:
-                    packet_ids.go_on_behind(last_of(ledger.page))
+            if self._last_packet_id:
+                packet_ids.go_on_behind(self._last_packet_id)
+            elif ledger is not None and ledger.page is not None:
+                packet_ids.go_on_behind(last_of(ledger.page))
             self._outbound = outbound, packet_ids, {}
         return self._outbound
+
+    def put_away(self) -> None:
+        """The client is gone, and comes back or not: what holds nothing is not kept for it.
+
+        Sets, dicts and deques stay as large as they once were, and thousands of sessions have some.
+        """
+        if not self.queue:
+            self.queue = None
+        if self._outbound is not None and not len(self._outbound[0]):
+            self._last_packet_id = self._outbound[1].last
+            self._outbound = None
 
     def take_undelivered(self) -> list[Delivery]:
         """What the session leaves: QoS 1 messages in flight, then all that had not been sent."""

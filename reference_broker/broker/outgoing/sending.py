@@ -152,16 +152,17 @@ class Sender:
         """Start delivering a session's messages, those in flight first. [5.0 MQTT-4.4.0-1]"""
         self._session = session
         if resumed:
-            self._resend = deque()
+            again: deque[Publish] = deque()
             uncharged: set[int] = set()
             for packet in session.outbound.resume():
                 assert packet.packet_id is not None
                 if isinstance(packet, Publish):
-                    self._resend.append(packet)
+                    again.append(packet)
                     uncharged.add(packet.packet_id)
                     continue
                 self.quota.occupy()
                 self.send(packet)
+            self._resend = again or None
             self._uncharged = uncharged or None
             self.holds_qos0 = session.queue is not None and session.queue.has_qos0()  # [5.0 MQTT-4.6.0-5]
         self.pump(now)
@@ -282,6 +283,7 @@ class Sender:
                 if self._uncharged is not None:
                     self._uncharged.discard(publish.packet_id)
                 self._put_in_flight(self._refreshed(publish, now))
+        self._resend = self._resend or None
         while session.queue and self._may_send():
             if session.queue.retained and (retained := session.queue.due_retained()) is not None:
                 if not self._send_retained(session.queue, retained, now):
