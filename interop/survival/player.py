@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from interop.survival.book import Arrival, Book, Grant, PresenceBook, Publication, WillBook
+from reference_broker.broker import BrokerConfig
 from reference_broker.client import (
     Cause,
     ClientCore,
@@ -39,6 +40,8 @@ HOST = "127.0.0.1"
 KEPT_SECONDS = 100_000
 _SLOW_SECONDS = 0.02
 _ANSWER_SECONDS = 15.0
+_BROKER_WAITS_SECONDS = BrokerConfig().connect_timeout_seconds
+"""For CONNECT."""
 _ENDED_BY_US = frozenset({Cause.REQUESTED, Cause.LOST})
 
 
@@ -102,6 +105,7 @@ class Player(asyncio.Protocol):
         self._expected: bool | None = None
         self._has_dropped = False
         self._sent = 0
+        self._connects_since = 0.0
 
     # --- connecting and leaving --------------------------------------------------------------------------------------
 
@@ -132,6 +136,7 @@ class Player(asyncio.Protocol):
         self._expected = False if clean else self.presence.expected
         loop = asyncio.get_running_loop()
         self._connected = loop.create_future()
+        self._connects_since = loop.time()
         try:
             await loop.create_connection(lambda: self, HOST, port)
         except OSError as error:
@@ -289,7 +294,8 @@ class Player(asyncio.Protocol):
         self._transport = None
         self._tell("has lost its connection" + (f": {exc}" if exc else ""))
         is_begun = self._core.state is not State.IDLE  # else it was given up while it was being made
-        if self.book.is_broker_alive and is_begun and not self._has_dropped and self._core.closing is Closing.NO:
+        is_ours = self._has_dropped or self._core.closing is not Closing.NO or self._came_too_late()
+        if self.book.is_broker_alive and is_begun and not is_ours:
             self.book.faults.append((self.name, "the broker dropped it, which did nothing wrong"))
         self._core.connection_lost(time.monotonic())
         self._step()
@@ -306,6 +312,11 @@ class Player(asyncio.Protocol):
                 future.set_exception(BrokerGone("connection lost"))
                 future.exception()  # whoever waits still gets it
         self._lost.set()
+
+    def _came_too_late(self) -> bool:
+        """Whether its CONNECT may not have been there in time: this machine was busy."""
+        is_connecting = self._core is not None and self._core.state is State.CONNECTING
+        return is_connecting and asyncio.get_running_loop().time() - self._connects_since >= _BROKER_WAITS_SECONDS
 
     def _step(self) -> None:
         """Do what the core wants; who takes its leave closes when the broker does.

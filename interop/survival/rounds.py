@@ -7,7 +7,8 @@ Does not belong here: clients (`parts`), rules (`invariants`), what is printed (
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from random import Random
 from typing import NamedTuple
 
@@ -28,6 +29,8 @@ _LOOK_SECONDS = 0.03
 _KILLED_STARTING = 0.1
 """How often it is killed before it listens as well."""
 _READ_OFTEN = 0.5
+_TRIES = 5
+"""So often a client tries to be let in and answered: on a busy machine it may come later than the broker waits."""
 
 
 class Failure(NamedTuple):
@@ -101,7 +104,18 @@ class Rounds:
         for part in self._parts:
             if isinstance(part, Retainer):
                 possible |= part.possible()
-        await self._reader.read(self._process.port, possible, self._random)
+        await self._persist(self._reader, lambda: self._reader.read(self._process.port, possible, self._random))
+
+    async def _persist(self, part: Part, step: Callable[[], Awaitable[None]]) -> None:
+        for _ in range(_TRIES):
+            try:
+                await step()
+            except (BrokerGone, TimeoutError):
+                part.drop()
+                await part.until_lost()
+            else:
+                return
+        self.book.faults.append((part.name, f"was not let in and answered, tried {_TRIES} times"))
 
     async def play(self, seconds: float, cut_every_seconds: float) -> None:
         """Let everybody do what they do for so long, and now and then cut a connection; nobody kills the broker."""
@@ -121,7 +135,7 @@ class Rounds:
         for outcome in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(outcome, Exception):
                 raise outcome
-        await asyncio.gather(*(part.be_or_not_be() for part in self._parts))
+        await asyncio.gather(*(self._persist(part, part.be_or_not_be) for part in self._parts))
         for part in self._parts:
             if isinstance(part, Mortal) and part.is_connected:
                 part.drop()  # its will is owed, as it is when the broker is killed
@@ -136,7 +150,8 @@ class Rounds:
     async def balance(self, settle_seconds: float = _SETTLE_SECONDS) -> list[tuple[Invariant, Breach]]:
         """Let everything come that is owed, and look at every rule."""
         await self._start()
-        await asyncio.gather(*(part.settle(self._process.port) for part in self._parts))
+        port = self._process.port
+        await asyncio.gather(*(self._persist(part, partial(part.settle, port)) for part in self._parts))
         loop = asyncio.get_running_loop()
         patience = Patience(settle_seconds, loop.time(), self.book.now)
         while patience.is_left(loop.time(), self.book.now):
@@ -184,7 +199,8 @@ async def _play_on(part: Part, port: int, random: Random) -> None:
     while True:
         try:
             await part.play(port, random)
-        except BrokerGone:
+        except (BrokerGone, TimeoutError):
+            part.drop()
             await part.until_lost()
         else:
             await asyncio.sleep(random.uniform(0.1, 0.5) * part.book.pace)

@@ -86,6 +86,35 @@ def test_who_is_dropped_and_did_nothing_wrong_is_a_fault() -> None:
     with_a_group(play)
 
 
+def test_who_comes_later_than_the_broker_waits_is_not_wronged_and_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("interop.survival.player._BROKER_WAITS_SECONDS", 0.0)
+
+    async def play(server: BrokerServer, group: Rounds) -> None:
+        let_in = server.broker.connect
+        refused = iter([True, True])
+
+        def connect(now: float, adapter: object) -> object:
+            link = let_in(now, adapter)
+            if next(refused, False):
+                asyncio.get_running_loop().call_soon(adapter.abandon)
+            return link
+
+        monkeypatch.setattr(server.broker, "connect", connect)
+        assert await group.balance() == []
+        assert list(refused) == []
+
+    with_a_group(play)
+
+
+def test_who_is_never_let_in_is_a_fault_and_ends_no_run() -> None:
+    async def play(server: BrokerServer, group: Rounds) -> None:
+        await server.close()
+        assert await group.balance(0.1)
+        assert ("reader", "was not let in and answered, tried 5 times") in group.book.faults
+
+    with_a_group(play)
+
+
 def test_a_connection_that_is_given_up_before_its_connect_was_dropped_by_nobody() -> None:
     async def play(server: BrokerServer, group: Rounds) -> None:
         part = group._parts[0]
