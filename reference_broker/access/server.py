@@ -22,9 +22,10 @@ from reference_broker.access.control import GuardedAccess
 from reference_broker.broker import Broker
 from reference_broker.broker.values.seldom import Seldom
 from reference_broker.net.address import Address
+from reference_broker.net.broker_connection import LOGGER, BrokerConnection
 from reference_broker.net.config import ConfigError
 from reference_broker.net.errors import ListenFailed
-from reference_broker.net.server import LOGGER, BrokerConnection, BrokerServer
+from reference_broker.net.server import BrokerServer
 from reference_broker.net.tls import TlsWrapping, server_context
 from reference_broker.net.wrapping import Nested, Wrapping
 

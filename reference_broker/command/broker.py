@@ -27,10 +27,10 @@ from reference_broker.command.tuning import (
     keep_freed_memory,
     leave_to_the_system,
 )
+from reference_broker.net.broker_connection import LOGGER
 from reference_broker.net.config import ConfigError, load_settings, make_config
 from reference_broker.net.errors import ListenFailed
 from reference_broker.net.handles import ask_for_all
-from reference_broker.net.server import LOGGER
 from reference_broker.observe.config import LogFormat, ObservedConfig
 from reference_broker.observe.logs import log_handler
 from reference_broker.observe.server import ObservedServer

@@ -1,7 +1,8 @@
 """The sans-IO broker on sockets: TCP, TLS, WebSocket and secure WebSocket at once.
 
 Belongs here: feeding bytes, times and back-pressure to the broker, and writing what it answers.
-Does not belong here: any MQTT decision (`broker`), settings' files (`config`), processes and signals (`command`).
+Does not belong here: any MQTT decision (`broker`), one connection (`broker_connection`), settings' files (`config`),
+processes and signals (`command`).
 
 One read of up to 256 KiB is one call of the broker, and all it answers leaves in one write per connection.
 """
@@ -9,7 +10,6 @@ One read of up to 256 KiB is one call of the broker, and all it answers leaves i
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -18,29 +18,19 @@ from types import TracebackType
 from reference_broker.broker import Broker, Link
 from reference_broker.broker.keeping.former import changes_of
 from reference_broker.broker.outgoing.output import Buffer
-from reference_broker.broker.values.seldom import Seldom
 from reference_broker.net import handles
 from reference_broker.net.address import Address, Transport
+from reference_broker.net.broker_connection import LOGGER, BrokerConnection, connection_of
 from reference_broker.net.config import ServerConfig
-from reference_broker.net.connection import Connection, peer_of
-from reference_broker.net.errors import BadPeer
 from reference_broker.net.gathering import Gathering
 from reference_broker.net.keeping import Keeping, OpenStore
 from reference_broker.net.listening import serve, server_wrapping
 from reference_broker.net.memory import MemoryWatch
-from reference_broker.net.turns import FEWEST_BYTES, MOST_BYTES, TURN_SECONDS, Share
 from reference_broker.net.websocket import DEFAULT_MAXIMUM_FRAME_SIZE, WebSocketWrapping
-from reference_broker.net.wrapping import Wrapping
 from reference_broker.store.records import Change, StoreError
 from reference_broker.store.snapshot import Snapshot
 from reference_broker.store.sqlite import SqliteStore
 from reference_broker.wire.types import ReasonCode
-
-LOGGER = logging.getLogger("reference_broker")
-"""One warning for each peer that was refused or broke the rules; connections come and go at debug level."""
-
-_FULL_READ = 131_072
-"""So many bytes at once mean that more are waiting: others come first, because uvloop would read up to 32 times."""
 
 _MANY_ANSWERS_BYTES = 256
 """Answers of this size go before what they let others have: who published much goes on while that is written.
@@ -90,6 +80,7 @@ class BrokerServer:
         self.now = time.monotonic
         self._gathering = Gathering()
         self._wait: asyncio.Handle | None = None
+        self._unread: list[BrokerConnection] = []
 
     @property
     def address(self) -> Address:
@@ -99,7 +90,7 @@ class BrokerServer:
     @property
     def connections(self) -> dict[Link, BrokerConnection]:
         """All whose sockets are open, by their links."""
-        with_open_links = [connection for link in self.broker.links if (connection := _connection_of(link)) is not None]
+        with_open_links = [connection for link in self.broker.links if (connection := connection_of(link)) is not None]
         return {connection.link: connection for connection in (*with_open_links, *self._ending)}
 
     async def __aenter__(self) -> BrokerServer:
@@ -240,7 +231,7 @@ class BrokerServer:
         if len(output) > 1 and output[-1][0] is active and sum(map(len, output[-1][1])) >= _MANY_ANSWERS_BYTES:
             output.insert(0, output.pop())
         for link, pieces, close in output:
-            connection = _connection_of(link)
+            connection = connection_of(link)
             if connection is None:
                 continue
             if close:
@@ -283,16 +274,31 @@ class BrokerServer:
         if self._keeping is None or not self._keeping.holds(connection.link, [], True, 0):
             connection.close()
 
-    def note_read(self, size_bytes: int, now: float) -> None:
+    def note_read(self, connection: BrokerConnection, size_bytes: int, now: float) -> None:
         """Let packets gather before the next read where that carries more."""
-        seconds = self._gathering.note(size_bytes, now)
-        if seconds and self._wait is None:
-            self._wait = asyncio.get_running_loop().call_soon(self._gather, seconds)  # once all is read that is there
+        seconds = self._gathering.note(connection, size_bytes, now)
+        if not seconds:
+            return
+        if not self._gathering.is_for_one:
+            connection.pause_reading()
+            self._unread.append(connection)
+            if self._wait is None:
+                self._wait = asyncio.get_running_loop().call_later(seconds, self._read_unread)
+        elif self._wait is None:
+            self._wait = asyncio.get_running_loop().call_soon(self._hold, seconds)  # once all is read that is there
 
-    def _gather(self, seconds: float) -> None:
+    def _hold(self, seconds: float) -> None:
         """Hold the whole loop: in its poll each packet would wake it, which is what is to be saved."""
         self._wait = None
         time.sleep(seconds)
+
+    def _read_unread(self) -> None:
+        """Read from those on whose connections packets were to gather, while others were served."""
+        self._wait = None
+        self._gathering.note_waited(self.now())
+        unread, self._unread = self._unread, []
+        for connection in unread:
+            connection.read_on()
 
     def forget(self, connection: BrokerConnection) -> None:
         """Drop a connection that is gone."""
@@ -315,7 +321,7 @@ class BrokerServer:
 
     def write(self, link: Link, pieces: list[Buffer], close: bool) -> None:
         """Write what waited to be kept."""
-        connection = _connection_of(link)
+        connection = connection_of(link)
         if connection is None:
             return
         connection.is_unanswered = False
@@ -330,7 +336,7 @@ class BrokerServer:
         Who would have got its CONNACK gets nothing, because that has to be the first packet. [5.0 MQTT-3.2.0-1]
         """
         keeping = self._keeping
-        refused = {link: connection for link in links if (connection := _connection_of(link)) is not None}
+        refused = {link: connection for link in links if (connection := connection_of(link)) is not None}
         if keeping is None or not refused:
             return
         for link, connection in refused.items():
@@ -340,7 +346,7 @@ class BrokerServer:
                 link.disconnect(ReasonCode.QUOTA_EXCEEDED, "it cannot be kept", self.now())
         ticket = keeping.note()
         for link, pieces, close in self.broker.take_output():
-            if close and (connection := _connection_of(link)) is not None:
+            if close and (connection := connection_of(link)) is not None:
                 self.note_ending(connection)
             if link in refused or not keeping.holds(link, pieces, close, ticket if link.is_promise else 0):
                 self.write(link, pieces, close)
@@ -374,177 +380,6 @@ class BrokerServer:
         self._wakes_at = math.inf
         self.broker.handle_timer(self.now())
         self.flush()
-
-
-class BrokerConnection(Connection):
-    """One client's connection and the broker's link for it."""
-
-    __slots__ = ("_rest", "_server", "link")
-
-    link: Link
-    is_unanswered = Seldom(False)
-    """Whether the client got nothing yet; noted only where answers may have to wait."""
-    _share: Seldom[Share | None] = Seldom(None)
-    """How much is worked on at once, of which nobody has to know who sends little."""
-
-    def __init__(self, server: BrokerServer, wrapping: Wrapping | None) -> None:
-        super().__init__(wrapping)
-        self._server = server
-        self._rest = b""
-        """What was read and is still to be worked on: it is others' turn before."""
-
-    @property
-    def peer(self) -> str:
-        """The client as `host:port`; the transport knows it to its end."""
-        return "" if self._transport is None else peer_of(self._transport)
-
-    def __str__(self) -> str:
-        return self.peer
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Open the broker's link at once: its connect timeout bounds the wrapping's handshake too."""
-        super().connection_made(transport)
-        server = self._server
-        self.link = server.broker.connect(server.now(), self)
-        self.is_unanswered = server.keeps
-        LOGGER.debug("%s connected", self)
-        if not server.has_room():
-            LOGGER.warning("%s: closed, because the system lets the process have no more file handles", self.peer)
-            self.abandon()
-            return
-        server.flush()
-        if self.link.reading_paused:  # too many come from there; uvloop begins to read behind this call
-            asyncio.get_running_loop().call_soon(server.pause, self)
-
-    @property
-    def data_received(self) -> Callable[[bytes], None]:  # called as the method is
-        """What works on a read: the event loop keeps it, and a bound method would be another 64 bytes."""
-        return self
-
-    def __call__(self, data: bytes) -> None:
-        """Work on one read, as far as a turn allows."""
-        size = len(data)
-        if self._rest:
-            self._rest += data
-            return
-        if self.link.reading_paused and self.link.version is None:  # it came too early, with its CONNECT at once
-            self._rest = data
-            self._server.pause(self)
-            return
-        if size <= FEWEST_BYTES:
-            super().data_received(data)
-            return
-        share = self._its_share()
-        if size <= MOST_BYTES == share.size_bytes:  # a clock that is cheap will do for who has been cheap
-            began = time.perf_counter()
-            super().data_received(data)
-            share.took(time.perf_counter() - began)
-        else:
-            self._work_on(data)
-        if self._rest or size >= _FULL_READ:
-            self.pause_reading()
-            asyncio.get_running_loop().call_soon(self._read_on)
-
-    def resume_reading(self) -> None:
-        """Go on with what is left of the last read, when it is this peer's turn again; then take more."""
-        if self._rest:
-            asyncio.get_running_loop().call_soon(self._go_on)
-        else:
-            super().resume_reading()
-
-    def _go_on(self) -> None:
-        if self.link.reading_paused or self._server.is_behind:
-            self._server.pause(self)
-        elif not self._owes_replies:
-            rest, self._rest = self._rest, b""
-            self._work_on(rest)
-            self._read_on()
-
-    def _work_on(self, data: bytes) -> None:
-        """Do a share after the other until the turn is over; what is left is the rest."""
-        position, size, share = 0, len(data), self._its_share()
-        began = now = time.thread_time()
-        while position < size:
-            if position and (now - began >= TURN_SECONDS or self._has_to_wait()):
-                self._rest = data[position:]
-                return
-            end = position + share.size_bytes
-            super().data_received(data[position:end])  # no copy where it is all
-            position = end
-            before, now = now, time.thread_time()
-            share.took(now - before)
-
-    def _its_share(self) -> Share:
-        share = self._share
-        if share is None:
-            share = self._share = Share()
-        return share
-
-    def _has_to_wait(self) -> bool:
-        return self.link.reading_paused or self._server.is_behind or self._owes_replies
-
-    def on_data(self, data: bytes) -> None:
-        """Let the broker work on one read, or a share of it."""
-        server = self._server
-        now = server.now()
-        self.link.receive_data(data, now)
-        server.flush(self.link)
-        if self.link.reading_paused or server.has_to_wait():
-            server.pause(self)
-        server.note_read(len(data), now)
-
-    def on_end(self) -> None:
-        """An MQTT client that ended its side is gone. [5.0 3.14]"""
-        self._lose_link()
-        self._server.end(self)
-
-    def on_bad_peer(self, error: BadPeer) -> None:
-        """Log what was wrong; the client is gone."""
-        LOGGER.warning("%s: %s", self.peer, error)
-        self._lose_link()
-        self._server.note_ending(self)
-
-    def on_write_paused(self) -> None:
-        """The client reads slower than we write."""
-        self.link.pause_writing()
-
-    def on_write_resumed(self) -> None:
-        """The client caught up: give it what waits."""
-        self.link.resume_writing()
-        self._server.flush()
-
-    def on_read_resumed(self) -> None:
-        """The client read its pongs: go on, unless it has to wait for others."""
-        self._read_on()
-
-    def on_lost(self, error: Exception | None) -> None:
-        """Tell the broker, if it does not know yet."""
-        LOGGER.debug("%s disconnected%s", self, f": {error}" if error else "")
-        self._lose_link()
-        self._server.forget(self)
-
-    def abandon(self) -> None:
-        """Tear the socket down without waiting for the client's end."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def _read_on(self) -> None:
-        if self._server.is_behind:
-            self._server.pause(self)
-        elif not self.link.reading_paused:
-            self.resume_reading()
-
-    def _lose_link(self) -> None:
-        has_ended = self.link.is_closed()  # by DISCONNECT, say: whom that concerned knows it
-        self.link.connection_lost(self._server.now())
-        if not has_ended:
-            self._server.flush()
-
-
-def _connection_of(link: Link) -> BrokerConnection | None:
-    """What has the socket of a link, while that is open."""
-    connection = link.adapter
-    return connection if isinstance(connection, BrokerConnection) else None
 
 
 def _store(config: ServerConfig) -> OpenStore | None:

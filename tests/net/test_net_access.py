@@ -21,9 +21,9 @@ from reference_broker.access.passwords import PasswordFile, new_user, write_user
 from reference_broker.access.server import GuardedServer
 from reference_broker.broker import BrokerConfig
 from reference_broker.net.address import Address, Transport
+from reference_broker.net.broker_connection import LOGGER
 from reference_broker.net.client import ConnectionEnded
 from reference_broker.net.errors import ConnectFailed
-from reference_broker.net.server import LOGGER
 from reference_broker.net.tls import TestCertificates
 from reference_broker.wire.types import ReasonCode
 

@@ -11,8 +11,9 @@ from websockets.frames import Frame, Opcode
 
 from reference_broker.broker import BrokerConfig
 from reference_broker.net.address import Transport
+from reference_broker.net.broker_connection import BrokerConnection
 from reference_broker.net.config import ServerConfig
-from reference_broker.net.server import BrokerConnection, BrokerServer
+from reference_broker.net.server import BrokerServer
 from reference_broker.net.stream import Stream, dial
 from reference_broker.net.tls import TestCertificates
 from reference_broker.wire.encode import encode

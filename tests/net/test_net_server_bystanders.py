@@ -11,8 +11,9 @@ from net_peers import Peer, Run, everywhere, on_free_ports, peer, subscribe
 
 from reference_broker.broker import BrokerConfig
 from reference_broker.net.address import Transport
+from reference_broker.net.broker_connection import BrokerConnection
 from reference_broker.net.config import ServerConfig
-from reference_broker.net.server import BrokerConnection, BrokerServer
+from reference_broker.net.server import BrokerServer
 from reference_broker.net.tls import TestCertificates
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import (
