@@ -276,7 +276,7 @@ class BrokerServer:
 
     def note_read(self, connection: BrokerConnection, size_bytes: int, now: float) -> None:
         """Let packets gather before the next read where that carries more."""
-        seconds = self._gathering.note(connection, size_bytes, now)
+        seconds = self._gathering.note(id(connection), size_bytes, now)  # not itself, which would stay when it is gone
         if not seconds:
             return
         if not self._gathering.is_for_one:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Hashable
 import pytest
 from net_peers import Run, peer, subscribe
 
-from reference_broker.net.broker_connection import BrokerConnection
 from reference_broker.net.config import ServerConfig
 from reference_broker.net.gathering import EACH_SECONDS, LONGEST_SECONDS, STEPS_SECONDS, Gathering
 from reference_broker.net.server import BrokerServer
@@ -216,8 +215,8 @@ class Waits(Gathering):
         self._server, self._client_id = server, client_id
 
     def note(self, sender: Hashable, size_bytes: int, now: float) -> float:
-        assert isinstance(sender, BrokerConnection)
-        return 0.01 if sender.link.client_id == self._client_id else 0.0
+        (client_id,) = [link.client_id for link in self._server.broker.links if id(link.adapter) == sender]
+        return 0.01 if client_id == self._client_id else 0.0
 
     def note_waited(self, now: float) -> None:
         self.waited += 1
