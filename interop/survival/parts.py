@@ -207,7 +207,7 @@ class Mortal(Part):
     """Has a will, and dies, or leaves in order."""
 
     _delay_seconds = 0
-    _must: bool | None = True
+    _is_owed: bool = True
 
     async def play(self, port: int, random: Random) -> None:
         """As its class says."""
@@ -231,14 +231,14 @@ class Mortal(Part):
             qos = QoS.EXACTLY_ONCE if self.terms.version is Version.V5 else QoS.AT_LEAST_ONCE
             publication = self.new_publication("", qos)
             publication.topic = f"will/{publication.name}"
-            await self.connect(port, will=WillBook(publication, self._must), delay=self._delay_seconds)
+            await self.connect(port, will=WillBook(publication, self._is_owed), delay=self._delay_seconds)
 
 
 class Returner(Mortal):
     """Its will is delayed for long, and it always comes back before."""
 
     _delay_seconds = _DELAYED_FOREVER_SECONDS
-    _must = False
+    _is_owed = False
 
 
 class Lingerer(Mortal):
@@ -260,6 +260,7 @@ class Lingerer(Mortal):
     def _is_awaited(self) -> bool:
         return (
             self._will is not None
+            and self._will.must is True
             and self._will in self.book.wills
             and (self._will.publication.name not in self.book.arrivals)
         )

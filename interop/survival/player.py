@@ -99,6 +99,7 @@ class Player(asyncio.Protocol):
         self._answers: dict[int, asyncio.Future[None]] = {}
         self._connected: asyncio.Future[None] | None = None
         self._will: WillBook | None = None
+        self._must: bool | None = None
         self._is_asking_to_end = False
         self._takes_leave = False
         self._outlives = terms.is_kept
@@ -146,6 +147,9 @@ class Player(asyncio.Protocol):
             self._ask_to_end()
         elif self.presence is Presence.NO:
             self.presence = Presence.UNCERTAIN
+        if will is not None:
+            self._must, will.must = will.must, None  # until CONNACK nobody knows whether the broker has it
+            self.book.wills.append(will)
         self._core.connect(time.monotonic())
         self._step()
         await self._answered(self._connected)
@@ -381,7 +385,7 @@ class Player(asyncio.Protocol):
             self._session_over()
         self.presence = Presence.YES
         if self._will is not None:
-            self.book.wills.append(self._will)
+            self._will.must = self._must
         assert self._connected is not None
         if not self._connected.done():
             self._connected.set_result(None)

@@ -106,6 +106,23 @@ def test_who_comes_later_than_the_broker_waits_is_not_wronged_and_comes_again(mo
     with_a_group(play)
 
 
+def test_a_will_whose_client_heard_no_answer_may_come_and_need_not() -> None:
+    async def play(server: BrokerServer, group: Rounds) -> None:
+        mortal = next(each for each in group._parts if each.name == "w5-back")
+        connecting = asyncio.create_task(mortal._be_there(server.address.port))
+        while not any(link.client_id == "g/w5-back" for link in server.broker.links):  # noqa: ASYNC110  # not heard yet
+            await asyncio.sleep(0)
+        mortal.drop()
+        connecting.cancel()
+        await mortal.until_lost()
+        assert await group.balance() == []
+        await mortal._be_there(server.address.port)  # with Clean Start: it ends the session, and the will comes
+        assert await group.balance() == []
+        assert "w5-back:0000001" in group.book.closed  # it came, once
+
+    with_a_group(play)
+
+
 def test_who_is_never_let_in_is_a_fault_and_ends_no_run() -> None:
     async def play(server: BrokerServer, group: Rounds) -> None:
         await server.close()
