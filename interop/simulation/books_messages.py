@@ -119,8 +119,13 @@ class Shared(Book):
             return
         number = number_of(packet.payload)
         due = self.ledger.shares.of(seat, number)
-        if due is None or number in seat.dues:
-            return  # it may be the session's own
+        if due is None:
+            return
+        if number in seat.dues:  # it may be the session's own
+            if packet.qos == QoS.EXACTLY_ONCE:
+                due.perhaps_begun.add(seat)
+                due.is_optional |= seat.has_ended
+            return
         due.sent_on[seat] = wire
         here = sum(each.wire is last for each, last in due.sent_on.items())
         self.break_if(

@@ -20,7 +20,8 @@ class SharedDue:
     """One message that one member of a share is to get, each time it was accepted.
 
     It came `told` times, of which `told_once` at another QoS than 1. `begun` are the sessions to which the broker sent
-    it at QoS 2, `sent_on` the connections it was last sent on. It must come unless `is_optional`.
+    it at QoS 2, `perhaps_begun` those to which it may have, because what it sent may be for another subscription of
+    theirs, `sent_on` the connections it was last sent on. It must come unless `is_optional`.
     """
 
     share: str
@@ -31,6 +32,7 @@ class SharedDue:
     told_once: int = 0
     is_optional: bool = False
     begun: set[Seat] = field(default_factory=set)
+    perhaps_begun: set[Seat] = field(default_factory=set)
     sent_on: dict[Seat, Wire] = field(default_factory=dict)
 
 
@@ -79,7 +81,9 @@ class Shares:
             if not any(share in each.shares and share in each.subscriptions for each in remaining):
                 self._let_off(share)
             for due in self._by_share.get(share, ()):
-                if not has_ended or seat in due.begun:  # buffered for it, it may come or not [5.0 MQTT-3.10.4-1]
+                if (
+                    not has_ended or seat in due.begun | due.perhaps_begun
+                ):  # buffered for it, it may come or not [5.0 MQTT-3.10.4-1]
                     due.is_optional = True
 
     def of(self, seat: Seat, number: int) -> SharedDue | None:

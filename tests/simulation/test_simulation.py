@@ -126,11 +126,13 @@ def test_an_invariant_names_the_broker_that_breaks_it(does, monkeypatch):
     assert first_failure(does) is not None
 
 
-def a_member_leaves(qos: int, *, is_held: bool = False) -> tuple[Setup, list[Step]]:
+def a_member_leaves(qos: int, *, is_held: bool = False, has_own: bool = False) -> tuple[Setup, list[Step]]:
     """Two members of a share; the one that is sent a message goes away for good before it can acknowledge it.
 
-    `is_held`: the broker keeps what it promises, and the message still waits for that when the member goes.
+    `is_held`: the broker keeps what it promises, and the message still waits for that when the member goes. `has_own`:
+    that member gets all messages for itself, too.
     """
+    own = [n for n, each in enumerate(SUBSCRIPTIONS) if each.topic_filter == "+/x"]
     shares = [n for n, each in enumerate(SUBSCRIPTIONS) if each.topic_filter == "$share/s/only/+" and each.qos == 2]
     to_broker, to_client = (
         [Step(kind, peer, amount=1_000) for peer in range(2)] for kind in (Kind.TO_BROKER, Kind.TO_CLIENT)
@@ -142,6 +144,7 @@ def a_member_leaves(qos: int, *, is_held: bool = False) -> tuple[Setup, list[Ste
         *to_broker,
         *[Step(Kind.COMMIT, amount=10)] * is_held,
         *to_client,
+        *[Step(Kind.SUBSCRIBE, 0, each) for each in own[:has_own]],
         Step(Kind.SUBSCRIBE, 0, shares[0]),
         Step(Kind.PUBLISH, 1, PUBLICATIONS.index(Publication("only/x", QoS(qos))), 1),
         *to_broker,
@@ -151,10 +154,11 @@ def a_member_leaves(qos: int, *, is_held: bool = False) -> tuple[Setup, list[Ste
     ]
 
 
+@pytest.mark.parametrize("has_own", [False, True])
 @pytest.mark.parametrize("is_held", [False, True])
 @pytest.mark.parametrize("qos", [1, 2])
-def test_what_a_member_of_a_share_leaves_is_dealt_with_as_its_qos_asks(qos, is_held):
-    assert replay(0, *a_member_leaves(qos, is_held=is_held)) is None
+def test_what_a_member_of_a_share_leaves_is_dealt_with_as_its_qos_asks(qos, is_held, has_own):
+    assert replay(0, *a_member_leaves(qos, is_held=is_held, has_own=has_own)) is None
 
 
 @pytest.mark.parametrize("does", LEAVES)
