@@ -13,6 +13,7 @@ from net_peers import Peer, Run, everywhere, on_free_ports, peer, subscribe
 from reference_broker.broker import BrokerConfig
 from reference_broker.net.address import Address, Transport
 from reference_broker.net.config import ServerConfig
+from reference_broker.net.connection import Connection
 from reference_broker.net.server import BrokerServer
 from reference_broker.net.stream import dial
 from reference_broker.net.tls import TestCertificates
@@ -196,3 +197,28 @@ def test_a_deadline_that_moves_away_leaves_the_timer_and_one_that_comes_nearer_r
             assert not third.cancelled()
 
     run(main())
+
+
+def test_asyncio_reads_every_connection_into_one_buffer_and_uvloop_into_its_own(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buffers = []
+    real = Connection.get_buffer
+
+    def get_buffer(connection: Connection, sizehint: int) -> memoryview:
+        buffers.append(real(connection, sizehint).obj)
+        return real(connection, sizehint)
+
+    monkeypatch.setattr(Connection, "get_buffer", get_buffer)
+
+    async def main() -> bool:
+        async with (
+            BrokerServer(ServerConfig(port=0)) as server,
+            peer(server.address, Version.V5, "a") as one,
+            peer(server.address, Version.V5, "b") as other,
+        ):
+            assert await one.ask(PingReq()) == await other.ask(PingReq()) == PingResp()
+        return type(asyncio.get_running_loop()).__module__.startswith("asyncio")
+
+    is_own = run(main())
+    assert len({id(each) for each in buffers}) == is_own
