@@ -170,6 +170,11 @@ class BrokerSpec(ABC):
         """The features it lacks, and the extras it does not say that it has."""
         return (*self.unsupported, *sorted(EXTRAS - set(self.offers)))
 
+    @property
+    def version(self) -> str:
+        """Its release, as far as it can be told before it is started."""
+        return ""
+
     def check(self) -> None:  # noqa: B027 - most kinds find out when they start
         """Raise BrokerFault when it is plain already that it cannot be had."""
 

@@ -296,7 +296,7 @@ class ProcessSpec(BrokerSpec):
         self._program.configure(wish)
         broker = ProcessBroker(
             self._program.known_as or self.name,
-            self._find_version(),
+            self.version,
             Address(HOST, wish.port, transport, ca_file=certificates.ca_file if certificates else None),
             partial(self._spawn, folder),
             folder / "log",
@@ -329,13 +329,15 @@ class ProcessSpec(BrokerSpec):
         is_there = _find(self._program.executable) is not None
         for feature, release in self._program.lacks_before.items():
             try:
-                has_come = is_there and Version(self._find_version()) >= Version(release)
+                has_come = is_there and Version(self.version) >= Version(release)
             except (InvalidVersion, OSError, subprocess.SubprocessError):
                 has_come = False
             if not has_come:
                 yield feature
 
-    def _find_version(self) -> str:
+    @property
+    def version(self) -> str:
+        """What the program says of itself."""
         if not self._version:
             command = [str(_find(self._program.executable)), *self._program.version_arguments]
             printed = subprocess.run(command, capture_output=True, check=False, timeout=START_SECONDS)

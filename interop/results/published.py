@@ -28,12 +28,12 @@ from interop.drivers.registry import DRIVERS
 from interop.drivers.releases import program
 from interop.exit_codes import FELL_SHORT, OK, CommandError
 from interop.requirements.requirements import sentences
-from interop.runner.known_failures import explanation, load_known_failures
+from interop.runner.known_failures import Releases, explanation, is_within, load_known_failures
 from interop.runner.presence import PROCESS_ENDED
 from interop.runner.verdict import REFERENCE_CLIENT
 from interop.runner.worker import ANY_CLIENT
 from interop.scenario.load import load_scenarios
-from interop.scenario.values import Strict
+from interop.scenario.values import Strict, TransportName
 from reports.record import BadResults, Record, Verdict, read_records, write_packed
 from reports.site.brokers import brokers_in_markdown
 from reports.site.decisions import decisions, in_markdown
@@ -54,6 +54,8 @@ class Planned(Strict):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]*$", description="of the run, and of its file")
     clients: Names = Field(description="as --client takes them, NAME@RELEASE included")
     brokers: Names = Field(description="as --broker takes them")
+    releases: Releases = Field("", description="of its brokers, where a machine has one or the other: '<2.1', '>=2.1'")
+    transports: tuple[TransportName, ...] = Field((), description="as --transport takes them; none for all")
 
 
 class Plan(Strict):
@@ -108,10 +110,12 @@ def _wanted(path: Path, names: Iterable[str]) -> list[Planned]:
 
 def _play(planned: Planned, out: Path, workers: str) -> None:
     clients = [name for name in planned.clients if _is_there(planned.name, name, _without_client)]
-    brokers = [name for name in planned.brokers if _is_there(planned.name, name, _without_broker)]
+    without_broker = partial(_without_broker, planned.releases)
+    brokers = [name for name in planned.brokers if _is_there(planned.name, name, without_broker)]
     if not clients or not brokers:
         return
     words = [f"--{role}={name}" for role, names in (("client", clients), ("broker", brokers)) for name in names]
+    words += [f"--transport={name}" for name in planned.transports]
     if clients[0] != REFERENCE_CLIENT:  # who is named first plays them, and of another they are not kept
         words += ["-m", f"not {ANY_CLIENT}"]
     _say(f"playing  {planned.name}: {', '.join(clients)} with {', '.join(brokers)}")
@@ -148,17 +152,17 @@ def _without_client(name: str) -> str:
     return _without_build(found)
 
 
-def _without_broker(name: str) -> str:
-    """Why a broker cannot be played here; another release is built, where it is not."""
+def _without_broker(releases: str, name: str) -> str:
+    """Why one of these releases of a broker cannot be played here; one that is named is built, where it is not."""
     try:
         if lacking := _without_build(release(name)):
             return lacking
-        broker_spec(name)
+        version = broker_spec(name).version
     except NotBuildable as problem:
         return str(problem)
     except (BrokerFault, UnknownBroker) as fault:
         return str(fault)
-    return ""
+    return "" if not releases or is_within(version, releases) else f"this machine has {version}"
 
 
 def _without_build(found: Buildable[Any] | None) -> str:

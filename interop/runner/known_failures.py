@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import yaml
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from interop.brokers.catalog import built_brokers
 from interop.brokers.profile import load_profile
@@ -58,6 +58,18 @@ class Subject(Protocol):
         """The transport."""
 
 
+def _specifies(releases: str) -> str:
+    try:
+        SpecifierSet(releases)
+    except InvalidSpecifier:
+        raise ValueError(f"{releases!r} is none of '<2.1', '>=2.1', '>=2.0,<2.1', ...") from None
+    return releases
+
+
+Releases = Annotated[str, AfterValidator(_specifies)]
+"""Which ones; none for all."""
+
+
 class Entry(Strict):
     """One implementation's shortcoming and the cells it shows in.
 
@@ -71,7 +83,9 @@ class Entry(Strict):
 
     client: str | None = None
     broker: str | None = Field(None, description="a name or shell pattern")
-    releases: str = Field("", description="of that broker, or of that client where no broker is named: '<2.1', '>=2.1'")
+    releases: Releases = Field(
+        "", description="of that broker, or of that client where no broker is named: '<2.1', '>=2.1'"
+    )
     scenarios: tuple[str, ...] = Field(min_length=1, description="names or shell patterns, e.g. qos2/resume_*")
     mqtt: tuple[MqttLabel, ...] = ()
     transports: tuple[TransportName, ...] = ()
@@ -91,17 +105,11 @@ class Entry(Strict):
             and (not self.mqtt or cell.mqtt in self.mqtt)
             and (not self.transports or cell.transport in self.transports)
             and any(_matches(cell.scenario, pattern) for pattern in self.scenarios)
-            and (
-                not self.releases or _is_within(versions.get("broker" if self.broker else "client", ""), self.releases)
-            )
+            and (not self.releases or is_within(versions.get("broker" if self.broker else "client", ""), self.releases))
         )
 
     @model_validator(mode="after")
     def _names_releases(self) -> Entry:
-        try:
-            SpecifierSet(self.releases)
-        except InvalidSpecifier:
-            raise ValueError(f"releases: {self.releases!r} is none of '<2.1', '>=2.1', '>=2.0,<2.1', ...") from None
         if self.releases and not (self.broker or self.client):
             raise ValueError("releases: of which client or broker?")
         return self
@@ -154,7 +162,7 @@ def explanation(entry: Entry) -> KnownFailure:
     return KnownFailure(reason=entry.reason, link=entry.link, evidence=entry.evidence, readings=entry.readings)
 
 
-def _is_within(version: str, releases: str) -> bool:
+def is_within(version: str, releases: str) -> bool:
     """Whether `mosquitto 2.0.11` is one of `<2.1`; what says no version is, for all that is known."""
     try:
         return _specified(releases).contains(Version(version.rpartition(" ")[2]), prereleases=True)

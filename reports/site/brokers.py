@@ -1,7 +1,7 @@
 """The brokers in one table: how many cells each passes, from the runs that are kept.
 
 Belongs here: which plays are shown, and their rows in Markdown.
-Does not belong here: counting (`reports.summary`), which play is the newest (`plays`).
+Does not belong here: counting (`reports.summary`), releases and what they were played with (`plays`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _COLUMNS = (
 
 
 def brokers_in_markdown(plays: Plays, client: str) -> str:
-    """One row for each broker's newest release that was played with that client."""
+    """One row for each release of a broker that was played with that client."""
     heads = ("broker", "MQTT", *(name for name, _ in _COLUMNS), "cells", "played")
     lines = [
         "# Brokers, and how many cells each passes",
@@ -34,8 +34,13 @@ def brokers_in_markdown(plays: Plays, client: str) -> str:
         f"| {' | '.join(heads)} |",
         f"|{'---|' * len(heads)}",
     ]
-    rows = (_row(play) for (who, _), play in plays.newest.items() if who.name == client)
-    lines += [f"| {' | '.join(row)} |" for row in rows]
+    lines += [
+        f"| {' | '.join(_row(play))} |"
+        for broker in plays.implementations("broker")
+        for release in plays.releases(broker)
+        for play in plays.with_release(release)
+        if play.client.implementation.name == client
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from interop.brokers import registry
+from interop.brokers.reference import ReferenceSpec
 from interop.cli import main
 from interop.results import published
 from interop.runner.known_failures import KnownFailures, load_known_failures
@@ -71,6 +73,37 @@ def test_a_run_is_played_with_what_this_machine_has_and_says_what_it_has_not(
     assert "SKIPPED  small: no-such-broker: unknown broker" in told
 
 
+OF_ONE_RELEASE = """
+[[run]]
+name = "small"
+clients = ["builtin"]
+brokers = ["twofold"]
+releases = "{}"
+transports = ["tcp", "tls"]
+"""
+
+
+@pytest.mark.parametrize(("releases", "is_played"), [(">=2.1", True), ("<2.1", False)])
+def test_a_run_of_some_releases_is_played_where_this_machine_has_one_of_them(
+    folder: Path,
+    releases: str,
+    is_played: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Twofold(ReferenceSpec):
+        version = "2.1.2"
+
+    monkeypatch.setitem(registry.BROKERS, "twofold", Twofold)
+    (folder / "published" / "plan.toml").write_text(OF_ONE_RELEASE.format(releases))
+    commands: list[list[str]] = []
+    monkeypatch.setattr(published.subprocess, "run", lambda words, **_: commands.append(words))
+    run(folder)
+    of_transports = [[word for word in words if word.startswith("--transport")] for words in commands]
+    assert of_transports == ([["--transport=tcp", "--transport=tls"]] if is_played else [])
+    assert ("SKIPPED  small: twofold: this machine has 2.1.2" in capsys.readouterr().out) is not is_played
+
+
 def test_what_was_played_is_kept_small_and_not_played_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(published, "_play", lambda *_: pytest.fail("it was there"))
     played(folder, cell("a/one"), cell("a/two"))
@@ -132,6 +165,18 @@ def test_the_brokers_stand_in_one_table_with_what_each_passes_with_our_client(fo
     assert [field.strip() for field in row.split("|")][3:11] == ["1", "1", "0", "0", "0", "0", "0", "2"]
 
 
+def test_each_release_of_a_broker_has_a_row_in_the_table(folder: Path) -> None:
+    played(
+        folder,
+        *(cell("a/one", broker=name, implementations={"broker": f"reference {release}"}, started_at=release)
+          for name, release in (("reference", "2.1"), ("reference@2.0", "2.0"))),
+    )  # fmt: skip
+    assert run(folder) == 0
+    page = (folder / "published" / "brokers.md").read_text()
+    rows = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| reference")]
+    assert rows == ["reference 2.0", "reference 2.1"]
+
+
 def test_a_decision_stands_beside_its_statement_with_its_link(folder: Path) -> None:
     known = KnownFailure(reason="It is slow.", link="https://example.org/1")
     played(folder, cell("a/one", **BROKEN, known_failure=known))
@@ -166,6 +211,7 @@ def test_what_is_decided_after_it_was_played_is_kept_with_its_decision(
         (PLAN, ["large"], "has no run 'large'; it has small"),
         ("[[run]]\nname = 'x/y'\nclients = ['a']\nbrokers = ['b']\n", [], "run.0.name"),
         ("[[run", [], "not TOML"),
+        ("[[run]]\nname = 'x'\nclients = ['a']\nbrokers = ['b']\nreleases = 'new'\n", [], "run.0.releases"),
     ],
 )
 def test_a_plan_that_cannot_be_followed_says_why(
