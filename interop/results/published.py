@@ -187,7 +187,7 @@ def _tell(kept: Path, published: Path) -> int:
 
 
 def _kept(folder: Path) -> Iterator[tuple[str, Iterable[Record]]]:
-    """What is kept; where a failure was decided after it was played, it is kept with that."""
+    """What is kept; where a failure was decided after it was played, or an entry taken back, it is kept with that."""
     for path in sorted(folder.glob(f"*{_KEPT}")):
         before = list(read_records(path))
         records = list(_as_listed_now(before))
@@ -201,12 +201,14 @@ def _as_listed_now(records: Sequence[Record]) -> Iterator[Record]:
         clients={record.client for record in records}, brokers={record.broker for record in records}
     )
     for record in records:
-        entry = None
-        if record.verdict is Verdict.FAIL and record.known_failure is None and record.findings:
-            entry = known.entry_that_explains(
-                record, record.implementations, [finding.rule for finding in record.findings]
-            )
-        yield record.model_copy(update={"known_failure": explanation(entry)}) if entry else record
+        changes: dict[str, object] = {}
+        if record.unexpected_pass:
+            changes["unexpected_pass"] = known.entry_for(record, record.implementations) is not None
+        elif record.verdict is Verdict.FAIL and record.known_failure is None and record.findings:
+            rules = [finding.rule for finding in record.findings]
+            if entry := known.entry_that_explains(record, record.implementations, rules):
+                changes["known_failure"] = explanation(entry)
+        yield record.model_copy(update=changes)
 
 
 def _say(line: str) -> None:

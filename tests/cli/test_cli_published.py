@@ -205,6 +205,19 @@ def test_what_is_decided_after_it_was_played_is_kept_with_its_decision(
     assert kept.known_failure == KnownFailure(reason="It is slow.")
 
 
+@pytest.mark.parametrize("now_and_then", [True, False])
+def test_a_pass_is_unexpected_as_long_as_its_entry_says_so(
+    folder: Path, now_and_then: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = "- {broker: reference, scenarios: [a/*], reason: It is slow., intermittent: %s}"
+    (folder / "known.yaml").write_text(entry % str(now_and_then).lower())
+    monkeypatch.setattr(published, "load_known_failures", lambda **_: load_known_failures(folder / "known.yaml"))
+    played(folder, cell("a/one", unexpected_pass=True))
+    assert run(folder) == 0
+    (kept,) = read_records(folder / "published" / "runs" / "small.jsonl.gz")
+    assert kept.unexpected_pass is not now_and_then
+
+
 @pytest.mark.parametrize(
     ("plan", "names", "says"),
     [
