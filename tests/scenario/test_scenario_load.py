@@ -217,3 +217,27 @@ def test_what_is_not_there_or_not_text_is_said_in_one_line(tmp_path: Path) -> No
 @pytest.mark.parametrize("text", ["- a\n- b\n", "just text\n", "5\n"])
 def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
     assert problems_of(tmp_path, text) == ["1: : expected a mapping with title, versions, actors and steps"]
+
+
+def test_a_session_expiry_is_limited_only_for_clients_that_have_one() -> None:
+    limited = [one for one in load_scenarios() if "session_expiry_maximum" in one.scenario.broker]
+    assert len(limited) > 1
+    assert [one.name for one in limited if "session-expiry" not in one.scenario.needs] == []
+
+
+def test_no_retained_message_that_was_published_at_qos_0_has_to_be_found_later() -> None:
+    """[3.1.1 MQTT-3.3.1-7, 5.0 3.3.1.3] A server may discard it at any time."""
+    found = [
+        (one.name, step.level or one.scenario.versions["5.0"].level)
+        for one in load_scenarios()
+        if "5.0" in one.scenario.versions
+        for step in one.scenario.steps
+        if isinstance(step, Receive) and step.retain and step.times == 1 and step.topic in at_qos_0(one)
+    ]
+    assert found
+    assert [name for name, level in found if level is Level.MUST] == []
+
+
+def at_qos_0(one: LoadedScenario) -> set[str]:
+    published = [step for step in one.scenario.steps if isinstance(step, Publish) and step.retain]
+    return {step.topic for step in published if step.qos == 0} - {step.topic for step in published if step.qos}
