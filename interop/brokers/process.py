@@ -71,7 +71,8 @@ class Program:
     print, unless `version` has it. `why_not` says why it cannot be started, if so; `files` are those it consists of,
     where they are not the program alone. Where `cells_each` is set, no more cells than that share one that is running:
     it ages. `lacks_before` are features that came with that release. `start_seconds` it has to listen, `stop_seconds`
-    to leave when it is asked to.
+    to leave when it is asked to. `last_words` are what it writes when it serves nobody any more, though its process
+    goes on.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Program:
     cells_each: int | None = None
     start_seconds: float | None = None
     stop_seconds: float | None = None
+    last_words: re.Pattern[str] | None = None
     known_as: str = ""
 
 
@@ -117,9 +119,11 @@ class ProcessBroker(RunningBroker):
         log: Path,
         files: Scratch,
         patience: Patience,
+        last_words: re.Pattern[str] | None,
     ) -> None:
         super().__init__(name, version)
         self._patience = patience
+        self._last_words = last_words
         self._address = address
         self._spawn = spawn
         self._log = log
@@ -145,9 +149,11 @@ class ProcessBroker(RunningBroker):
 
     @property
     def end(self) -> str:
-        """How the process ended, if it has."""
+        """How the process ended, if it has, be it in part only."""
         code = self._process.poll()
-        return "" if code is None else end_in_words(code)
+        if code is not None:
+            return end_in_words(code)
+        return "in part, as it wrote" if self._last_words is not None and self._last_words.search(self.log) else ""
 
     async def _is_present(self, reaction: Reaction) -> bool:
         """One at its limit of connections may close, nobody stands in for it; but a process that ends closes first."""
@@ -302,6 +308,7 @@ class ProcessSpec(BrokerSpec):
             folder / "log",
             self._scratch,
             Patience(self._program.start_seconds or START_SECONDS, self._program.stop_seconds or STOP_SECONDS),
+            self._program.last_words,
         )
         try:
             await broker.wait_until_it_listens()

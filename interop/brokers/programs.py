@@ -264,6 +264,7 @@ def _rumqttd(name: str, listener: str, mqtt: str) -> Program:
         # All it has is in memory. Its router, which serves all clients, panics ("group must exists") when a member of a
         # share whose session is kept leaves with messages in flight, so it is not asked for shares.
         unsupported=("auth", "crash-persistence", "persistence", "shared-subscription"),
+        last_words=re.compile(r"thread 'router-\d+' .*panicked"),
     )
 
 

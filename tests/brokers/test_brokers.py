@@ -273,6 +273,21 @@ def test_a_shared_program_that_died_is_started_again() -> None:
     run(main())
 
 
+def test_a_program_that_wrote_its_last_words_has_ended_though_its_process_goes_on() -> None:
+    async def main() -> None:
+        spec = ProcessSpec(replace(program(TINY), last_words=re.compile("that was all")))
+        first = await spec.start({})
+        assert first.end == ""
+        (log,) = spec._scratch.folder.glob("1/log")
+        log.write_text("starting\nthat was all\n")
+        assert first.end == "in part, as it wrote"
+        second = await spec.start({})
+        assert second.pid != first.pid
+        await spec.close()
+
+    run(main())
+
+
 def test_a_program_of_ones_own_is_lent_to_nobody() -> None:
     async def main() -> None:
         spec = ProcessSpec(program(TINY))
