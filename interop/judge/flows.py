@@ -112,6 +112,9 @@ _OF_THE_OTHER_QOS = {
 _RESEND_WINDOW = 10
 """So many unfinished messages a sender may have to send again at once before limits of its own may hold some back."""
 
+_CROSSING_SECONDS = 0.1
+"""What is sent again this soon after its PUBACK came (and the round trip) was on its way already."""
+
 _IN_DOUBT = -1
 """The place of a PUBREC that came twice: PUBREL may follow the order of either."""
 
@@ -193,6 +196,7 @@ class _Publisher:
         for flow in sorted(self._carried.values(), key=lambda each: each.place):
             if flow.place > 0 and flow.publish.packet_id is not None:
                 self._resumed_order.asked(flow.publish.packet_id)
+        self._settled: dict[int, tuple[_Flow, float]] = {}  # by PUBACK on this connection, and when
         self._touched: set[int] = set()  # identifiers a carried message was sent again or settled under
 
     def follow(self) -> Iterator[Breach]:
@@ -234,8 +238,9 @@ class _Publisher:
         self, talk: Talk, event: Event, publish: Publish, packet_id: int, knows_all: bool
     ) -> Iterator[Breach]:
         flow = self._flows.get(packet_id)
-        if flow is not None and _is_same(flow.publish, publish):
-            yield from self._publishes_again(talk, event, publish, flow)
+        again = flow or self._crossed(talk, event, publish, packet_id)
+        if again is not None and _is_same(again.publish, publish):
+            yield from self._publishes_again(talk, event, publish, again)
             return
         if (flow is not None or packet_id in self._requests) and packet_id not in self._uncertain:
             yield self._broken(
@@ -251,6 +256,11 @@ class _Publisher:
         self._flows[packet_id] = _Flow(publish, self._numbers, len(event.entry.data), talk)
         self._ever.add(packet_id)
         self._uncertain.discard(packet_id)
+
+    def _crossed(self, talk: Talk, event: Event, publish: Publish, packet_id: int) -> _Flow | None:
+        """The message of that identifier whose PUBACK this PUBLISH may have crossed on its way."""
+        flow, when = self._settled.get(packet_id, (None, 0.0))
+        return flow if publish.dup and event.at - when <= _CROSSING_SECONDS + talk.round_trip_seconds else None
 
     def _first_delivery_ids(self, talk: Talk, publish: Publish) -> tuple[str, ...]:
         """QoS 1 and QoS 2 have a statement each."""
@@ -333,7 +343,9 @@ class _Publisher:
                 return
             ends_qos1 = packet.type is PacketType.PUBACK and flow.publish.qos is QoS.AT_LEAST_ONCE
             ends_qos2 = packet.type is PacketType.PUBCOMP and flow.released
-            if not ends_qos1 and not ends_qos2:
+            if ends_qos1:
+                self._settled[packet_id] = flow, event.at
+            elif not ends_qos2:
                 self._uncertain.add(packet_id)
 
     def _gets_pubrec(self, event: Event, pubrec: PubRec) -> None:

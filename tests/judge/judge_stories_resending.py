@@ -146,6 +146,58 @@ def a_server_passes_dup_on(story: Story) -> TraceEntry:
     return entry
 
 
+@keeps("first-delivery-without-dup", V31, V311)
+def what_a_server_sends_again_may_cross_its_acknowledgement(story: Story) -> None:
+    one = story.actor()
+    one.connect()
+    one.subscribe(to("t"))
+    one.broker(q1(1))
+    story.wait(1)
+    one.client(PubAck(1))
+    one.broker(q1(1, dup=True))
+    one.client(PubAck(1))
+
+
+@breaks("resend-only-on-reconnect", BROKER, V5, cites=("MQTT-4.4.0-1",))
+def what_crosses_its_acknowledgement_is_sent_again(story: Story) -> TraceEntry:
+    one = story.actor()
+    one.connect()
+    one.subscribe(to("t"))
+    one.broker(q1(1))
+    story.wait(1)
+    one.client(PubAck(1))
+    entry = one.broker(q1(1, dup=True))
+    one.client(PubAck(1))
+    return entry
+
+
+@breaks("first-delivery-without-dup", BROKER, V311, cites=("MQTT-3.3.1-3", "MQTT-4.3.2-1"))
+@breaks("first-delivery-without-dup", BROKER, V5, cites=("MQTT-3.3.1-3", "MQTT-4.3.2-2"))
+def what_comes_long_after_its_acknowledgement_crosses_nothing(story: Story) -> TraceEntry:
+    one = story.actor()
+    one.connect()
+    one.subscribe(to("t"))
+    one.broker(q1(1))
+    one.client(PubAck(1))
+    story.wait(1)
+    entry = one.broker(q1(1, dup=True))
+    one.client(PubAck(1))
+    return entry
+
+
+@breaks("first-delivery-without-dup", BROKER, V311, cites=("MQTT-3.3.1-3", "MQTT-4.3.2-1"))
+@breaks("first-delivery-without-dup", BROKER, V5, cites=("MQTT-3.3.1-3", "MQTT-4.3.2-2"))
+def another_message_crosses_nothing(story: Story) -> TraceEntry:
+    one = story.actor()
+    one.connect()
+    one.subscribe(to("t"))
+    one.broker(q1(1, "one"))
+    one.client(PubAck(1))
+    entry = one.broker(q1(1, "another", dup=True))
+    one.client(PubAck(1))
+    return entry
+
+
 @keeps("first-delivery-without-dup", *ALL)
 def what_was_sent_before_a_cut_nobody_knows(story: Story) -> None:
     one = story.actor()
