@@ -109,7 +109,7 @@ def with_known(records: Sequence[Record], known: KnownFailures, *, whole: bool) 
     entry explained nothing, it is out of date, and what it speaks of passed unexpectedly.
     """
     entries = [
-        known.entry_that_explains(one, one.implementations, [finding.rule for finding in one.findings])
+        known.entry_that_explains(one, one.implementations, [finding.rule for finding in one.findings], one.log)
         if one.findings
         else None
         for one in records

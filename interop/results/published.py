@@ -206,7 +206,7 @@ def _as_listed_now(records: Sequence[Record]) -> Iterator[Record]:
             changes["unexpected_pass"] = known.entry_for(record, record.implementations) is not None
         elif record.verdict is Verdict.FAIL and record.known_failure is None and record.findings:
             rules = [finding.rule for finding in record.findings]
-            if entry := known.entry_that_explains(record, record.implementations, rules):
+            if entry := known.entry_that_explains(record, record.implementations, rules, record.log):
                 changes["known_failure"] = explanation(entry)
         yield record.model_copy(update=changes)
 

@@ -74,7 +74,8 @@ class Entry(Strict):
     """One implementation's shortcoming and the cells it shows in.
 
     With `rules`, a cell is expected only where nothing but these is broken: a new fault in the same cell is still red.
-    With `releases` it is about these only, as far as it is known which one was played.
+    With `releases` it is about these only, as far as it is known which one was played, and with `log` only about cells
+    in whose log, which has what the broker wrote meanwhile, that is found.
     One that is `intermittent` shows only now and then, so a cell that passes is no news. One of the class `ambiguous`
     is nobody's: the specification has two `readings`, and by one of them nothing is wrong.
     """
@@ -90,6 +91,9 @@ class Entry(Strict):
     mqtt: tuple[MqttLabel, ...] = ()
     transports: tuple[TransportName, ...] = ()
     rules: tuple[str, ...] = Field((), description="names of the judge's rules, or verbs of steps")
+    log: str = Field(
+        "", description="a regular expression: what the broker wrote where this is it; then it is intermittent"
+    )
     intermittent: bool = False
     kind: Literal["shortcoming", "ambiguous"] = Field("shortcoming", alias="class")
     readings: tuple[str, ...] = Field((), description="of the specification, each in a sentence, with its statement")
@@ -115,6 +119,16 @@ class Entry(Strict):
         return self
 
     @model_validator(mode="after")
+    def _is_written_now_and_then(self) -> Entry:
+        try:
+            re.compile(self.log)
+        except re.error as error:
+            raise ValueError(f"log: {error}") from None
+        if self.log and not self.intermittent:
+            raise ValueError("log: what is told from a log is intermittent")
+        return self
+
+    @model_validator(mode="after")
     def _has_both_readings(self) -> Entry:
         if (self.kind == "ambiguous") != (len(self.readings) > 1):
             raise ValueError("class: ambiguous is what has two readings of the specification or more, and no other")
@@ -132,13 +146,15 @@ class KnownFailures:
         speaking = (entry for entry in self.entries if entry.speaks_of(cell, versions))
         return next((entry for entry in speaking if not entry.intermittent), None)
 
-    def entry_that_explains(self, cell: Subject, versions: Mapping[str, str], broken: Iterable[str]) -> Entry | None:
-        """The first entry that speaks of the cell and of everything broken in it.
+    def entry_that_explains(
+        self, cell: Subject, versions: Mapping[str, str], broken: Iterable[str], log: str
+    ) -> Entry | None:
+        """The first entry that speaks of the cell, with this log, and of everything broken in it.
 
         Where each side has a shortcoming of its own there, it takes several, and they are as one.
         """
         broken = set(broken)
-        speaking = [entry for entry in self.entries if entry.speaks_of(cell, versions)]
+        speaking = [entry for entry in self.entries if entry.speaks_of(cell, versions) and re.search(entry.log, log)]
         alone = next((entry for entry in speaking if not entry.rules or broken <= set(entry.rules)), None)
         return alone or _together([entry for entry in speaking if broken & set(entry.rules)], broken)
 

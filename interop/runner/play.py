@@ -372,8 +372,9 @@ def _record(
     known = workshop.known_failures.entry_for(cell, notes.implementations)
     is_held = outcome.verdict in {Verdict.FAIL, Verdict.WARN}
     wrong = [finding.rule for finding in notes.findings] if is_held else notes.excused
+    log = "\n".join(notes.log)
     explained = (
-        None if wrong is None else workshop.known_failures.entry_that_explains(cell, notes.implementations, wrong)
+        None if wrong is None else workshop.known_failures.entry_that_explains(cell, notes.implementations, wrong, log)
     )
     loaded = cell.loaded
     spec = workshop.brokers[cell.broker]
@@ -413,7 +414,7 @@ def _record(
         known_failure=explanation(explained) if explained else None,
         unexpected_pass=known is not None and outcome.verdict is Verdict.PASS,
         implementations=notes.implementations | _HARNESS,
-        log="\n".join(notes.log),
+        log=log,
         network=str(workshop.network),
         rerun=_rerun(cell, workshop),
     )

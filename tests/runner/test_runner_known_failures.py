@@ -77,7 +77,7 @@ def test_what_is_known_of_both_sides_explains_a_cell_in_which_both_show_it(
     path = tmp_path / "known.yaml"
     path.write_text(BOTH)
     cell = a_cell("qos1/resumed")
-    found = load_known_failures(path).entry_that_explains(cell, {}, broken)
+    found = load_known_failures(path).entry_that_explains(cell, {}, broken, "")
     assert (found.reason if found else None) == reason
 
 
@@ -85,7 +85,7 @@ def test_where_one_side_is_open_to_two_readings_the_other_does_not_explain_both(
     path = tmp_path / "known.yaml"
     path.write_text(AMBIGUOUS.replace("  reason", "  rules: [wire]\n  reason") + BOTH.replace("qos1/*", "will/*"))
     cell = a_cell("will/at_the_end")
-    assert load_known_failures(path).entry_that_explains(cell, {}, ["wire", "takeover-says-why"]) is None
+    assert load_known_failures(path).entry_that_explains(cell, {}, ["wire", "takeover-says-why"], "") is None
 
 
 EARLIER = """\
@@ -116,6 +116,37 @@ def test_releases_are_written_as_packages_write_them_and_of_somebody(tmp_path: P
     path = tmp_path / "known.yaml"
     path.write_text(text)
     with pytest.raises(BadKnownFailures, match="releases: "):
+        load_known_failures(path)
+
+
+TOLD_BY_A_LOG = """\
+- broker: shop
+  scenarios: ['*']
+  rules: [subscribe]
+  log: closed too (soon|late)
+  intermittent: true
+  reason: It closes.
+"""
+
+
+@pytest.mark.parametrize(("log", "is_known"), [("12:00 closed too soon\n", True), ("closed", False), ("", False)])
+def test_an_entry_that_a_log_tells_is_about_no_cell_whose_log_does_not(
+    tmp_path: Path, log: str, is_known: bool
+) -> None:
+    path = tmp_path / "known.yaml"
+    path.write_text(TOLD_BY_A_LOG)
+    known = load_known_failures(path)
+    found = known.entry_that_explains(a_cell("qos1/resumed"), {}, ["subscribe"], log)
+    assert (found is not None) is is_known
+
+
+@pytest.mark.parametrize(
+    "text", [TOLD_BY_A_LOG.replace("(soon", "soon"), TOLD_BY_A_LOG.replace("  intermittent: true\n", "")]
+)
+def test_what_a_log_tells_is_a_regular_expression_and_intermittent(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "known.yaml"
+    path.write_text(text)
+    with pytest.raises(BadKnownFailures, match="log: "):
         load_known_failures(path)
 
 

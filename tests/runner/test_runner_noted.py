@@ -49,7 +49,9 @@ CELLS = [
 
 def explained(entries: KnownFailures, record: Record) -> bool:
     return (
-        entries.entry_that_explains(record, record.implementations, [finding.rule for finding in record.findings])
+        entries.entry_that_explains(
+            record, record.implementations, [finding.rule for finding in record.findings], record.log
+        )
         is not None
     )
 
