@@ -20,6 +20,7 @@ final class Broker {
     settings.setProperty("allow_anonymous", "true");
     settings.setProperty("allow_zero_byte_client_id", "true");
     settings.setProperty("telemetry_enabled", "false");
+    settings.setProperty("immediate_buffer_flush", "true"); // or up to 0.16 what it sends waits for a second
     settings.setProperty("netty.mqtt.message_size", "268435455"); // or it takes 8 KiB at most
     settings.setProperty("persistence_enabled", String.valueOf(isPersistent));
     settings.setProperty("data_path", asked.get("folder").getAsString());
