@@ -337,6 +337,8 @@ async def ack(stage: Stage, step: steps.Ack) -> None:
     player.inbox.unacknowledged.remove(message)
     command = contract.Ack(id=player.driver.next_id(), message=message.event.message, reason=step.reason)
     answer = await player.ask(command)
+    if isinstance(answer, ErrorEvent) and answer.error == "cut-off":
+        raise StepFailed(f"{player.name} to acknowledge", "it was cut-off", by=_who_cut_off(stage, player))
     require(answer, f"{player.name} to acknowledge")
 
 

@@ -62,6 +62,26 @@ def test_what_is_missed_because_the_other_side_closed_is_no_fault(tmp_path: Path
     assert "the broker had closed the connection" in record.reason
 
 
+WITH_A_MESSAGE = """
+actors: {a: {client_id: same, manual_ack: true}, b: {client_id: same}, pub: {}}
+steps:
+  - {do: subscribe, as: a, topic: t, qos: 1}
+  - {do: publish, as: pub, topic: t, qos: 1, payload: x}
+  - {do: receive, as: a, topic: t, payload: x}
+  - {do: connect, as: b}
+"""
+
+
+def test_whom_a_foreign_broker_cut_off_before_it_acknowledged_is_not_to_blame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = f"judges: client\n{WITH_A_MESSAGE}  - {{do: closed, link: a, by: broker}}\n  - {{do: ack, as: a}}\n"
+    monkeypatch.setattr(window, "REFERENCE_BROKER", "another")
+    record = played(scenario(tmp_path, document))
+    assert record.verdict == "setup-failed"
+    assert record.reason.startswith("expected a to acknowledge, but it was cut-off (the broker's own doing)")
+
+
 @pytest.mark.parametrize(
     "step",
     [
