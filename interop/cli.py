@@ -323,10 +323,14 @@ def _brokers(_: argparse.Namespace) -> list[str]:
 
 
 def _features(_: argparse.Namespace) -> list[str]:
-    from interop.scenario.features import FEATURES  # noqa: PLC0415
+    from interop.scenario.features import FEATURES, Role  # noqa: PLC0415
 
+    whose = {Role.CLIENT: "client", Role.BROKER: "broker", Role.BOTH: "both"}
     width = max(map(len, FEATURES))
-    return [f"{each.name:{width}}  {each.meaning}{' (5.0)' * each.only_in_5}" for each in FEATURES.values()]
+    return [
+        f"{each.name:{width}}  {whose[each.roles]:6}  {each.meaning}{' (5.0)' * each.only_in_5}"
+        for each in sorted(FEATURES.values(), key=lambda each: each.roles is Role.BROKER)
+    ]
 
 
 def _rules(_: argparse.Namespace) -> list[str]:

@@ -119,7 +119,7 @@ async def _message_to_itself(talk: Conversation, setting: Setting, mqtt: str) ->
     for field, found, wanted in (
         ("topic", message.topic, topic),
         ("payload", message.payload, _PAYLOAD),
-        ("message", message.message, 1),
+        ("message", message.message, 1 if setting.has("manual-ack") or message.message is not None else None),
     ):
         if found != wanted:
             what = f"`{field}` of the first message of this client instance is {found!r:.80}, {when}"

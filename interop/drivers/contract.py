@@ -30,18 +30,25 @@ Processes. A cell needs one, and the next cell has it after `reset`. Up to 14 ru
 Connections. `host` is 127.0.0.1, which a server's certificate names, too. `connect` is answered once CONNACK is in, or
 with `error` and no `disconnected`: `refused` where CONNACK says no (`reason` has its code), `cut-off` where the
 connection ended before CONNACK (`failed`, if the client cannot tell these), `failed` where none came about. It takes
-the place of a connection that is still there. `drop` is answered `dropped` without a connection, too; what else needs
-one is then answered `cut-off`, or waits where the client keeps it for later (`publish-offline`). When a connection
-ends, commands that wait are answered `cut-off`, but for what a kept session completes later. One `disconnected` without
-an `id` tells of the end unless `disconnect`, `drop`, `reset` or a `connect` was the reason (`by` is `broker` where it
-sent DISCONNECT, else `network`); whether it or the answers come first is left open. Scenarios wait 3 s for it, as for a
-`message`, unless they name a time.
+the place of a connection that is still there. What a library fixes as its client is made, Clean Start for some, may
+take a new one of the library's, where the old one's session is not wanted any more.
+
+One `disconnected` without an `id` tells of a connection's end unless `disconnect`, `drop`, `reset` or a `connect` was
+the reason (`by` is `broker` where it sent DISCONNECT, else `network`). With it, or with `dropped`, a `subscribe`,
+`unsubscribe`, `ack` or `auth` that waits is taken to be `cut-off`, whatever the adapter says of it before or after, or
+does not say. Scenarios wait 3 s for it, as for a `message`, unless they name a time. A `connect` that waits is
+answered. A `publish` stays due for as long as its client may complete it on a later connection; what the client forgets
+is answered `cut-off`, or not at all. Without a connection `drop` is answered `dropped`, and every other command
+but `connect` `cut-off`, unless the client keeps it for later (`publish-offline`).
 
 Values. What a client cannot send as it is asked for is answered by the error `unsupported` and not sent at all, however
 small the difference: properties it has no way to set, a password with a zero byte that it would cut there, filters of
-one SUBSCRIBE that cannot have different options. Properties that nobody asks for are left out or, where there may be
-several, an empty list. SUBACK is told as `subscribed` even where it refuses: `reasons` has its codes, in 3.x 0 to 2 and
-128, as UNSUBACK's codes are in `unsubscribed`, in 5.0. Messages are counted on over connections, until `reset`.
+one SUBSCRIBE that cannot have different options; so is what it cannot do in one of its versions only. What the library
+itself refuses as wrong, a topic that is none, is `failed`. Properties that nobody asks for are left out or, where there
+may be several, an empty list; a SUBSCRIBE has up to 1,024 filters. SUBACK is told as `subscribed` even where it
+refuses: `reasons` has its codes, in 3.x 0 to 2 and 128, as UNSUBACK's codes are in `unsubscribed`, in 5.0. A `reason`
+that 3.x does not have is left out or 0. Who has `manual-ack` counts messages, over all connections until `reset`;
+others may leave `message` out.
 
 Keep Alive comes as it is: 0 turns it off, 1 is the shortest that scenarios use; a client that has a longer minimum has
 no `keep-alive`. A `topic_alias` in the properties of `publish` goes out as asked for: beside a topic it sets the alias,
@@ -318,10 +325,10 @@ class Published(Event):
 
 
 class MessageEvent(Event):
-    """A message reached the application; `message` counts from 1 within one client instance."""
+    """A message reached the application; `message` counts from 1 within one client instance, for `ack` to name it."""
 
     event: Literal["message"] = "message"
-    message: int
+    message: int | None = None
     topic: str
     payload: Binary = b""
     qos: QoSLevel | None = None

@@ -18,6 +18,8 @@ from interop.drivers.contract import (
     AnyCommand,
     AnyEvent,
     Command,
+    Disconnected,
+    Dropped,
     ErrorEvent,
     Hello,
     HelloEvent,
@@ -32,6 +34,9 @@ RESET_SECONDS = 2.0
 """How long an adapter may take to throw its client away."""
 
 UNREAD_EVENTS_LIMIT = 100_000
+
+_ENDS_OF_A_CONNECTION = (Disconnected, Dropped)
+_END_WITH_IT = ("subscribe", "unsubscribe", "ack", "auth")
 
 
 class DriverFault(Exception):
@@ -167,8 +172,21 @@ class Driver(ABC):
         """What it means that an answer did not come in time."""
         return DriverHung(f"{self.name} did not answer `{verb}` within {timeout_seconds:g} s", self.log)
 
+    def _cut_off(self, event: AnyEvent) -> None:
+        """Answer what waits for an answer on a connection that this event is the end of, if it is: adapters need not.
+
+        The answer that an adapter gives all the same is late, and dropped.
+        """
+        if not isinstance(event, _ENDS_OF_A_CONNECTION):
+            return
+        for number, (verb, waiting) in self._waiting.items():
+            is_of_before = event.id is None or number < event.id
+            if verb in _END_WITH_IT and is_of_before and not waiting.done():
+                waiting.set_result(ErrorEvent(id=number, error="cut-off", detail="the network connection ended"))
+
     def _take(self, event: AnyEvent) -> None:
         """Pass on one event of the adapter; what the contract does not allow there ends the driver."""
+        self._cut_off(event)
         if event.id is None:
             self._take_unasked(event)
             return

@@ -13,6 +13,7 @@ from typing import Any
 
 from interop.drivers import contract
 from interop.drivers.contract import AnyEvent, ErrorEvent
+from interop.drivers.driver import DriverRubbish
 from interop.runner.connecting import connect, disconnect, only_v5, ready, require
 from interop.runner.failures import StepFailed
 from interop.runner.matching import (
@@ -335,6 +336,8 @@ async def ack(stage: Stage, step: steps.Ack) -> None:
     if message is None:
         raise StepFailed("a message to acknowledge", f"{player.name} has none")
     player.inbox.unacknowledged.remove(message)
+    if message.event.message is None:
+        raise DriverRubbish(f"{player.name} has `manual-ack`, and its `message` no number for `ack` to name it by")
     command = contract.Ack(id=player.driver.next_id(), message=message.event.message, reason=step.reason)
     answer = await player.ask(command)
     if isinstance(answer, ErrorEvent) and answer.error == "cut-off":

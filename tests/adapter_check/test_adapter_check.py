@@ -73,6 +73,24 @@ def test_the_adapter_of_the_guide_has_nothing_to_mend(tmp_path: Path) -> None:
     assert wrong_in(results) == {}
 
 
+def test_what_the_harness_knows_by_itself_may_be_left_out(tmp_path: Path) -> None:
+    results = examined(
+        script(
+            tmp_path,
+            """
+            change(lambda event: {name: value for name, value in event.items() if name != "message"})
+            waiting = set()
+            before("subscribe", lambda self, command: self.socket and waiting.add(command["id"]))
+            def quiet(event):
+                if event.get("error") != "cut-off" or event["id"] not in waiting:
+                    loud(event)
+            loud, minimal._emit = minimal._emit, quiet
+            """,
+        )
+    )
+    assert wrong_in(results) == {}
+
+
 FAULTS = {
     "mute": (
         "out = open(1, 'w', 65536)\nminimal._emit = lambda event: out.write(json.dumps(event) + '\\n')",
@@ -397,6 +415,13 @@ FAULTS = {
         "no connection",
         "`connect` is answered with the error `cut-off`, although nobody listens there",
         "the error `failed`",
+    ),
+    "messages have no number": (
+        "minimal.HELLO['unsupported'] = [each for each in minimal.LACKS if each != 'manual-ack']\n"
+        "change(lambda event: {name: value for name, value in event.items() if name != 'message'})",
+        "every version",
+        "`message` of the first message of this client instance is None",
+        "1",
     ),
     "messages are counted on": (
         "minimal.HELLO['mqtt'] = ['3.1.1', '3.1.1']\n"

@@ -190,6 +190,13 @@ def test_lists(what: str, line: str, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert any(found.startswith(line) for found in capsys.readouterr().out.splitlines())
 
 
+def test_features_say_whose_they_are_and_those_of_brokers_alone_come_last(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "features"]) == 0
+    whose = [line.split()[1] for line in capsys.readouterr().out.splitlines()]
+    assert set(whose) == {"client", "broker", "both"}
+    assert set(whose[whose.index("broker") :]) == {"broker"}
+
+
 def test_a_slow_scenario_is_listed_and_counted_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(tmp_path / "ping" / "answer.yaml", f"slow: true\n{SCENARIO}")
     assert main(["list", "scenarios", "--scenarios", str(tmp_path)]) == 0

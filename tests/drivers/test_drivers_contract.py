@@ -82,7 +82,7 @@ BAD_EVENTS = [
     '{"id": 1}',
     '{"id": 1, "event": "exploded"}',
     '{"id": 1, "event": "error", "error": "tired"}',
-    '{"event": "message", "topic": "t"}',
+    '{"event": "message", "payload": ""}',
     '{"event": "disconnected", "by": "weather"}',
     '{"id": 1, "event": "ready", "mood": "good"}',
 ]

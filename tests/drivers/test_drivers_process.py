@@ -441,6 +441,46 @@ def test_reset_forgets_events_and_cuts_off_what_waits() -> None:
     with_driver(body, use)
 
 
+@pytest.mark.parametrize("end", ["disconnected", "dropped"])
+def test_who_waits_for_an_answer_on_a_connection_is_cut_off_with_it_and_a_publish_is_not(end: str) -> None:
+    body = """
+    for command in commands():
+        if command["do"] in ("subscribe", "publish"):
+            held = command["id"]
+        elif command["do"] == "ack":  # the connection ends, and the first command is answered, which is late
+            say(event="disconnected", by="network")
+            say(id=held - 1, event="error", error="failed")
+            say(id=command["id"], event="acked")
+        elif command["do"] == "drop":
+            say(id=command["id"], event="dropped")
+            say(id=held - 1, event="error", error="failed")
+        else:
+            polite(command)
+    """
+
+    async def use(adapter: ProcessDriver) -> None:
+        wanted = (contract.SubscriptionRequest(topic_filter="t"),)
+        subscribe = contract.Subscribe(id=adapter.next_id(), subscriptions=wanted)
+        publish = contract.Publish(id=adapter.next_id(), topic="t", qos=1)
+        subscribing, publishing = (
+            asyncio.create_task(adapter.request(each, TIMEOUT_SECONDS)) for each in (subscribe, publish)
+        )
+        await asyncio.sleep(0)
+        if end == "dropped":
+            await drop(adapter)
+        else:
+            await adapter.request(contract.Ack(id=adapter.next_id(), message=1), TIMEOUT_SECONDS)
+        answer = await subscribing
+        assert isinstance(answer, contract.ErrorEvent)
+        assert answer.error == "cut-off"
+        assert not publishing.done()
+        await adapter.reset()
+        assert adapter.fault is None
+        await publishing
+
+    with_driver(body, use)
+
+
 def test_an_answer_from_before_the_reset_is_rubbish_after_it() -> None:
     body = """
     held = None
