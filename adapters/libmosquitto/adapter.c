@@ -13,8 +13,7 @@
 typedef const mosquitto_property properties;
 static struct mosquitto *client;
 static char made_for[512]; /* what libmosquitto fixes when a client is made */
-static int version, messages;
-static bool is_connected, is_wanted; /* whether the end of the connection is what the application asked for */
+static int version;
 
 static void take_property(void *list, const struct property *one) {
   mosquitto_property **to = list;
@@ -52,47 +51,39 @@ static void add_properties(cJSON *to, const mosquitto_property *at) {
   }
 }
 
-/* What an acknowledgement says: an error where the reason is one. */
-static cJSON *acknowledged(const char *kind, bool is_refused, int reason, properties *list) {
-  cJSON *said = is_refused ? error("refused", mosquitto_reason_string(reason)) : event(kind);
-  if (reason >= 0) cJSON_AddNumberToObject(said, "reason", reason);
-  add_properties(said, list);
-  return said;
-}
+static cJSON *with_properties(cJSON *said, properties *list) { return add_properties(said, list), said; }
 
 static void on_connect(struct mosquitto *c, void *u, int reason, int flags, properties *list) {
-  is_connected = reason == 0;
-  cJSON *said = acknowledged("connected", reason != 0, reason, list);
-  if (is_connected && version != MQTT_PROTOCOL_V31) cJSON_AddBoolToObject(said, "session_present", flags & 1);
-  say(settle(CONNECT, 0), said);
+  cJSON *said = acknowledged("connected", reason != 0, reason);
+  if (reason == 0 && version != MQTT_PROTOCOL_V31) cJSON_AddBoolToObject(said, "session_present", flags & 1);
+  say(settle(CONNECT, 0), with_properties(said, list));
 }
 
 static void on_disconnect(struct mosquitto *c, void *u, int reason, properties *list) {
-  bool is_told = is_connected && !is_wanted, is_said = reason == 0 || reason >= 128; /* others are its own codes */
-  is_connected = false, cut_off(false);
-  if (!is_told) return;
-  cJSON *said = acknowledged("disconnected", false, is_said ? reason : -1, list);
-  say(UNASKED, with_text(said, "by", is_said ? "broker" : "network"));
+  bool is_said = reason == 0 || reason >= 128; /* others are its own codes */
+  cut_off(false);
+  cJSON *said = acknowledged("disconnected", false, is_said ? reason : -1);
+  say(UNASKED, with_properties(with_text(said, "by", is_said ? "broker" : "network"), list));
 }
 
 static void on_message(struct mosquitto *c, void *u, const struct mosquitto_message *came, properties *list) {
-  cJSON *said = message_event(++messages, came->topic, came->payload, came->payloadlen, came->qos, came->retain, came->mid);
-  add_properties(said, list);
-  say(UNASKED, said);
+  cJSON *said = message_event(0, came->topic, came->payload, came->payloadlen, came->qos, came->retain, came->mid);
+  say(UNASKED, with_properties(said, list));
 }
 
 static void on_publish(struct mosquitto *c, void *u, int mid, int reason, properties *list) {
-  say(settle(PUBLISH, mid), acknowledged("published", reason >= 128 && reason != 0x92, reason, list)); /* 0x92: it has it */
+  bool is_refused = reason >= 128 && reason != 0x92; /* it has it */
+  say(settle(PUBLISH, mid), with_properties(acknowledged("published", is_refused, reason), list));
 }
 
 static void on_subscribe(struct mosquitto *c, void *u, int mid, int count, const int *granted, properties *list) {
-  cJSON *said = acknowledged("subscribed", false, -1, list);
+  cJSON *said = event("subscribed");
   cJSON_AddItemToObject(said, "reasons", cJSON_CreateIntArray(granted, count));
-  say(settle(SUBSCRIBE, mid), said);
+  say(settle(SUBSCRIBE, mid), with_properties(said, list));
 }
 
 static void on_unsubscribe(struct mosquitto *c, void *u, int mid, properties *list) {
-  say(settle(UNSUBSCRIBE, mid), acknowledged("unsubscribed", false, -1, list));
+  say(settle(UNSUBSCRIBE, mid), with_properties(event("unsubscribed"), list));
 }
 
 static cJSON *result(int problem, enum verb verb, int key, int id) {
@@ -102,13 +93,12 @@ static cJSON *result(int problem, enum verb verb, int key, int id) {
 }
 
 static void cut(void) {
-  is_wanted = true;
   if (client && mosquitto_socket(client) >= 0) shutdown(mosquitto_socket(client), SHUT_RDWR);
   while (client && mosquitto_socket(client) >= 0 && mosquitto_loop_read(client, 1) == MOSQ_ERR_SUCCESS) continue;
 }
 
 static void abandon(void) {
-  cut(), mosquitto_destroy(client), client = NULL, messages = 0;
+  cut(), mosquitto_destroy(client), client = NULL;
 }
 
 static void make_client(const char *id, bool is_clean) {
@@ -138,7 +128,6 @@ static cJSON *do_connect(const cJSON *command, int id) {
   mosquitto_property_copy_all(&of_will, properties_of(will));
   if (will) problem = mosquitto_will_set_v5(client, text_of(will, "topic"), length, payload, number_of(will, "qos"),
     flag_of(will, "retain"), of_will);
-  is_wanted = false;
   if (!problem) problem = mosquitto_connect_bind_v5(client, text_of(command, "host"), number_of(command, "port"),
     number_of(command, "keep_alive"), NULL, properties_of(command));
   free(password), free(payload);
@@ -148,8 +137,7 @@ static cJSON *do_connect(const cJSON *command, int id) {
 static cJSON *do_subscribe(const cJSON *command, int id) {
   struct filters list = filters_of(command);
   int mid = 0, options = list.options[0], problem = MOSQ_ERR_NO_CONN;
-  for (int at = 1; at < list.count; at++)
-    if (list.options[at] != options) return error("unsupported", "all filters of a SUBSCRIBE have the same QoS and options");
+  if (list.differ) return error("unsupported", "all filters of a SUBSCRIBE have the same QoS and options");
   if (client) problem = mosquitto_subscribe_multiple(client, &mid, list.count, list.filters, options & 3, options & ~3,
     properties_of(command));
   return result(problem, SUBSCRIBE, mid, id);
@@ -173,7 +161,6 @@ static cJSON *do_publish(const cJSON *command, int id) {
 }
 
 static cJSON *do_disconnect(const cJSON *command, int id) {
-  is_wanted = true;
   int problem = MOSQ_ERR_NO_CONN;
   if (client) problem = mosquitto_disconnect_v5(client, number_of(command, "reason"), properties_of(command));
   if (problem) return result(problem, VERBS, 0, id);
@@ -183,13 +170,11 @@ static cJSON *do_disconnect(const cJSON *command, int id) {
 static cJSON *do_drop(const cJSON *command, int id) { return cut(), event("dropped"); }
 
 static void turn(struct pollfd *standard_input) {
-  struct pollfd both[2] = {*standard_input, {.fd = client ? mosquitto_socket(client) : -1, .events = POLLIN}};
-  if (both[1].fd >= 0 && mosquitto_want_write(client)) both[1].events |= POLLOUT;
-  poll(both, 2, 100);
-  if (both[1].revents & POLLOUT) mosquitto_loop_write(client, 1);
-  if (both[1].revents & ~POLLOUT) mosquitto_loop_read(client, 1);
+  int descriptor = client ? mosquitto_socket(client) : -1;
+  short events = wait_for(standard_input, descriptor, descriptor >= 0 && mosquitto_want_write(client));
+  if (events & POLLOUT) mosquitto_loop_write(client, 1);
+  if (events & ~POLLOUT) mosquitto_loop_read(client, 1);
   if (client) mosquitto_loop_misc(client);
-  *standard_input = both[0];
 }
 
 int main(void) {

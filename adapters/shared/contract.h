@@ -3,10 +3,10 @@
 #ifndef CONTRACT_H
 #define CONTRACT_H
 
-#include "base64.h"
+#include "values.h"
 #include <poll.h>
 #include <pthread.h>
-#include <stdbool.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -45,46 +45,18 @@ static void say(int id, cJSON *said) {
   cJSON_Delete(said);
 }
 
-static const char *text_of(const cJSON *from, const char *name) {
-  return cJSON_GetStringValue(cJSON_GetObjectItem(from, name));
+/* What an acknowledgement says: the error `refused` where it does; a `reason` of -1 is none. */
+static inline cJSON *acknowledged(const char *kind, bool is_refused, int reason) {
+  cJSON *said = is_refused ? error("refused", NULL) : event(kind);
+  if (reason >= 0) cJSON_AddNumberToObject(said, "reason", reason);
+  return said;
 }
 
-static int number_of(const cJSON *from, const char *name) {
-  const cJSON *found = cJSON_GetObjectItem(from, name);
-  return found ? (int)found->valuedouble : 0;
-}
-
-static bool flag_of(const cJSON *from, const char *name) { return cJSON_IsTrue(cJSON_GetObjectItem(from, name)); }
-
-/* The protocol level: 3, 4 or 5. */
-static int level_of(const cJSON *command) {
-  const char *mqtt = text_of(command, "mqtt");
-  return *mqtt == '5' ? 5 : strcmp(mqtt, "3.1") == 0 ? 3 : 4;
-}
-
-/* The topic filters of SUBSCRIBE or UNSUBSCRIBE, and their Subscription Options as in 5.0 3.8.3.1. */
-struct filters {
-  char *filters[1024];
-  int options[1024], count;
-};
-
-static struct filters filters_of(const cJSON *command) {
-  struct filters made = {.count = 0};
-  const cJSON *each;
-  cJSON_ArrayForEach(each, cJSON_GetObjectItem(command, "topic_filters")) made.filters[made.count++] = each->valuestring;
-  cJSON_ArrayForEach(each, cJSON_GetObjectItem(command, "subscriptions")) {
-    made.options[made.count] = number_of(each, "qos") | flag_of(each, "no_local") << 2 |
-      flag_of(each, "retain_as_published") << 3 | number_of(each, "retain_handling") << 4;
-    made.filters[made.count++] = (char *)text_of(each, "topic_filter");
-  }
-  return made;
-}
-
-/* A message that reached the application; `packet_id` 0 is none. */
+/* A message that reached the application; a `number`, or a `packet_id`, of 0 is none. */
 static cJSON *message_event(int number, const char *topic, const void *payload, int length, int qos, bool retain,
   int packet_id) {
   cJSON *made = event("message");
-  cJSON_AddNumberToObject(made, "message", number);
+  if (number) cJSON_AddNumberToObject(made, "message", number);
   cJSON_AddStringToObject(made, "topic", topic);
   add_binary(made, "payload", payload, length);
   cJSON_AddNumberToObject(made, "qos", qos);
@@ -170,10 +142,20 @@ static bool answer_line(const char *line, const char *hello, const struct comman
   return goes_on;
 }
 
+/* For a `turn` of a library without threads: wait until it has something to do at its socket, -1 where there is none, or
+ * there is something to read from standard input. The events of the socket; 0 every tenth of a second. */
+static inline short wait_for(struct pollfd *standard_input, int descriptor, bool wants_write) {
+  struct pollfd both[] = {*standard_input, {descriptor, wants_write ? POLLIN | POLLOUT : POLLIN, 0}};
+  poll(both, 2, 100);
+  *standard_input = both[0];
+  return both[1].revents;
+}
+
 /* Serve standard input; `turn(descriptor)` lets the library work until there is something to read from it. */
 static void serve(const char *hello, const struct command *commands, void (*abandon)(void), void (*turn)(struct pollfd *)) {
   size_t room = 4096, filled = 0;
   char *input = malloc(room);
+  signal(SIGPIPE, SIG_IGN); /* a connection that is gone is the library's to tell of */
   for (bool goes_on = true; goes_on;) {
     struct pollfd standard_input = {.fd = 0, .events = POLLIN};
     turn(&standard_input);

@@ -101,6 +101,8 @@ async def unasked(talk: Conversation, kind: type[Unasked]) -> Unasked | None:
                 _, event = await talk.events.get()
                 if isinstance(event, kind):
                     return event
+                wanted = kind.model_fields["event"].default
+                talk.complain(f"`{event.event}` came, and nothing had happened that it tells of", f"`{wanted}`")
     except TimeoutError:
         return None
 

@@ -110,7 +110,8 @@ class Conversation(ProcessDriver):
                 future.set_exception(DriverRubbish("no event"))
 
     def _take(self, event: AnyEvent) -> None:
-        self._cut_off(event)
+        if not self._is_news(event):
+            return
         if event.id is None and isinstance(event, UNASKED):
             self.events.put_nowait((time.monotonic(), event))
         elif event.id in self._waiting:

@@ -202,7 +202,7 @@ async def _in_vain(talk: Conversation, setting: Setting, address: Address, why: 
         found = f"the error `{answer.error}`" if isinstance(answer, ErrorEvent) else f"`{answer.event}`"
         talk.complain(f"`connect` is answered with {found}, although {why}", expected, about_line=True)
     what = f"there was an event besides the answer to `connect`, although {why}"
-    await check_nothing_follows(talk, what, f"{expected}, and no `disconnected`")
+    await check_nothing_follows(talk, what, f"{expected}, and nothing else")
     return error
 
 

@@ -28,18 +28,20 @@ Processes. A cell needs one, and the next cell has it after `reset`. Up to 14 ru
 (`-n`), 34 where the broker is far away. So a fixed port, file or lock of an adapter's is in its own way.
 
 Connections. `host` is 127.0.0.1, which a server's certificate names, too. `connect` is answered once CONNACK is in, or
-with `error` and no `disconnected`: `refused` where CONNACK says no (`reason` has its code), `cut-off` where the
+with `error`: `refused` where CONNACK says no (`reason` has its code), `cut-off` where the
 connection ended before CONNACK (`failed`, if the client cannot tell these), `failed` where none came about. It takes
 the place of a connection that is still there. What a library fixes as its client is made, Clean Start for some, may
 take a new one of the library's, where the old one's session is not wanted any more.
 
-One `disconnected` without an `id` tells of a connection's end unless `disconnect`, `drop`, `reset` or a `connect` was
-the reason (`by` is `broker` where it sent DISCONNECT, else `network`). With it, or with `dropped`, a `subscribe`,
-`unsubscribe`, `ack` or `auth` that waits is taken to be `cut-off`, whatever the adapter says of it before or after, or
-does not say. Scenarios wait 3 s for it, as for a `message`, unless they name a time. A `connect` that waits is
-answered. A `publish` stays due for as long as its client may complete it on a later connection; what the client forgets
-is answered `cut-off`, or not at all. Without a connection `drop` is answered `dropped`, and every other command
-but `connect` `cut-off`, unless the client keeps it for later (`publish-offline`).
+`disconnected` without an `id` tells of a connection's end (`by` is `broker` where it sent DISCONNECT, else `network`).
+Where it was told before, or `connect`, `disconnect`, `drop` or `reset` was the reason, it need not come, and nobody
+minds if it does before the next `connected`. Scenarios wait 3 s for it, as for a `message`, unless they name a time.
+
+What waits when a connection ends: `subscribe`, `unsubscribe`, `ack` and `auth` are taken to be `cut-off` then, whether
+the adapter says so or not. A `connect` is answered. A `publish` stays due for as long as its client may complete it on
+a later connection; what the client forgets is answered `cut-off`, or not at all. Without a connection `drop` is
+answered `dropped`, and every other command but `connect` `cut-off`, unless the client keeps it for later
+(`publish-offline`).
 
 Values. What a client cannot send as it is asked for is answered by the error `unsupported` and not sent at all, however
 small the difference: properties it has no way to set, a password with a zero byte that it would cut there, filters of
@@ -152,7 +154,7 @@ class WillMessage(Message):
 
 
 class Connect(Command):
-    """Open a network connection and send CONNECT. Answered by `connected`, or by `error` and no `disconnected`.
+    """Open a network connection and send CONNECT. Answered by `connected`, or by `error`.
 
     `clean_start` is Clean Session in 3.x. `manual_ack`: PUBACK and PUBREC wait for `ack` commands.
     The client must not reconnect by itself and must not change the protocol version. Where the broker wants more
@@ -241,10 +243,7 @@ class Disconnect(Command):
 
 
 class Drop(Command):
-    """Close the network connection, if there is one, at once and without DISCONNECT.
-
-    Answered by `dropped`; no `disconnected` follows it.
-    """
+    """Close the network connection, if there is one, at once and without DISCONNECT. Answered by `dropped`."""
 
     do: Literal["drop"] = "drop"
 

@@ -18,6 +18,7 @@ from interop.drivers.contract import (
     AnyCommand,
     AnyEvent,
     Command,
+    Connected,
     Disconnected,
     Dropped,
     ErrorEvent,
@@ -35,7 +36,7 @@ RESET_SECONDS = 2.0
 
 UNREAD_EVENTS_LIMIT = 100_000
 
-_ENDS_OF_A_CONNECTION = (Disconnected, Dropped)
+_END_A_CONNECTION = ("connect", "disconnect", "drop", "reset")
 _END_WITH_IT = ("subscribe", "unsubscribe", "ack", "auth")
 
 
@@ -81,6 +82,7 @@ class Driver(ABC):
         self.fault: DriverFault | None = None
         self._hello: HelloEvent | None = None
         self._last_id = 0
+        self._is_connected = False  # and nothing was asked for that ends it
         self._waiting: dict[int, tuple[str, asyncio.Future[AnyEvent]]] = {}
 
     @property
@@ -161,6 +163,8 @@ class Driver(ABC):
             raise self.fault
         waiting: asyncio.Future[AnyEvent] = asyncio.get_running_loop().create_future()
         self._waiting[command.id] = (command.do, waiting)
+        if command.do in _END_A_CONNECTION:
+            self._is_connected = False
         try:
             async with asyncio.timeout(timeout_seconds):
                 await self._send(command)
@@ -172,21 +176,27 @@ class Driver(ABC):
         """What it means that an answer did not come in time."""
         return DriverHung(f"{self.name} did not answer `{verb}` within {timeout_seconds:g} s", self.log)
 
-    def _cut_off(self, event: AnyEvent) -> None:
-        """Answer what waits for an answer on a connection that this event is the end of, if it is: adapters need not.
+    def _is_news(self, event: AnyEvent) -> bool:
+        """Keep up with the connection. An end of it that was asked for, or told before, is told in vain.
 
-        The answer that an adapter gives all the same is late, and dropped.
+        What waits for an answer on a connection ends with it: adapters need not say so, and who does is late.
         """
-        if not isinstance(event, _ENDS_OF_A_CONNECTION):
-            return
+        if isinstance(event, Connected):
+            self._is_connected = True
+        if not isinstance(event, Disconnected | Dropped):
+            return True
+        is_news = isinstance(event, Dropped) or event.id is not None or self._is_connected
+        self._is_connected = False
         for number, (verb, waiting) in self._waiting.items():
             is_of_before = event.id is None or number < event.id
             if verb in _END_WITH_IT and is_of_before and not waiting.done():
                 waiting.set_result(ErrorEvent(id=number, error="cut-off", detail="the network connection ended"))
+        return is_news
 
     def _take(self, event: AnyEvent) -> None:
         """Pass on one event of the adapter; what the contract does not allow there ends the driver."""
-        self._cut_off(event)
+        if not self._is_news(event):
+            return
         if event.id is None:
             self._take_unasked(event)
             return

@@ -441,6 +441,38 @@ def test_reset_forgets_events_and_cuts_off_what_waits() -> None:
     with_driver(body, use)
 
 
+def test_an_end_of_the_connection_is_told_once_and_not_where_it_was_asked_for() -> None:
+    body = """
+    for command in commands():
+        if command["do"] == "connect":
+            say(event="disconnected", by="broker")
+            say(id=command["id"], event="connected")
+        elif command["do"] == "ack":
+            say(event="disconnected", by="network")
+            say(event="disconnected", by="network")
+            say(id=command["id"], event="acked")
+        elif command["do"] == "drop":
+            say(event="disconnected", by="client")
+            say(id=command["id"], event="dropped")
+            say(event="disconnected", by="client")
+        else:
+            polite(command)
+    """
+
+    async def use(adapter: ProcessDriver) -> None:
+        async def connect() -> None:
+            await adapter.request(contract.Connect(id=adapter.next_id(), mqtt="3.1.1", port=1), TIMEOUT_SECONDS)
+
+        await connect()
+        await drop(adapter)
+        await connect()
+        await adapter.request(contract.Ack(id=adapter.next_id(), message=1), TIMEOUT_SECONDS)
+        told = [event for _, event in (adapter.events.get_nowait() for _ in range(adapter.events.qsize()))]
+        assert told == [contract.Disconnected(by="network")]
+
+    with_driver(body, use)
+
+
 @pytest.mark.parametrize("end", ["disconnected", "dropped"])
 def test_who_waits_for_an_answer_on_a_connection_is_cut_off_with_it_and_a_publish_is_not(end: str) -> None:
     body = """
