@@ -27,8 +27,8 @@ from interop.runner.window import Observed, check_not_early, missed, seen_in_win
 from interop.scenario import steps
 from interop.scenario.numbered import numbered
 from interop.scenario.values import payload_bytes
-from interop.tap.trace import TraceEntry
-from reference_broker.wire.packets import Publish
+from interop.tap.trace import Sender, TraceEntry
+from reference_broker.wire.packets import Publish, Will
 from reference_broker.wire.types import ReasonCode, Version
 
 OPTIONAL_SECONDS = 0.3
@@ -206,7 +206,23 @@ def _check_message_properties(
         wrong = None if None in wrongs else (wrongs or ["it is not on the wire"])[-1]
     if wrong:
         wanted = ", ".join([*step.properties, *(f"no {name}" for name in step.without)])
-        raise StepFailed(f"a message with {wanted}", wrong, trace_index=index)
+        raise StepFailed(f"a message with {wanted}", wrong, trace_index=index, by=_who_differs(stage, step, event))
+
+
+_OF_THE_BROKER = ("subscription_identifier", "topic_alias")
+
+
+def _who_differs(stage: Stage, step: steps.Receive, event: MessageEvent) -> Sender | None:
+    """The client, where no PUBLISH or will of that payload had these properties: a broker passes on what it got."""
+    given = {name: value for name, value in step.properties.items() if name not in _OF_THE_BROKER}
+    sent = [
+        message.properties
+        for entry in stage.trace
+        for message in (entry.packet, getattr(entry.packet, "will", None))
+        if entry.sender is Sender.CLIENT and isinstance(message, Publish | Will) and message.payload == event.payload
+    ]
+    is_unlike = sent and all(property_mismatch(given, (), each, stage.names, passed_on=True) for each in sent)
+    return Sender.CLIENT if is_unlike else None
 
 
 def _message_time(stage: Stage, player: Player, message: Received) -> float:

@@ -76,3 +76,30 @@ def test_a_repeat_of_qos_1_is_told_by_right(tmp_path: Path) -> None:
     step = "{do: receive, as: sub, topic: t, payload: once}"
     document = "judges: broker\n" + REPEATED.format(qos=1, acknowledgement="PUBACK", step=step)
     assert played(scenario(tmp_path, document), client="gmqtt").verdict == "pass"
+
+
+_IN_ORDER, _OUT_OF_ORDER = "[[b, '1'], [a, '2'], [b, '3']]", "[[b, '1'], [b, '3'], [a, '2']]"
+
+
+@pytest.mark.parametrize(("sent", "verdict"), [(_OUT_OF_ORDER, "setup-failed"), (_IN_ORDER, "fail")])
+@pytest.mark.parametrize("kind", ["publish", "will"])
+def test_a_broker_does_not_answer_for_properties_that_no_client_sent(
+    tmp_path: Path, kind: str, sent: str, verdict: str
+) -> None:
+    message = f"topic: t, payload: x, properties: {{user_property: {sent}}}"
+    document = f"""
+judges: broker
+actors: {{sub: {{}}, pub: {{{f"will: {{{message}}}" if kind == "will" else ""}}}}}
+steps:
+  - {{do: subscribe, as: sub, topic: t}}
+  - {{{f"do: publish, as: pub, {message}" if kind == "publish" else "do: connect, as: pub"}}}
+  - {{{"do: cut, link: pub" if kind == "will" else "do: connect, as: pub"}}}
+  - do: receive
+    as: sub
+    topic: t
+    payload: x
+    properties: {{user_property: {_IN_ORDER}}}
+    without: [{"user_property" if sent == _IN_ORDER else "topic_alias"}]
+"""
+    head = 'title: x\nversions: {"5.0": {level: must, cites: [MQTT-3.3.2-18]}}\n'
+    assert played(scenario(tmp_path, document, head)).verdict == verdict
