@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from runner_stage import played, scenario
 
+from interop.drivers.contract import MessageEvent, PropertyValues
 from interop.runner.known_failures import Entry, KnownFailures
 
 REPEATED = """
@@ -76,6 +77,24 @@ def test_a_repeat_of_qos_1_is_told_by_right(tmp_path: Path) -> None:
     step = "{do: receive, as: sub, topic: t, payload: once}"
     document = "judges: broker\n" + REPEATED.format(qos=1, acknowledgement="PUBACK", step=step)
     assert played(scenario(tmp_path, document), client="gmqtt").verdict == "pass"
+
+
+def test_a_broker_does_not_answer_for_properties_that_a_client_tells_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = MessageEvent.model_construct
+    monkeypatch.setattr(
+        "interop.drivers.adapter.MessageEvent", lambda **fields: told(**fields | {"properties": PropertyValues()})
+    )
+    document = """
+    judges: broker
+    actors: {client: {}}
+    steps:
+      - {do: subscribe, as: client, topic: t}
+      - {do: publish, as: client, topic: t, payload: x, properties: {content_type: text}}
+      - {do: receive, as: client, topic: t, payload: x, properties: {content_type: text}}
+    """
+    assert played(scenario(tmp_path, document)).verdict == "setup-failed"
 
 
 _IN_ORDER, _OUT_OF_ORDER = "[[b, '1'], [a, '2'], [b, '3']]", "[[b, '1'], [b, '3'], [a, '2']]"
