@@ -197,16 +197,17 @@ def _check_message_properties(
     stage: Stage, step: steps.Receive, event: MessageEvent, delivered: list[TraceEntry], index: int | None
 ) -> None:
     found = [entry.packet.properties for entry in delivered if isinstance(entry.packet, Publish)]
-    wrongs = [property_mismatch(step.properties, step.without, each, stage.names, passed_on=True) for each in found]
-    on_wire = None if None in wrongs else (wrongs or ["it is not on the wire"])[-1]
-    wrong = on_wire
+    # An alias is the connection's affair: whether an application is shown it is left open, the wire is judged.
+    without = [name for name in step.without if name != "topic_alias"]
     if event.properties is not None:
-        # An alias is the connection's affair: whether an application is shown it is left open, the wire is judged.
-        without = [name for name in step.without if name != "topic_alias"]
         wrong = property_mismatch(step.properties, without, event.properties, stage.names, passed_on=True)
+    else:
+        wrongs = [property_mismatch(step.properties, step.without, each, stage.names, passed_on=True) for each in found]
+        wrong = None if None in wrongs else (wrongs or ["it is not on the wire"])[-1]
     if wrong:
         wanted = ", ".join([*step.properties, *(f"no {name}" for name in step.without)])
-        by = Sender.CLIENT if on_wire is None else _who_differs(stage, step, event)
+        came = [property_mismatch(step.properties, without, each, stage.names, passed_on=True) for each in found]
+        by = Sender.CLIENT if event.properties and None in came else _who_differs(stage, step, event)
         raise StepFailed(f"a message with {wanted}", wrong, trace_index=index, by=by)
 
 
