@@ -1,7 +1,8 @@
 # Everything a person types. Each target sets up what it needs, in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALLED := .venv/.installed
+EXTRA ?= dev
+INSTALLED := .venv/.installed$(EXTRA:dev=)
 EXPECTED := interop/expected_verdicts.csv
 OUT ?= compat
 BASE ?= python:3.11-slim-bookworm
@@ -19,10 +20,10 @@ $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "mqtt-interop needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	@$(PYTHON) -m venv .venv || { echo "Python's venv module is missing (Debian: apt install python3-venv)"; exit 2; }
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$(EXTRA)]'
 	@touch $@
 
-setup: $(INSTALLED)      ## the environment, in .venv
+setup: $(INSTALLED)      ## the environment, in .venv; with EXTRA=harness only what running and certifying take
 
 interop: $(INSTALLED)    ## the compatibility matrix; options of pytest in ARGS
 	$(BIN)/pytest interop/ -p no:hypothesispytest -n auto --out $(OUT) $(ARGS)

@@ -52,6 +52,12 @@ def test_what_falls_short_stands_on_the_page_and_cannot_be_taken_for_markup(tmp_
     assert "http-equiv" not in text
 
 
+@pytest.mark.parametrize(("times", "words"), [(1, "<b>1</b> known failure<"), (2, "<b>2</b> known failures<")])
+def test_figures_are_in_the_number_of_their_words(tmp_path: Path, times: int, words: str) -> None:
+    known = [record(f"qos1/known{number}", Verdict.FAIL, known_failure=KNOWN) for number in range(times)]
+    assert words in html(certificate(tmp_path, record(), *known))
+
+
 def test_a_run_over_midnight_has_both_days(tmp_path: Path) -> None:
     late = record("qos1/late", started_at="2026-03-01T23:59:30+00:00", seconds=60)
     assert "2026-03-01 23:59 to 2026-03-02 00:00 UTC" in html(certificate(tmp_path, late))
