@@ -122,7 +122,9 @@ static cJSON *do_connect(const cJSON *command, int id) {
   mosquitto_int_option(client, MOSQ_OPT_PROTOCOL_VERSION, version);
   if (trust) mosquitto_tls_set(client, trust, NULL, NULL, NULL, NULL);
   int length = 0, problem = MOSQ_ERR_SUCCESS;
-  char *password = decoded(text_of(command, "password"), NULL), *payload = decoded(text_of(will, "payload"), &length);
+  char *password = decoded(text_of(command, "password"), &length), *payload = NULL;
+  if (password && strlen(password) < (size_t)length) return error("unsupported", "a password ends at its first zero byte");
+  payload = decoded(text_of(will, "payload"), &length);
   mosquitto_username_pw_set(client, text_of(command, "username"), password), mosquitto_will_clear(client);
   mosquitto_property *of_will = NULL; /* which the client owns then */
   mosquitto_property_copy_all(&of_will, properties_of(will));

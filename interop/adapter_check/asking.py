@@ -39,6 +39,17 @@ class Setting:
         assert self.hello is not None
         return self.hello.mqtt[0]
 
+    @property
+    def newest(self) -> contract.MqttLabel:
+        """The newest version it claims."""
+        assert self.hello is not None
+        return max(self.hello.mqtt)
+
+    @property
+    def is_5(self) -> bool:
+        """Whether that has properties."""
+        return self.newest == "5.0"
+
     def has(self, feature: str) -> bool:
         """Whether it does not say that it lacks this."""
         assert self.hello is not None

@@ -71,6 +71,11 @@ class Conversation(ProcessDriver):
             pass  # there was a complaint about the line
         return None
 
+    async def ask_at_once(self, commands: Sequence[AnyCommand], timeout_seconds: float) -> list[AnyEvent | None]:
+        """The answers to commands that are written before any is waited for, and come in one read."""
+        asked = (self.ask(each, timeout_seconds, silence_is_told=False) for each in commands)
+        return list(await asyncio.gather(*asked))
+
     async def settle(self, timeout_seconds: float) -> None:
         """A round trip: what it had to say before is here after it."""
         with contextlib.suppress(DriverFault):

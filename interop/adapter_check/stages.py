@@ -11,6 +11,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+from interop.adapter_check.asked import as_asked, at_the_edges
 from interop.adapter_check.asking import (
     ANSWER_SECONDS,
     Setting,
@@ -24,7 +25,7 @@ from interop.adapter_check.asking import (
     subscription,
     unasked,
 )
-from interop.adapter_check.carried import as_asked, versions
+from interop.adapter_check.carried import versions
 from interop.adapter_check.conversation import Conversation
 from interop.drivers import contract
 from interop.drivers.contract import CONTRACT_VERSION, AnyEvent, ErrorEvent, HelloEvent
@@ -253,6 +254,7 @@ STAGES: dict[str, Stage] = {
     "drop without a connection": without_connection,
     "every version": versions,
     "what is asked for": as_asked,
+    "what is seldom asked for": at_the_edges,
     "overlapping commands": overlap,
     "a message without acknowledgement": unacknowledged,
     "a lost connection": lost_connection,

@@ -11,10 +11,15 @@ from textwrap import dedent
 import forked
 import pytest
 
-from interop.adapter_check import asking, examination, stages
+from interop.adapter_check import asked, asking, examination, stages
+from interop.adapter_check.asking import Stage
+from interop.adapter_check.conversation import Conversation
 from interop.adapter_check.examination import Result, examine
-from interop.adapter_check.lines import read_line
+from interop.adapter_check.lines import Complaint, read_line
+from interop.adapter_check.silent import SilentBroker
 from interop.cli import main
+from reference_broker.net.config import ServerConfig
+from reference_broker.net.server import BrokerServer
 
 pytestmark = pytest.mark.thorough
 
@@ -445,6 +450,77 @@ FAULTS = {
         "`message` of the first message of this client instance is 2",
         "1",
     ),
+    "other reasons": (
+        "change(lambda event: event | ({'reasons': [2] * len(event['reasons'])} if 'reasons' in event else {}))",
+        "what is asked for",
+        "`reasons` of `subscribed` is [2, 2]",
+        "[1, 1], which SUBACK has",
+    ),
+    "every message is of QoS 0": (
+        "change(lambda event: event | ({'qos': 0} if 'qos' in event else {}))",
+        "what is asked for",
+        "`qos` of a `message` is 0",
+        "1",
+    ),
+    "a message is told twice": (
+        "change(lambda event: event['event'] == 'message' and emit(event) or event)",
+        "every version",
+        "one message was sent, and what was told of it was followed, in MQTT 3.1.1, by: `message`",
+        "nothing",
+    ),
+    "the newest message first": (
+        """
+        held = []
+        def changed(event):
+            if event["event"] != "message" or event["qos"]:
+                return emit(event)
+            held.append(event)
+            if len(held) == 1:
+                minimal.threading.Timer(0.1, lambda: [emit(held.pop()) for _ in list(held)]).start()
+        minimal._emit = changed
+        """,
+        "what is asked for",
+        "of three messages at QoS 0 it told [b'third', b'', b'first']",
+        "[b'first', b'', b'third'], as they were sent",
+    ),
+    "no payload is no message": (
+        "publish = Client.publish\n"
+        "failed = {'event': 'error', 'error': 'failed'}\n"
+        "Client.publish = lambda self, command: publish(self, command) if command['payload'] else failed",
+        "what is asked for",
+        "of three `publish` in one read, the second without payload, one is answered with the error `failed`",
+        "three `published`",
+    ),
+    "one command of a read": (
+        "def lines():\n"
+        "    while data := os.read(0, 1 << 20):\n"
+        "        while not data.endswith(b'\\n'):\n"
+        "            data += os.read(0, 1 << 20)\n"
+        "        yield data.split(b'\\n')[0]\n"
+        "sys.stdin = lines()",
+        "what is asked for",
+        "one is answered not at all",
+        "three `published`",
+    ),
+    "one filter of several": (
+        "before('subscribe', lambda self, command: command.update(subscriptions=command['subscriptions'][:1]))",
+        "what is asked for",
+        "SUBSCRIBE has `topic_filters` ('check/",
+        "or `multiple-filters` in `unsupported`",
+    ),
+    "always a name": (
+        "before('connect', lambda self, command: command.update(client_id=command['client_id'] or 'me'))",
+        "what is seldom asked for",
+        "CONNECT has `client_id` 'me', and it was asked for ''",
+        "or `empty-client-id` in `unsupported`",
+    ),
+    "always a keep alive": (
+        "before('connect', lambda self, command: command.update(keep_alive=command['keep_alive'] or 60))\n"
+        "minimal.HELLO['unsupported'] = [each for each in minimal.LACKS if each != 'keep-alive']",
+        "what is seldom asked for",
+        "CONNECT has `keep_alive` 60, and it was asked for 0",
+        "or `keep-alive` in `unsupported`",
+    ),
 }  # fmt: skip
 
 STAYS = "signal.pause()\n"
@@ -453,7 +529,7 @@ STAYS = "signal.pause()\n"
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_is_wrong_is_found_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     how, stage, what, expected = FAULTS[fault]
-    for module in (asking, stages):
+    for module in (asking, asked, stages):
         monkeypatch.setattr(module, "ANSWER_SECONDS", 1.0)
     if fault in ("mute", "no line feed", "not JSON", "no object"):  # nothing else is heard of them
         monkeypatch.setattr(stages, "START_SECONDS", 0.5)
@@ -492,6 +568,104 @@ def test_the_examination_ends_in_time_and_so_does_the_adapter(tmp_path: Path, mo
     assert complaint.what == "the examination's 0.5 s were over before the end of this"
     assert {each.skipped for each in results.values()} == {"no time was left"}
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text()}").exists()
+
+
+# --- what 5.0 has, with an adapter that has it ------------------------------------------------------------------------
+
+ADAPTER_OF_5 = f"""\
+import sys
+sys.path.append({str(forked.REPOSITORY)!r})
+from interop.drivers.adapter import main
+from interop.drivers.builtin import BuiltinAdapter
+class Wrong(BuiltinAdapter):
+    pass
+def before(verb, change):
+    method = getattr(BuiltinAdapter, verb)
+    async def changed(self, command):
+        return await method(self, command.model_copy(update=change(command)))
+    setattr(Wrong, verb, changed)
+def without(values, *names):
+    return {{"properties": values.properties.model_copy(update=dict.fromkeys(names))}}
+"""
+
+FAULTS_OF_5 = {
+    "no session expiry": (
+        "before('connect', lambda command: without(command, 'session_expiry_interval'))",
+        asked.as_asked,
+        "CONNECT has `session_expiry_interval` None, and it was asked for 7777",
+        "or `session-expiry` in `unsupported`",
+    ),
+    "no properties of the will": (
+        "before('connect', lambda command: command.will and "
+        "{'will': command.will.model_copy(update=without(command.will, 'content_type'))} or {})",
+        asked.as_asked,
+        "CONNECT has `content_type of the will` None, and it was asked for 'text/plain'",
+        "or `will-properties` in `unsupported`",
+    ),
+    "no correlation data": (
+        "before('publish', lambda command: without(command, 'correlation_data'))",
+        asked.as_asked,
+        "PUBLISH has `correlation_data` None",
+        "or `publish-properties` in `unsupported`",
+    ),
+    "always a normal disconnection": (
+        "before('disconnect', lambda command: {'reason': 0})",
+        asked.as_asked,
+        "DISCONNECT has `reason` 0, and it was asked for 4",
+        "or `disconnect-reason` in `unsupported`",
+    ),
+    "no No Local": (
+        "before('subscribe', lambda command: {'subscriptions': tuple("
+        "each.model_copy(update={'no_local': False}) for each in command.subscriptions)})",
+        asked.at_the_edges,
+        "SUBSCRIBE has `no_local` False, and it was asked for True",
+        "or `subscription-options` in `unsupported`",
+    ),
+    "a password is a text of C": (
+        "before('connect', lambda command: {'password': (command.password or b'').split(b'\\0')[0]})",
+        asked.at_the_edges,
+        "CONNECT has `password` b'\\xff', and it was asked for b'\\xff\\x00\\xfe'",
+        "or `username-password` in `unsupported`",
+    ),
+    "a keep alive of its own": (
+        "values = BuiltinAdapter._values\n"
+        "Wrong._values = lambda self, said: values(self, said).model_copy(update={'server_keep_alive': 60})",
+        asked.at_the_edges,
+        "`server_keep_alive` of `connected` is 60, and CONNACK has 77",
+        "what CONNACK has",
+    ),
+}
+
+
+def complaints_of_5(folder: Path, fault: str, *stages_: Stage) -> list[Complaint]:
+    """What some stages have to say of an adapter of all versions that is wrong in one way, or in none."""
+    path = folder / "adapter.py"
+    path.write_text(f"{ADAPTER_OF_5}{fault}\nmain(Wrong)\n")
+    found: list[Complaint] = []
+
+    async def main() -> None:
+        async with BrokerServer(ServerConfig(port=0)) as server, SilentBroker() as silent:
+            setting = asking.Setting(server.address, silent)
+            talk = await Conversation.begin([sys.executable, str(path)], found.append)
+            try:
+                for stage in (stages.hello, *stages_):
+                    await stage(talk, setting)
+            finally:
+                await talk.close()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+    return found
+
+
+@pytest.mark.parametrize("fault", FAULTS_OF_5)
+def test_what_is_wrong_in_5_is_found_and_named(tmp_path: Path, fault: str) -> None:
+    how, stage, what, expected = FAULTS_OF_5[fault]
+    found = complaints_of_5(tmp_path, how, stage)
+    assert any(what in each.what and expected in each.expected for each in found), found
+
+
+def test_a_right_adapter_of_all_versions_has_nothing_to_mend_whatever_is_asked_for(tmp_path: Path) -> None:
+    assert complaints_of_5(tmp_path, "", asked.as_asked, asked.at_the_edges) == []
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
