@@ -68,18 +68,18 @@ class MqttiumAdapter(Adapter):
             connack = await attempt
         except (mqttium.MQTTError, OSError) as problem:
             raise unsuccessful(problem) from None
-        self._connected = True
-        self._reader = asyncio.ensure_future(self._read(client))
-        told = values_of(connack.properties)
-        return contract.Connected(session_present=connack.session_present, reason=0, properties=told)
+        self._connected, self._reader = True, asyncio.ensure_future(self._read(client))
+        present, told = connack.session_present, values_of(connack.properties)
+        return contract.Connected(session_present=present, reason=0, properties=told)
 
     def _new_client(self, command: contract.Connect) -> AsyncClient:
         self._authentication_data = command.properties.authentication_data
         authenticate = self._authenticate if command.properties.authentication_method else None
         client = AsyncClient(**arguments(command), store=self._store, auth_handler=authenticate)
         client.on_disconnect = self._lost
-        wait_for_next = client._reconnect.next_delay  # noqa: SLF001 - there is no word of a failed attempt
-        client._reconnect.next_delay = lambda: self._note_failure() or wait_for_next()  # type: ignore[method-assign]  # noqa: SLF001
+        between = client._reconnect  # noqa: SLF001 - there is no word of a failed attempt but what it waits after it
+        wait_for_next = between.next_delay
+        between.next_delay = lambda: self._note_failure() or wait_for_next()  # type: ignore[method-assign] - as above
         return client
 
     def _note_failure(self) -> None:
