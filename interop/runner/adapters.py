@@ -32,7 +32,7 @@ class Adapters:
         if fault is None:
             if said_hello:
                 self._hung[client] = 0
-        elif client not in self._introduced:
+        elif client not in self._introduced and not isinstance(fault, DriverHung):  # which a busy machine makes, too
             self._end(f"{client} cannot be played: {fault}")
         elif isinstance(fault, DriverHung):
             self._hung[client] += 1
