@@ -193,7 +193,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-m", metavar="MARKERS", help="only cells with these markers, as in pytest")
     parser.add_argument("-n", metavar="WORKERS", help="worker processes, or auto")
     parser.add_argument(
-        "--loop", metavar="NAME", help="event loop of broker, taps and built-in client: asyncio, uvloop"
+        "--loop",
+        metavar="NAME",
+        help="event loop of broker, taps and built-in client: fastest (default), asyncio, uvloop",
     )
     parser.add_argument(
         "--network", metavar="TEXT", help="play behind a worse network, e.g. 'delay=50ms jitter=20ms' (see the README)"

@@ -138,11 +138,12 @@ class ReferenceSpec(BrokerSpec):
         return Broker(config, keeps=keeps)
 
     def _server_config(self, config: BrokerConfig, transport: Transport) -> ServerConfig:
-        ports: dict[str, Any] = dict.fromkeys(_PORT_FIELDS.values()) | {_PORT_FIELDS[transport]: 0}
+        given: dict[str, Any] = dict.fromkeys(_PORT_FIELDS.values()) | {_PORT_FIELDS[transport]: 0}
+        given["memory_maximum_bytes"] = None  # the process is its worker's, and all its brokers' would look at it
         if not transport.is_encrypted:
-            return ServerConfig(**ports, broker=config)
+            return ServerConfig(**given, broker=config)
         files = self._scratch.certificates()
-        return ServerConfig(**ports, broker=config, cert=files.cert_file, key=files.key_file, ca=files.ca_file)
+        return ServerConfig(**given, broker=config, cert=files.cert_file, key=files.key_file, ca=files.ca_file)
 
 
 def broker_config(settings: Mapping[str, Any]) -> BrokerConfig:

@@ -148,7 +148,6 @@ def pytest_configure(config: pytest.Config) -> None:
             _check_names(config)
             if config.getoption("--shard"):
                 Shard.of(config.getoption("--shard"))
-            loop_factory(config.getoption("--loop"))
             network_of(config.getoption("--network"))
         scenarios = load_scenarios(config.getoption("--scenarios"), _names(config, "--scenario"))
         if not is_worker:
@@ -221,6 +220,8 @@ def _check_names(config: pytest.Config) -> None:
         for name in _names(config, option):
             if name not in choices:
                 raise UnknownChoice(f"{option} {name}: expected one of {', '.join(choices)}")
+    if config.getoption("--loop") != DEFAULT_LOOP:  # which is there, and takes long to load
+        loop_factory(config.getoption("--loop"))
     for text in _clients(config):
         Choice.of(text)
     brokers = _brokers(config)

@@ -22,7 +22,7 @@ from interop.runner.cell import Cell, Selection, plan
 from interop.runner.failures import StepFailed
 from interop.runner.fault import FAULTS
 from interop.runner.known_failures import BadKnownFailures, Entry, KnownFailures, load_known_failures
-from interop.runner.loops import LoopNotThere, loop_factory
+from interop.runner.loops import DEFAULT_LOOP, LoopNotThere, loop_factory
 from interop.runner.matching import InOrder, fits, property_mismatch
 from interop.runner.names import Names
 from interop.runner.observe import OBSERVATIONS, closed
@@ -95,6 +95,7 @@ def test_a_loop_that_is_not_installed_is_told_with_what_to_do(monkeypatch: pytes
     with pytest.raises(LoopNotThere, match=r"--loop uvloop: not installed; pip install 'mqtt-interop\[speed\]'"):
         loop_factory("uvloop")
     assert loop_factory("asyncio") is asyncio.new_event_loop
+    assert loop_factory(DEFAULT_LOOP) is asyncio.new_event_loop
 
 
 # --- matching ---------------------------------------------------------------------------------------------------------

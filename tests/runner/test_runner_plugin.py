@@ -149,7 +149,7 @@ def test_where_all_that_is_selected_is_slow_nothing_ran_and_why_is_said(tmp_path
     assert not (tmp_path / "out" / "report.html").exists()
 
 
-@pytest.mark.parametrize(("options", "loop"), [((), "asyncio"), (("--loop", "uvloop"), "uvloop")])
+@pytest.mark.parametrize(("options", "loop"), [((), "uvloop"), (("--loop", "asyncio"), "asyncio")])
 def test_a_run_is_played_on_the_loop_asked_for_and_says_how_to_do_it_again(
     tmp_path: Path, options: tuple[str, ...], loop: str
 ) -> None:
@@ -160,7 +160,7 @@ def test_a_run_is_played_on_the_loop_asked_for_and_says_how_to_do_it_again(
     assert run.returncode == 0, run.stdout + run.stderr
     assert (tmp_path / "loop").read_text() == loop
     (record,) = records(scenarios)
-    assert str(record["rerun"]).endswith(" --loop uvloop") == (loop == "uvloop")
+    assert str(record["rerun"]).endswith(" --loop asyncio") == (loop == "asyncio")
 
 
 @pytest.mark.parametrize("options", [(), ("-v",)], ids=["table", "no-table"])
