@@ -103,6 +103,15 @@ class Task:
         return [cell for cell in all_cells if cell.id in share]
 
 
+_OWN_FIXTURES = frozenset({"cell", "play", "record_property", "request"})
+
+_WATCHED = ("usepdb", "setupshow", "setuponly", "setupplan")
+"""Pytest's options that show its own steps or stop in them."""
+
+_CHANGING = frozenset({"skip", "skipif", "xfail", "usefixtures"})
+"""Marks by which a test comes out otherwise."""
+
+
 class Worker:
     """Turns cells into tests, plays its share of them, and says how each came out."""
 
@@ -118,6 +127,7 @@ class Worker:
         """`brokers`: what the brokers of the cells were named on the command line, which may be more than they show."""
         self._absent = absent
         self._config = config
+        self._is_watched = any(map(config.getoption, _WATCHED))
         self._shard = Shard.of(text) if (text := config.getoption("--shard")) else None
         self._brokers = brokers
         self._task = Task.of(config)
@@ -179,24 +189,42 @@ class Worker:
         self._kept = {id_of(record): record for record in self._parts.records(self._task.kept_by)}
         self._engine.begin(cell for cell in mine if cell.id not in self._kept and cell.id not in self._task.suspects)
 
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        """A cell is one step with one report: pytest's three, and its fixtures, took a tenth of a run.
+
+        A test around which somebody put something, a fixture or a mark that changes how it comes out, is pytest's.
+        """
+        cell = next(_cells_of([item]), None)
+        if cell is None or self._is_watched or not _is_plain(item):
+            return None
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        played = pytest.CallInfo.from_call(
+            lambda: self._play(cell, lambda *told: item.user_properties.append(told)),
+            when="call",
+            reraise=(pytest.exit.Exception, KeyboardInterrupt),
+        )
+        report = item.ihook.pytest_runtest_makereport(item=item, call=played)
+        item.ihook.pytest_runtest_logreport(report=report)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
     @pytest.fixture
     def play(self, record_property: Callable[[str, object], None]) -> Callable[[Cell], None]:
         """Play a cell and let the test come out as its verdict says."""
+        return lambda cell: self._play(cell, record_property)
 
-        def played(cell: Cell) -> None:
-            assert self._engine is not None
-            try:
-                record = self._kept.get(cell.id) or self._engine.record(cell)
-            except CannotKeep as problem:
-                self._end(str(problem))
-            except RunIsOver as problem:
-                self.gone = problem.broker
-                self._end(str(problem))
-            brief = record.model_copy(update={"trace": (), "steps": (), "log": ""})
-            record_property(RECORD, brief.model_dump_json())
-            _come_out(record, strict_known=self._config.getoption("--strict-known"))
-
-        return played
+    def _play(self, cell: Cell, record_property: Callable[[str, object], None]) -> None:
+        assert self._engine is not None
+        try:
+            record = self._kept.get(cell.id) or self._engine.record(cell)
+        except CannotKeep as problem:
+            self._end(str(problem))
+        except RunIsOver as problem:
+            self.gone = problem.broker
+            self._end(str(problem))
+        brief = record.model_copy(update={"trace": (), "steps": (), "log": ""})
+        record_property(RECORD, brief.model_dump_json())
+        _come_out(record, strict_known=self._config.getoption("--strict-known"))
 
     def pytest_sessionfinish(self) -> None:
         """End what is still under way."""
@@ -232,6 +260,12 @@ def _cells_of(items: Iterable[pytest.Item]) -> Iterator[Cell]:
             cell = item.callspec.params.get("cell")
             if isinstance(cell, Cell):
                 yield cell
+
+
+def _is_plain(item: pytest.Item) -> bool:
+    """Whether a test is a cell and nothing else: no fixtures but its own, no marks that change how it comes out."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return fixtures <= _OWN_FIXTURES and not any(mark.name in _CHANGING for mark in item.iter_markers())
 
 
 def _come_out(record: Record, *, strict_known: bool) -> None:

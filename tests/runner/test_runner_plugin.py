@@ -60,6 +60,17 @@ async def telling(self):
 BrokerServer.start = telling
 """
 
+# Writes down which of pytest's steps were told, with something of somebody's around them.
+AROUND = """\
+import pathlib, pytest
+steps = []
+{around}
+def pytest_runtest_logreport(report):
+    steps.append(report.when)
+def pytest_sessionfinish():
+    pathlib.Path(__file__).with_name("steps").write_text(" ".join(steps))
+"""
+
 # Says that this machine is as busy as it was when verdicts had to be withheld.
 BUSY = """\
 from interop.runner.busy import Heartbeat, Lag
@@ -161,6 +172,28 @@ def test_a_run_is_played_on_the_loop_asked_for_and_says_how_to_do_it_again(
     assert (tmp_path / "loop").read_text() == loop
     (record,) = records(scenarios)
     assert str(record["rerun"]).endswith(" --loop asyncio") == (loop == "asyncio")
+
+
+@pytest.mark.parametrize(
+    ("around", "options", "steps"),
+    [
+        ("", (), ["call"]),
+        (
+            "around = pytest.fixture(autouse=True)(lambda: steps.append('fixture'))",
+            (),
+            ["setup", "fixture", "call", "teardown"],
+        ),
+        ("def pytest_itemcollected(item): item.add_marker('skip')", (), ["setup", "teardown"]),
+        ("", ("--setup-show",), ["setup", "call", "teardown"]),
+    ],
+    ids=["nothing", "fixture", "mark", "option"],
+)
+def test_a_cell_is_one_report_unless_somebody_put_something_around_tests(
+    tmp_path: Path, around: str, options: tuple[str, ...], steps: list[str]
+) -> None:
+    (tmp_path / "around.py").write_text(AROUND.format(around=around))
+    run = matrix(collection(tmp_path, right=RIGHT), *options, "-p", "around", environment={"PYTHONPATH": str(tmp_path)})
+    assert sorted((tmp_path / "steps").read_text().split()) == sorted(steps), run.stdout + run.stderr
 
 
 @pytest.mark.parametrize("options", [(), ("-v",)], ids=["table", "no-table"])
