@@ -99,12 +99,14 @@ class Engine:
                 self._call(self._begin, cell)
 
     def record(self, cell: Cell) -> Record:
-        """The cell's record, once it is there.
+        """The cell's record, once it is there; it is not kept in memory for a second time.
 
         Raises CannotKeep when it, or one before it, could not be kept, and RunIsOver when no more cells are played.
         """
         self.begin([cell])
-        return self._records[cell.id].result()
+        record = self._records[cell.id].result()
+        del self._records[cell.id]
+        return record
 
     def stop(self) -> None:
         """End what is under way; records that are there are kept."""

@@ -31,8 +31,8 @@ class Keeper:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._unkept: list[Record] = []
-        self._kept: list[Record] = []
+        self._unkept: list[str] = []
+        self._kept: list[str] = []  # as lines: thousands of records would be looked through for garbage again and again
         try:
             self._records = path.open("a", encoding="utf-8")
             self._begun = _begun(path).open("a", encoding="utf-8")
@@ -49,18 +49,20 @@ class Keeper:
 
     def keep(self, record: Record) -> None:
         """Put a record on disk; raises CannotKeep, and then `unkept` has it."""
+        line = record.model_dump_json()
         try:
             if not os.fstat(self._records.fileno()).st_nlink:
                 raise FileNotFoundError(0, "somebody removed it")
-            _append(self._records, record.model_dump_json())
+            _append(self._records, line)
         except OSError as error:
-            self._unkept.append(record)
+            self._unkept.append(line)
             raise self._problem(error.strerror or str(error)) from error
-        self._kept.append(record)
+        self._kept.append(line)
 
     def unkept(self) -> list[Record]:
         """The records that are not on disk, or not any more: whoever is there to the end has to be handed them."""
-        return [*self._kept, *self._unkept] if self._is_gone() else self._unkept
+        lines = [*self._kept, *self._unkept] if self._is_gone() else self._unkept
+        return list(map(Record.model_validate_json, lines))
 
     def close(self) -> None:
         """Write no more."""
