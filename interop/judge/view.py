@@ -16,14 +16,17 @@ that side itself ended in order tells all it sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 from interop.tap.trace import Fate, Kind, Sender, TraceEntry
 from reference_broker.wire.packets import Auth, ConnAck, Connect, Disconnect, Packet
 from reference_broker.wire.properties import Properties
 from reference_broker.wire.types import Version
+
+_PacketT = TypeVar("_PacketT", bound=Packet)
 
 CLIENT, BROKER = Sender.CLIENT, Sender.BROKER
 _DATA = (Kind.PACKET, Kind.MALFORMED)
@@ -103,9 +106,15 @@ class Talk:
 
     def is_understood(self, side: Sender) -> bool:
         """Whether the story goes to the end."""
-        return all(entry.packet is not None for entry in self.sent(side)) and all(
-            entry.kind is Kind.PACKET for entry in self.got(side)
-        )
+        return self._understood[side]
+
+    @cached_property
+    def _understood(self) -> dict[Sender, bool]:
+        return {
+            side: all(entry.packet is not None for entry in self._sent[side])
+            and all(entry.kind is Kind.PACKET for entry in self._got[side])
+            for side in (CLIENT, BROKER)
+        }
 
     @cached_property
     def _stories(self) -> dict[Sender, list[Event]]:
@@ -126,13 +135,19 @@ class Talk:
 
     def connect(self, side: Sender) -> tuple[TraceEntry, Connect] | None:
         """The first CONNECT: as the client sent it, or as it reached the broker."""
-        entries = self.sent(CLIENT) if side is CLIENT else self.got(BROKER)
-        return next(((entry, entry.packet) for entry in entries if isinstance(entry.packet, Connect)), None)
+        return self._connects[side]
 
     def connack(self, side: Sender) -> tuple[TraceEntry, ConnAck] | None:
         """The first CONNACK: as the broker sent it, or as it reached the client."""
-        entries = self.sent(BROKER) if side is BROKER else self.got(CLIENT)
-        return next(((entry, entry.packet) for entry in entries if isinstance(entry.packet, ConnAck)), None)
+        return self._connacks[side]
+
+    @cached_property
+    def _connects(self) -> dict[Sender, tuple[TraceEntry, Connect] | None]:
+        return {CLIENT: _first(self._sent[CLIENT], Connect), BROKER: _first(self._got[BROKER], Connect)}
+
+    @cached_property
+    def _connacks(self) -> dict[Sender, tuple[TraceEntry, ConnAck] | None]:
+        return {CLIENT: _first(self._got[CLIENT], ConnAck), BROKER: _first(self._sent[BROKER], ConnAck)}
 
     def accepted(self, side: Sender) -> tuple[Connect, ConnAck] | None:
         """CONNECT and CONNACK as that side knows them, if the broker let the client in."""
@@ -201,11 +216,18 @@ class Talk:
 
     def disconnect(self, side: Sender) -> tuple[TraceEntry, Disconnect] | None:
         """The first DISCONNECT that side sent."""
-        return next(((entry, entry.packet) for entry in self.sent(side) if isinstance(entry.packet, Disconnect)), None)
+        return _first(self._sent[side], Disconnect)
 
     def disconnect_got(self, side: Sender) -> tuple[TraceEntry, Disconnect] | None:
         """The first DISCONNECT that reached that side."""
-        return next(((entry, entry.packet) for entry in self.got(side) if isinstance(entry.packet, Disconnect)), None)
+        return _first(self._got[side], Disconnect)
+
+
+def _first(entries: Iterable[TraceEntry], kind: type[_PacketT]) -> tuple[TraceEntry, _PacketT] | None:
+    for entry in entries:
+        if isinstance(entry.packet, kind):
+            return entry, entry.packet
+    return None
 
 
 @dataclass

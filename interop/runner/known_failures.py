@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, Protocol
@@ -104,13 +104,16 @@ class Entry(Strict):
     def speaks_of(self, cell: Subject, versions: Mapping[str, str]) -> bool:
         """Whether the cell is one of its own; `versions` of the implementations are as records have them."""
         return (
-            self.client in (None, cell.client)
-            and (self.broker is None or _matches(cell.broker, self.broker))
+            self.is_about(cell.client, cell.broker)
             and (not self.mqtt or cell.mqtt in self.mqtt)
             and (not self.transports or cell.transport in self.transports)
             and any(_matches(cell.scenario, pattern) for pattern in self.scenarios)
             and (not self.releases or is_within(versions.get("broker" if self.broker else "client", ""), self.releases))
         )
+
+    def is_about(self, client: str, broker: str) -> bool:
+        """Whether cells of these two may be its own."""
+        return self.client in (None, client) and (self.broker is None or _matches(broker, self.broker))
 
     @model_validator(mode="after")
     def _names_releases(self) -> Entry:
@@ -140,10 +143,18 @@ class KnownFailures:
     """The list, looked up by cell."""
 
     entries: tuple[Entry, ...] = ()
+    _by_pair: dict[tuple[str, str], list[Entry]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def _of(self, cell: Subject) -> list[Entry]:
+        """Those about the cell's client and broker: of two hundred some twenty, and a run has few pairs."""
+        pair = cell.client, cell.broker
+        if pair not in self._by_pair:
+            self._by_pair[pair] = [entry for entry in self.entries if entry.is_about(*pair)]
+        return self._by_pair[pair]
 
     def entry_for(self, cell: Subject, versions: Mapping[str, str]) -> Entry | None:
         """The first entry by which the cell has to fail; `versions` of the implementations are as records have them."""
-        speaking = (entry for entry in self.entries if entry.speaks_of(cell, versions))
+        speaking = (entry for entry in self._of(cell) if entry.speaks_of(cell, versions))
         return next((entry for entry in speaking if not entry.intermittent), None)
 
     def entry_that_explains(
@@ -154,7 +165,7 @@ class KnownFailures:
         Where each side has a shortcoming of its own there, it takes several, and they are as one.
         """
         broken = set(broken)
-        speaking = [entry for entry in self.entries if entry.speaks_of(cell, versions) and re.search(entry.log, log)]
+        speaking = [entry for entry in self._of(cell) if entry.speaks_of(cell, versions) and re.search(entry.log, log)]
         alone = next((entry for entry in speaking if not entry.rules or broken <= set(entry.rules)), None)
         return alone or _together([entry for entry in speaking if broken & set(entry.rules)], broken)
 

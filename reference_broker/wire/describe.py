@@ -11,17 +11,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import IntEnum
+from functools import cache
 from typing import Any
 
 from reference_broker.wire import packets
 from reference_broker.wire.packets import Packet
-from reference_broker.wire.properties import Properties
+from reference_broker.wire.properties import NO_PROPERTIES, Properties
 from reference_broker.wire.reasons import reason_name
 from reference_broker.wire.types import PacketType, Version
 
 JsonValue = None | bool | int | float | str | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
 
 PREVIEW_BYTES = 64
+_AS_THEY_ARE = frozenset({bool, int, str})
 _SECRETS = frozenset({"password", "authentication_data"})
 
 
@@ -39,17 +41,25 @@ def describe(packet: Packet, version: Version | None = None) -> dict[str, JsonVa
 
 def _fields(value: Any, packet_type: PacketType, version: Version | None) -> dict[str, JsonValue]:
     described: dict[str, JsonValue] = {}
-    for field in fields(value):
-        held = getattr(value, field.name)
-        if held is None or (isinstance(held, Properties) and not held.present()):
+    for name in _names(value.__class__):
+        held = getattr(value, name)
+        if held is None or held is NO_PROPERTIES or (isinstance(held, Properties) and not held.present()):
             continue
-        described[field.name] = _field(field.name, held, packet_type, version)
+        described[name] = _field(name, held, packet_type, version)
     return described
+
+
+@cache  # there are as many as there are kinds of packets, and many packets
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def _field(name: str, held: Any, packet_type: PacketType, version: Version | None) -> JsonValue:
     if name == "reason":
         return _reason(packet_type, held, version)
+    if type(held) in _AS_THEY_ARE:  # most are
+        as_it_is: JsonValue = held
+        return as_it_is
     if name == "reasons":
         return [_reason(packet_type, code, version) for code in held]
     if isinstance(held, bytes):
@@ -106,6 +116,8 @@ def summary(packet: Packet, version: Version | None = None) -> str:
 
 
 def _quoted(text: str) -> str:
+    if text.isprintable() and '"' not in text and "\\" not in text:  # as nearly all are
+        return f'"{text}"'
     return '"' + "".join(c if c.isprintable() and c not in '"\\' else f"\\u{ord(c):04x}" for c in text) + '"'
 
 
