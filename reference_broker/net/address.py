@@ -122,6 +122,8 @@ class Address:
     @property
     def beneath_websocket(self) -> Address:
         """The same place for who carries WebSocket frames on without taking part."""
+        if not self.transport.is_websocket:
+            return self
         return dataclasses.replace(self, transport=self.transport.beneath_websocket)
 
     @classmethod

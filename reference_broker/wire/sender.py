@@ -23,6 +23,8 @@ class Side(Enum):
     CLIENT = "client"
     SERVER = "server"
 
+    __hash__ = object.__hash__  # each is there once, and the hash of an Enum is a call into Python for every packet
+
 
 _P = PacketType
 _BOTH = frozenset({_P.PUBLISH, _P.PUBACK, _P.PUBREC, _P.PUBREL, _P.PUBCOMP})
