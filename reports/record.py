@@ -367,11 +367,11 @@ def _in_brief(line: bytes, path: Path, number: int, place: Place) -> Record:
 
 
 def merge_records(paths: Iterable[Path]) -> list[Record]:
-    """The records of several `results.jsonl`; of a cell that is in more than one, the last.
+    """The records of several `results.jsonl`, in brief; of a cell that is in more than one, the last.
 
     Raises BadResults.
     """
-    return list({record.cell_id: record for path in paths for record in read_records(path)}.values())
+    return list({record.cell_id: record for path in paths for record in read_in_brief(path)}.values())
 
 
 def _parse(kind: type[AnyModel], line: bytes, path: Path, number: int) -> AnyModel:

@@ -53,7 +53,7 @@ from reports.again import Again
 from reports.claim import Claim
 from reports.defects import find_defects
 from reports.github import tell_github
-from reports.record import Record, Verdict
+from reports.record import Record, Verdict, read_in_brief
 from reports.resting import resting_collector
 from reports.summary import RunInfo
 from reports.terminal import LiveTable
@@ -336,6 +336,7 @@ class Controller:
                 elsewhere = error.results
                 if elsewhere is None:
                     raise
+                records[:] = read_in_brief(elsewhere)  # before, they held what workers kept open
                 self._parts.remove()  # that may be all the room it takes
                 write_all(records, self._folder, info, statements, sentences())
         except CannotWrite as error:

@@ -10,6 +10,7 @@ what killed it.
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import shutil
 from collections.abc import Iterable
@@ -113,13 +114,14 @@ class Parts:
         return self.folder / f"{worker}.jsonl"
 
     def records(self, workers: Iterable[str] | None = None) -> list[Record]:
-        """What these workers kept, or all of them; a line that a killed worker left half written is no record."""
+        """What these workers kept, or all of them, in brief; a line that a killed worker left half written is none.
+
+        Their files are held open by them, even when they are removed.
+        """
         files = sorted(self.folder.glob("*.jsonl")) if workers is None else [self.of(worker) for worker in workers]
         files = [file for file in files if file.exists()]
         for file in files:
-            whole = file.read_bytes().rpartition(b"\n")[0]
-            if file.stat().st_size > len(whole) + 1:
-                os.truncate(file, len(whole) + 1 if whole else 0)
+            _cut_off_what_is_no_line(file)
         return merge_records(files)
 
     def under_way(self, worker: str) -> set[str]:
@@ -127,6 +129,16 @@ class Parts:
         begun = _begun(self.of(worker))
         lines = begun.read_text(encoding="utf-8").splitlines() if begun.exists() else []
         return set(lines) - {id_of(record) for record in self.records([worker])}
+
+
+def _cut_off_what_is_no_line(file: Path) -> None:
+    size_bytes = file.stat().st_size
+    if not size_bytes:
+        return
+    with file.open("rb") as there, mmap.mmap(there.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        whole_bytes = text.rfind(b"\n") + 1
+    if size_bytes > whole_bytes:
+        os.truncate(file, whole_bytes)
 
 
 def id_of(record: Record) -> str:

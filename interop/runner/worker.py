@@ -186,7 +186,7 @@ class Worker:
         except (CannotKeep, BrokerFault) as problem:
             self._end(str(problem))
         mine = self._task.cells(list(_cells_of(session.items)))
-        self._kept = {id_of(record): record for record in self._parts.records(self._task.kept_by)}
+        self._kept = {id_of(record): record.whole for record in self._parts.records(self._task.kept_by)}
         self._engine.begin(cell for cell in mine if cell.id not in self._kept and cell.id not in self._task.suspects)
 
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
