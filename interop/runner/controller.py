@@ -128,6 +128,7 @@ class Controller:
 
     # --- with pytest-xdist: workers -----------------------------------------------------------------------------------
 
+    @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> ShardScheduling:
         """Every worker gets its whole share at once."""
         self._scheduler = ShardScheduling(config, log, self._parts, self._give_up)

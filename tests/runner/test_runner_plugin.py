@@ -232,6 +232,11 @@ def test_the_end_begins_with_the_defects_of_the_whole_records_and_what_their_sta
     assert sentences()["5.0", "MQTT-3.8.4-8"] in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_without_pytest_xdist_one_process_plays(tmp_path: Path) -> None:
+    run = matrix(collection(tmp_path, right=RIGHT), "-p", "no:xdist")
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
 def test_a_known_failure_keeps_the_build_green(tmp_path: Path) -> None:
     scenarios = collection(tmp_path, wrong=WRONG)
     known = tmp_path / "known.yaml"
