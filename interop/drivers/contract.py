@@ -38,10 +38,10 @@ Where it was told before, or `connect`, `disconnect`, `drop` or `reset` was the 
 minds if it does before the next `connected`. Scenarios wait 3 s for it, as for a `message`, unless they name a time.
 
 What waits when a connection ends: `subscribe`, `unsubscribe`, `ack` and `auth` are taken to be `cut-off` then, whether
-the adapter says so or not. A `connect` is answered. A `publish` stays due for as long as its client may complete it on
-a later connection; what the client forgets is answered `cut-off`, or not at all. Without a connection `drop` is
-answered `dropped`, and every other command but `connect` `cut-off`, unless the client keeps it for later
-(`publish-offline`).
+the adapter says so or not, and `auth` to be `refused` where the broker sent DISCONNECT with a `reason`. A `connect` is
+answered. A `publish` stays due for as long as its client may complete it on a later connection; what the client forgets
+is answered `cut-off`, or not at all. Without a connection `drop` is answered `dropped`, and every other command but
+`connect` `cut-off`, unless the client keeps it for later (`publish-offline`).
 
 Values. What a client cannot send as it is asked for is answered by the error `unsupported` and not sent at all, however
 small the difference: properties it has no way to set, a password with a zero byte that it would cut there, filters of

@@ -190,7 +190,7 @@ class Driver(ABC):
         for number, (verb, waiting) in self._waiting.items():
             is_of_before = event.id is None or number < event.id
             if verb in _END_WITH_IT and is_of_before and not waiting.done():
-                waiting.set_result(ErrorEvent(id=number, error="cut-off", detail="the network connection ended"))
+                waiting.set_result(_ended(number, verb, event))
         return is_news
 
     def _take(self, event: AnyEvent) -> None:
@@ -231,3 +231,10 @@ class Driver(ABC):
                     waiting.set_exception(fault)
             self._waiting.clear()
         return self.fault
+
+
+def _ended(number: int, verb: str, event: Disconnected | Dropped) -> ErrorEvent:
+    """What becomes of a command that waited on a connection which ends; AUTH is refused by DISCONNECT. [5.0 4.12]"""
+    if verb == "auth" and isinstance(event, Disconnected) and event.by == "broker" and event.reason:
+        return ErrorEvent(id=number, error="refused", reason=event.reason)
+    return ErrorEvent(id=number, error="cut-off", detail="the network connection ended")
