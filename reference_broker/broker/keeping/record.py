@@ -91,6 +91,7 @@ class Record:
             else:
                 journal.drop(key)
         self._pages.clear()
+        self._received = ()  # nothing of a session that is put away stays
 
 
 def identifiers_of(page: int, value: bytes) -> list[int]:

@@ -206,6 +206,11 @@ class Ledger:
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
+    def put_away(self) -> None:
+        """As `Mailbox.put_away`."""
+        if not self._flying:
+            self._flying = {}
+
     def forget(self, waiting: list[Delivery | WaitingRun]) -> None:
         """The session is over: nobody gets any of this, nor what is in flight."""
         for entry in waiting:

@@ -126,6 +126,8 @@ class Mailbox:
         if self._outbound is not None and not len(self._outbound[0]):
             self._last_packet_id = self._outbound[1].last
             self._outbound = None
+        if self.ledger is not None:
+            self.ledger.put_away()
 
     def take_undelivered(self) -> list[Delivery]:
         """What the session leaves: QoS 1 messages in flight, then all that had not been sent."""
