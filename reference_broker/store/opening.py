@@ -36,9 +36,6 @@ _HEADER_BYTES = 100  # https://www.sqlite.org/fileformat.html#the_database_heade
 _CHECKED_BYTES = 64 * 1024 * 1024
 """Files up to this size are read through before they are used: so much takes a fraction of a second."""
 
-_CACHE_KIBIBYTES = 512
-"""Rows are written once and read at a start, in their order: what is read again is little."""
-
 _LOG_BYTES = 64 * 1024 * 1024
 """What the write-ahead log may take on the disk once all of it is in the file."""
 
@@ -62,7 +59,6 @@ def open_database(path: Path, migrate: Migrate | None) -> sqlite3.Connection:
         database.execute("PRAGMA synchronous = FULL")
         database.execute("PRAGMA wal_autocheckpoint = 0")
         database.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
-        database.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
     except sqlite3.Error as error:
         database.close()
         raise store_error(path, error) from error
