@@ -530,7 +530,7 @@ STAYS = "signal.pause()\n"
 def test_what_is_wrong_is_found_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     how, stage, what, expected = FAULTS[fault]
     for module in (asking, asked, stages):
-        monkeypatch.setattr(module, "ANSWER_SECONDS", 1.0)
+        monkeypatch.setattr(module, "ANSWER_SECONDS", 2.5)
     if fault in ("mute", "no line feed", "not JSON", "no object"):  # nothing else is heard of them
         monkeypatch.setattr(stages, "START_SECONDS", 0.5)
     found = examined(script(tmp_path, how))[stage].complaints
