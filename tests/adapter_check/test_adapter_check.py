@@ -310,8 +310,8 @@ FAULTS = {
         "DISCONNECT, then the end of the connection",
     ),
     "a loss that is none": (
-        "change(lambda event: event['event'] == 'connected' and emit(event) or "
-        "(event['event'] == 'connected' and {'event': 'disconnected'} or event))",
+        "change(lambda event: event['event'] == 'subscribed' and emit(event) or "
+        "(event['event'] == 'subscribed' and {'event': 'disconnected'} or event))",
         "every version",
         "`disconnected` came, and nothing had happened that it tells of",
         "`message`",
