@@ -164,6 +164,26 @@ def test_who_sends_seldom_is_not_waited_for_while_others_are() -> None:
     assert crowd.gathering.note("bystander", 100, crowd.now) == 0
 
 
+def test_who_is_read_much_less_often_than_those_who_send_is_not_waited_for_with_them() -> None:
+    crowd = Crowd(20, pays_for_segments(20))
+    wait = 0.0
+    for _ in range(40):
+        crowd.play(0.003)
+        wait = crowd.gathering.note("seldom", 100, crowd.now)
+    assert crowd.longest > 0
+    assert wait == 0
+
+
+def test_a_long_trial_of_several_that_wait_for_answers_ends_with_its_second_wait() -> None:
+    crowd = Crowd(100, lambda wait: 100 / wait if wait else 100_000)
+    while not crowd.longest:
+        crowd.play(0.001)
+    began = crowd.now
+    while crowd.longest:
+        crowd.play(0.0001)
+    assert crowd.now - began < 2.5 * LONGEST_SECONDS
+
+
 def test_who_has_much_to_read_is_not_waited_for() -> None:
     crowd = Crowd(20, pays_for_segments(20))
     crowd.play(0.1)
