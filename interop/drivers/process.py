@@ -61,7 +61,12 @@ class ProcessDriver(Driver):
 
     async def introduce(self) -> None:
         """Connect the pipes, ask who is there, probe; raises DriverFault."""
-        await self._connect_pipes()
+        connecting = asyncio.create_task(self._connect_pipes())
+        try:
+            await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            await connecting  # takes no time; cut short, it would leave pipes that nobody closes
+            raise
         await self._introduce()
 
     @property

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from interop.drivers import contract, driver, process
+from interop.drivers.child import start_program
 from interop.drivers.driver import Driver, DriverCrashed, DriverFault, DriverHung, DriverRubbish
 from interop.drivers.process import ProcessDriver
 
@@ -296,6 +297,22 @@ def test_a_close_that_is_cut_short_ends_the_adapter_all_the_same() -> None:
         assert await asyncio.wait_for(asyncio.gather(*adapter._readers, return_exceptions=True), TIMEOUT_SECONDS)
 
     with_driver(body, use)
+
+
+@pytest.mark.parametrize("passes", range(1, 6))
+def test_a_start_that_is_cut_short_leaves_no_pipe_open(passes: int) -> None:
+    async def main() -> list[bool]:
+        child = start_program([sys.executable, "-S", "-c", PREAMBLE + POLITE])
+        adopting = asyncio.create_task(ProcessDriver.adopt("tiny", child))
+        for _ in range(passes):  # of the loop: so far it comes
+            await asyncio.sleep(0)
+        adopting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await adopting
+        await asyncio.sleep(0)
+        return [pipe.closed for pipe in (child.stdin, child.stdout, child.stderr)]
+
+    assert asyncio.run(main()) == [True] * 3
 
 
 def test_what_an_adapter_started_ends_with_it() -> None:
