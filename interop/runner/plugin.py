@@ -30,7 +30,7 @@ from interop.runner.known_failures import BadKnownFailures, load_known_failures
 from interop.runner.loops import DEFAULT_LOOP, LOOPS, LoopNotThere, loop_factory
 from interop.runner.preflight import ask_brokers, doubts_about
 from interop.runner.shards import BadShard, Shard
-from interop.runner.worker import ABSENT, CLIENTS, Worker, marks_of
+from interop.runner.worker import ABSENT, CLIENTS, KINDS, Worker, marks_of
 from interop.scenario.lint import lint
 from interop.scenario.load import load_scenarios
 from interop.scenario.problems import ScenarioError
@@ -166,7 +166,7 @@ def pytest_configure(config: pytest.Config) -> None:
             pytest.exit(f"nothing to play: no scenario fits {_said(selection)}", NOTHING_RAN)
         folder = config.getoption("--out").absolute()
         named = {shown_name(name): name for name in _brokers(config)}
-        for mark in sorted({mark for cell in cells for mark in marks_of(cell)}):
+        for mark in sorted({*KINDS, *(mark for cell in cells for mark in marks_of(cell))}):
             config.addinivalue_line("markers", f"{mark}: cells of the matrix that have to do with {mark}")
         if is_worker:
             absent = config.workerinput[ABSENT]  # type: ignore[attr-defined]  # pytest-xdist's

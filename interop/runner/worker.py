@@ -50,6 +50,9 @@ SLOW = "slow"
 ANY_CLIENT = "any_client"
 """The marker of cells for which any client does, so that a run with several plays them with the first of them alone."""
 
+KINDS = (SLOW, ANY_CLIENT)
+"""Markers that `-m` may speak of whether a cell of this run has one or not, which nobody can know before."""
+
 _PYTESTS_OWN = frozenset({SLOW, "skip", "skipif", "xfail", "parametrize", "usefixtures", "filterwarnings"})
 """What a client cannot be selected by, though it may be called so: such a marker means something else."""
 

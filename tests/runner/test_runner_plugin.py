@@ -131,6 +131,14 @@ def test_all_as_expected_is_0_and_leaves_its_files(tmp_path: Path) -> None:
     assert "report.html" in run.stdout
 
 
+@pytest.mark.parametrize("kind", ["any_client", "slow"])
+def test_a_kind_of_cells_may_be_left_out_where_there_are_none_of_it(tmp_path: Path, kind: str) -> None:
+    scenarios = collection(tmp_path, right=RIGHT)
+    run = matrix(scenarios, "-m", f"not {kind}")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert [record["scenario"] for record in records(scenarios)] == ["delivery/right"]
+
+
 @pytest.mark.parametrize(
     ("options", "played", "left_out"),
     [
