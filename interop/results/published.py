@@ -88,7 +88,9 @@ def run(options: argparse.Namespace) -> int:
         if not results.exists():
             _play(planned, results.parent, options.workers)
         if results.exists():
-            records = list(slimmed(_about_its_client(read_records(results))))
+            # what is told from a log is decided as long as there is one
+            whole = list(_as_listed_now(list(_about_its_client(read_records(results)))))
+            records = list(slimmed(whole))
             write_whole(kept / f"{planned.name}{_KEPT}", partial(write_packed, records=records))
             _say(f"kept     {planned.name}: {len(records)} cells")
     return _tell(kept, options.published)

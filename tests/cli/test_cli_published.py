@@ -205,6 +205,16 @@ def test_what_is_decided_after_it_was_played_is_kept_with_its_decision(
     assert kept.known_failure == KnownFailure(reason="It is slow.")
 
 
+def test_what_is_told_from_a_log_is_decided_before_logs_are_left_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = "- {broker: reference, scenarios: [a/*], log: boom, intermittent: true, rules: [r], reason: It is slow.}"
+    (folder / "known.yaml").write_text(entry)
+    monkeypatch.setattr(published, "load_known_failures", lambda **_: load_known_failures(folder / "known.yaml"))
+    played(folder, *(cell(f"a/{name}", **BROKEN, log="boom") for name in ("one", "two")))
+    assert run(folder) == 0
+
+
 @pytest.mark.parametrize("now_and_then", [True, False])
 def test_a_pass_is_unexpected_as_long_as_its_entry_says_so(
     folder: Path, now_and_then: bool, monkeypatch: pytest.MonkeyPatch
