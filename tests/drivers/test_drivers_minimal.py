@@ -44,12 +44,12 @@ def test_a_connection_asked_for_while_a_refused_one_ends_is_not_cut_off_with_it(
     monkeypatch.setattr(minimal, "_emit", emit)
     client = minimal._Client()
     with contextlib.ExitStack() as held:
-        client.connect(connect(listener, 1))
+        client.carry_out("connect", connect(listener, 1))
         first = held.enter_context(listener.accept()[0])
         first.sendall(REFUSED)
         assert refused.wait(20)
         reader = client.reader
-        client.connect(connect(listener, 2))
+        client.carry_out("connect", connect(listener, 2))
         asked_again.set()
         held.enter_context(listener.accept()[0])
         assert reader is not None
@@ -57,3 +57,26 @@ def test_a_connection_asked_for_while_a_refused_one_ends_is_not_cut_off_with_it(
         assert told == [{"id": 1, "event": "error", "error": "refused", "reason": 5}]
         assert client.socket is not None
         client.close()
+
+
+def test_what_is_asked_for_while_a_lost_connection_ends_is_cut_off_as_after_it(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, answered, told = threading.Event(), threading.Event(), []
+
+    def emit(event: dict[str, object]) -> None:
+        told.append(event["event"])
+        if event["event"] == "disconnected":
+            lost.set()
+            answered.wait(0.3)  # which may come no sooner than this connection is closed
+
+    monkeypatch.setattr(minimal, "_emit", emit)
+    client = minimal._Client()
+    client.carry_out("connect", connect(listener, 1))
+    with listener.accept()[0] as connection:
+        connection.sendall(b"\x20\x02\x00\x00")
+    assert lost.wait(20)
+    publish = {"id": 2, "do": "publish", "topic": "t", "payload": "", "qos": 0, "retain": False}
+    assert client.carry_out("publish", publish) == minimal.CUT_OFF
+    answered.set()
+    assert told == ["connected", "disconnected"]

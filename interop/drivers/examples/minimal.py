@@ -29,9 +29,14 @@ class _Client:
     def __init__(self) -> None:
         self.socket: socket.socket | None = None
         self.reader: threading.Thread | None = None
-        self.lock = threading.RLock()  # who reads ends a connection, too, perhaps while a new one is asked for
+        self.lock = threading.RLock()  # who reads ends a connection, too, perhaps while the next command comes
         self.waiting: dict[tuple[int, bytes], int] = {}  # packet type and id of the answer -> the command's id
         self.messages = self.last_packet_id = 0
+
+    def carry_out(self, verb: str, command: Fields) -> Fields | None:
+        with self.lock:
+            answer: Fields | None = getattr(self, verb)(command)
+        return answer
 
     def connect(self, command: Fields) -> Fields | None:
         if command["mqtt"] != "3.1.1" or any(command.get(name) for name in ("will", "username", "manual_ack")):
@@ -39,8 +44,7 @@ class _Client:
         self.close()
         connection = socket.create_connection((command["host"], command["port"]))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with self.lock:
-            self.socket, self.waiting[CONNACK, b""] = connection, command["id"]
+        self.socket, self.waiting[CONNACK, b""] = connection, command["id"]
         self.reader = threading.Thread(target=self.receive, args=(connection,), daemon=True)
         self.reader.start()
         head = _text("MQTT") + struct.pack("!BBH", 4, 2 * command["clean_start"], command["keep_alive"])
@@ -157,7 +161,7 @@ def _main() -> None:
             client, answer = _Client(), {"event": "ready" if verb == "reset" else "bye"}
         elif verb in VERBS:
             try:
-                answer = getattr(client, verb)(command)
+                answer = client.carry_out(verb, command)
             except OSError as problem:
                 answer = {"event": "error", "error": "failed", "detail": str(problem)}
         if answer is not None:
