@@ -150,6 +150,7 @@ def _main() -> None:
     client = _Client()
     for line in sys.stdin:
         command = json.loads(line)
+        answer: Fields | None
         verb, answer = command["do"], UNSUPPORTED  # which is also the right answer to verbs nobody knows
         if verb == "hello":
             answer = HELLO
