@@ -245,7 +245,9 @@ async def _check_message(talk: Conversation, published: contract.Publish, when: 
     """What the application is told of its own message: not retained, as the subscription was there before it."""
     message = await unasked(talk, MessageEvent)
     if message is None:
-        talk.complain(f"its own message did not reach it within {ANSWER_SECONDS:g} s, {when}", "`message`")
+        talk.complain(
+            f"its own message did not reach it within {ANSWER_SECONDS:g} s, {when}", "`message`", seconds=ANSWER_SECONDS
+        )
         return
     told = [(name, getattr(message, name), getattr(published, name)) for name in ("topic", "payload", "qos")]
     if message.properties is not None:
@@ -267,14 +269,18 @@ async def _in_order(talk: Conversation) -> None:
         failed = next(each for each in answers if not isinstance(each, contract.Published))
         found = f"with the error `{failed.error}`" if isinstance(failed, ErrorEvent) else "not at all"
         talk.complain(
-            f"of three `publish` in one read, the second without payload, one is answered {found}", "three `published`"
+            f"of three `publish` in one read, the second without payload, one is answered {found}",
+            "three `published`",
+            seconds=ANSWER_SECONDS if failed is None else None,
         )
         return
     told = [await unasked(talk, MessageEvent) for _ in commands]
     payloads = [each.payload for each in told if each is not None]
     if payloads != list(_EACH_IN_ITS_PLACE):
         talk.complain(
-            f"of three messages at QoS 0 it told {payloads!r}", f"{list(_EACH_IN_ITS_PLACE)!r}, as they were sent"
+            f"of three messages at QoS 0 it told {payloads!r}",
+            f"{list(_EACH_IN_ITS_PLACE)!r}, as they were sent",
+            seconds=ANSWER_SECONDS if None in told else None,
         )
 
 

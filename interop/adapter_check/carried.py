@@ -92,7 +92,9 @@ async def _message_to_itself(talk: Conversation, setting: Setting, mqtt: str) ->
 async def _message(talk: Conversation, when: str) -> MessageEvent | None:
     message = await unasked(talk, MessageEvent)
     if message is None:
-        talk.complain(f"its own message did not reach it within {ANSWER_SECONDS:g} s, {when}", "`message`")
+        talk.complain(
+            f"its own message did not reach it within {ANSWER_SECONDS:g} s, {when}", "`message`", seconds=ANSWER_SECONDS
+        )
     return message
 
 
@@ -104,6 +106,10 @@ async def _disconnect(talk: Conversation, trace: Trace, mqtt: str) -> None:
     while not any(each.kind is Kind.CLOSE for each in trace) and await trace.changed(len(trace), deadline):
         pass
     if not any(packets(trace, Disconnect)):
-        talk.complain(f"`disconnect` sent no DISCONNECT, in MQTT {mqtt}", "DISCONNECT, then the end of the connection")
+        what, expected = (
+            f"`disconnect` sent no DISCONNECT, in MQTT {mqtt}",
+            "DISCONNECT, then the end of the connection",
+        )
+        talk.complain(what, expected, seconds=ANSWER_SECONDS)
     what = "`disconnect` was followed by an event without an id"
     await check_nothing_follows(talk, what, "`disconnected` with the command's id, and nothing else")

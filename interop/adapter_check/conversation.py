@@ -40,10 +40,10 @@ class Conversation(ProcessDriver):
         await conversation._connect_pipes()
         return conversation
 
-    def complain(self, what: str, expected: str, *, about_line: bool = False) -> None:
-        """Say that something is wrong, perhaps with the line that came last."""
+    def complain(self, what: str, expected: str, *, about_line: bool = False, seconds: float | None = None) -> None:
+        """Say that something is wrong, perhaps with the line that came last, or what did not come in time."""
         self._complaints += 1
-        self._complain(Complaint(what, expected, self._line if about_line else b""))
+        self._complain(Complaint(what, expected, self._line if about_line else b"", seconds))
 
     async def ask(
         self,
@@ -64,7 +64,9 @@ class Conversation(ProcessDriver):
         except DriverHung:
             if self._complaints == before and silence_is_told:
                 what = f"`{command.do}` was not answered within {timeout_seconds:g} s{while_}"
-                self.complain(what, f"{expected or _answer_to(command.do)}, with its id {command.id}")
+                self.complain(
+                    what, f"{expected or _answer_to(command.do)}, with its id {command.id}", seconds=timeout_seconds
+                )
         except DriverCrashed as crash:
             self._mourn(command.do, while_, crash)
         except DriverFault:

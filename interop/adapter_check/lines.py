@@ -24,11 +24,13 @@ _EVENTS = {each.model_fields["event"].default: each for each in get_args(get_arg
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """One thing that is wrong: what, what was expected instead, and the line it is about, where it is about one."""
+    """One thing that is wrong: what, what was expected instead, and the line it is about, where there is one."""
 
     what: str
     expected: str
     line: bytes = b""
+    seconds: float | None = None
+    """The time in which something did not come, where it is about one: a machine that is too busy may explain it."""
 
     @property
     def shown_line(self) -> str:

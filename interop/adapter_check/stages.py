@@ -75,9 +75,11 @@ async def _explain_silence(talk: Conversation) -> None:
             f"nothing came within {START_SECONDS:g} s, and this when it ended: it does not flush",
             "standard output flushed after every line (C: fflush; Python: flush=True)",
             about_line=True,
+            seconds=START_SECONDS,
         )
     else:
-        talk.complain(f"it wrote nothing within {START_SECONDS:g} s of `hello`", "`hello`, with its id 1")
+        what = f"it wrote nothing within {START_SECONDS:g} s of `hello`"
+        talk.complain(what, "`hello`, with its id 1", seconds=START_SECONDS)
 
 
 async def made_up_verb(talk: Conversation, setting: Setting) -> None:  # noqa: ARG001 - a stage
@@ -156,7 +158,8 @@ async def _check_end_of_connection(talk: Conversation, setting: Setting, verb: s
     try:
         await asyncio.wait_for(peer.ended.wait(), GOODBYE_SECONDS)
     except TimeoutError:
-        talk.complain(f"the network connection is still open after `{verb}`", "its end before the answer")
+        what = f"the network connection is still open after `{verb}`"
+        talk.complain(what, "its end before the answer", seconds=GOODBYE_SECONDS)
     if any(isinstance(packet, DisconnectPacket) for packet in peer.packets):
         talk.complain(f"`{verb}` sent DISCONNECT", "the end of the network connection without a word to the broker")
 
@@ -169,7 +172,7 @@ async def lost_connection(talk: Conversation, setting: Setting) -> None:
     setting.silent.peer.close()
     if await unasked(talk, contract.Disconnected) is None:
         what = f"the broker closed the connection, and nothing was said of it within {ANSWER_SECONDS:g} s"
-        talk.complain(what, "`disconnected`, without an id")
+        talk.complain(what, "`disconnected`, without an id", seconds=ANSWER_SECONDS)
     await asyncio.sleep(RECONNECT_SECONDS)
     if setting.silent.connections > before:
         talk.complain("it connected again by itself", "no connection until there is another `connect`")
@@ -236,7 +239,8 @@ async def leave(talk: Conversation, setting: Setting) -> None:
         return
     answer = await talk.ask(contract.Exit(id=talk.next_id()), GOODBYE_SECONDS)
     if answer is not None and not await talk.has_ended():
-        talk.complain(f"it is still there {GOODBYE_SECONDS:g} s after `bye`", "the end of the process")
+        what = f"it is still there {GOODBYE_SECONDS:g} s after `bye`"
+        talk.complain(what, "the end of the process", seconds=GOODBYE_SECONDS)
 
 
 async def end_of_input(talk: Conversation, setting: Setting) -> None:
@@ -245,7 +249,7 @@ async def end_of_input(talk: Conversation, setting: Setting) -> None:
         return
     if not await talk.end_input():
         what = f"it is still there {GOODBYE_SECONDS:g} s after the end of its standard input"
-        talk.complain(what, "the end of the process, so that it never outlives a run")
+        talk.complain(what, "the end of the process, so that it never outlives a run", seconds=GOODBYE_SECONDS)
 
 
 STAGES: dict[str, Stage] = {

@@ -29,17 +29,23 @@ class _Client:
     def __init__(self) -> None:
         self.socket: socket.socket | None = None
         self.reader: threading.Thread | None = None
+        self.lock = threading.RLock()  # who reads ends a connection, too, perhaps while the next command comes
         self.waiting: dict[tuple[int, bytes], int] = {}  # packet type and id of the answer -> the command's id
         self.messages = self.last_packet_id = 0
+
+    def carry_out(self, verb: str, command: Fields) -> Fields | None:
+        with self.lock:
+            answer: Fields | None = getattr(self, verb)(command)
+        return answer
 
     def connect(self, command: Fields) -> Fields | None:
         if command["mqtt"] != "3.1.1" or any(command.get(name) for name in ("will", "username", "manual_ack")):
             return UNSUPPORTED
         self.close()
-        self.socket = socket.create_connection((command["host"], command["port"]))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.waiting[CONNACK, b""] = command["id"]
-        self.reader = threading.Thread(target=self.receive, args=(self.socket,), daemon=True)
+        connection = socket.create_connection((command["host"], command["port"]))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket, self.waiting[CONNACK, b""] = connection, command["id"]
+        self.reader = threading.Thread(target=self.receive, args=(connection,), daemon=True)
         self.reader.start()
         head = _text("MQTT") + struct.pack("!BBH", 4, 2 * command["clean_start"], command["keep_alive"])
         return self.send(0x10, head + _text(command["client_id"]))
@@ -93,18 +99,20 @@ class _Client:
                     digit = (stream.read(1) or b"\0")[0]
                     length, shift = length | (digit & 127) << shift, shift + 7
                 self.take(first[0] >> 4, first[0] & 15, stream.read(length))
-        if self.socket is connection:  # else it was our own doing
-            if (CONNACK, b"") not in self.waiting:
-                _emit({"event": "disconnected", "by": "network"})
-            self.close()
+        with self.lock:
+            if self.socket is connection:  # else it was our own doing
+                if (CONNACK, b"") not in self.waiting:
+                    _emit({"event": "disconnected", "by": "network"})
+                self.close()
 
     def take(self, kind: int, flags: int, body: bytes) -> None:
         if kind == CONNACK:
             accepted = {"event": "connected", "session_present": bool(body[0])}
             refused = {"event": "error", "error": "refused", "reason": body[1]}
-            _emit({"id": self.waiting.pop((kind, b"")), **(refused if body[1] else accepted)})
-            if body[1]:
-                self.close()
+            with self.lock:  # the next command may be here before this connection is closed
+                _emit({"id": self.waiting.pop((kind, b"")), **(refused if body[1] else accepted)})
+                if body[1]:
+                    self.close()
         elif kind == PUBLISH:
             end, qos = 2 + int.from_bytes(body[:2], "big"), flags >> 1 & 3
             self.messages += 1
@@ -118,7 +126,8 @@ class _Client:
             _emit({"id": self.waiting.pop((kind, body[:2])), "event": ANSWERS[kind], **reasons})
 
     def close(self, farewell: bytes = b"") -> None:
-        connection, self.socket = self.socket, None  # first, or the reader would report the end as news
+        with self.lock:
+            connection, self.socket = self.socket, None  # first, or the reader would report the end as news
         if connection is not None:
             with contextlib.suppress(OSError):
                 connection.sendall(farewell)
@@ -141,6 +150,7 @@ def _main() -> None:
     client = _Client()
     for line in sys.stdin:
         command = json.loads(line)
+        answer: Fields | None
         verb, answer = command["do"], UNSUPPORTED  # which is also the right answer to verbs nobody knows
         if verb == "hello":
             answer = HELLO
@@ -152,7 +162,7 @@ def _main() -> None:
             client, answer = _Client(), {"event": "ready" if verb == "reset" else "bye"}
         elif verb in VERBS:
             try:
-                answer = getattr(client, verb)(command)
+                answer = client.carry_out(verb, command)
             except OSError as problem:
                 answer = {"event": "error", "error": "failed", "detail": str(problem)}
         if answer is not None:
