@@ -30,6 +30,7 @@ class Conversation(ProcessDriver):
         self._line = b""
         self._answered: dict[int, str] = {}  # the verbs of commands that are done with, by id
         self._is_mourned = False
+        self._held: bytearray | None = None
         self.lines = 0
         """How many it has written."""
 
@@ -74,9 +75,19 @@ class Conversation(ProcessDriver):
         return None
 
     async def ask_at_once(self, commands: Sequence[AnyCommand], timeout_seconds: float) -> list[AnyEvent | None]:
-        """The answers to commands that are written before any is waited for, and come in one read."""
-        asked = (self.ask(each, timeout_seconds, silence_is_told=False) for each in commands)
+        """The answers to commands that are written at once, and so come in one read."""
+        self._held = held = bytearray()
+        asked = [asyncio.create_task(self.ask(each, timeout_seconds, silence_is_told=False)) for each in commands]
+        await asyncio.sleep(0)  # each has written its line
+        self._held = None
+        self._write(held)
         return list(await asyncio.gather(*asked))
+
+    def _write(self, lines: bytes | bytearray) -> None:
+        if self._held is None:
+            super()._write(lines)
+        else:
+            self._held += lines
 
     async def settle(self, timeout_seconds: float) -> None:
         """A round trip: what it had to say before is here after it."""

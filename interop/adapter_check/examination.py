@@ -49,12 +49,10 @@ async def examine(command: Sequence[str], watch: Watch | None = None) -> AsyncIt
             adapters = _Adapters(command, watch)
             try:
                 for name, stage in STAGES.items():
-                    skipped = "no time was left" if clock() >= until else _why_not(setting, stage)
-                    yield (
-                        Result(name, skipped=skipped)
-                        if skipped
-                        else await _looked_at(name, adapters, setting, watch, until)
-                    )
+                    if skipped := "no time was left" if clock() >= until else _why_not(setting, stage):
+                        yield Result(name, skipped=skipped)
+                    else:
+                        yield await _looked_at(name, adapters, setting, watch, until)
             finally:
                 await adapters.close()
     finally:
@@ -63,17 +61,14 @@ async def examine(command: Sequence[str], watch: Watch | None = None) -> AsyncIt
 
 async def _looked_at(name: str, adapters: _Adapters, setting: Setting, watch: Watch, until: float) -> Result:
     """What came of a stage; what may be this machine's doing is looked at once more, with a new process."""
-    first = await _found(name, adapters, setting, until)
-    if not is_in_doubt(first, watch.lag()):
-        return Result(name, first)
+    found = await _found(name, adapters, setting, until)
+    if is_in_doubt(found, watch.lag()) and asyncio.get_running_loop().time() < until:
+        found = await _found(name, adapters, setting, until)
     lag = watch.lag()
-    if asyncio.get_running_loop().time() < until:
-        first = await _found(name, adapters, setting, until)
-        lag = watch.lag()
-    kept = believed(first, lag)
-    if kept or not first:
+    kept = believed(found, lag)
+    if kept or not found:
         return Result(name, kept)
-    return Result(name, skipped=f"this machine was too busy ({lag}) to tell whether: {first[0].what}")
+    return Result(name, skipped=f"this machine was too busy ({lag}) to tell whether: {found[0].what}")
 
 
 async def _found(name: str, adapters: _Adapters, setting: Setting, until: float) -> list[Complaint]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from interop.adapter_check.lines import Complaint
-from interop.runner.busy import Heartbeat, Lag, Moment
+from interop.runner.busy import Heartbeat, Lag, Moment, cpu_waited_seconds
 
 
 class Watch:
@@ -47,13 +47,7 @@ class Watch:
 
 def waited_seconds(pid: int) -> float:
     """How long the threads of a process were ready and waited for a processor; 0 where the system does not tell."""
-    waited = 0
-    for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-        try:
-            waited += int(file.read_bytes().split()[1])
-        except (OSError, IndexError, ValueError):  # it has just ended
-            continue
-    return waited / 1e9
+    return sum(map(cpu_waited_seconds, Path(f"/proc/{pid}/task").glob("*")))
 
 
 def is_in_doubt(complaints: Sequence[Complaint], lag: Lag) -> bool:

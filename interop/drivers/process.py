@@ -61,12 +61,7 @@ class ProcessDriver(Driver):
 
     async def introduce(self) -> None:
         """Connect the pipes, ask who is there, probe; raises DriverFault."""
-        connecting = asyncio.create_task(self._connect_pipes())
-        try:
-            await asyncio.shield(connecting)
-        except asyncio.CancelledError:
-            await connecting  # takes no time; cut short, it would leave pipes that nobody closes
-            raise
+        await self._connect_pipes()
         await self._introduce()
 
     @property
@@ -117,6 +112,14 @@ class ProcessDriver(Driver):
     # --- pipes ------------------------------------------------------------------------------------------------------
 
     async def _connect_pipes(self) -> None:
+        connecting = asyncio.create_task(self._connect_each())
+        try:
+            await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            await connecting  # takes no time; cut short, it would leave pipes that nobody closes
+            raise
+
+    async def _connect_each(self) -> None:
         loop = asyncio.get_running_loop()
         self._input, _ = await loop.connect_write_pipe(asyncio.Protocol, self._child.stdin)
         self._pipes.append(self._input)
@@ -133,7 +136,10 @@ class ProcessDriver(Driver):
 
     async def _send(self, command: Command) -> None:
         # What a process does not read waits here; a process that has gone is reported by the end of its output.
-        self._input.write(command.model_dump_json(exclude_none=True).encode() + b"\n")
+        self._write(command.model_dump_json(exclude_none=True).encode() + b"\n")
+
+    def _write(self, lines: bytes | bytearray) -> None:
+        self._input.write(lines)
 
     async def _read_events(self, output: asyncio.StreamReader) -> None:
         while self.fault is None:

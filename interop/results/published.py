@@ -88,9 +88,8 @@ def run(options: argparse.Namespace) -> int:
         if not results.exists():
             _play(planned, results.parent, options.workers)
         if results.exists():
-            # what is told from a log is decided as long as there is one
-            whole = list(_as_listed_now(list(_about_its_client(read_records(results)))))
-            records = list(slimmed(whole))
+            whole = list(_about_its_client(read_records(results)))
+            records = list(slimmed(_as_listed_now(whole)))  # what a log explains, as long as there is one
             write_whole(kept / f"{planned.name}{_KEPT}", partial(write_packed, records=records))
             _say(f"kept     {planned.name}: {len(records)} cells")
     return _tell(kept, options.published)

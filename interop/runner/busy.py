@@ -27,7 +27,7 @@ _KEPT_SECONDS = 120.0
 """Longer than a cell may take."""
 
 _PRESSURE = Path("/proc/pressure/cpu")
-_SCHEDULED = Path("/proc/thread-self/schedstat")
+_THIS_THREAD = Path("/proc/thread-self")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +127,10 @@ def cpu_pressed_seconds() -> float:
         return 0.0
 
 
-def cpu_waited_seconds() -> float:
-    """For how long this thread was ready and waited for a processor; 0 where the system does not tell."""
+def cpu_waited_seconds(thread: Path = _THIS_THREAD) -> float:
+    """For how long a thread, by its folder, was ready and waited for a processor; 0 where the system does not tell."""
     try:
-        return int(_told(_SCHEDULED).split()[1]) / 1e9
+        return int(_told(thread / "schedstat").split()[1]) / 1e9
     except (OSError, ValueError, IndexError):
         return 0.0
 

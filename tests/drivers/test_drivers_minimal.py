@@ -80,3 +80,20 @@ def test_what_is_asked_for_while_a_lost_connection_ends_is_cut_off_as_after_it(
     assert client.carry_out("publish", publish) == minimal.CUT_OFF
     answered.set()
     assert told == ["connected", "disconnected"]
+
+
+def test_what_a_dropped_connection_still_brings_is_no_answer_on_the_next_one(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(minimal, "_emit", told.append)
+    client = minimal._Client()
+    client.carry_out("connect", connect(listener, 1))
+    dropped, late = socket.socketpair()
+    with listener.accept()[0], dropped, late:
+        late.sendall(b"\x20\x02\x00\x00")
+        late.shutdown(socket.SHUT_WR)
+        client.receive(dropped)
+        assert told == []
+        client.waiting.clear()
+        client.close()

@@ -29,14 +29,13 @@ class _Client:
     def __init__(self) -> None:
         self.socket: socket.socket | None = None
         self.reader: threading.Thread | None = None
-        self.lock = threading.RLock()  # who reads ends a connection, too, perhaps while the next command comes
+        self.lock = threading.Lock()  # who reads ends a connection, too, perhaps while the next command comes
         self.waiting: dict[tuple[int, bytes], int] = {}  # packet type and id of the answer -> the command's id
         self.messages = self.last_packet_id = 0
 
-    def carry_out(self, verb: str, command: Fields) -> Fields | None:
+    def carry_out(self, verb: str, command: Fields) -> Any:
         with self.lock:
-            answer: Fields | None = getattr(self, verb)(command)
-        return answer
+            return getattr(self, verb)(command)
 
     def connect(self, command: Fields) -> Fields | None:
         if command["mqtt"] != "3.1.1" or any(command.get(name) for name in ("will", "username", "manual_ack")):
@@ -98,7 +97,11 @@ class _Client:
                 while digit > 127:
                     digit = (stream.read(1) or b"\0")[0]
                     length, shift = length | (digit & 127) << shift, shift + 7
-                self.take(first[0] >> 4, first[0] & 15, stream.read(length))
+                body = stream.read(length)
+                with self.lock:
+                    if self.socket is not connection:  # dropped; what it still brings is no answer to what came since
+                        return
+                    self.take(first[0] >> 4, first[0] & 15, body)
         with self.lock:
             if self.socket is connection:  # else it was our own doing
                 if (CONNACK, b"") not in self.waiting:
@@ -109,10 +112,9 @@ class _Client:
         if kind == CONNACK:
             accepted = {"event": "connected", "session_present": bool(body[0])}
             refused = {"event": "error", "error": "refused", "reason": body[1]}
-            with self.lock:  # the next command may be here before this connection is closed
-                _emit({"id": self.waiting.pop((kind, b"")), **(refused if body[1] else accepted)})
-                if body[1]:
-                    self.close()
+            _emit({"id": self.waiting.pop((kind, b"")), **(refused if body[1] else accepted)})
+            if body[1]:
+                self.close()
         elif kind == PUBLISH:
             end, qos = 2 + int.from_bytes(body[:2], "big"), flags >> 1 & 3
             self.messages += 1
@@ -126,8 +128,7 @@ class _Client:
             _emit({"id": self.waiting.pop((kind, body[:2])), "event": ANSWERS[kind], **reasons})
 
     def close(self, farewell: bytes = b"") -> None:
-        with self.lock:
-            connection, self.socket = self.socket, None  # first, or the reader would report the end as news
+        connection, self.socket = self.socket, None  # first, or the reader would report the end as news
         if connection is not None:
             with contextlib.suppress(OSError):
                 connection.sendall(farewell)
@@ -150,13 +151,13 @@ def _main() -> None:
     client = _Client()
     for line in sys.stdin:
         command = json.loads(line)
-        answer: Fields | None
         verb, answer = command["do"], UNSUPPORTED  # which is also the right answer to verbs nobody knows
         if verb == "hello":
             answer = HELLO
         elif verb in {"reset", "exit"}:
-            client.waiting.clear()
-            client.close()
+            with client.lock:
+                client.waiting.clear()
+                client.close()
             if client.reader is not None:
                 client.reader.join()  # nothing of this instance may be written after `ready`
             client, answer = _Client(), {"event": "ready" if verb == "reset" else "bye"}
