@@ -22,12 +22,15 @@ class Opening:
         self._timers = timers
         self._deadlines: OrderedDict[Output, float] = OrderedDict()  # whose first is found at once, unlike a dict's
         self._timer: Timer | None = None
+        self._excused: set[Output] = set()
 
     def __len__(self) -> int:
+        """How many have still to show who they are."""
         return len(self._deadlines)
 
     def __iter__(self) -> Iterator[Output]:
-        return iter(self._deadlines)
+        yield from self._deadlines
+        yield from self._excused
 
     def add(self, output: Output, now: float) -> None:
         """One was accepted."""
@@ -35,8 +38,14 @@ class Opening:
         if self._timer is None:
             self._timer = self._timers.at(deadline, self._look)
 
+    def excuse(self, output: Output) -> None:
+        """It has done its part and waits for this broker: that takes as long as it takes, and is no half-open one."""
+        self.discard(output)
+        self._excused.add(output)
+
     def discard(self, output: Output) -> None:
         """It is let in, or closed; nothing happens where it is not here any more."""
+        self._excused.discard(output)
         self._deadlines.pop(output, None)
         if not self._deadlines and self._timer is not None:
             self._timer.cancel()

@@ -57,6 +57,7 @@ def accept(link: Peer, now: float, authentication_data: bytes | None) -> None:
     existing = house.sessions.get(client_id)
     if existing is not None and house.moving_in is not None and not house.moving_in.is_here(existing):
         link.phase = Phase.AWAITING_SESSION
+        house.opening.excuse(link)
         house.moving_in.when_here(existing, lambda at: _accept_later(link, at, authentication_data), now)
         return
     if existing is not None and existing.sender is not None:  # [5.0 MQTT-3.1.4-3, 3.1.1 MQTT-3.1.4-2]

@@ -138,7 +138,7 @@ class BrokerConfig:
     maximum_topic_levels: int = 200
     """Levels of a topic or filter, share name aside; more is refused with 0x90 or 0x8F. [5.0 3.4.2.1, 3.9.3]"""
     connect_timeout_seconds: float = 10.0
-    """How long a connection may take to a successful CONNACK. [5.0 3.1.4]"""
+    """How long a connection may take to a successful CONNACK; what the store takes is not counted. [5.0 3.1.4]"""
     maximum_half_open: int = 16_384
     """Connections without CONNACK; one more ends the oldest of them."""
     maximum_connect_size: int = 64 * 1024
