@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Final
 
 from interop.bench.inbox import BadStream
 from interop.bench.peer import Handshake
-from interop.bench.proc import waited_ns
 from interop.lifeline import beside
+from interop.runner.busy import cpu_waited_seconds
 from reference_broker.net.address import Address
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import PubAck, Publish, Subscription
@@ -31,7 +32,7 @@ _END_SECONDS: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class RoundTrip:
-    """From PUBLISH to PUBACK and its own message, in nanoseconds; for `waited_ns` others had the cores meanwhile."""
+    """From PUBLISH to PUBACK and its own message, in nanoseconds; for `waited_ns` others had the processors."""
 
     took_ns: int
     waited_ns: int
@@ -94,12 +95,17 @@ def _round_trips(address: Address, pid: int, parent: Connection) -> list[RoundTr
         parent.send([])
         took = []
         while not parent.poll(_EVERY_SECONDS):
-            waited = waited_ns(pid) + waited_ns("self")
+            waited = _waited_ns(pid)
             began = time.monotonic_ns()
             ended = _round_trip(client)
-            took.append(RoundTrip(ended - began, waited_ns(pid) + waited_ns("self") - waited))
+            took.append(RoundTrip(ended - began, _waited_ns(pid) - waited))
         parent.recv()
         return took
+
+
+def _waited_ns(pid: int) -> int:
+    """For how long the broker's first thread and this process's were ready and others had the processors."""
+    return round(1e9 * sum(cpu_waited_seconds(Path(f"/proc/{each}")) for each in (pid, "self")))
 
 
 def _round_trip(client: Handshake) -> int:

@@ -34,16 +34,6 @@ def usage(pid: int | None) -> Usage | None:
     return None
 
 
-def waited_ns(pid: int | str) -> int:
-    """How long a process's first thread could have run, and others had the cores; 0 where the system does not say.
-
-    [sched-stats: /proc/PID/schedstat]
-    """
-    with contextlib.suppress(OSError, IndexError, ValueError):
-        return int(Path(f"/proc/{pid}/schedstat").read_bytes().split()[1])
-    return 0
-
-
 def peak_bytes(pid: int) -> int:
     """The most memory a process had since it was last forgotten."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
