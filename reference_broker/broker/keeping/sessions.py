@@ -6,7 +6,8 @@ Does not belong here: the state of one (`session`), will messages (`wills`), or 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 
 from reference_broker.broker.keeping.exchange import Exchange
 from reference_broker.broker.keeping.record import Record
@@ -125,6 +126,7 @@ class Sessions:
         else:
             expires = None if session.expiry_interval == NEVER_EXPIRES else session.expiry_interval
             self.wait_for_return(session, expires, now)
+            self._withhold_in_flight(session, now)
             session.put_away()
             session.keep()
 
@@ -164,8 +166,22 @@ class Sessions:
                 each for each in session.queue.retained or () if not access.may_subscribe(session, each)
             ]:
                 session.queue.remove_retained(topic_filter)
-        withheld = session.withhold(lambda topic: access.may_receive(session, topic))
-        self._hand_over_shared(withheld, now)
+        self._hand_over_shared(session.withhold_waiting(self._may_receive(session)), now)
+        if session.sender is None:
+            self._withhold_in_flight(session, now)
+
+    def _withhold_in_flight(self, session: Session, now: float) -> None:
+        """What its client did not acknowledge is not sent again to a user who may not get it any more.
+
+        While the client is there it may acknowledge it, and until then each message takes its place and identifier.
+        [5.0 MQTT-3.3.4-9, MQTT-2.2.1-4]
+        """
+        if self._access.limits_receivers:
+            self._hand_over_shared(session.withhold_in_flight(self._may_receive(session)), now)
+
+    def _may_receive(self, session: Session) -> Callable[[str], bool]:
+        """Whether a session's user may get messages of a topic; asked once for each."""
+        return cache(lambda topic: self._access.may_receive(session, topic))
 
     def _hand_over_shared(self, undelivered: list[Delivery], now: float) -> None:
         """Offer other members what a session leaves undelivered of shared subscriptions. [5.0 4.8.2]

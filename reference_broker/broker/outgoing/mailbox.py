@@ -145,10 +145,14 @@ class Mailbox:
         self.queue = None
         return undelivered
 
-    def withhold(self, may_receive: Callable[[str], bool]) -> list[Delivery]:
-        """Take out what waits or is in flight on topics that may not be received; what others may still get of it.
+    def withhold_waiting(self, may_receive: Callable[[str], bool]) -> list[Delivery]:
+        """Take out what waits on topics that may not be received; what others may still get of it."""
+        return self.queue.take_out(lambda delivery: not may_receive(delivery.message.topic)) if self.queue else []
 
-        A QoS 2 message in flight stays as its PUBREL: the client may have it, and its identifier must come free.
+    def withhold_in_flight(self, may_receive: Callable[[str], bool]) -> list[Delivery]:
+        """Take out what is in flight on such topics, while the client is away; what others may still get of it.
+
+        A QoS 2 message stays as its PUBREL: the client may have it, and its identifier must come free.
         """
         withheld: list[Delivery] = []
         if self._outbound is not None:
@@ -162,8 +166,6 @@ class Mailbox:
                     withheld.append(delivery)
                 else:
                     outbound.acknowledge(PubRec(packet_id))
-        if self.queue:
-            withheld += self.queue.take_out(lambda delivery: not may_receive(delivery.message.topic))
         return withheld
 
     def set_version(self, version: Version) -> None:

@@ -68,12 +68,12 @@ def accept(link: Peer, now: float, authentication_data: bytes | None) -> None:
     session, present = house.sessions.open(client_id, connect.version, connect.clean_start, now)
     requested = requested_expiry(connect)
     session.expiry_interval = min(requested, house.config.session_expiry_maximum)
-    session.sender = sender
     session.will = connect.will
     if session.username != connect.username or session.listener != link.listener:
         session.username, session.listener = connect.username, link.listener
         if present:
             house.sessions.ask_rules_again(session, now)
+    session.sender = sender
     house.sessions.weigh(session)
     house.sessions.keep(session)
     link.session = session
