@@ -62,6 +62,8 @@ class Addresses:
         self._per_second = config.maximum_connects_per_second
         self._failures_per_minute = config.maximum_failed_logins_per_minute
         self._by_address: dict[str, _Address] = {}
+        self._look_at = _MOST_IDLE
+        """With so many known it is looked who may be forgotten, which takes a while: not for each that comes."""
         limits = (self._maximum, self._per_second, self._failures_per_minute)
         self._is_counting = any(limit is not None for limit in limits)
 
@@ -76,8 +78,9 @@ class Addresses:
             return now
         known = self._by_address.get(address)
         if known is None:
-            if len(self._by_address) >= _MOST_IDLE:
+            if len(self._by_address) >= self._look_at:
                 self._forget_settled(now)
+                self._look_at = max(_MOST_IDLE, 2 * len(self._by_address))
             known = self._by_address[address] = _Address(self._per_second)
         known.count += 1
         return now if known.rate is None else known.rate.charge(1, now)

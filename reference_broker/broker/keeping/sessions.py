@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import islice
 
 from reference_broker.broker.keeping.exchange import Exchange
 from reference_broker.broker.keeping.record import Record
@@ -52,6 +53,7 @@ class Sessions:
         """How many have expired since the broker's start."""
         self.size_bytes = 0
         """About how much memory they take, without subscriptions and messages."""
+        self._to_put_away: Iterator[Session] = iter(())
         self._more_bytes: dict[Session, int] = {}
         """What a long user name or will adds to that."""
 
@@ -129,6 +131,14 @@ class Sessions:
             self._withhold_in_flight(session, now)
             session.put_away()
             session.keep()
+
+    def put_away(self, count: int) -> None:
+        """See to so many sessions that they keep nothing which holds nothing; the next call goes on behind them."""
+        for session in islice(self._to_put_away, count):
+            session.put_away()
+            count -= 1
+        if count:  # all have had their turn
+            self._to_put_away = iter(self)
 
     def wait_for_return(self, session: Session, expires_seconds: float | None, now: float) -> None:
         """Keep the session of an absent client for so long; None for ever."""

@@ -117,12 +117,15 @@ class Mailbox:
         return self._outbound
 
     def put_away(self) -> None:
-        """The client is gone, and comes back or not: what holds nothing is not kept for it.
+        """Keep nothing that holds nothing just now: the client is away, or has had its busiest moment.
 
-        Sets, dicts and deques stay as large as they once were, and thousands of sessions have some.
+        Sets, dicts and deques stay as large as they once were, and thousands of sessions have some. What is needed
+        again is made again.
         """
         if not self.queue:
             self.queue = None
+        if self.flight is not None and not len(self.flight):
+            self.flight = None
         if self._outbound is not None and not len(self._outbound[0]):
             self._last_packet_id = self._outbound[1].last
             self._outbound = None
