@@ -26,6 +26,8 @@ from reference_broker.broker.values.timers import Timers
 from reference_broker.wire.properties import NEVER_EXPIRES
 from reference_broker.wire.types import Version
 
+_REST_SECONDS = 0.001
+
 
 class Sessions:
     """All sessions of a broker by client id. [5.0 MQTT-3.1.3-2]"""
@@ -154,13 +156,20 @@ class Sessions:
         _cancel(session)
         if self._by_client_id.pop(session.client_id, None) is not None:
             self.size_bytes -= SESSION_BYTES + len(session.client_id) + self._more_bytes.pop(session, 0)
-        self._router.remove_session(session)
+        had_subscriptions = session.subscribed is not None
+        if had_subscriptions:
+            self._go_on(self._router.remove_session(session), now)
         undelivered = session.take_undelivered()
         if session.record is not None:
-            session.record.ended()
+            session.record.ended(had_subscriptions=had_subscriptions)
             session.record = session.ledger = None
         self._hand_over_shared(undelivered, now)
         self._wills.session_ended(session, now)
+
+    def _go_on(self, work: Iterator[None], now: float) -> None:
+        """Do a slice of what takes long, and the rest when others had their turn."""
+        if next(work, work) is None:
+            self._timers.at(now + _REST_SECONDS, lambda at: self._go_on(work, at))
 
     def ask_rules_again(self, session: Session, now: float) -> None:
         """The session has another user, or the broker other rules: what its user may not get does not reach it.
