@@ -91,15 +91,19 @@ class Addresses:
         known = None if address is None else self._by_address.get(address)
         return known is not None and self._maximum is not None and known.count > self._maximum
 
-    def failed(self, peer: str, now: float) -> None:
-        """Somebody there did not know a password."""
+    def failed(self, peer: str, now: float) -> str | None:
+        """Somebody there did not know a password; a line for people where none from there is looked at from now on."""
         address = address_of(peer) if self._failures_per_minute is not None else None
         known = None if address is None else self._by_address.get(address)
         if known is None or self._failures_per_minute is None:
-            return
+            return None
         if known.failures is None:
             known.failures = Rate(self._failures_per_minute / _MINUTE_SECONDS, _MINUTE_SECONDS)
-        known.failures.charge(1, now)
+        was_guessing = known.failures.settled_at > now
+        seconds = known.failures.charge(1, now) - now
+        if was_guessing or seconds <= 0:
+            return None
+        return f"address {address}: passwords are not looked at for {seconds:.1f} s, because too many were wrong"
 
     def is_guessing(self, peer: str, now: float) -> bool:
         """Whether so many passwords were wrong there that no more are looked at now."""

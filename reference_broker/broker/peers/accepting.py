@@ -180,6 +180,13 @@ def _discard_of_another_user(link: Peer, connect: Connect, now: float) -> None:
     house.sessions.end(existing, now)
 
 
+def guessed_wrong(link: Peer, now: float) -> None:
+    """Count a wrong password or proof; the log says when its address has had its share of them."""
+    line = link.house.addresses.failed(link.peer, now)
+    if line is not None:
+        link.house.log.write(line)
+
+
 def refuses_guess(link: Peer, now: float) -> bool:
     """Turn a client away whose password or proof is not looked at, because too many from its address were wrong.
 

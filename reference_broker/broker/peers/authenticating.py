@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reference_broker.broker.peers.accepting import accept, refuse, refuses_guess
+from reference_broker.broker.peers.accepting import accept, guessed_wrong, refuse, refuses_guess
 from reference_broker.broker.peers.peer import Peer
 from reference_broker.broker.values.access import AuthenticationResult, Proof
 from reference_broker.broker.values.phase import Phase
@@ -50,7 +50,7 @@ def on_auth(link: Peer, packet: Auth, now: float) -> None:
     if result is AuthenticationResult.SUCCESS and not _is_still_itself(link):
         result = AuthenticationResult.FAILURE
     if result is AuthenticationResult.FAILURE:
-        link.house.addresses.failed(link.peer, now)
+        guessed_wrong(link, now)
         link.log("re-authentication failed")
         link.disconnect(ReasonCode.NOT_AUTHORIZED, "re-authentication failed", now)  # [5.0 MQTT-4.12.1-2]
         return
@@ -62,7 +62,7 @@ def _step_before_connack(link: Peer, data: bytes | None, now: float) -> None:
     assert link.authentication is not None
     result, answer = link.authentication.step(data)
     if result is AuthenticationResult.FAILURE:
-        link.house.addresses.failed(link.peer, now)
+        guessed_wrong(link, now)
         refuse(link, ReasonCode.NOT_AUTHORIZED, "authentication failed", now)  # [5.0 MQTT-4.12.0-4]
     elif result is AuthenticationResult.SUCCESS:
         assert link.connect is not None
