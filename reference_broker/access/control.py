@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 
 from reference_broker.access.config import GuardedConfig, Naming
-from reference_broker.access.passwords import PasswordFile
+from reference_broker.access.passwords import PasswordFile, ScramKeys
 from reference_broker.access.rules import Rules
 from reference_broker.access.scram import SCRAM, ScramProof
 from reference_broker.broker.values.access import AccessControl, Claim, Proof, Subject
@@ -34,7 +34,7 @@ class GuardedAccess(AccessControl):
             self.has_rules = self.limits_receivers = True
         self._has_users = self._passwords is not None or config.broker.users is not None
         certifies = any(each.username_from is not Naming.NONE for each in config.entrances())
-        self.proves_users = self.proves_users or self._passwords is not None or certifies
+        self.proves_users = certifies or self._passwords is not None or (self._has_users and self.has_rules)
 
     def read_again(self) -> None:
         """Read users and rules anew; raises ConfigError, and then the old ones stay."""
@@ -76,11 +76,16 @@ class GuardedAccess(AccessControl):
         passwords = self._passwords
         if name != SCRAM or passwords is None or not passwords.has_scram:
             return super().proof(name)
-        return ScramProof(passwords.scram_keys)
+        return ScramProof(self._scram_keys)
+
+    def _scram_keys(self, username: str) -> ScramKeys:
+        """A user's keys by the file as it is when they are asked for: it may be another one than when a proof began."""
+        assert self._passwords is not None
+        return self._passwords.scram_keys(username)
 
     def may_stay(self, claim: Claim) -> bool:
         """Not whose line in the file of users is gone or another one, nor whose client id is another user's now."""
-        is_as_before = claim.certified is not None or claim.username not in self._changed_users
+        is_as_before = claim.username == claim.certified or claim.username not in self._changed_users
         return is_as_before and self.may_use_client_id(claim)
 
     def may_use_client_id(self, claim: Claim) -> bool:

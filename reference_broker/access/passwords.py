@@ -136,33 +136,54 @@ def write_user(path: Path, name: str, user: User | None) -> bool:
 
     Whoever reads the file meanwhile reads all of the old one or all of the new one, which only its owner can.
     """
-    if not name or any(letter in ":\n\r\0" for letter in name):
-        raise ConfigError(f"a user name may not be empty or have a colon or a line's end in it: {name!r}")
+    if not _is_written_as_it_is_read(name):
+        raise ConfigError(
+            f"a user name may not be empty, begin with #, or have a colon or a line's end in it: {name!r}"
+        )
     users = _users(path) if path.exists() else {}
     was_there = users.pop(name, None) is not None
     if user is not None:
         users[name] = user
-    lines = [_line(each, of) for each, of in users.items()]
+    text = "".join(_line(each, of) for each, of in users.items())
     try:
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
-            file.writelines(lines)
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(OSError):  # the owner stays the owner where the administrator writes
-            had = path.stat()
-            os.chown(file.name, had.st_uid, had.st_gid)
-            Path(file.name).chmod(had.st_mode & 0o777)
-        Path(file.name).replace(path)
+        _replace(path, text.encode())
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {reason_of(error)}") from None
     return was_there
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write beside and move; whatever happens, nothing else with hashes in it is left."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
+        aside = Path(file.name)
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            with contextlib.suppress(OSError):  # the owner stays the owner where the administrator writes
+                had = path.stat()
+                os.chown(aside, had.st_uid, had.st_gid)
+                aside.chmod(had.st_mode & 0o777)
+            aside.replace(path)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+
+
+def _is_written_as_it_is_read(name: str) -> bool:
+    """Whether the line that begins with a name is one line, of this name, in a file of UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return name.splitlines() == [name] and not name.startswith("#") and not {":", "\0"} & set(name)
 
 
 def _is_hash(text: str) -> bool:
     argon2 = package("argon2", "a password file")
     try:
         argon2.extract_parameters(text)
-    except argon2.exceptions.InvalidHashError:
+    except (ValueError, LookupError):  # releases differ in what they say of a text that is far from a hash
         return False
     return True
 

@@ -254,6 +254,10 @@ class Broker:
         self.house.round.now = now
         self.house.timers.run(now)
 
+    def put_away(self, count: int) -> None:
+        """Keep less memory for so many sessions, where they do not need it just now; others have their turn next."""
+        self.house.sessions.put_away(count)
+
     def shutdown(self, now: float) -> None:
         """Close every connection, 5.0 ones with DISCONNECT 0x8B. [5.0 3.14.2.1]"""
         self.house.round.now = now

@@ -1,6 +1,7 @@
 """How much memory the process has, and telling the broker when that is too much.
 
-Belongs here: looking, and giving back what the allocator holds. Does not belong here: what is refused (`admission`).
+Belongs here: looking, having put away what is empty, and giving back what the allocator holds.
+Does not belong here: what is refused (`admission`), what can be put away (`outgoing.mailbox`).
 
 Each thing a peer can make the broker keep has a bound of its own; this one is for their sum, and for what nobody
 thought of.
@@ -22,6 +23,8 @@ _LOGGER = logging.getLogger("reference_broker")
 _LOOK_SECONDS: Final = 0.05
 _TRIM_LOOKS: Final = 200
 """What is free is given back when it becomes too much, and then once in so many looks: that takes time."""
+_PUT_AWAY: Final = 64
+"""So many sessions are seen to at each look, in some ten microseconds."""
 _STATM: Final = Path("/proc/self/statm")
 
 
@@ -52,7 +55,8 @@ class MemoryWatch:
         self._looks = 0
 
     def look(self) -> None:
-        """Tell the broker how things are, and look again."""
+        """Tell the broker how things are, have it put away what it does not need, and look again."""
+        self._broker.put_away(_PUT_AWAY)
         size_bytes = self._measure()
         if size_bytes is None:
             return

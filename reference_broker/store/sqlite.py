@@ -208,7 +208,7 @@ class SqliteStore:
             if row is None:
                 return
             at = bisect_left(keys, row[0], at)
-            some = keys[at : at + _SLICE_ROWS]
+            some = _evened(keys[at : at + _SLICE_ROWS], 1)
             self._database.execute(f"DELETE FROM kept WHERE key IN ({_marks('?', len(some))})", some)
             at += _SLICE_ROWS
             yield
@@ -220,8 +220,9 @@ class SqliteStore:
             values += (key, value)
             size += len(value)
             if len(values) == 2 * _SLICE_ROWS or size >= _SLICE_BYTES or key is rows[-1][0]:
+                values = _evened(values, 2)
                 self._database.execute(f"REPLACE INTO kept VALUES {_marks('(?, ?)', len(values) // 2)}", values)
-                values.clear()
+                values = []
                 size = 0
                 yield
 
@@ -251,6 +252,16 @@ class SqliteStore:
             self._checkpoint = True
         except sqlite3.Error as error:
             self._checkpoint = error
+
+
+def _evened(values: list[bytes], width: int) -> list[bytes]:
+    """The same with the first `width` of them again and again, until there are 1, 2, 4 ... rows of that width.
+
+    A statement is kept prepared, 60 KB of it, along with up to 127 others: there may be no other one for each number of
+    rows. The same row twice changes nothing.
+    """
+    rows = len(values) // width
+    return values + values[:width] * ((1 << (rows - 1).bit_length()) - rows)
 
 
 @cache

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reference_broker.access.packages import package
-from reference_broker.access.passwords import PasswordFile, new_user, write_user
+from reference_broker.access.passwords import PasswordFile, User, new_user, write_user
 from reference_broker.command.passwd import main
 from reference_broker.net.config import ConfigError
 
@@ -73,6 +73,8 @@ def test_permissions_stay_what_they_were(tmp_path: Path) -> None:
         ("alice:secret\n", "line 1: no user with a hash"),
         ("# users\n\nalice\n", "line 3: no user with a hash"),
         ("alice:$argon2id$v=19$secret\n", "line 1: no user with a hash"),
+        ("alice:$secret$v=19$m=1,t=1,p=1$a$b\n", "line 1: no user with a hash"),
+        ("alice:$argon2id$v=19$m=secret,t=1,p=1$a$b\n", "line 1: no user with a hash"),
         ("{0}{0}", "line 2: user 'alice' is there twice"),
         ("{0}", None),
     ],
@@ -91,10 +93,49 @@ def test_a_wrong_line_is_named_and_not_shown(tmp_path: Path, text: str, said: st
     assert str(file) in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["", "a:b", "a\nb"])
-def test_a_name_that_would_not_be_one_line(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert passwd(monkeypatch, "secret", tmp_path / "users", name) == 2
-    assert not (tmp_path / "users").exists()
+@pytest.fixture(scope="module")
+def user() -> User:
+    return new_user("secret", with_scram=False)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a:b", "a\nb", "a\0b", "a\x85b", "a\u2028b", "a\x0cb", "b\r", "#a", "\udcff"], ids=ascii
+)
+def test_a_name_that_would_not_be_read_again_is_not_written(tmp_path: Path, user: User, name: str) -> None:
+    file = tmp_path / "users"
+    write_user(file, "alice", user)
+    with pytest.raises(ConfigError):
+        write_user(file, name, user)
+    assert PasswordFile.read(file).users == {"alice": user}
+
+
+@pytest.mark.parametrize("name", [" ", " a ", "a#", "é", "$SYS", "+/#", "\ufeff"], ids=ascii)
+def test_any_other_name_is_read_as_it_was_written(tmp_path: Path, user: User, name: str) -> None:
+    file = tmp_path / "users"
+    for each in ("alice", name, "bob"):
+        write_user(file, each, user)
+    assert PasswordFile.read(file).users == {"alice": user, name: user, "bob": user}
+
+
+def test_a_wrong_name_is_told_by_the_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert passwd(monkeypatch, "secret", tmp_path / "users", "a:b") == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_replaced_stays_and_no_other_is_left(
+    tmp_path: Path, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "users"
+    write_user(file, "alice", user)
+
+    def fail(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(ConfigError):
+        write_user(file, "bob", user)
+    assert list(tmp_path.iterdir()) == [file]
+    assert PasswordFile.read(file).users.keys() == {"alice"}
 
 
 def test_an_empty_password_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

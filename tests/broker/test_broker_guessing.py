@@ -45,6 +45,18 @@ def test_after_so_many_wrong_passwords_none_from_there_is_looked_at():
     assert attempt(world, version=V311) == attempt(world, version=V31) == 3
 
 
+def test_the_log_says_once_that_an_address_has_guessed_too_often():
+    """Whoever keeps addresses out elsewhere needs no more than this line."""
+    world = guarded(maximum_failed_logins_per_minute=6)
+    for _ in range(10):
+        attempt(world)
+    line = "address 192.0.2.1: passwords are not looked at for 10.0 s, because too many were wrong"
+    assert [each for each in world.log if each.startswith("address")] == [line]
+    world.advance(10.1)
+    attempt(world)
+    assert len([each for each in world.log if each.startswith("address")]) == 2
+
+
 def test_after_a_while_it_may_try_again_as_often_as_the_rate_says():
     world = guarded(maximum_failed_logins_per_minute=6)
     for _ in range(7):

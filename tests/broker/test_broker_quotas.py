@@ -63,6 +63,18 @@ def test_addresses_that_are_gone_are_forgotten():
     assert len(addresses) <= 10_000
 
 
+def test_addresses_that_stay_are_not_gone_through_for_each_that_comes(monkeypatch):
+    """That would take milliseconds each time, and one who has a network of its own has addresses without end."""
+    looks: list[int] = []
+    forget = Addresses._forget_settled
+    monkeypatch.setattr(Addresses, "_forget_settled", lambda self, now: (looks.append(1), forget(self, now)))
+    addresses = Addresses(BrokerConfig())
+    for number in range(50_000):
+        addresses.arrived(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}:1", 0.0)
+    assert len(addresses) == 50_000
+    assert len(looks) <= 3
+
+
 def test_who_connects_too_often_is_read_when_its_time_has_come():
     """It is not refused: a thousand devices behind one address come back at once after a power cut."""
     world = World(maximum_connects_per_second=8)

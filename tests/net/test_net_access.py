@@ -224,6 +224,27 @@ def test_the_last_common_name_and_the_first_alternative_name_count() -> None:
     assert name_in({}, Naming.SAN) is None
 
 
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ((("IP Address", "1.2.3.4"), ("othername", "<unsupported>"), ("DirName", ())), None),
+        ((("DNS", ""), ("DNS", "x")), None),
+        ((("DNS", "x\0.good"),), None),
+        ((("email", "a\nb"),), None),
+        ((("URI", "urn:a/+/#"),), "urn:a/+/#"),
+        ((("DNS", "*.example"),), "*.example"),
+    ],
+)
+def test_a_name_is_taken_as_it_is_or_not_at_all(names: tuple[tuple[str, object], ...], expected: str | None) -> None:
+    """A name is no user name that CONNECT could not have; what rules make of one with wildcards is theirs.
+
+    [5.0 MQTT-1.5.4-2, 1.5.4]
+    """
+    assert name_in({"subjectAltName": names}, Naming.SAN) == expected
+    subject = tuple((("commonName", name),) for kind, name in names if kind in ("DNS", "email", "URI"))[:1]
+    assert name_in({"subject": subject}, Naming.SUBJECT) == expected
+
+
 def test_tls_before_1_2_is_refused(run: Run, desk: Desk) -> None:
     """[RFC 8996]"""
 
@@ -326,6 +347,11 @@ def test_a_new_certificate_is_for_whom_comes_next(run: Run, desk: Desk) -> None:
         lambda desk: desk.rules.write_text("listener nowhere\nboth #\n"),
         lambda desk: desk.client_ca.write_text("none"),
         lambda desk: desk.users.unlink(),
+        lambda desk: desk.users.write_bytes(b"alice:\xff\n"),
+        lambda desk: desk.users.unlink() or desk.users.mkdir(),
+        lambda desk: desk.rules.write_bytes(b"both \xff\n"),
+        lambda desk: desk.rules.unlink(),
+        lambda desk: desk.client_ca.unlink(),
     ],
 )
 def test_what_cannot_be_used_changes_nothing(

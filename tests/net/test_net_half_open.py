@@ -146,6 +146,21 @@ def test_the_broker_is_told_when_memory_is_full_and_when_it_is_not(run: Run, mon
     assert seen == [False, False, False, True, True, False, False]
 
 
+def test_what_is_empty_is_put_away_while_clients_are_served(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with BrokerServer(ServerConfig(port=0)) as server:
+            counts: list[int] = []
+            monkeypatch.setattr(server.broker, "put_away", counts.append)
+            good = await bystander(server)
+            while len(counts) < 3:
+                await good.round_trips(1)
+            assert 0 < min(counts) <= max(counts) <= 1_000
+            good.stream.close()
+            await good.stream.wait_closed()
+
+    run(main())
+
+
 def test_the_process_knows_its_memory() -> None:
     size_bytes = resident_bytes()
     assert size_bytes is None or size_bytes > 10_000_000

@@ -230,3 +230,30 @@ def test_many_rows_with_a_prefix_go_at_once(store):
     rows = all_of(store)
     assert len(rows) == 601
     assert rows[b"s1"] == b"new"
+
+
+def test_however_many_rows_are_folded_there_are_few_statements_and_so_little_is_kept_of_them(store):
+    """Each is kept prepared: one for each number of rows comes to 7 MB, little by little."""
+    seen: set[str] = set()
+
+    class Watched:
+        def __init__(self, database: sqlite3.Connection) -> None:
+            self._database = database
+
+        def __getattr__(self, name: str):
+            return getattr(self._database, name)
+
+        def execute(self, statement: str, *values: object):
+            seen.add(statement)
+            return self._database.execute(statement, *values)
+
+    store._database.execute("PRAGMA synchronous = OFF")
+    database, store._database = store._database, Watched(store._database)
+    for count in range(1, 260, 6):
+        rows = {b"%d" % number: b"%d" % count for number in range(count)}
+        store.commit(list(rows.items()))
+        assert all_of(store) == rows
+        store.commit([(key, Removal.ONE) for key in rows])
+        assert all_of(store) == {}
+    assert len(seen) < 40
+    store._database = database

@@ -62,6 +62,8 @@ class Addresses:
         self._per_second = config.maximum_connects_per_second
         self._failures_per_minute = config.maximum_failed_logins_per_minute
         self._by_address: dict[str, _Address] = {}
+        self._look_at = _MOST_IDLE
+        """With so many known it is looked who may be forgotten, which takes a while: not for each that comes."""
         limits = (self._maximum, self._per_second, self._failures_per_minute)
         self._is_counting = any(limit is not None for limit in limits)
 
@@ -76,8 +78,9 @@ class Addresses:
             return now
         known = self._by_address.get(address)
         if known is None:
-            if len(self._by_address) >= _MOST_IDLE:
+            if len(self._by_address) >= self._look_at:
                 self._forget_settled(now)
+                self._look_at = max(_MOST_IDLE, 2 * len(self._by_address))
             known = self._by_address[address] = _Address(self._per_second)
         known.count += 1
         return now if known.rate is None else known.rate.charge(1, now)
@@ -88,15 +91,19 @@ class Addresses:
         known = None if address is None else self._by_address.get(address)
         return known is not None and self._maximum is not None and known.count > self._maximum
 
-    def failed(self, peer: str, now: float) -> None:
-        """Somebody there did not know a password."""
+    def failed(self, peer: str, now: float) -> str | None:
+        """Somebody there did not know a password; a line for people where none from there is looked at from now on."""
         address = address_of(peer) if self._failures_per_minute is not None else None
         known = None if address is None else self._by_address.get(address)
         if known is None or self._failures_per_minute is None:
-            return
+            return None
         if known.failures is None:
             known.failures = Rate(self._failures_per_minute / _MINUTE_SECONDS, _MINUTE_SECONDS)
-        known.failures.charge(1, now)
+        was_guessing = known.failures.settled_at > now
+        seconds = known.failures.charge(1, now) - now
+        if was_guessing or seconds <= 0:
+            return None
+        return f"address {address}: passwords are not looked at for {seconds:.1f} s, because too many were wrong"
 
     def is_guessing(self, peer: str, now: float) -> bool:
         """Whether so many passwords were wrong there that no more are looked at now."""

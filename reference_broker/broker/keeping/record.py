@@ -69,11 +69,13 @@ class Record:
         self._journal.unsettle(self)
         self._journal.promise()
 
-    def ended(self) -> None:
+    def ended(self, *, had_subscriptions: bool) -> None:
         """The session is over."""
         self._pages.clear()
         for kind in (SESSION, SESSION_WILL):
             self._journal.drop(kind + self.number)
+        if had_subscriptions:
+            self._journal.drop_all(SUBSCRIPTION + self.number)
         self._journal.drop_all(RECEIVED + self.number)
         self._journal.promise()
 

@@ -6,6 +6,7 @@ Does not belong here: delivering, retained messages, or the packets that subscri
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import chain
 from sys import getsizeof
 
@@ -22,6 +23,10 @@ _REMEMBERED_BYTES = 32 * 1024 * 1024
 
 _ROUTE_BYTES, _TARGET_BYTES, _MERGED_BYTES = 300, 8, 150
 """What a route takes with its place in a dict, each of its targets, and each that was made for it."""
+
+
+_SLICE = 500
+"""So many subscriptions go at once, which takes some milliseconds."""
 
 
 class Merged(Target):
@@ -75,6 +80,8 @@ class Router:
         self._shared: dict[str, SharedSubscription] = {}
         self.routes: dict[str, Route] = {}
         self._remembered_bytes = 0
+        self._ending_count = 0
+        """Of how many sessions that have ended there are still subscriptions, which bring nothing."""
         self._subscription_bytes = 0
         self.subscription_count = 0
         """Subscriptions of all sessions."""
@@ -168,37 +175,58 @@ class Router:
         if subscribed is None:
             return False
         session.keep_subscription(topic_filter)
+        self.cut(self._forget(subscribed))
+        return True
+
+    def _forget(self, subscribed: Subscribed) -> str:
+        """Let go of a subscription that its session does not have any more; its filter without share name."""
+        session, topic_filter = subscribed.session, subscribed.topic_filter
         self._subscription_bytes -= SUBSCRIPTION_BYTES + getsizeof(topic_filter)
         self.subscription_count -= 1
-        bare = topic_filter
         if subscribed.share is None:
-            self._tree.remove(bare, session)
-        else:
-            bare = topic_filter.split("/", 2)[2]
-            shared = self._shared[topic_filter]
-            shared.leave(session)
-            if not shared:  # the last member ends it [5.0 4.8.2]
-                del self._shared[topic_filter]
-                self._shared_tree.remove(bare, shared)
-        self.cut(bare)
-        return True
+            self._tree.remove(topic_filter, session)
+            return topic_filter
+        bare = topic_filter.split("/", 2)[2]
+        shared = self._shared[topic_filter]
+        shared.leave(session)
+        if not shared:  # the last member ends it [5.0 4.8.2]
+            del self._shared[topic_filter]
+            self._shared_tree.remove(bare, shared)
+        return bare
 
     def shared_subscription(self, topic_filter: str) -> SharedSubscription | None:
         """The shared subscription of a whole filter, `$share/...` included."""
         return self._shared.get(topic_filter)
 
-    def remove_session(self, session: Session) -> None:
-        """Remove all subscriptions of a session that ends."""
-        if session.subscribed is not None:
-            for topic_filter in list(session.subscriptions):
-                self.unsubscribe(session, topic_filter)
+    def remove_session(self, session: Session) -> Iterator[None]:
+        """Have no subscription of a session that ends bring anything, at once; they go slice by slice.
+
+        All are gone when the iterator is through. The first slice is done before it pauses: mostly that is all.
+        """
+        former = list(session.subscriptions.values())
+        session.subscribed = None
+        for subscribed in former[:_SLICE]:
+            self.cut(self._forget(subscribed))
+        if len(former) <= _SLICE:
+            return
+        self.cut()
+        self._ending_count += 1
+        for start in range(_SLICE, len(former), _SLICE):
+            yield
+            for subscribed in former[start : start + _SLICE]:
+                self._forget(subscribed)
+        self._ending_count -= 1
 
     def _find(self, topic: str) -> Route:
         access = self._access
         found = self._tree.match(topic)
+        shared = self._shared_tree.match(topic) if self._shared else []
+        if self._ending_count:
+            found = [each for each in found if each.session.subscribed is not None]
+            shared = [each for each in shared if each.has_any()]
         if access.limits_receivers:
             found = [each for each in found if access.may_receive(each.session, topic)]
-        return Route(_merge(found), tuple(self._shared_tree.match(topic)) if self._shared else ())
+        return Route(_merge(found), tuple(shared))
 
 
 def _merge(found: list[Subscribed]) -> tuple[Target, ...]:

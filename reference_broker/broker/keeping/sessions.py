@@ -6,7 +6,9 @@ Does not belong here: the state of one (`session`), will messages (`wills`), or 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import islice
 
 from reference_broker.broker.keeping.exchange import Exchange
 from reference_broker.broker.keeping.record import Record
@@ -23,6 +25,8 @@ from reference_broker.broker.values.sizes import ORDINARY_BEGINNING, SESSION_BYT
 from reference_broker.broker.values.timers import Timers
 from reference_broker.wire.properties import NEVER_EXPIRES
 from reference_broker.wire.types import Version
+
+_REST_SECONDS = 0.001
 
 
 class Sessions:
@@ -51,6 +55,7 @@ class Sessions:
         """How many have expired since the broker's start."""
         self.size_bytes = 0
         """About how much memory they take, without subscriptions and messages."""
+        self._to_put_away: Iterator[Session] = iter(())
         self._more_bytes: dict[Session, int] = {}
         """What a long user name or will adds to that."""
 
@@ -125,8 +130,17 @@ class Sessions:
         else:
             expires = None if session.expiry_interval == NEVER_EXPIRES else session.expiry_interval
             self.wait_for_return(session, expires, now)
+            self._withhold_in_flight(session, now)
             session.put_away()
             session.keep()
+
+    def put_away(self, count: int) -> None:
+        """See to so many sessions that they keep nothing which holds nothing; the next call goes on behind them."""
+        for session in islice(self._to_put_away, count):
+            session.put_away()
+            count -= 1
+        if count:  # all have had their turn
+            self._to_put_away = iter(self)
 
     def wait_for_return(self, session: Session, expires_seconds: float | None, now: float) -> None:
         """Keep the session of an absent client for so long; None for ever."""
@@ -142,13 +156,20 @@ class Sessions:
         _cancel(session)
         if self._by_client_id.pop(session.client_id, None) is not None:
             self.size_bytes -= SESSION_BYTES + len(session.client_id) + self._more_bytes.pop(session, 0)
-        self._router.remove_session(session)
+        had_subscriptions = session.subscribed is not None
+        if had_subscriptions:
+            self._go_on(self._router.remove_session(session), now)
         undelivered = session.take_undelivered()
         if session.record is not None:
-            session.record.ended()
+            session.record.ended(had_subscriptions=had_subscriptions)
             session.record = session.ledger = None
         self._hand_over_shared(undelivered, now)
         self._wills.session_ended(session, now)
+
+    def _go_on(self, work: Iterator[None], now: float) -> None:
+        """Do a slice of what takes long, and the rest when others had their turn."""
+        if next(work, work) is None:
+            self._timers.at(now + _REST_SECONDS, lambda at: self._go_on(work, at))
 
     def ask_rules_again(self, session: Session, now: float) -> None:
         """The session has another user, or the broker other rules: what its user may not get does not reach it.
@@ -164,8 +185,22 @@ class Sessions:
                 each for each in session.queue.retained or () if not access.may_subscribe(session, each)
             ]:
                 session.queue.remove_retained(topic_filter)
-        withheld = session.withhold(lambda topic: access.may_receive(session, topic))
-        self._hand_over_shared(withheld, now)
+        self._hand_over_shared(session.withhold_waiting(self._may_receive(session)), now)
+        if session.sender is None:
+            self._withhold_in_flight(session, now)
+
+    def _withhold_in_flight(self, session: Session, now: float) -> None:
+        """What its client did not acknowledge is not sent again to a user who may not get it any more.
+
+        While the client is there it may acknowledge it, and until then each message takes its place and identifier.
+        [5.0 MQTT-3.3.4-9, MQTT-2.2.1-4]
+        """
+        if self._access.limits_receivers:
+            self._hand_over_shared(session.withhold_in_flight(self._may_receive(session)), now)
+
+    def _may_receive(self, session: Session) -> Callable[[str], bool]:
+        """Whether a session's user may get messages of a topic; asked once for each."""
+        return cache(lambda topic: self._access.may_receive(session, topic))
 
     def _hand_over_shared(self, undelivered: list[Delivery], now: float) -> None:
         """Offer other members what a session leaves undelivered of shared subscriptions. [5.0 4.8.2]

@@ -40,6 +40,10 @@ class SharedSubscription:
         self._members.pop(session, None)
         self._order = list(self._members.values())
 
+    def has_any(self) -> bool:
+        """Whether it has a member whose session has not ended: those of one that has may take a while to go."""
+        return any(session.subscribed is not None for session in self._members)
+
     def deal(self, count: int) -> list[Subscribed]:
         """As many turns as `choose` would give to that many messages which all may receive, up to the first repetition.
 
@@ -49,7 +53,7 @@ class SharedSubscription:
         turn = min(self._turn, len(order))
         positions = [*range(turn, len(order)), *range(turn)]
         connected = [position for position in positions if order[position].session.sender is not None]
-        chosen = connected or positions
+        chosen = connected or [place for place in positions if order[place].session.subscribed is not None]
         self._turn = chosen[(count - 1) % len(chosen)] + 1
         return [order[position] for position in chosen[:count]]
 
@@ -67,7 +71,7 @@ class SharedSubscription:
         absent_position = 0
         for position in chain(range(turn, len(order)), range(turn)):
             member = order[position]
-            if not may_receive(member.session):
+            if member.session.subscribed is None or not may_receive(member.session):
                 continue
             if member.session.sender is not None:
                 self._turn = position + 1

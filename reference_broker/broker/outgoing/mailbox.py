@@ -117,12 +117,15 @@ class Mailbox:
         return self._outbound
 
     def put_away(self) -> None:
-        """The client is gone, and comes back or not: what holds nothing is not kept for it.
+        """Keep nothing that holds nothing just now: the client is away, or has had its busiest moment.
 
-        Sets, dicts and deques stay as large as they once were, and thousands of sessions have some.
+        Sets, dicts and deques stay as large as they once were, and thousands of sessions have some. What is needed
+        again is made again.
         """
         if not self.queue:
             self.queue = None
+        if self.flight is not None and not len(self.flight):
+            self.flight = None
         if self._outbound is not None and not len(self._outbound[0]):
             self._last_packet_id = self._outbound[1].last
             self._outbound = None
@@ -145,10 +148,14 @@ class Mailbox:
         self.queue = None
         return undelivered
 
-    def withhold(self, may_receive: Callable[[str], bool]) -> list[Delivery]:
-        """Take out what waits or is in flight on topics that may not be received; what others may still get of it.
+    def withhold_waiting(self, may_receive: Callable[[str], bool]) -> list[Delivery]:
+        """Take out what waits on topics that may not be received; what others may still get of it."""
+        return self.queue.take_out(lambda delivery: not may_receive(delivery.message.topic)) if self.queue else []
 
-        A QoS 2 message in flight stays as its PUBREL: the client may have it, and its identifier must come free.
+    def withhold_in_flight(self, may_receive: Callable[[str], bool]) -> list[Delivery]:
+        """Take out what is in flight on such topics, while the client is away; what others may still get of it.
+
+        A QoS 2 message stays as its PUBREL: the client may have it, and its identifier must come free.
         """
         withheld: list[Delivery] = []
         if self._outbound is not None:
@@ -162,8 +169,6 @@ class Mailbox:
                     withheld.append(delivery)
                 else:
                     outbound.acknowledge(PubRec(packet_id))
-        if self.queue:
-            withheld += self.queue.take_out(lambda delivery: not may_receive(delivery.message.topic))
         return withheld
 
     def set_version(self, version: Version) -> None:

@@ -69,12 +69,12 @@ def accept(link: Peer, now: float, authentication_data: bytes | None) -> None:
     session, present = house.sessions.open(client_id, connect.version, connect.clean_start, now)
     requested = requested_expiry(connect)
     session.expiry_interval = min(requested, house.config.session_expiry_maximum)
-    session.sender = sender
     session.will = connect.will
     if session.username != connect.username or session.listener != link.listener:
         session.username, session.listener = connect.username, link.listener
         if present:
             house.sessions.ask_rules_again(session, now)
+    session.sender = sender
     house.sessions.weigh(session)
     house.sessions.keep(session)
     link.session = session
@@ -179,6 +179,13 @@ def _discard_of_another_user(link: Peer, connect: Connect, now: float) -> None:
         return
     link.log("the session of another user with this client id is discarded")
     house.sessions.end(existing, now)
+
+
+def guessed_wrong(link: Peer, now: float) -> None:
+    """Count a wrong password or proof; the log says when its address has had its share of them."""
+    line = link.house.addresses.failed(link.peer, now)
+    if line is not None:
+        link.house.log.write(line)
 
 
 def refuses_guess(link: Peer, now: float) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reference_broker.broker.peers.accepting import accept, refuse, refuses_guess
+from reference_broker.broker.peers.accepting import accept, guessed_wrong, refuse, refuses_guess
 from reference_broker.broker.peers.peer import Peer
 from reference_broker.broker.values.access import AuthenticationResult, Proof
 from reference_broker.broker.values.phase import Phase
@@ -50,7 +50,7 @@ def on_auth(link: Peer, packet: Auth, now: float) -> None:
     if result is AuthenticationResult.SUCCESS and not _is_still_itself(link):
         result = AuthenticationResult.FAILURE
     if result is AuthenticationResult.FAILURE:
-        link.house.addresses.failed(link.peer, now)
+        guessed_wrong(link, now)
         link.log("re-authentication failed")
         link.disconnect(ReasonCode.NOT_AUTHORIZED, "re-authentication failed", now)  # [5.0 MQTT-4.12.1-2]
         return
@@ -62,22 +62,24 @@ def _step_before_connack(link: Peer, data: bytes | None, now: float) -> None:
     assert link.authentication is not None
     result, answer = link.authentication.step(data)
     if result is AuthenticationResult.FAILURE:
-        link.house.addresses.failed(link.peer, now)
+        guessed_wrong(link, now)
         refuse(link, ReasonCode.NOT_AUTHORIZED, "authentication failed", now)  # [5.0 MQTT-4.12.0-4]
     elif result is AuthenticationResult.SUCCESS:
         assert link.connect is not None
-        link.connect = replace(link.connect, username=_proved(link.connect, link.authentication))
+        link.connect = replace(link.connect, username=_proved(link, link.connect, link.authentication))
         accept(link, now, answer)
     else:
         _send(link, ReasonCode.CONTINUE_AUTHENTICATION, answer)  # [5.0 MQTT-4.12.0-2]
 
 
-def _proved(connect: Connect, proof: Proof) -> str | None:
+def _proved(link: Peer, connect: Connect, proof: Proof) -> str | None:
     """Whom a client is taken for that answered rightly. The user name of CONNECT counts with its password only.
 
-    [5.0 4.12]
+    Where the method proves nobody in particular, the certificate may. [5.0 4.12]
     """
-    return connect.username if connect.password is not None and connect.username is not None else proof.username
+    if connect.password is not None and connect.username is not None:
+        return connect.username
+    return link.certified if proof.username is None else proof.username
 
 
 def _is_still_itself(link: Peer) -> bool:

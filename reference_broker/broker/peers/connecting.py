@@ -11,7 +11,14 @@ from dataclasses import replace
 from reference_broker.broker.keeping.checks import Work
 from reference_broker.broker.outgoing.sending import Sender
 from reference_broker.broker.peers import authenticating
-from reference_broker.broker.peers.accepting import REASON_CODES, accept, refuse, refuses_guess, requested_expiry
+from reference_broker.broker.peers.accepting import (
+    REASON_CODES,
+    accept,
+    guessed_wrong,
+    refuse,
+    refuses_guess,
+    requested_expiry,
+)
 from reference_broker.broker.peers.peer import Peer
 from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.broker.values.phase import Phase
@@ -84,7 +91,7 @@ def _checked(link: Peer, is_right: bool, now: float) -> None:
     assert connect is not None
     if not is_right:
         if _is_guess(connect):
-            link.house.addresses.failed(link.peer, now)
+            guessed_wrong(link, now)
         refuse(link, ReasonCode.BAD_USER_NAME_OR_PASSWORD, "bad user name or password", now)
         return
     proved = link.house.access.proved_username(link.claim(connect))
