@@ -61,7 +61,7 @@ Text = Annotated[str, AfterValidator(_well_formed)]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class TraceEntry(_Model):

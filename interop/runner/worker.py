@@ -19,6 +19,7 @@ import pytest
 
 from interop.brokers.broker import BrokerFault
 from interop.brokers.registry import broker_spec
+from interop.drivers.registry import DriverStarter
 from interop.exit_codes import HARNESS_FELL_SHORT
 from interop.lifeline import end_with_parent, interrupt_on
 from interop.runner.cell import Cell
@@ -126,8 +127,10 @@ class Worker:
         folder: Path,
         brokers: Mapping[str, str],
         absent: Absent,
+        drivers: DriverStarter,
     ) -> None:
         """`brokers`: what the brokers of the cells were named on the command line, which may be more than they show."""
+        self._drivers = drivers
         self._absent = absent
         self._config = config
         self._is_watched = any(map(config.getoption, _WATCHED))
@@ -182,9 +185,14 @@ class Worker:
         try:
             specs = {name: broker_spec(self._brokers[name]) for name in {cell.broker for cell in self._cells}}
             network = network_of(session.config.getoption("--network"))
-            clients = {cell.client: cell.adapter for cell in self._cells if cell.adapter}
             self._engine = Engine(
-                self._known_failures, specs, keep, loop=loop, network=network, absent=self._absent, clients=clients
+                self._known_failures,
+                specs,
+                keep,
+                loop=loop,
+                network=network,
+                absent=self._absent,
+                drivers=self._drivers,
             )
         except (CannotKeep, BrokerFault) as problem:
             self._end(str(problem))
