@@ -61,8 +61,8 @@ _PYTESTS_OWN = frozenset({SLOW, "skip", "skipif", "xfail", "parametrize", "usefi
 def marks_of(cell: Cell) -> list[str]:
     """The markers of a cell's test: what it has to do with."""
     names = [cell.loaded.area, cell.client, cell.broker, f"mqtt{cell.mqtt.replace('.', '')}", cell.transport]
-    scenario = cell.loaded.scenario
-    kinds = [SLOW] * scenario.slow + [ANY_CLIENT] * scenario.any_client
+    heading = cell.loaded.heading
+    kinds = [SLOW] * heading.slow + [ANY_CLIENT] * heading.any_client
     return [name for name in names if name.isidentifier() and name not in _PYTESTS_OWN] + kinds
 
 
