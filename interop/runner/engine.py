@@ -104,7 +104,8 @@ class Engine:
 
         Raises CannotKeep when it, or one before it, could not be kept, and RunIsOver when no more cells are played.
         """
-        self.begin([cell])
+        if cell.id not in self._records:
+            self.begin([cell])
         record = self._records[cell.id].result()
         del self._records[cell.id]
         return record

@@ -86,7 +86,7 @@ class LoadedScenario:
                 return ("also",) if place is None else ("steps", place, *rest)
         return where
 
-    @property
+    @cached_property
     def shown_file(self) -> str:
         """The file from the current directory if it is in there; of the product's own collection, `scenarios/...`."""
         file = self.path.absolute()
