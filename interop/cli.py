@@ -266,9 +266,9 @@ def _lint(options: argparse.Namespace) -> int:
     if not loaded:
         raise CommandError("no scenario files there")
     files = len({one.path for one in loaded})
-    cells = sum(len(one.scenario.versions) * len(one.scenario.transports) for one in loaded)
+    cells = sum(len(one.heading.versions) * len(one.heading.transports) for one in loaded)
     areas = len({one.area for one in loaded})
-    slow = sum(one.scenario.slow for one in loaded)
+    slow = sum(one.heading.slow for one in loaded)
     rows = f"{len(loaded)} rows ({slow} slow)" if slow else f"{len(loaded)} rows"
     _print([f"{files} scenarios in {areas} areas, {rows}, {cells} cells for each client and broker: ok"])
     return OK
@@ -294,7 +294,7 @@ def _scenarios(options: argparse.Namespace) -> list[str]:
     except ScenarioError as error:
         raise CommandError(str(error)) from None
     return [
-        f"{one.name}  ({', '.join(one.scenario.versions)}){'  slow' * one.scenario.slow}  {one.scenario.title}"
+        f"{one.name}  ({', '.join(one.heading.versions)}){'  slow' * one.heading.slow}  {one.heading.title}"
         for one in loaded
     ]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
@@ -71,5 +71,7 @@ def by_side(lines: Iterable[StatementLine]) -> Iterator[SideCoverage]:
 
 
 def write_coverage(lines: Sequence[StatementLine], path: Path) -> None:
-    """Write `coverage.json`, a list with one object for each line; raises OSError."""
-    path.write_text(json.dumps([asdict(line) for line in lines], indent=1) + "\n", encoding="utf-8")
+    """Write `coverage.json`, a list with one object for each line, each in a line of its own; raises OSError."""
+    names = [field.name for field in fields(StatementLine)]
+    objects = (json.dumps({name: getattr(line, name) for name in names}) for line in lines)
+    path.write_text("[\n" + ",\n".join(objects) + "\n]\n", encoding="utf-8")

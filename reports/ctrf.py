@@ -7,13 +7,14 @@ CTRF's schema allows no keys of one's own but in `extra`; times are whole millis
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import to_json
 
 from reports.at import line_of
 from reports.record import Record
@@ -59,14 +60,13 @@ class _Tally:
 
 def write_ctrf(records: Iterable[Record], path: Path, *, run: RunInfo | None = None) -> None:
     """Write `ctrf.json`, one test a line; raises OSError."""
-    tally, encode = _Tally(), json.JSONEncoder(ensure_ascii=False).encode
-    lines = [encode(tally.count(test)) for test in _tests(records, run)]  # text takes a third of the room
-    document = encode(_document(tally, run)).removesuffix("}}")
-    with path.open("w", encoding="utf-8") as out:
-        out.write(f'{document}, "tests": [\n')
-        out.writelines(f"{line},\n" for line in lines[:-1])
-        out.writelines(lines[-1:])
-        out.write("\n]}}\n")
+    tally = _Tally()
+    lines = [to_json(tally.count(test)) for test in _tests(records, run)]  # text takes a third of the room
+    document = to_json(_document(tally, run)).removesuffix(b"}}")
+    with path.open("wb") as out:
+        out.write(document + b',"tests":[\n')
+        out.write(b",\n".join(lines))
+        out.write(b"\n]}}\n")
 
 
 def ctrf(records: Iterable[Record], *, run: RunInfo | None = None) -> Json:
@@ -96,22 +96,21 @@ def _tests(records: Iterable[Record], run: RunInfo | None) -> Iterator[Json]:
 
 
 def _test(record: Record, *, strict: bool) -> Json:
-    column, milliseconds = column_of(record), round(1000 * record.seconds)
+    column, outcome, milliseconds = column_of(record), outcome_of(record), 1000 * record.seconds
     test: Json = {
         "testId": record.cell_id,
         "name": f"{record.scenario} over {record.transport}",
-        "status": _status(record, strict=strict),
-        "rawStatus": outcome_of(record).value,
-        "duration": milliseconds,
+        "status": _status(record, outcome, strict=strict),
+        "rawStatus": outcome.value,
+        "duration": round(milliseconds),
         "suite": [f"{column.client} with {column.broker}, MQTT {column.mqtt}", record.area],
         "tags": [record.area, record.level, *record.cites],
         "type": "interoperability",
         "retries": record.attempts - 1,
     }
     if record.started_at:
-        began = datetime.fromisoformat(record.started_at)
-        ended = began + timedelta(seconds=record.seconds)
-        test |= {"start": round(1000 * began.timestamp()), "stop": round(1000 * ended.timestamp())}
+        began = 1000 * datetime.fromisoformat(record.started_at).timestamp()
+        test |= {"start": round(began), "stop": round(began + milliseconds)}
     if record.file:
         test |= {"filePath": record.file, "line": line_of(record)}
     if message := why(record):
@@ -119,13 +118,14 @@ def _test(record: Record, *, strict: bool) -> Json:
     extra: Json = {"blame": record.blame, "rerun": record.rerun}
     if record.known_failure is not None:
         extra["known"] = record.known_failure.model_dump(mode="json", exclude_defaults=True)
-    return test | {"extra": extra}
+    test["extra"] = extra
+    return test
 
 
-def _status(record: Record, *, strict: bool) -> str:
+def _status(record: Record, outcome: Outcome, *, strict: bool) -> str:
     if is_red(record, strict_known=strict):
         return "failed"
-    return "other" if is_known(record) else _STATUSES.get(outcome_of(record), "passed")
+    return "other" if is_known(record) else _STATUSES.get(outcome, "passed")
 
 
 def _not_run(cell: str, why_not: str) -> Json:

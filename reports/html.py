@@ -12,8 +12,10 @@ traces are alike and pack well together.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
+from jinja2 import Environment
 from markupsafe import Markup
 
 from reports.again import Again
@@ -27,10 +29,23 @@ from reports.templating import asset, environment, json_in_html
 
 CELL_SCRIPTS = ("dom", "data", "packet", "sequence", "pcapng", "timing", "cells", "case", "reader")
 """what shows cells, wherever they come from"""
+_TEMPLATES = ("report.html.j2", "icons.html.j2", "parts.html.j2", "statements.html.j2")
+"""The page's first, and what it is made of."""
 _STATIC_ROWS = 400
 """how many failures are listed for a reader without JavaScript"""
 _OPEN_UP_TO = 5
 """how many known defects, or warnings, are shown without being asked for"""
+
+
+def compile_templates() -> None:
+    """Do now what takes longest of a small page, where there is time for it."""
+    for name in _TEMPLATES:
+        _templates().get_template(name)
+
+
+@cache  # with it what is compiled
+def _templates() -> Environment:
+    return environment()
 
 
 def write_html(
@@ -70,8 +85,8 @@ def _pieces(
     versions = {record.mqtt for record in summary.records if record.verdict is not Verdict.UNSUPPORTED}
     attention = summary.attention
     return (
-        environment()
-        .get_template("report.html.j2")
+        _templates()
+        .get_template(_TEMPLATES[0])
         .generate(
             summary=summary,
             run=run,

@@ -96,10 +96,11 @@ def _suite(cases: Sequence[_Case]) -> str:
     if started := min((record.started_at for record in records if record.started_at), default=""):
         told["timestamp"] = started
     versions = {name: version for record in records for name, version in record.implementations.items()}
-    facts = [(f"version.{name}", version) for name, version in sorted(versions.items())]
+    facts = [_property(3, f"version.{name}", version) for name, version in sorted(versions.items())]
     if (again := Again.of(records)).total:
-        facts += [(f"played_again.{name}", str(count)) for name, count in asdict(again).items()]
-    return _element(1, "testsuite", told, _properties(2, facts), *(_case(record, tag) for record, tag in cases))
+        facts += [_property(3, f"played_again.{name}", str(count)) for name, count in asdict(again).items()]
+    properties = _element(2, "properties", {}, *facts)
+    return _element(1, "testsuite", told, properties, *(_case(record, tag) for record, tag in cases))
 
 
 def _not_run(gaps: Iterable[str], stopped: str) -> str:
@@ -117,7 +118,7 @@ def _case(record: Record, tag: str) -> str:
         "name": f"{record.scenario} over {record.transport}",
         "time": _seconds(record.seconds),
     }
-    return _element(2, "testcase", told, _properties(3, _facts(record)), *_outcome(record, tag))
+    return _element(2, "testcase", told, _element(3, "properties", {}, *_facts(record)), *_outcome(record, tag))
 
 
 def _outcome(record: Record, tag: str) -> Iterator[str]:
@@ -132,21 +133,22 @@ def _outcome(record: Record, tag: str) -> Iterator[str]:
         yield _leaf(3, "system-err", {}, log[-_MAXIMUM_LOG_CHARACTERS:])
 
 
-def _facts(record: Record) -> Iterable[tuple[str, str]]:
-    yield "verdict", record.verdict.value
-    yield "level", record.level
-    yield "blame", record.blame
-    yield from (("cites", statement) for statement in record.cites)
-    yield "waiting_seconds", _seconds(record.waiting_seconds)
-    yield "overhead_seconds", _seconds(record.overhead_seconds)
+def _facts(record: Record) -> Iterator[str]:
+    """The properties of a case."""
+    yield _property(4, "verdict", record.verdict.value)
+    yield _property(4, "level", record.level)
+    yield _property(4, "blame", record.blame)
+    for statement in record.cites:
+        yield _property(4, "cites", statement)
+    yield _measured(4, "waiting_seconds", record.waiting_seconds)
+    yield _measured(4, "overhead_seconds", record.overhead_seconds)
     if record.played_again:
-        yield "played_again.withheld", str(record.played_again.withheld).lower()
-        yield "played_again.lag_seconds", _seconds(record.played_again.lag_seconds)
-    if record.known_failure and record.known_failure.link:
-        yield "upstream", record.known_failure.link
-    if record.known_failure:
-        yield from (("evidence", each) for each in record.known_failure.evidence)
-        yield from (("reading", each) for each in record.known_failure.readings)
+        yield _property(4, "played_again.withheld", str(record.played_again.withheld).lower())
+        yield _measured(4, "played_again.lag_seconds", record.played_again.lag_seconds)
+    if known := record.known_failure:
+        yield from (_property(4, "upstream", known.link),) if known.link else ()
+        yield from (_property(4, "evidence", each) for each in known.evidence)
+        yield from (_property(4, "reading", each) for each in known.readings)
 
 
 def _message(record: Record) -> str:
@@ -187,13 +189,14 @@ def _leaf(depth: int, name: str, attributes: Mapping[str, str], text: str = "") 
     return f"{start}>{_escaped(text, _IN_TEXT)}</{name}>" if text else f"{start} />"
 
 
-def _properties(depth: int, facts: Iterable[tuple[str, str]]) -> str:
-    return _element(depth, "properties", {}, *[_property(depth + 1, *fact) for fact in facts])
-
-
 @lru_cache(1_000)  # most of what is said of cells is said of many
 def _property(depth: int, name: str, value: str) -> str:
     return _leaf(depth, "property", {"name": name, "value": value})
+
+
+def _measured(depth: int, name: str, seconds: float) -> str:
+    """The property of a time, which is said of one cell alone; neither part needs a reference."""
+    return f'{"  " * depth}<property name="{name}" value="{_seconds(seconds)}" />'
 
 
 def _written(attributes: Mapping[str, str]) -> str:

@@ -7,7 +7,6 @@ Belongs here: the index and the chunks, the metadata beside them. Does not belon
 from __future__ import annotations
 
 import base64
-import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +15,7 @@ from operator import attrgetter
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic_core import to_json
 from zlib_ng import zlib_ng
 
 from reports.again import first_time
@@ -104,11 +104,11 @@ class Packed:
 
 def _index(cells: Iterable[tuple[Record, int | None, tuple[int, int]]]) -> Iterator[bytes]:
     """The index, piece by piece, of cells with the defect that they show and their chunk and place in it."""
-    encode, before = json.JSONEncoder(ensure_ascii=False).encode, "["
+    before = b"["
     for record, defect, place in cells:
-        yield f"{before}{encode(_index_entry(record, defect, *place))}".encode()
-        before = ", "
-    yield b"]" if before == ", " else b"[]"
+        yield before + to_json(_index_entry(record, defect, *place))
+        before = b","
+    yield b"]" if before == b"," else b"[]"
 
 
 def _index_entry(record: Record, defect: int | None, chunk: int, place: int) -> dict[str, Any]:

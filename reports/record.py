@@ -61,7 +61,7 @@ Text = Annotated[str, AfterValidator(_well_formed)]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class TraceEntry(_Model):
@@ -362,7 +362,7 @@ def _in_brief(line: bytes, path: Path, number: int, place: Place) -> Record:
     short = line[: begin + 1] + line[end + 1 :] if 0 < begin < end else line
     record = _parse(BriefRecord, short, path, number)
     object.__setattr__(record, "kept", place)
-    record.__pydantic_fields_set__ = _ALL_FIELDS  # of its own it takes more room than all its values
+    object.__setattr__(record, "__pydantic_fields_set__", _ALL_FIELDS)  # of its own takes more room than all its values
     return record
 
 

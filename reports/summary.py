@@ -136,6 +136,8 @@ _MAY_BE_KNOWN = frozenset({Verdict.FAIL, Verdict.WARN, Verdict.SETUP_FAILED, Ver
 def outcome_of(record: Record) -> Outcome:
     """Where a record stands; every record has exactly one outcome."""
     verdict, known = record.verdict, record.known_failure
+    if known is None and not record.unexpected_pass:  # most of them, and this is asked very often
+        return _OF_VERDICT[verdict]
     if verdict is Verdict.PASS and record.unexpected_pass:
         return Outcome.UNEXPECTED_PASS
     if known and known.is_ambiguous and verdict in (Verdict.FAIL, Verdict.WARN):

@@ -30,7 +30,7 @@ from interop.coverage.coverage import coverage, ran
 from interop.drivers.choice import UnusableClient, chosen_clients
 from interop.drivers.driver import DriverFault
 from interop.drivers.pool import DriverPool
-from interop.drivers.registry import UnknownDriver
+from interop.drivers.registry import DriverStarter, UnknownDriver
 from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, NOTHING_RAN, OK, CommandError
 from interop.installed import environment, own_version
 from interop.requirements.requirements import sentences
@@ -177,7 +177,7 @@ async def _on_broker(name: str, started_at: str, progress: _Progress) -> None:
 
 
 async def _on_client(clients: Mapping[str, str], name: str, started_at: str, progress: _Progress) -> None:
-    pool = DriverPool(limit=AT_ONCE, clients=clients)
+    pool = DriverPool(limit=AT_ONCE, starter=DriverStarter(clients))
     try:
         driver = await pool.acquire(name)
         said = driver.hello

@@ -60,7 +60,7 @@ class ForkedChild(GroupChild):
 
 
 class Nursery:
-    """The harness's end: children of one adapter's module."""
+    """The harness's end: children of one adapter's module. It takes no event loop before the first of them."""
 
     def __init__(self, module: str, env: Mapping[str, str]) -> None:
         self._module = module
@@ -80,15 +80,17 @@ class Nursery:
         self._control = ours
         self._births: deque[asyncio.Future[int]] = deque()
         self._ends: dict[int, asyncio.Future[int]] = {}
-        self._listening = asyncio.get_running_loop().create_task(self._listen())
+        self._listening: asyncio.Task[None] | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether it can be asked for children."""
-        return not self._listening.done()
+        return self._listening is None or not self._listening.done()
 
     async def spawn(self) -> Child:
         """Give one more child; raises DriverCrashed with the module's last words when it cannot be loaded."""
+        if self._listening is None:
+            self._listening = asyncio.get_running_loop().create_task(self._listen())
         (its_input, our_input), (our_output, its_output), (our_log, its_log) = os.pipe(), os.pipe(), os.pipe()
         ours = os.fdopen(our_input, "wb", 0), os.fdopen(our_output, "rb", 0), os.fdopen(our_log, "rb", 0)
         try:
@@ -117,10 +119,22 @@ class Nursery:
         except TimeoutError:
             raise DriverCrashed(f"{self._module} was not loaded within {START_SECONDS:g} s") from None
 
+    def abandon(self) -> bool:
+        """End one that nobody has asked for a child; gives whether it was one."""
+        if self._listening is not None:
+            return False
+        self._control.close()
+        kill_group(self._process.pid)
+        self._process.wait()
+        assert self._process.stderr is not None
+        self._process.stderr.close()
+        return True
+
     async def close(self) -> None:
         """End the nursery; its children go on until their own end."""
-        self._listening.cancel()
-        await asyncio.wait({self._listening})
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.wait({self._listening})
         self._control.close()
         try:
             await asyncio.to_thread(self._process.wait, _LEAVE_SECONDS)

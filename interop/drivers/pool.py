@@ -7,7 +7,7 @@ Does not belong here: how one is started (`registry`) or reset (`driver`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from interop.drivers.driver import Driver, DriverFault
@@ -31,11 +31,11 @@ class DriverPool:
         *,
         limit: int = DEFAULT_LIMIT,
         start: Callable[[str], Awaitable[Driver]] | None = None,
-        clients: Mapping[str, str] | None = None,
+        starter: DriverStarter | None = None,
     ) -> None:
-        """`start` replaces the drivers of the registry; `clients` are those with names of their own (`choice`)."""
+        """`start` replaces the drivers of the registry, which `starter` starts; it is closed with the pool."""
         self._limit = limit
-        self._starter = DriverStarter(clients)
+        self._starter = starter or DriverStarter()
         self._start = start or self._starter.start
         self._shelves: dict[str, _Shelf] = {}
         self._lent: dict[Driver, _Shelf] = {}

@@ -10,7 +10,7 @@ import asyncio
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from importlib import import_module
@@ -106,6 +106,17 @@ class DriverStarter:
         self._clients = clients or {}
         self._nurseries: dict[str, Nursery] = {}
         self._dead: list[Nursery] = []
+
+    def load_ahead(self, names: Iterable[str]) -> None:
+        """Have those loaded that are forked, while others still find out what to do with them."""
+        for name in names:
+            entry = DRIVERS.get(self._clients.get(name, name))
+            if entry is not None and entry.how is How.FORKED and CAN_FORK:
+                self._nursery(entry.module)
+
+    def abandon_unused(self) -> None:
+        """End what was loaded ahead and nobody asked for."""
+        self._nurseries = {module: each for module, each in self._nurseries.items() if not each.abandon()}
 
     async def start(self, name: str) -> Driver:
         """Start one; raises UnknownDriver, DriverFault."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from interop.judge import RULES, citations
 from interop.requirements.requirements import VERSIONS, known, nearest
-from interop.scenario.load import LoadedScenario
+from interop.scenario.load import Heading, LoadedScenario
 from interop.scenario.problems import closest
 from interop.scenario.values import MqttLabel
 from interop.tap.trace import Sender
@@ -66,7 +66,8 @@ def _narrowed(loaded: LoadedScenario, demands: Sequence[frozenset[Numbered]]) ->
         if all(not demanded.isdisjoint(_cited(loaded, mqtt)) for demanded in demands)
     }
     if versions:
-        yield replace(loaded, scenario=loaded.scenario.model_copy(update={"versions": versions}))
+        narrowed = loaded.scenario.model_copy(update={"versions": versions})
+        yield replace(loaded, heading=Heading.of(narrowed), read_scenario=lambda: narrowed)
 
 
 def _cited(loaded: LoadedScenario, mqtt: MqttLabel) -> set[Numbered]:

@@ -198,10 +198,10 @@ def plan(scenarios: Iterable[LoadedScenario], selection: Selection) -> Sequence[
             profile=selection.profiles.get(broker, ""),
         )
         for loaded in selection.rows(scenarios)
-        for mqtt in loaded.scenario.versions
+        for mqtt in loaded.heading.versions
         if not selection.versions or mqtt in selection.versions
-        for transport in loaded.scenario.transports
+        for transport in loaded.heading.transports
         if not selection.transports or transport in selection.transports
         for broker in selection.brokers
-        for client in (selection.clients[:1] if loaded.scenario.any_client else selection.clients)
+        for client in (selection.clients[:1] if loaded.heading.any_client else selection.clients)
     ]

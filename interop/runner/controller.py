@@ -225,6 +225,8 @@ class Controller:
         """Load what drawing the pages will take, while the first cells wait for their adapters."""
         from reports import ctrf, html, junit  # noqa: F401, PLC0415  # loaded, not used
 
+        html.compile_templates()
+
     # --- what is seen meanwhile ---------------------------------------------------------------------------------------
 
     @property

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from interop.brokers.broker import BrokerSpec
 from interop.drivers.pool import DriverPool
+from interop.drivers.registry import DriverStarter
 from interop.runner.again import settled
 from interop.runner.cell import Cell
 from interop.runner.known_failures import KnownFailures
@@ -55,8 +56,8 @@ def cells_under_way(round_trip_seconds: float) -> int:
 class Engine:
     """The cells of one worker; `begin` them all, then ask for each `record`.
 
-    `brokers` are those its cells name, `absent` the versions that are known not to be there, `clients` what starts
-    those that do not ship. Raises CannotKeep when nothing can be kept in the file `keep`, LoopNotThere for the `loop`.
+    `brokers` are those its cells name, `absent` the versions that are known not to be there, `drivers` starts the
+    clients. Raises CannotKeep when nothing can be kept in the file `keep`, LoopNotThere for the `loop`.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Engine:
         loop: str = DEFAULT_LOOP,
         absent: Absent | None = None,
         network: Network = LOOPBACK,
-        clients: Mapping[str, str] | None = None,
+        drivers: DriverStarter | None = None,
     ) -> None:
         self._absent = absent
         self._known_failures = known_failures
@@ -77,7 +78,7 @@ class Engine:
         self._records: dict[str, Future[Record]] = {}
         self._loop_name = loop
         self._network = network
-        self._clients = clients
+        self._drivers = drivers
         self._loop = loop_factory(loop)()
         self._stopping = asyncio.Event()
         self._failure: Exception | None = None
@@ -103,7 +104,8 @@ class Engine:
 
         Raises CannotKeep when it, or one before it, could not be kept, and RunIsOver when no more cells are played.
         """
-        self.begin([cell])
+        if cell.id not in self._records:
+            self.begin([cell])
         record = self._records[cell.id].result()
         del self._records[cell.id]
         return record
@@ -143,7 +145,7 @@ class Engine:
             farthest_seconds = max((broker.round_trip_seconds for broker in self._brokers.values()), default=0.0)
             long_under_way = cells_under_way(self._network.round_trip_seconds + farthest_seconds)
             self._workshop = Workshop(
-                drivers=DriverPool(limit=DRIVERS_OF_A_CELL * (CELLS_AT_WORK + long_under_way), clients=self._clients),
+                drivers=DriverPool(limit=DRIVERS_OF_A_CELL * (CELLS_AT_WORK + long_under_way), starter=self._drivers),
                 brokers=self._brokers,
                 known_failures=self._known_failures,
                 certificates=lambda: make_test_certificates(Path(folder) / "certificates"),

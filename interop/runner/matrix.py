@@ -15,8 +15,9 @@ from interop.exit_codes import HARNESS_FELL_SHORT, NOTHING_RAN
 
 _TESTS = Path(interop.__path__[0]) / "test_compatibility.py"
 
-# The matrix may be installed where nothing can be written; Hypothesis, where there is one, delays every process.
-_QUIET = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+# The matrix may be installed where nothing can be written; Hypothesis, where there is one, delays every process, and so
+# does rewriting assertions, of which the matrix has none.
+_QUIET = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "--assert=plain")
 
 
 def run_matrix(options: Iterable[str]) -> int:

@@ -22,7 +22,7 @@ from interop import subjects
 from interop.brokers.broker import BrokerFault
 from interop.brokers.registry import PROFILE_PREFIX, broker_names, broker_spec, shown_name
 from interop.drivers.choice import Choice, UnusableClient, chosen_clients
-from interop.drivers.registry import UnknownDriver
+from interop.drivers.registry import DriverStarter, UnknownDriver
 from interop.exit_codes import HARNESS_FELL_SHORT, NOTHING_RAN
 from interop.runner.about import About, UnknownSubject
 from interop.runner.cell import DEFAULT_BROKERS, DEFAULT_CLIENTS, Selection, plan
@@ -149,10 +149,14 @@ def pytest_configure(config: pytest.Config) -> None:
             if config.getoption("--shard"):
                 Shard.of(config.getoption("--shard"))
             network_of(config.getoption("--network"))
-        scenarios = load_scenarios(config.getoption("--scenarios"), _names(config, "--scenario"))
-        if not is_worker:
             clients = asyncio.run(chosen_clients(_clients(config)))
         selection = _selection(config, clients)
+        drivers = DriverStarter(selection.adapters)
+        plays = is_worker or config.getoption("dist", "no") == "no"
+        if plays and not config.option.collectonly:
+            config.add_cleanup(drivers.abandon_unused)
+            drivers.load_ahead(clients)  # by the time we know what to play, they are there
+        scenarios = load_scenarios(config.getoption("--scenarios"), _names(config, "--scenario"))
         known_failures = load_known_failures(
             config.getoption("--known-failures"),
             profiles=selection.profiles,
@@ -177,8 +181,8 @@ def pytest_configure(config: pytest.Config) -> None:
             doubts = [] if config.option.collectonly else doubts_about(selection.profiles.values())
             controller = Controller(config, cells, folder, named, absent, clients, doubts)
             config.pluginmanager.register(controller, "mqtt-interop-controller")
-        if is_worker or config.getoption("dist", "no") == "no":
-            worker = Worker(config, cells, known_failures, folder, named, absent)
+        if plays:
+            worker = Worker(config, cells, known_failures, folder, named, absent, drivers)
             config.pluginmanager.register(worker, "mqtt-interop-worker")
     except _USERS_MISTAKES as error:
         pytest.exit(str(error), returncode=HARNESS_FELL_SHORT)

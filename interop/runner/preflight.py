@@ -34,11 +34,13 @@ def ask_brokers(cells: Iterable[Cell], named: Mapping[str, str]) -> Absent:
 
     `named`: what the brokers of the cells were named on the command line, which may be more than they show.
     """
+    cells = list(cells)
+    specs = {name: broker_spec(named[name]) for name in dict.fromkeys(cell.broker for cell in cells)}
+    asked = {name: spec for name, spec in specs.items() if isinstance(spec, AddressSpec | ProfiledSpec)}
     wanted: defaultdict[str, set[str]] = defaultdict(set)
     for cell in cells:
-        wanted[cell.broker].update(cell.spoken)
-    specs = {name: broker_spec(named[name]) for name in wanted}
-    asked = {name: spec for name, spec in specs.items() if isinstance(spec, AddressSpec | ProfiledSpec)}
+        if cell.broker in asked:
+            wanted[cell.broker].update(cell.spoken)
     return asyncio.run(_ask(asked, wanted)) if asked else {}
 
 

@@ -19,6 +19,7 @@ import pytest
 
 from interop.brokers.broker import BrokerFault
 from interop.brokers.registry import broker_spec
+from interop.drivers.registry import DriverStarter
 from interop.exit_codes import HARNESS_FELL_SHORT
 from interop.lifeline import end_with_parent, interrupt_on
 from interop.runner.cell import Cell
@@ -60,8 +61,8 @@ _PYTESTS_OWN = frozenset({SLOW, "skip", "skipif", "xfail", "parametrize", "usefi
 def marks_of(cell: Cell) -> list[str]:
     """The markers of a cell's test: what it has to do with."""
     names = [cell.loaded.area, cell.client, cell.broker, f"mqtt{cell.mqtt.replace('.', '')}", cell.transport]
-    scenario = cell.loaded.scenario
-    kinds = [SLOW] * scenario.slow + [ANY_CLIENT] * scenario.any_client
+    heading = cell.loaded.heading
+    kinds = [SLOW] * heading.slow + [ANY_CLIENT] * heading.any_client
     return [name for name in names if name.isidentifier() and name not in _PYTESTS_OWN] + kinds
 
 
@@ -126,8 +127,10 @@ class Worker:
         folder: Path,
         brokers: Mapping[str, str],
         absent: Absent,
+        drivers: DriverStarter,
     ) -> None:
         """`brokers`: what the brokers of the cells were named on the command line, which may be more than they show."""
+        self._drivers = drivers
         self._absent = absent
         self._config = config
         self._is_watched = any(map(config.getoption, _WATCHED))
@@ -182,9 +185,14 @@ class Worker:
         try:
             specs = {name: broker_spec(self._brokers[name]) for name in {cell.broker for cell in self._cells}}
             network = network_of(session.config.getoption("--network"))
-            clients = {cell.client: cell.adapter for cell in self._cells if cell.adapter}
             self._engine = Engine(
-                self._known_failures, specs, keep, loop=loop, network=network, absent=self._absent, clients=clients
+                self._known_failures,
+                specs,
+                keep,
+                loop=loop,
+                network=network,
+                absent=self._absent,
+                drivers=self._drivers,
             )
         except (CannotKeep, BrokerFault) as problem:
             self._end(str(problem))

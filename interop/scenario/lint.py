@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from interop.requirements.requirements import known, nearest, statement, statements
+from interop.scenario import kept
 from interop.scenario.features import FEATURES
 from interop.scenario.lint_packets import packet_problems
 from interop.scenario.lint_versions import version_problems
@@ -59,30 +60,45 @@ _EXPECTATIONS = ("reason", "reasons", "granted", "session_present", "answer")
 
 
 def lint(scenarios: Iterable[LoadedScenario]) -> list[Problem]:
-    """Everything that is wrong with these scenarios, sorted by place; empty when all is well."""
+    """Everything that is wrong with these scenarios, all rows of each file, sorted by place; empty when all is well.
+
+    Of the product's own collection, files that were found right by this code and have not changed are not looked at.
+    """
     loaded = list(scenarios)
     problems = set(_across_files(loaded))
-    for one in loaded:
-        for rule in RULES:
-            problems.update(one.document().problem(one.in_file(where), message) for where, message in rule(one))
+    known = kept.clean()
+    new = [one for one in loaded if one.kept_as not in known]
+    wrong = {""}
+    for one in new:
+        if found := _found(one):
+            problems.update(found)
+            wrong.add(one.kept_as)
+    kept.keep_clean({one.kept_as for one in new} - wrong)
     return sorted(problems)
+
+
+def _found(one: LoadedScenario) -> list[Problem]:
+    return [one.document().problem(one.in_file(where), message) for rule in RULES for where, message in rule(one)]
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
 
 
 def _across_files(loaded: list[LoadedScenario]) -> Iterator[Problem]:
-    """A title belongs to one file, and so does a name."""
+    """A title belongs to one file, and so does a name, which is in order."""
     titles: dict[str, LoadedScenario] = {}
     names: dict[str, LoadedScenario] = {}
     for one in loaded:
         for first, what, where in (
-            (titles.setdefault(one.scenario.title.casefold(), one), "title", ("title",)),
+            (titles.setdefault(one.heading.title.casefold(), one), "title", ("title",)),
             (names.setdefault(one.file_name, one), "name", ()),
         ):
             if first.path != one.path:
-                text = one.scenario.title if what == "title" else one.file_name
+                text = one.heading.title if what == "title" else one.file_name
                 yield one.document().problem(where, f"the {what} {text!r} is also that of {first.path.name}")
+    for one in {one.path: one for one in loaded}.values():
+        for place, message in file_and_area_names(one):
+            yield one.document().problem(place, message)
 
 
 def file_and_area_names(one: LoadedScenario) -> Found:
@@ -297,7 +313,6 @@ def _too_binding(label: MqttLabel, level: Level, cites: tuple[str, ...], where: 
 
 
 RULES: tuple[Callable[[LoadedScenario], Found], ...] = (
-    file_and_area_names,
     needs,
     broker_settings,
     actors,

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache, partial
+from dataclasses import astuple, dataclass
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from interop.scenario.explain import problems_of
 from interop.scenario.model import Scenario
 from interop.scenario.problems import Problem, ScenarioError, shown
 from interop.scenario.table import Row, expand, source_of, variants_of
+from interop.scenario.values import MqttLabel, TransportName
 from interop.scenario.yaml12 import Document, Where, read, written
 from reports.resting import resting_collector
 
@@ -33,23 +34,49 @@ _NO_LETTERS = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True, slots=True)
+class Heading:
+    """What is asked of every scenario there is, so that of those kept only what is played has to be made whole."""
+
+    title: str
+    versions: tuple[MqttLabel, ...]
+    transports: tuple[TransportName, ...]
+    any_client: bool
+    slow: bool
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> Heading:
+        """That of a scenario."""
+        versions = tuple(scenario.versions)
+        return cls(scenario.title, versions, scenario.transports, scenario.any_client, scenario.slow)
+
+
+@dataclass(frozen=True)
 class LoadedScenario:
     """One scenario, or one row of its table: `name` is `area/file-stem` or `area/file-stem[case]`.
 
-    `step_lines` holds the 1-based line of each step, `step_texts` each step as it is written, with the row's values;
-    `step_places` its place in the file, None for what a variant adds. `file_versions` are those of all rows of the
-    file; `document` gives the file as it is written, which is read again where it was not kept.
+    `read_scenario` gives the scenario, which was found right before it was kept. `step_lines` holds the 1-based line of
+    each step, `step_texts` each step as it is written, with the row's values; `step_places` its place in the file, None
+    for what a variant adds. `file_versions` are those of all rows of the file; `document` gives the file as it is
+    written, which is read again where it was not kept. `kept_as` is how what its file gave is kept; empty where nothing
+    is.
     """
 
     name: str
     area: str
     path: Path
-    scenario: Scenario
+    heading: Heading
+    read_scenario: Callable[[], Scenario]
     step_lines: tuple[int, ...]
     step_texts: tuple[str, ...]
     step_places: tuple[int | None, ...]
     file_versions: tuple[str, ...]
     document: Callable[[], Document]
+    kept_as: str
+
+    @cached_property
+    def scenario(self) -> Scenario:
+        """The scenario."""
+        return self.read_scenario()
 
     def in_file(self, where: Where) -> Where:
         """A place in the scenario as a place in its file."""
@@ -59,7 +86,7 @@ class LoadedScenario:
                 return ("also",) if place is None else ("steps", place, *rest)
         return where
 
-    @property
+    @cached_property
     def shown_file(self) -> str:
         """The file from the current directory if it is in there; of the product's own collection, `scenarios/...`."""
         file = self.path.absolute()
@@ -131,21 +158,22 @@ def load_file(path: Path) -> list[LoadedScenario]:
     text = _text(path)
     if not path.absolute().is_relative_to(DEFAULT_FOLDER):
         return _read(path, text)
-    if (outcomes := kept.find(text)) is not None:
-        return [_as_kept(path, text, outcome) for outcome in outcomes]
-    loaded = _read(path, text)
-    kept.keep(text, [_to_keep(one) for one in loaded])
+    name = kept.name_of(text)
+    if (outcomes := kept.find(name)) is not None:
+        return [_as_kept(path, text, name, outcome) for outcome in outcomes]
+    loaded = _read(path, text, name)
+    kept.keep(name, [_to_keep(one) for one in loaded])
     return loaded
 
 
-def _read(path: Path, text: str) -> list[LoadedScenario]:
+def _read(path: Path, text: str, kept_as: str = "") -> list[LoadedScenario]:
     document = read(path, text)
     loaded: list[LoadedScenario] = []
     problems: list[Problem] = []
     for row in expand(document):
         try:
-            loaded.append(_loaded(path, document, row))
-            loaded += [_loaded(path, document, varied) for varied in variants_of(document, row)]
+            loaded.append(_loaded(path, document, row, kept_as))
+            loaded += [_loaded(path, document, varied, kept_as) for varied in variants_of(document, row)]
         except ValidationError as error:
             problems += problems_of(error, document, row.data)
         except ScenarioError as error:
@@ -155,37 +183,43 @@ def _read(path: Path, text: str) -> list[LoadedScenario]:
     return loaded
 
 
-def _loaded(path: Path, document: Document, row: Row) -> LoadedScenario:
+def _loaded(path: Path, document: Document, row: Row, kept_as: str) -> LoadedScenario:
+    scenario = _validated(json.dumps(row.data))
     return LoadedScenario(
         name=_name_of(path, row.case),
         area=_area_of(path),
         path=path,
-        scenario=_validated(json.dumps(row.data)),
+        heading=Heading.of(scenario),
+        read_scenario=lambda: scenario,
         step_lines=tuple(document.line(("also",) if place is None else ("steps", place)) for place in row.places),
         step_texts=tuple(_step_text(document, row, index) for index in range(len(row.places))),
         step_places=row.places,
         file_versions=tuple(map(str, document.data["versions"])),
         document=lambda: document,
+        kept_as=kept_as,
     )
 
 
 def _to_keep(one: LoadedScenario) -> list[Any]:
     scenario = one.scenario.model_dump_json(by_alias=True, exclude_unset=True)
-    return [one.case, scenario, one.step_lines, one.step_texts, one.step_places, one.file_versions]
+    heading = astuple(one.heading)
+    return [one.case, heading, scenario, one.step_lines, one.step_texts, one.step_places, one.file_versions]
 
 
-def _as_kept(path: Path, text: str, outcome: list[Any]) -> LoadedScenario:
-    case, scenario, lines, texts, places, versions = outcome
+def _as_kept(path: Path, text: str, kept_as: str, outcome: list[Any]) -> LoadedScenario:
+    case, (title, of_versions, transports, any_client, slow), scenario, lines, texts, places, versions = outcome
     return LoadedScenario(
         name=_name_of(path, case),
         area=_area_of(path),
         path=path,
-        scenario=_validated(scenario),
+        heading=Heading(title, tuple(of_versions), tuple(transports), any_client, slow),
+        read_scenario=partial(_validated, scenario),
         step_lines=tuple(lines),
         step_texts=tuple(texts),
         step_places=tuple(places),
         file_versions=tuple(versions),
         document=partial(read, path, text),
+        kept_as=kept_as,
     )
 
 

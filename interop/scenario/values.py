@@ -27,7 +27,7 @@ Reason = Annotated[int, Field(ge=0, le=255)]
 class Strict(BaseModel):
     """What all parts of a scenario share: unknown keys are refused, values do not change."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Level(StrEnum):
@@ -164,7 +164,7 @@ class PacketPattern(BaseModel):
     whole packet as it was sent, where a field cannot say it: what a version reserves is not decoded.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     packet: PacketName
     sender: Side | None = Field(None, alias="from")

@@ -25,7 +25,7 @@ from interop.containers.container import LABEL, OwnContainer, repository
 from interop.drivers.choice import Choice, UnusableClient, chosen_clients
 from interop.drivers.driver import DriverCrashed
 from interop.drivers.pool import DriverPool
-from interop.drivers.registry import UnknownDriver
+from interop.drivers.registry import DriverStarter, UnknownDriver
 from reference_broker.net.address import Transport
 
 BROKER = "docker:acme/it:1"
@@ -215,7 +215,7 @@ def test_an_adapter_is_spoken_to_on_the_hosts_network_and_removed(monkeypatch: p
         engine = FakeEngine(monkeypatch, plays=is_the_minimal_adapter)
         clients = await chosen_clients([f"mine={BROKER}"])
         assert clients == {"mine": BROKER}
-        pool = DriverPool(clients=clients)
+        pool = DriverPool(starter=DriverStarter(clients))
         driver = await pool.acquire("mine")
         assert driver.hello.client
         assert driver.made_of == f"{BROKER} {DIGEST}"
@@ -241,7 +241,7 @@ def test_an_adapter_that_ends_is_told_with_its_log(monkeypatch: pytest.MonkeyPat
 def test_an_adapters_image_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeEngine(monkeypatch)
     with pytest.raises(DriverCrashed, match="has no image 'other'; pull or build it first"):
-        run(DriverPool(clients={"mine": "docker:other"}).acquire("mine"))
+        run(DriverPool(starter=DriverStarter({"mine": "docker:other"})).acquire("mine"))
 
 
 def test_an_image_may_be_named_or_say_its_name_itself() -> None:

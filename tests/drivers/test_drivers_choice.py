@@ -12,7 +12,7 @@ import pytest
 from interop.drivers.choice import Choice, UnusableClient, chosen_clients
 from interop.drivers.driver import DriverRubbish
 from interop.drivers.pool import DriverPool
-from interop.drivers.registry import UnknownDriver
+from interop.drivers.registry import DriverStarter, UnknownDriver
 
 _ADAPTER = """\
 import json, sys
@@ -47,7 +47,7 @@ def test_a_client_is_called_as_it_is_named_else_as_its_hello_says(tmp_path: Path
 
 def test_a_named_client_is_started_and_reported_by_its_name(tmp_path: Path) -> None:
     async def main() -> None:
-        pool = DriverPool(clients={"mine": command(tmp_path)})
+        pool = DriverPool(starter=DriverStarter({"mine": command(tmp_path)}))
         driver = await pool.acquire("mine")
         assert (driver.name, driver.hello.client) == ("mine", "acme")
         await pool.close()
@@ -104,7 +104,7 @@ def test_a_feature_nobody_knows_is_told_at_hello_with_the_nearest(tmp_path: Path
     assert f"mqtt-interop adapter check -- {wrong.removeprefix('command:')}" in said
 
     async def main() -> None:
-        pool = DriverPool(clients={"mine": wrong})
+        pool = DriverPool(starter=DriverStarter({"mine": wrong}))
         with pytest.raises(DriverRubbish, match="did you mean 'qos2'"):
             await pool.acquire("mine")
         await pool.close()

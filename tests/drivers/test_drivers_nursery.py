@@ -15,6 +15,7 @@ from interop.drivers.driver import Driver, DriverCrashed
 from interop.drivers.nursery import CAN_FORK, Nursery
 from interop.drivers.pool import DriverPool
 from interop.drivers.process import ProcessDriver
+from interop.drivers.registry import DriverStarter
 
 pytestmark = [
     pytest.mark.usefixtures("on_both_loops"),
@@ -150,3 +151,35 @@ def test_a_closed_pool_leaves_no_process_behind() -> None:
     for pid in asyncio.run(main()):
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_what_was_loaded_ahead_and_not_asked_for_is_ended_and_what_was_asked_for_is_not(tmp_path: Path) -> None:
+    (tmp_path / "tiny_adapter.py").write_text(TINY)
+    root = Path(contract.__file__).parents[2]
+    ahead = Nursery("tiny_adapter", {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{tmp_path}"})
+    process = ahead._process
+    assert ahead.is_open
+    assert ahead.abandon()
+    assert process.returncode == -signal.SIGKILL
+
+    async def use(nursery: Nursery) -> None:
+        driver = await adapter(nursery)
+        assert not nursery.abandon()
+        await driver.close()
+
+    with_nursery(tmp_path, use)
+
+
+def test_a_client_that_is_loaded_ahead_is_loaded_once_and_one_of_a_strangers_not_at_all() -> None:
+    starter = DriverStarter({"mine": "command:no-such-program"})
+    starter.load_ahead(["paho", "mine", "builtin"])
+
+    async def main() -> None:
+        ahead = dict(starter._nurseries)
+        assert list(ahead) == ["interop.drivers.paho"]
+        driver = await starter.start("paho")
+        assert starter._nurseries == ahead
+        await driver.close()
+        await starter.close()
+
+    asyncio.run(main())

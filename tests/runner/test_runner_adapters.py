@@ -15,6 +15,7 @@ from runner_stage import scenario
 from interop.brokers.registry import broker_spec
 from interop.drivers import driver
 from interop.drivers.driver import DriverCrashed, DriverFault, DriverHung
+from interop.drivers.registry import DriverStarter
 from interop.runner import player
 from interop.runner.adapters import IN_A_ROW, Adapters
 from interop.runner.cell import Cell
@@ -86,7 +87,7 @@ def played(folder: Path, clients: dict[str, str], why: str) -> list[Record]:
         for client, start in clients.items()
     ]
     keep = folder / "gw0.jsonl"
-    engine = Engine(KnownFailures(), {"reference": broker_spec("reference")}, keep, clients=clients)
+    engine = Engine(KnownFailures(), {"reference": broker_spec("reference")}, keep, drivers=DriverStarter(clients))
     try:
         engine.begin(cells)
         with pytest.raises(RunIsOver, match=why):

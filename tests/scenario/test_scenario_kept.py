@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 
@@ -13,9 +13,9 @@ import pytest
 from scenario_files import RIGHT, save
 
 import interop
-from interop.scenario import kept, load
-from interop.scenario.load import LoadedScenario, load_file
-from interop.scenario.yaml12 import Document
+from interop.scenario import kept, lint, load
+from interop.scenario.load import Heading, LoadedScenario, load_file
+from interop.scenario.yaml12 import Document, Where
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -48,7 +48,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _said(one: LoadedScenario) -> list[object]:
-    given = [getattr(one, each.name) for each in fields(one) if each.name != "document"]
+    given = [getattr(one, each.name) for each in fields(one) if each.name not in ("document", "read_scenario")]
     return [*given, one.scenario.model_dump(exclude_unset=True), one.document()]
 
 
@@ -56,6 +56,7 @@ def test_what_was_kept_of_the_collection_is_what_its_files_say(reads: Reads) -> 
     files = sorted(load.DEFAULT_FOLDER.rglob("*.yaml"))
     as_read = [one for file in files for one in load_file(file)]
     assert reads == files
+    assert [one.heading for one in as_read] == [Heading.of(one.scenario) for one in as_read]
     reads.clear()
     as_kept = [one for file in files for one in load_file(file)]
     assert reads == []
@@ -128,8 +129,58 @@ def test_what_no_code_has_used_for_long_goes_when_other_code_begins(shipped: Pat
     assert (old.exists(), recent.exists()) == (False, True)
 
 
-def test_all_code_that_reading_takes_decides_about_what_was_kept() -> None:
-    listing = "import sys, interop.scenario.load; print(*sys.modules)"
+@pytest.fixture
+def looked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The scenarios that were checked by the rules, one of which stands for all."""
+    seen: list[str] = []
+
+    def look(one: LoadedScenario) -> Iterator[tuple[Where, str]]:
+        seen.append(one.name)
+        if "wrong" in one.scenario.title:
+            yield ("title",), "wrong"
+
+    monkeypatch.setattr(lint, "RULES", (look,))
+    return seen
+
+
+def test_a_file_found_right_is_not_checked_again_before_it_changes(shipped: Path, looked: list[str]) -> None:
+    assert lint.lint(load_file(shipped)) == []
+    assert lint.lint(load_file(shipped)) == []
+    assert len(looked) == 1
+    shipped.write_text(RIGHT.replace("A message arrives", "It does"), encoding="utf-8")
+    assert lint.lint(load_file(shipped)) == []
+    assert len(looked) == 2
+
+
+def test_what_was_found_wrong_is_found_again(shipped: Path, looked: list[str]) -> None:
+    shipped.write_text(RIGHT.replace("A message arrives", "This is wrong"), encoding="utf-8")
+    first = lint.lint(load_file(shipped))
+    assert [problem.message for problem in first] == ["wrong"]
+    assert lint.lint(load_file(shipped)) == first
+    assert len(looked) == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"0123"])
+def test_a_file_is_checked_where_it_is_not_known_to_be_right(shipped: Path, looked: list[str], content: bytes) -> None:
+    lint.lint(load_file(shipped))
+    (kept.folder() / "clean").write_bytes(content)
+    lint.lint(load_file(shipped))
+    lint.lint(load_file(shipped))
+    assert len(looked) == 2
+
+
+def test_the_name_of_a_file_is_checked_though_its_text_was_found_right(shipped: Path, looked: list[str]) -> None:
+    lint.lint(load_file(shipped))
+    moved = shipped.rename(shipped.with_name("No-Snake.yaml"))
+    assert [problem.message for problem in lint.lint(load_file(moved))] == [
+        "the name 'No-Snake' is not in lower_snake_case"
+    ]
+    assert len(looked) == 1
+
+
+@pytest.mark.parametrize("module", ["load", "lint"])
+def test_all_code_that_reading_takes_decides_about_what_was_kept(module: str) -> None:
+    listing = f"import sys, interop.scenario.{module}; print(*sys.modules)"
     told = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True).stdout
     house = Path(interop.__path__[0]).parent
     folders = {"interop", "interop.requirements", "interop.scenario", "reference_broker", "reference_broker.wire"}
