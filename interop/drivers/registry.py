@@ -23,6 +23,7 @@ from interop.drivers.in_process import InProcessDriver
 from interop.drivers.nursery import CAN_FORK, Nursery
 from interop.drivers.process import ProcessDriver
 from interop.drivers.releases import program
+from interop.scenario.problems import closest
 
 COMMAND_PREFIX = "command:"
 """What a name begins with that is itself the command line of an adapter: `command:./my-adapter --flag`."""
@@ -93,9 +94,10 @@ def _adapter_program_command(name: str) -> list[str]:
             return found.command
     except BadAdapter as problem:
         raise UnknownDriver(str(problem)) from None
-    known = ", ".join([*DRIVERS, *adapter_programs()])
+    known = [*DRIVERS, *adapter_programs()]
     yours = f"NAME={COMMAND_PREFIX}PROGRAM or NAME={CONTAINER_PREFIX}IMAGE"
-    raise UnknownDriver(f"unknown client {name!r}; expected one of {known}, {yours}")
+    guess = f"did you mean {close}? " if (close := closest(name, known)) else ""
+    raise UnknownDriver(f"unknown client {name!r}; {guess}expected one of {', '.join(known)}, {yours}")
 
 
 class DriverStarter:
