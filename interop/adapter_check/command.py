@@ -20,6 +20,7 @@ from interop.brokers.releases import broker_of, release
 from interop.building import build
 from interop.drivers.catalog import AdapterProgram, BadAdapter, adapter_programs
 from interop.drivers.driver import DriverCrashed
+from interop.drivers.registry import Program, UnknownDriver, program_of, ships
 from interop.drivers.releases import wanted
 from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, OK, CommandError
 
@@ -28,8 +29,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `adapter`."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     check = actions.add_parser("check", help="hold an adapter against the contract, without any scenario")
-    check.usage = "mqtt-interop adapter check -- COMMAND [ARGUMENT ...]"
-    check.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="what starts the adapter")
+    check.usage = "mqtt-interop adapter check -- COMMAND [ARGUMENT ...]\n       mqtt-interop adapter check NAME"
+    check.add_argument(
+        "command", nargs=argparse.REMAINDER, metavar="COMMAND",
+        help="what starts the adapter; or one that comes along, by its name",
+    )  # fmt: skip
     text = "build the adapters of the folder `adapters`, as far as this machine's toolchains allow"
     building = actions.add_parser("build", help=text, description=text)
     building.add_argument(
@@ -57,14 +61,15 @@ def _check(options: argparse.Namespace) -> int:
     if not command:
         raise CommandError("name the command that starts the adapter: mqtt-interop adapter check -- ./my-adapter")
     try:
-        return asyncio.run(_examined(command))
-    except DriverCrashed as crash:
+        by_name = command == options.command and len(command) == 1 and ships(command[0])
+        return asyncio.run(_examined(program_of(command[0]) if by_name else Program(command)))
+    except (DriverCrashed, UnknownDriver) as crash:
         raise CommandError(str(crash)) from None
 
 
-async def _examined(command: Sequence[str]) -> int:
+async def _examined(program: Program) -> int:
     told, is_whole, is_open, reason = set[str](), True, False, ""
-    async for result in examine(command):
+    async for result in examine(program):
         is_whole, is_open = is_whole and not result.skipped, is_open or result.is_open
         if not result.skipped or result.skipped != reason:
             _say(*_in_words(result, told))
@@ -72,7 +77,7 @@ async def _examined(command: Sequence[str]) -> int:
     wrong = len(told)
     things = "1 thing is" if wrong == 1 else f"{wrong} things are"
     so_far = "" if is_whole else ", as far as it was looked at"
-    _say("", f"{things if wrong else 'nothing is'} wrong with {shlex.join(command)}{so_far}")
+    _say("", f"{things if wrong else 'nothing is'} wrong with {shlex.join(program.command)}{so_far}")
     return FELL_SHORT if wrong else HARNESS_FELL_SHORT if is_open else OK
 
 

@@ -17,6 +17,7 @@ from interop.drivers.child import Child, start_program
 from interop.drivers.contract import ANSWERS, UNASKED, AnyCommand, AnyEvent, ErrorEvent, Ready
 from interop.drivers.driver import DriverCrashed, DriverFault, DriverHung, DriverRubbish, Probe
 from interop.drivers.process import GOODBYE_SECONDS, LINE_LIMIT_BYTES, ProcessDriver
+from interop.drivers.registry import Program
 
 _LOG_LINES = 3
 _LINES_LIMIT = 10_000
@@ -45,10 +46,11 @@ class Conversation(ProcessDriver):
         """How many it has written."""
 
     @classmethod
-    async def begin(cls, command: Sequence[str], complain: Callable[[Complaint], None]) -> Conversation:
+    async def begin(cls, program: Program, complain: Callable[[Complaint], None]) -> Conversation:
         """Start an adapter and say nothing yet; raises DriverCrashed, in one line, when there is no such program."""
-        environment = {name: value for name, value in os.environ.items() if name not in _HIDES}
-        conversation = cls(start_program(command, environment), complain)
+        environment = os.environ if program.environment is None else program.environment
+        shown = {name: value for name, value in environment.items() if name not in _HIDES}
+        conversation = cls(start_program(program.command, shown, program.folder), complain)
         await conversation._connect_pipes()
         return conversation
 

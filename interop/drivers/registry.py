@@ -10,7 +10,7 @@ import asyncio
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from importlib import import_module
@@ -100,6 +100,25 @@ def _adapter_program_command(name: str) -> list[str]:
     raise UnknownDriver(f"unknown client {name!r}; {guess}expected one of {', '.join(known)}, {yours}")
 
 
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What starts an adapter: its command, with the whole environment, in a folder (where one is None, ours)."""
+
+    command: Sequence[str]
+    environment: Mapping[str, str] | None = None
+    folder: Path | None = None
+
+
+def program_of(name: str) -> Program:
+    """What starts a client that ships, by its name, as a process of its own; raises UnknownDriver, with what to do."""
+    if name in DRIVERS:
+        return Program([sys.executable, "-m", DRIVERS[name].module], _environment())
+    command = _adapter_program_command(name)
+    found = program(name)
+    assert found is not None, "it has a command"
+    return Program(command, _environment(found.installed), found.folder)
+
+
 class DriverStarter:
     """Starts drivers by name, introduced and probed; close it when they are closed."""
 
@@ -127,12 +146,11 @@ class DriverStarter:
             return await InProcessDriver.start(name, import_module(entry.module).ADAPTER)
         if entry.how is How.FORKED and CAN_FORK:
             return await ProcessDriver.adopt(name, await self._nursery(entry.module).spawn())
-        return await ProcessDriver.start(name, [sys.executable, "-m", entry.module], env=_environment())
+        return await self._start_program(name, adapter)
 
     async def _start_program(self, name: str, adapter: str) -> Driver:
-        found = program(adapter)
-        assert found is not None, "its name was checked"
-        return await ProcessDriver.start(name, found.command, _environment(found.installed), found.folder)
+        found = program_of(adapter)
+        return await ProcessDriver.start(name, found.command, found.environment, found.folder)
 
     async def close(self) -> None:
         """End what is kept for starting more."""

@@ -23,6 +23,7 @@ from interop.adapter_check.lines import Complaint, read_line, shown
 from interop.adapter_check.silent import SilentBroker
 from interop.adapter_check.watch import Watch, believed, is_in_doubt
 from interop.cli import main
+from interop.drivers.registry import Program
 from interop.runner.busy import NO_LAG, Lag, cpu_waited_seconds
 from reference_broker.net.config import ServerConfig
 from reference_broker.net.server import BrokerServer
@@ -66,8 +67,8 @@ def examined(path: Path, *options: str, by: Watch | None = None) -> dict[str, Re
     """What came of each stage; by default without site-packages, which makes an adapter start in 20 ms."""
 
     async def main() -> dict[str, Result]:
-        command = [sys.executable, *(options or ("-S",)), str(path)]
-        return {each.stage: each async for each in examine(command, by)}
+        program = Program([sys.executable, *(options or ("-S",)), str(path)])
+        return {each.stage: each async for each in examine(program, by)}
 
     return asyncio.run(asyncio.wait_for(main(), 60))
 
@@ -280,6 +281,22 @@ def test_the_examination_ends_in_time_and_so_does_the_adapter(tmp_path: Path, mo
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text()}").exists()
 
 
+def test_a_stage_for_which_the_others_left_too_little_time_is_open_and_nobodys_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def most_of_it(*_: object) -> None:
+        await asyncio.sleep(1.5)
+
+    async def for_ever(*_: object) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(examination, "LIMIT_SECONDS", 2.0)
+    there_are = {"hello": stages.hello, "first": most_of_it, "second": for_ever}
+    monkeypatch.setattr(examination, "STAGES", there_are)
+    second = examined(script(tmp_path), by=Unhurried())["second"]
+    assert (second.complaints, second.skipped, second.is_open) == ([], "no time was left", True)
+
+
 # --- what 5.0 has, with an adapter that has it ------------------------------------------------------------------------
 
 ADAPTER_OF_5 = f"""\
@@ -308,7 +325,7 @@ def complaints_of_5(folder: Path, fault: str, *stages_: Stage) -> list[Complaint
     async def main() -> None:
         async with BrokerServer(ServerConfig(port=0)) as server, SilentBroker() as silent:
             setting = asking.Setting(server.address, silent)
-            talk = await Conversation.begin([sys.executable, str(path)], found.append)
+            talk = await Conversation.begin(Program([sys.executable, str(path)]), found.append)
             try:
                 for stage in (stages.hello, *stages_):
                     await stage(talk, setting)
@@ -352,6 +369,21 @@ def test_what_cannot_be_looked_at_is_said_and_is_no_fault(tmp_path: Path, capsys
     said = capsys.readouterr().out
     assert said.count("only looked at over TCP, which this adapter has not\n") == 1, "a reason is said once"
     assert said.endswith(f"{path}, as far as it was looked at\n")
+
+
+def test_one_that_comes_along_is_checked_by_its_name_and_a_program_of_that_name_behind_two_dashes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    async def examine(program: Program) -> AsyncIterator[Result]:
+        asked.append(program.command)
+        yield Result("hello")
+
+    monkeypatch.setattr(command, "examine", examine)
+    assert main(["adapter", "check", "minimal"]) == 0
+    assert main(["adapter", "check", "--", "minimal"]) == 0
+    assert asked == [[sys.executable, "-m", "interop.drivers.examples.minimal"], ["minimal"]]
 
 
 def told_of(monkeypatch: pytest.MonkeyPatch, *results: Result) -> int:
