@@ -23,6 +23,7 @@ from interop.drivers.driver import DriverCrashed
 from interop.drivers.registry import Program, UnknownDriver, program_of, ships
 from interop.drivers.releases import wanted
 from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, OK, CommandError
+from interop.scenario.problems import closest
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -60,11 +61,14 @@ def _check(options: argparse.Namespace) -> int:
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
         raise CommandError("name the command that starts the adapter: mqtt-interop adapter check -- ./my-adapter")
+    by_name = command == options.command and len(command) == 1 and ships(command[0])
     try:
-        by_name = command == options.command and len(command) == 1 and ships(command[0])
         return asyncio.run(_examined(program_of(command[0]) if by_name else Program(command)))
-    except (DriverCrashed, UnknownDriver) as crash:
-        raise CommandError(str(crash)) from None
+    except UnknownDriver as problem:
+        raise CommandError(str(problem)) from None
+    except DriverCrashed as crash:
+        close = None if "/" in command[0] else closest(command[0], adapter_programs())
+        raise CommandError(f"{crash}{f'; did you mean {close}, which comes along?' if close else ''}") from None
 
 
 async def _examined(program: Program) -> int:

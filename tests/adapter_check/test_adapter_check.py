@@ -419,7 +419,12 @@ def test_what_could_not_be_told_is_no_success(
 
 
 @pytest.mark.parametrize(
-    ("command", "said"), [([], "name the command"), (["./no-such"], "cannot start ./no-such: No such file")]
+    ("command", "said"),
+    [
+        ([], "name the command"),
+        (["./no-such"], "cannot start ./no-such: No such file"),
+        (["mqttj"], "cannot start mqttj: No such file or directory; did you mean mqttjs, which comes along?"),
+    ],
 )
 def test_a_command_that_cannot_be_started_is_2(
     command: list[str], said: str, capsys: pytest.CaptureFixture[str]
