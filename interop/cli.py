@@ -11,6 +11,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
@@ -64,6 +65,8 @@ _PACKAGES: dict[str, tuple[str, str]] = {
 }
 """Subcommands by name: the module that has their `add_options(parser)` and `run(options)`, and a line of help."""
 
+_COMMANDS = (*_REFERENCE_COMMANDS, *_PACKAGES, "run", "lint", "schema", "list")
+
 _LISTS = ("scenarios", "clients", "brokers", "features", "rules")
 
 
@@ -76,6 +79,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments and not arguments[0].startswith("-"):
             _check_installed(arguments[0])
         parser = _parser(arguments[0] if arguments else "")
+        if arguments and not arguments[0].startswith("-") and arguments[0] not in _COMMANDS:
+            close = get_close_matches(arguments[0], _COMMANDS, n=1)
+            guess = f"; did you mean {close[0]}?" if close else ""
+            parser.error(f"there is no command {arguments[0]!r}{guess} (`{PROG} --help` has them all)")
         options, extra = parser.parse_known_args(arguments)
         if extra and options.run is not _run:
             parser.error(f"unrecognized arguments: {' '.join(extra)}")

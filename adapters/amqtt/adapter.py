@@ -137,7 +137,7 @@ class AmqttAdapter(Adapter):
 def _address(command: contract.Connect) -> str:
     login = "" if command.username is None else quote(command.username, safe="")
     if command.password is not None:
-        login += f":{quote(command.password, safe='')}"
+        login += f":{quote(_text(command.password, 'password'), safe='')}"
     at, path = "@" if login else "", command.path if command.transport in {"ws", "wss"} else ""
     host = f"[{command.host}]" if ":" in command.host else command.host
     return f"{_SCHEMES[command.transport]}://{login}{at}{host}:{command.port}{path}"
@@ -147,12 +147,16 @@ def _configuration(command: contract.Connect) -> dict[str, Any]:
     made: dict[str, Any] = {"auto_reconnect": False, "reconnect_retries": 0, "connection_timeout": None}
     made |= {"keep_alive": command.keep_alive, "ping_delay": 0}  # what it is asked for is the difference of the two
     if (will := command.will) is not None:
-        try:
-            text = will.payload.decode()
-        except UnicodeDecodeError:
-            raise Unsuccessful("unsupported", "a will has to be text") from None
+        text = _text(will.payload, "will")
         made["will"] = {"topic": will.topic, "message": text, "qos": will.qos, "retain": will.retain}
     return made
+
+
+def _text(value: bytes, what: str) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise Unsuccessful("unsupported", f"a {what} has to be text") from None
 
 
 def _unsuccessful(problem: ConnectError) -> Unsuccessful:

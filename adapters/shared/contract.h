@@ -151,7 +151,8 @@ static inline short wait_for(struct pollfd *standard_input, int descriptor, bool
   return both[1].revents;
 }
 
-/* Serve standard input; `turn(descriptor)` lets the library work until there is something to read from it. */
+/* Serve standard input; `turn` lets the library work until there is something to read from it, and sets its `revents`
+ * then: with threads of the library's that is poll(standard_input, 1, -1), without them see `wait_for`. */
 static void serve(const char *hello, const struct command *commands, void (*abandon)(void), void (*turn)(struct pollfd *)) {
   size_t room = 4096, filled = 0;
   char *input = malloc(room);

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -32,6 +33,10 @@ class Setting:
     broker: Address
     silent: SilentBroker
     hello: HelloEvent | None = None
+    another: Callable[[], AbstractAsyncContextManager[Conversation]] | None = None
+    """Starts a second process of the adapter, beside the one a stage has."""
+    answers_any_verb: bool = True
+    """Whether a verb that nobody knows is answered; where it is not, that was said."""
 
     @property
     def mqtt(self) -> contract.MqttLabel:
@@ -95,13 +100,16 @@ async def connect(talk: Conversation, address: Address, mqtt: contract.MqttLabel
     return await need(talk, connection(talk, address, mqtt), f"although `hello` claims MQTT {mqtt}")
 
 
-async def probe(talk: Conversation, while_: str = "") -> None:
-    """Ask for a verb of a later contract."""
+async def probe(talk: Conversation, while_: str = "") -> bool:
+    """Ask for a verb of a later contract, unless it is known that none is answered; gives whether it was."""
+    if not talk.answers_any_verb:
+        return False
     verb = token("verb-")
     answer = await ask(talk, Probe(id=talk.next_id(), do=verb), while_)
     if isinstance(answer, ErrorEvent) and answer.error != "unsupported":
         what = f"a verb that nobody knows, `{verb}`, is answered with the error `{answer.error}`"
         talk.complain(what, "the error `unsupported`", about_line=True)
+    return answer is not None
 
 
 async def unasked(talk: Conversation, kind: type[Unasked]) -> Unasked | None:
@@ -116,6 +124,13 @@ async def unasked(talk: Conversation, kind: type[Unasked]) -> Unasked | None:
                 talk.complain(f"`{event.event}` came, and nothing had happened that it tells of", f"`{wanted}`")
     except TimeoutError:
         return None
+
+
+async def forget_what_came(talk: Conversation) -> None:
+    """Let go of events that follow from what was complained about before."""
+    await talk.settle(ANSWER_SECONDS)
+    while not talk.events.empty():
+        talk.events.get_nowait()
 
 
 async def check_nothing_follows(talk: Conversation, what: str, expected: str = "nothing") -> None:

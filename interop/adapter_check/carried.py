@@ -12,6 +12,7 @@ from interop.adapter_check.asking import (
     ask,
     check_nothing_follows,
     connection,
+    forget_what_came,
     need,
     subscription,
     token,
@@ -38,7 +39,8 @@ async def versions(talk: Conversation, setting: Setting) -> None:
             _check_version(talk, trace, mqtt)
             if isinstance(answer, contract.Connected):
                 _check_session_present(talk, trace, answer)
-                await _message_to_itself(talk, setting, mqtt)
+                if not await _message_to_itself(talk, setting, mqtt):
+                    await forget_what_came(talk)
                 await _disconnect(talk, trace, mqtt)
             elif isinstance(answer, ErrorEvent):
                 what = f"`connect` is answered with the error `{answer.error}`, although `hello` claims MQTT {mqtt}"
@@ -64,17 +66,18 @@ def _check_session_present(talk: Conversation, trace: Trace, said: contract.Conn
             talk.complain(what, "what CONNACK says, or null where the client does not tell", about_line=True)
 
 
-async def _message_to_itself(talk: Conversation, setting: Setting, mqtt: str) -> None:
+async def _message_to_itself(talk: Conversation, setting: Setting, mqtt: str) -> bool:
+    """Whether a message came that can be looked at."""
     topic, when = token("check/"), f"in MQTT {mqtt}"
     has_properties = mqtt == "5.0" and setting.has("publish-properties")
     properties = contract.PropertyValues(user_property=_USER_PROPERTY) if has_properties else contract.NONE
     subscribe = contract.Subscribe(id=talk.next_id(), subscriptions=(subscription(topic),))
     publish = contract.Publish(id=talk.next_id(), topic=topic, payload=_PAYLOAD, properties=properties)
     if not (await need(talk, subscribe, when) and await need(talk, publish, when)):
-        return
+        return False
     message = await _message(talk, when)
     if message is None:
-        return
+        return False
     await check_nothing_follows(talk, f"one message was sent, and what was told of it was followed, {when}, by")
     for field, found, wanted in (
         ("topic", message.topic, topic),
@@ -87,6 +90,7 @@ async def _message_to_itself(talk: Conversation, setting: Setting, mqtt: str) ->
     if has_properties and (message.properties is None or message.properties.user_property != _USER_PROPERTY):
         what = "a message published with a User Property came without it"
         talk.complain(what, "its properties, or `publish-properties` in `unsupported` of `hello`", about_line=True)
+    return True
 
 
 async def _message(talk: Conversation, when: str) -> MessageEvent | None:

@@ -8,26 +8,33 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 import shlex
 import sys
 from collections.abc import Sequence
 
 from interop.adapter_check.examination import Result, examine
+from interop.adapter_check.lines import Complaint, shown
 from interop.brokers.catalog import BuiltBroker, built_brokers
 from interop.brokers.releases import broker_of, release
 from interop.building import build
 from interop.drivers.catalog import AdapterProgram, BadAdapter, adapter_programs
 from interop.drivers.driver import DriverCrashed
+from interop.drivers.registry import Program, UnknownDriver, program_of, ships
 from interop.drivers.releases import wanted
-from interop.exit_codes import FELL_SHORT, OK, CommandError
+from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, OK, CommandError
+from interop.scenario.problems import closest
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `adapter`."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     check = actions.add_parser("check", help="hold an adapter against the contract, without any scenario")
-    check.usage = "mqtt-interop adapter check -- COMMAND [ARGUMENT ...]"
-    check.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="what starts the adapter")
+    check.usage = "mqtt-interop adapter check -- COMMAND [ARGUMENT ...]\n       mqtt-interop adapter check NAME"
+    check.add_argument(
+        "command", nargs=argparse.REMAINDER, metavar="COMMAND",
+        help="what starts the adapter; or one that comes along, by its name",
+    )  # fmt: skip
     text = "build the adapters of the folder `adapters`, as far as this machine's toolchains allow"
     building = actions.add_parser("build", help=text, description=text)
     building.add_argument(
@@ -40,7 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Carry out one action; 0 when all is well, 1 when an adapter is not."""
+    """Carry out one action; 0 when all is well, 1 when an adapter is not, 2 when that could not be told."""
     try:
         return {"check": _check, "build": _build, "list": _list}[options.action](options)
     except BadAdapter as problem:
@@ -54,34 +61,51 @@ def _check(options: argparse.Namespace) -> int:
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
         raise CommandError("name the command that starts the adapter: mqtt-interop adapter check -- ./my-adapter")
+    by_name = command == options.command and len(command) == 1 and ships(command[0])
     try:
-        return asyncio.run(_examined(command))
+        return asyncio.run(_examined(program_of(command[0]) if by_name else Program(command)))
+    except UnknownDriver as problem:
+        raise CommandError(str(problem)) from None
     except DriverCrashed as crash:
-        raise CommandError(str(crash)) from None
+        close = None if "/" in command[0] else closest(command[0], adapter_programs())
+        raise CommandError(f"{crash}{f'; did you mean {close}, which comes along?' if close else ''}") from None
 
 
-async def _examined(command: Sequence[str]) -> int:
-    wrong, is_whole = 0, True
-    async for result in examine(command):
-        wrong += len(result.complaints)
-        is_whole = is_whole and not result.skipped
-        _say(*_in_words(result))
-    shown = shlex.join(command)
+async def _examined(program: Program) -> int:
+    told, is_whole, is_open, reason = set[str](), True, False, ""
+    async for result in examine(program):
+        is_whole, is_open = is_whole and not result.skipped, is_open or result.is_open
+        if not result.skipped or result.skipped != reason:
+            _say(*_in_words(result, told))
+        reason = result.skipped
+    wrong = len(told)
     things = "1 thing is" if wrong == 1 else f"{wrong} things are"
     so_far = "" if is_whole else ", as far as it was looked at"
-    _say("", f"{things if wrong else 'nothing is'} wrong with {shown}{so_far}")
-    return FELL_SHORT if wrong else OK
+    _say("", f"{things if wrong else 'nothing is'} wrong with {shlex.join(program.command)}{so_far}")
+    return FELL_SHORT if wrong else HARNESS_FELL_SHORT if is_open else OK
 
 
-def _in_words(result: Result) -> list[str]:
+def _in_words(result: Result, told: set[str]) -> list[str]:
+    """The lines of a stage; what was told before, which is added to, is not told at length again."""
     if result.skipped:
         return [f"-----  {result.stage}: {result.skipped}"]
-    lines = [f"{'WRONG' if result.complaints else 'ok   '}  {result.stage}"]
+    lines, again = [f"{'WRONG' if result.complaints else 'ok   '}  {result.stage}"], 0
     for each in result.complaints:
+        if (kind := _kind(each)) in told:
+            again += 1
+            continue
+        told.add(kind)
         lines.append(f"         {each.what}")
-        lines += [f"           it wrote  {each.shown_line}"] if each.line else []
+        lines += [f"           it read   {shown(each.read)}"] if each.read else []
+        lines += [f"           it wrote  {shown(each.line)}"] if each.line else []
         lines.append(f"           expected  {each.expected}")
-    return lines
+    times = f", {again} times" if again > 1 else ""
+    return [*lines, f"         again what stands above{times}"] if again else lines
+
+
+def _kind(complaint: Complaint) -> str:
+    """What all complaints of one kind have in common: not their numbers, nor the names that were made up."""
+    return re.sub(r"\b(check|verb-)/?[0-9a-f]{8}\b|\d+(\.\d+)*", "#", complaint.what)
 
 
 # --- those that come along --------------------------------------------------------------------------------------------

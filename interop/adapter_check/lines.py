@@ -18,25 +18,32 @@ from interop.drivers.contract import EVENT, AnyEvent
 from interop.scenario.problems import closest
 
 SHOWN_CHARACTERS = 300
+_TAIL_CHARACTERS = 95
 
 _EVENTS = {each.model_fields["event"].default: each for each in get_args(get_args(AnyEvent)[0])}
 
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """One thing that is wrong: what, what was expected instead, and the line it is about, where there is one."""
+    """One thing that is wrong: what, what was expected instead, and the line it is about, where there is one.
+
+    `read` is the command that it is about, where no line is.
+    """
 
     what: str
     expected: str
     line: bytes = b""
     seconds: float | None = None
     """The time in which something did not come, where it is about one: a machine that is too busy may explain it."""
+    read: bytes = b""
 
-    @property
-    def shown_line(self) -> str:
-        """The line, cut short, without its end."""
-        text = self.line.decode("utf-8", "backslashreplace").rstrip("\r\n")
-        return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
+
+def shown(line: bytes) -> str:
+    """A line without its end, and without its middle where it is long: what is wrong often stands behind a payload."""
+    text = line.decode("utf-8", "backslashreplace").rstrip("\r\n")
+    if len(text) <= SHOWN_CHARACTERS:
+        return text
+    return f"{text[: SHOWN_CHARACTERS - _TAIL_CHARACTERS - 5]} ... {text[-_TAIL_CHARACTERS:]}"
 
 
 def read_line(line: bytes) -> tuple[AnyEvent | None, list[Complaint]]:

@@ -82,9 +82,9 @@ async def _explain_silence(talk: Conversation) -> None:
         talk.complain(what, "`hello`, with its id 1", seconds=START_SECONDS)
 
 
-async def made_up_verb(talk: Conversation, setting: Setting) -> None:  # noqa: ARG001 - a stage
+async def made_up_verb(talk: Conversation, setting: Setting) -> None:
     """A verb of a later contract."""
-    await probe(talk)
+    setting.answers_any_verb = await probe(talk)
 
 
 async def without_connection(talk: Conversation, setting: Setting) -> None:  # noqa: ARG001 - a stage
@@ -233,6 +233,20 @@ async def reset(talk: Conversation, setting: Setting) -> None:
     await connect(talk, setting.silent.address, setting.mqtt)
 
 
+async def two_at_once(talk: Conversation, setting: Setting) -> None:
+    """A second process beside the first, as a cell with two clients has: a fixed port, file or lock is in its way."""
+    assert setting.another is not None
+    when = ", while another process of it runs"
+    if not await connect(talk, setting.silent.address, setting.mqtt):
+        return
+    async with setting.another() as other:
+        answer = await other.ask(contract.Hello(id=other.next_id()), START_SECONDS, while_=when)
+        if isinstance(answer, HelloEvent):
+            second = connection(other, setting.silent.address, setting.mqtt)
+            await need(other, second, when.removeprefix(", "))
+            await probe(talk, when)
+
+
 async def leave(talk: Conversation, setting: Setting) -> None:
     """`exit` with a connection."""
     if not await connect(talk, setting.silent.address, setting.mqtt):
@@ -264,6 +278,7 @@ STAGES: dict[str, Stage] = {
     "a lost connection": lost_connection,
     "no connection": no_connection,
     "reset": reset,
+    "two at once": two_at_once,
     "exit": leave,
     "end of input": end_of_input,
 }

@@ -55,8 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "mode",
         nargs="?",
-        type=Mode,
-        choices=list(Mode),
+        choices=[mode.value for mode in Mode],
         default=Mode.PAIRS,
         metavar="MODE",
         help=f"{', '.join(Mode)} (%(default)s)",
@@ -206,7 +205,7 @@ def _notes(file: Path) -> str:
 
 def cell_of(options: argparse.Namespace) -> Cell:
     """The cell the options describe; raises CommandError for what cannot be."""
-    mode = options.mode
+    mode = Mode(options.mode)
     cell = Cell(
         mode=mode,
         publishers=options.publishers or _DEFAULT_PUBLISHERS.get(mode, 1),

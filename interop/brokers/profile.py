@@ -7,6 +7,7 @@ Does not belong here: the broker it describes (`profiled`), writing a first vers
 from __future__ import annotations
 
 import tomllib
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,11 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from interop.brokers.broker import BrokerFault
 from interop.scenario.features import unknown_features
+from interop.scenario.problems import closest, first_problem
 from interop.scenario.values import MqttLabel, Strict
+from reference_broker.broker.values.config import BrokerConfig
 from reference_broker.net.address import Address, Login, Transport, without_login
+from reference_broker.net.config import ServerConfig
 
 _SCHEMES = {Transport.TCP: "mqtt", Transport.TLS: "mqtts", Transport.WS: "ws", Transport.WSS: "wss"}
 
@@ -85,6 +89,17 @@ class BrokerProfile(Strict):
             raise ValueError("; ".join(problems))
         return names
 
+    @field_validator("settings")
+    @classmethod
+    def _are_settings(cls, given: dict[str, Any]) -> dict[str, Any]:
+        known = sorted(each.name for kind in (BrokerConfig, ServerConfig) for each in fields(kind))
+        for name in given:
+            if name not in known:
+                close = closest(name, known)
+                guess = f"; did you mean {close!r}?" if close else ""
+                raise ValueError(f"there is no setting {name!r}{guess} (docs/settings.md has them all)")
+        return given
+
     @model_validator(mode="after")
     def _listens(self) -> BrokerProfile:
         if not self.addresses:
@@ -131,11 +146,10 @@ def load_profile(path: Path) -> BrokerProfile:
     try:
         if ca := written.get("listeners", {}).get("ca"):
             written["listeners"]["ca"] = path.parent / ca
+            if not (path.parent / ca).is_file():
+                raise BadProfile(f"{path}: listeners.ca: there is no file {ca}, seen from where the profile is")
         return BrokerProfile.model_validate(written)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        said = first["msg"].removeprefix("Value error, ")
-        raise BadProfile(f"{path}: {where}{': ' if where else ''}{said}") from None
+        raise BadProfile(f"{path}: {first_problem(error, BrokerProfile)}") from None
     except (AttributeError, TypeError):
         raise BadProfile(f"{path}: listeners: expected a table") from None

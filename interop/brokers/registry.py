@@ -23,6 +23,7 @@ from interop.brokers.releases import broker_of, release
 from interop.brokers.ticking import TickingSpec
 from interop.building import NotBuildable
 from interop.containers import CONTAINER_PREFIX
+from interop.scenario.problems import closest
 from reference_broker.net.address import Address, without_login
 
 PROFILE_PREFIX = "profile:"
@@ -58,7 +59,8 @@ def broker_spec(name: str) -> BrokerSpec:
         spec = AddressSpec(_address(name))
     else:
         choices = ", ".join((*BROKERS, f"{CONTAINER_PREFIX}IMAGE", "HOST:PORT", "mqtt://HOST:PORT"))
-        raise UnknownBroker(f"unknown broker {without_login(name)!r}; expected one of {choices}")
+        guess = f"did you mean {close}? " if (close := closest(name, BROKERS)) else ""
+        raise UnknownBroker(f"unknown broker {without_login(name)!r}; {guess}expected one of {choices}")
     spec.check()
     return spec
 

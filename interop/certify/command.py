@@ -7,6 +7,7 @@ Does not belong here: what a certificate says (`issuing`), checking one (`verify
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable, Iterator
@@ -76,9 +77,9 @@ def run(options: argparse.Namespace) -> int:
     if is_new:
         _print(f"{options.key}: a new key, {dsse.key_id(key.public_key())}; keep it to yourself")
     options.out.mkdir(parents=True, exist_ok=True)
-    for earlier in (RESULTS, CERTIFICATE):
-        (options.out / earlier).unlink(missing_ok=True)
-    played = _play(options, profile, subject)
+    with _set_aside(options.out) as has_played:
+        played = _play(options, profile, subject)
+        has_played(bool(played.records))
     if played.missing:
         _print(f"no certificate: {cells(played.missing)} came to no result")
         return played.code
@@ -86,6 +87,23 @@ def run(options: argparse.Namespace) -> int:
     certificate, no_pdf = issue(case, played.records, options.out, key)
     _print(*_said(certificate, no_pdf, options.out))
     return played.code if played.code == HARNESS_FELL_SHORT else OK if certificate.is_met else FELL_SHORT
+
+
+@contextlib.contextmanager
+def _set_aside(folder: Path) -> Iterator[Callable[[bool], None]]:
+    """What was certified there before is no more once anything was played; until then it stays as it was."""
+    before = {folder / each: folder / f".{each}.before" for each in (RESULTS, CERTIFICATE) if (folder / each).exists()}
+    for file, aside in before.items():
+        file.replace(aside)
+    played = [False]
+    try:
+        yield played.append
+    finally:
+        for file, aside in before.items():
+            if played[-1]:
+                aside.unlink()
+            else:
+                aside.replace(file)
 
 
 def _subject(options: argparse.Namespace, kit_sha256: str) -> Subject:

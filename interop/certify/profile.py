@@ -20,7 +20,7 @@ from interop.hands_off.stages import STAGES
 from interop.runner.about import About
 from interop.scenario.features import unknown_features
 from interop.scenario.load import LoadedScenario
-from interop.scenario.problems import closest
+from interop.scenario.problems import closest, first_problem
 from interop.scenario.values import Level, MqttLabel, Side, Strict, TransportName
 from reports.record import Verdict
 
@@ -183,5 +183,4 @@ def load_profile(name: str) -> Profile:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CommandError(f"{path}: not TOML: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        raise CommandError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise CommandError(f"{path}: {first_problem(error, Content)}") from error

@@ -136,7 +136,11 @@ class ProcessDriver(Driver):
 
     async def _send(self, command: Command) -> None:
         # What a process does not read waits here; a process that has gone is reported by the end of its output.
-        self._write(command.model_dump_json(exclude_none=True).encode() + b"\n")
+        self._write(self._line_of(command))
+
+    @staticmethod
+    def _line_of(command: Command) -> bytes:
+        return command.model_dump_json(exclude_none=True).encode() + b"\n"
 
     def _write(self, lines: bytes | bytearray) -> None:
         self._input.write(lines)

@@ -10,7 +10,7 @@ import asyncio
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from importlib import import_module
@@ -23,6 +23,7 @@ from interop.drivers.in_process import InProcessDriver
 from interop.drivers.nursery import CAN_FORK, Nursery
 from interop.drivers.process import ProcessDriver
 from interop.drivers.releases import program
+from interop.scenario.problems import closest
 
 COMMAND_PREFIX = "command:"
 """What a name begins with that is itself the command line of an adapter: `command:./my-adapter --flag`."""
@@ -93,9 +94,29 @@ def _adapter_program_command(name: str) -> list[str]:
             return found.command
     except BadAdapter as problem:
         raise UnknownDriver(str(problem)) from None
-    known = ", ".join([*DRIVERS, *adapter_programs()])
+    known = [*DRIVERS, *adapter_programs()]
     yours = f"NAME={COMMAND_PREFIX}PROGRAM or NAME={CONTAINER_PREFIX}IMAGE"
-    raise UnknownDriver(f"unknown client {name!r}; expected one of {known}, {yours}")
+    guess = f"did you mean {close}? " if (close := closest(name, known)) else ""
+    raise UnknownDriver(f"unknown client {name!r}; {guess}expected one of {', '.join(known)}, {yours}")
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What starts an adapter: its command, with the whole environment, in a folder (where one is None, ours)."""
+
+    command: Sequence[str]
+    environment: Mapping[str, str] | None = None
+    folder: Path | None = None
+
+
+def program_of(name: str) -> Program:
+    """What starts a client that ships, by its name, as a process of its own; raises UnknownDriver, with what to do."""
+    if name in DRIVERS:
+        return Program([sys.executable, "-m", DRIVERS[name].module], _environment())
+    command = _adapter_program_command(name)
+    found = program(name)
+    assert found is not None, "it has a command"
+    return Program(command, _environment(found.installed), found.folder)
 
 
 class DriverStarter:
@@ -136,12 +157,11 @@ class DriverStarter:
             return await InProcessDriver.start(name, import_module(entry.module).ADAPTER)
         if entry.how is How.FORKED and CAN_FORK:
             return await ProcessDriver.adopt(name, await self._nursery(entry.module).spawn())
-        return await ProcessDriver.start(name, [sys.executable, "-m", entry.module], env=_environment())
+        return await self._start_program(name, adapter)
 
     async def _start_program(self, name: str, adapter: str) -> Driver:
-        found = program(adapter)
-        assert found is not None, "its name was checked"
-        return await ProcessDriver.start(name, found.command, _environment(found.installed), found.folder)
+        found = program_of(adapter)
+        return await ProcessDriver.start(name, found.command, found.environment, found.folder)
 
     async def close(self) -> None:
         """End what is kept for starting more."""

@@ -14,6 +14,9 @@ import html
 import json
 from dataclasses import dataclass, field
 
+from reference_broker.net.address import Address
+from reference_broker.net.listening import bind
+
 HOST = "127.0.0.1"
 _REQUEST_SECONDS = 5.0
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -73,8 +76,8 @@ class LivePage:
         self._server: asyncio.Server | None = None
 
     async def open(self, port: int = 0) -> str:
-        """Listen; gives the page's address."""
-        self._server = await asyncio.start_server(self._answer, HOST, port)
+        """Listen; gives the page's address. Raises ListenFailed."""
+        self._server = await asyncio.start_server(self._answer, sock=bind(Address(HOST, port)))
         return f"http://{HOST}:{self._server.sockets[0].getsockname()[1]}/"
 
     async def close(self) -> None:

@@ -7,6 +7,7 @@ Does not belong here: the single question (`questions`), how it is told (`tellin
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import re
 from collections.abc import Awaitable, Iterable, Mapping
@@ -130,20 +131,36 @@ async def _or_reason(question: Any) -> Any:
 async def _listeners(
     address: Address, ca_file: Path | None, version: Version, login: Login
 ) -> dict[Transport, Address]:
-    """The first place for each transport that lets us in, the given address first."""
+    """The first place for each transport that lets us in: the given address, which did, then those around it."""
+    found = {address.transport: dataclasses.replace(address, login=None)}
+    ports = dict.fromkeys((address.port, *(port for usual in PORTS.values() for port in usual)))
+    are_open = await asyncio.gather(*(_is_open(address.host, port) for port in ports))
+    there = {port for port, is_open in zip(ports, are_open, strict=True) if is_open}
     candidates = [
         dataclasses.replace(
             address, port=port, transport=transport, ca_file=ca_file, check_host_name=ca_file is not None, login=None
         )
         for transport, ports in PORTS.items()
         for port in dict.fromkeys((address.port, *ports))
+        if transport not in found and port in there  # reading what the system trusts takes longer than asking does
     ]
     answers = await asyncio.gather(*(ask(each, version, login, ANSWER_SECONDS) for each in candidates))
-    found: dict[Transport, Address] = {}
     for answer in answers:
         if answer.lets_in or (answer.reaction is Reaction.UNREACHED and "certificate verify failed" in answer.reason):
             found.setdefault(answer.address.transport, answer.address)
-    return found
+    return {transport: found[transport] for transport in PORTS if transport in found}
+
+
+async def _is_open(host: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            _, writer = await asyncio.open_connection(host, port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True
 
 
 def _contradictions(claimed: Iterable[str], promised: Iterable[str], does: Mapping[str, bool]) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
+import os
 import sys
 from pathlib import Path
 
@@ -60,7 +61,8 @@ def _whom(options: argparse.Namespace) -> tuple[Address, list[str]]:
 
 def _write(found: Found, options: argparse.Namespace) -> None:
     with options.write.open("x", encoding="utf-8") as file:
-        file.write(profile(found))
+        ca = os.path.relpath(options.ca_file, options.write.parent) if options.ca_file else ""
+        file.write(profile(found, ca))
     has_login = isinstance(found.address.login, Login)
     _print(f"{options.write}: a profile to go on from{'; its [login] is for you to fill in' if has_login else ''}")
 

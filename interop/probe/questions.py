@@ -33,7 +33,7 @@ from reference_broker.wire.types import QoS, Version
 
 ANSWER_SECONDS = 2.0
 QUIET_SECONDS = 1.0
-"""How long to wait for what may not come at all, e.g. messages of `$SYS`."""
+"""How long to wait for what nobody needs to send, messages of `$SYS`."""
 LONGEST = 0xFFFF
 LARGEST_BYTES = 16 * 1024 * 1024
 _HEADER_BYTES = 64
@@ -115,14 +115,14 @@ async def retained(asked: Asked) -> bool:
         await talk.send(Publish(topic, b"kept", retain=True))
         await talk.settle(ANSWER_SECONDS)
         await _granted(talk, topic, QoS.AT_MOST_ONCE)
-        message = await _message(talk)
+        message = await _message(talk, ANSWER_SECONDS)
         await talk.send(Publish(topic, b"", retain=True))
         return message is not None and message.retain
 
 
-async def _message(talk: Conversation) -> Publish | None:
+async def _message(talk: Conversation, seconds: float) -> Publish | None:
     try:
-        return await talk.expect(Publish, QUIET_SECONDS)
+        return await talk.expect(Publish, seconds)
     except NoAnswer:
         return None
 
@@ -133,7 +133,7 @@ async def _comes_through(asked: Asked, topic_filter: str, topic: str, **properti
         if await _granted(talk, topic_filter, QoS.AT_MOST_ONCE, **properties) >= _REFUSED:
             return None
         await talk.send(Publish(topic, b"one"))
-        return await _message(talk)
+        return await _message(talk, ANSWER_SECONDS)
 
 
 async def wildcard(asked: Asked) -> bool:
@@ -293,7 +293,7 @@ async def sys_topics(asked: Asked) -> dict[str, str]:
     async with asked.talk() as talk:
         if await _granted(talk, "$SYS/#", QoS.AT_MOST_ONCE) >= _REFUSED:
             return found
-        while (message := await _message(talk)) is not None and len(found) < 1000:
+        while (message := await _message(talk, QUIET_SECONDS)) is not None and len(found) < 1000:
             found[message.topic] = message.payload.decode("utf-8", "replace")
     return found
 

@@ -63,8 +63,11 @@ def document(found: Found) -> str:
     )
 
 
-def profile(found: Found) -> str:
-    """A profile to go on from, as TOML; what was not found out stands there as a comment to be filled in."""
+def profile(found: Found, ca: str = "") -> str:
+    """A profile to go on from, as TOML; what was not found out stands there as a comment to be filled in.
+
+    `ca` is the path, from where the profile will be, of the file the broker's certificates were checked by.
+    """
     lines = [
         "# What this broker says of itself. Written by mqtt-interop probe; go on from here (docs/certify-a-broker.md).",
         f"name = {_quoted(found.name or 'my-broker')}",
@@ -76,7 +79,9 @@ def profile(found: Found) -> str:
         "[listeners]",
         *(f"{transport} = {_quoted(_where(found, transport))}" for transport in found.listeners),
     ]
-    if any(transport.is_encrypted for transport in found.listeners):
+    if ca:
+        lines.append(f"ca = {_quoted(ca)}  # what its certificate is checked by; from where this file is")
+    elif any(transport.is_encrypted for transport in found.listeners):
         lines.append('# ca = "ca.pem"  # what its certificate is checked by, if not what the system trusts')
     lines += [
         "",

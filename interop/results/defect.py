@@ -37,7 +37,8 @@ def run(options: argparse.Namespace) -> int:
     with resting_collector(), told_in_a_line():
         defects = find_defects(joined(read_parts([options.results])))
     if options.number is None:
-        sys.stdout.writelines(f"{_in_a_line(defect)}\n" for defect in defects)
+        lines = [_in_a_line(defect) for defect in defects] or [f"no defects in {options.results}"]
+        sys.stdout.writelines(f"{line}\n" for line in lines)
         return OK
     if not 1 <= options.number <= len(defects):
         there_are = f"defects 1 to {len(defects)}" if defects else "no defects"

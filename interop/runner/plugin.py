@@ -11,18 +11,20 @@ kept is handed to the controller in the end.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from _pytest.mark.expression import Expression
 
 from interop import subjects
 from interop.brokers.broker import BrokerFault
 from interop.brokers.registry import PROFILE_PREFIX, broker_names, broker_spec, shown_name
 from interop.drivers.choice import Choice, UnusableClient, chosen_clients
-from interop.drivers.registry import DriverStarter, UnknownDriver
+from interop.drivers.registry import COMMAND_PREFIX, DriverStarter, UnknownDriver
 from interop.exit_codes import HARNESS_FELL_SHORT, NOTHING_RAN
 from interop.runner.about import About, UnknownSubject
 from interop.runner.cell import DEFAULT_BROKERS, DEFAULT_CLIENTS, Selection, plan
@@ -33,7 +35,7 @@ from interop.runner.shards import BadShard, Shard
 from interop.runner.worker import ABSENT, CLIENTS, KINDS, Worker, marks_of
 from interop.scenario.lint import lint
 from interop.scenario.load import load_scenarios
-from interop.scenario.problems import ScenarioError
+from interop.scenario.problems import ScenarioError, closest
 from interop.scenario.values import MqttLabel, TransportName
 from interop.tap.network import BadNetwork, network_of
 from reports.resting import resting_collector
@@ -112,8 +114,13 @@ def _brokers(config: pytest.Config) -> tuple[str, ...]:
 
 
 def _clients(config: pytest.Config) -> tuple[str, ...]:
-    """The clients as they were named, which may be the command lines of adapters."""
-    return _names(config, "--client") or DEFAULT_CLIENTS
+    """The clients as they were named, which may be the command lines of adapters: these may have commas."""
+    named = list[str]()
+    for given in config.getoption("--client"):
+        before, command, line = given.partition(COMMAND_PREFIX)
+        *names, last = before.split(",")
+        named += [*names, f"{last}{command}{line}"]
+    return tuple(filter(None, named)) or DEFAULT_CLIENTS
 
 
 def _selection(config: pytest.Config, clients: Mapping[str, str]) -> Selection:
@@ -172,6 +179,7 @@ def pytest_configure(config: pytest.Config) -> None:
         named = {shown_name(name): name for name in _brokers(config)}
         for mark in sorted({*KINDS, *(mark for cell in cells for mark in marks_of(cell))}):
             config.addinivalue_line("markers", f"{mark}: cells of the matrix that have to do with {mark}")
+        _check_expressions(config)
         if is_worker:
             absent = config.workerinput[ABSENT]  # type: ignore[attr-defined]  # pytest-xdist's
         else:
@@ -214,6 +222,20 @@ def _said(selection: Selection) -> str:
         "--transport": selection.transports,
     }
     return " ".join(f"{option} {','.join(names)}" for option, names in given.items() if names) or "the selection"
+
+
+def _check_expressions(config: pytest.Config) -> None:
+    """Before a run has its folder: what pytest finds wrong with them later costs the reports of the run before."""
+    markers = {re.split(r"[:(]", line)[0].strip() for line in config.getini("markers")}
+    for option, text in (("-k", config.option.keyword), ("-m", config.option.markexpr)):
+        try:
+            names = Expression.compile(text or "x").idents()
+        except SyntaxError as error:
+            raise UnknownChoice(f"{option} {text!r}: at column {error.offset}: {error.msg}") from None
+        for name in sorted(names - markers) if text and option == "-m" else ():
+            close = closest(name, markers)
+            guess = f"; did you mean {close}?" if close else ""
+            raise UnknownChoice(f"-m {text!r}: there is no marker {name}{guess} (`pytest --markers` has them all)")
 
 
 _CHOICES = {"--mqtt": get_args(MqttLabel), "--transport": get_args(TransportName)}

@@ -10,6 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import get_args
+
+from pydantic import BaseModel, ValidationError
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -52,3 +55,28 @@ def closest(found: str, known: Iterable[str]) -> str | None:
     by_folded = {word.casefold(): word for word in known}
     close = get_close_matches(found.casefold(), by_folded, n=1)
     return by_folded[close[0]] if close else None
+
+
+def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
+    """Where a file of that model is wrong, and what is: a key there is none of rather than the one it was meant to be.
+
+    No value of the file is shown.
+    """
+    found = error.errors(include_input=False, include_url=False)
+    first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])
+    *within, last = first["loc"] or ("",)
+    keys = _keys_of(model, within) if first["type"] == "extra_forbidden" else []
+    where = ".".join(map(str, within if keys else first["loc"]))
+    said = unknown("key", last, keys) if keys else first["msg"].removeprefix("Value error, ")
+    return f"{where}: {said}" if where else said
+
+
+def _keys_of(model: type[BaseModel], within: Sequence[object]) -> list[str]:
+    for part in within:
+        field = model.model_fields.get(str(part))
+        kinds = (field.annotation, *get_args(field.annotation)) if field else ()
+        inner = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+        if inner is None:
+            return []
+        model = inner
+    return list(model.model_fields)

@@ -27,7 +27,9 @@ class FileLock:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path.with_name(path.name + ".lock")
+        self._path = (
+            path.parent / f"{path.name}.lock"
+        )  # the root has no name, and no store there is for others to refuse
         while True:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             try:

@@ -42,6 +42,38 @@ FAULTS = {
         "`dropped` has no `id`",
         "the id of its command",
     ),
+    "an id of before": (
+        "change(lambda event: event | ({'id': event['id'] - 1} if event['event'] == 'connected' else {}))",
+        "every version",
+        "`connected` has the id 4, which is another command's",
+        "an answer with the id of its command, 5",
+    ),
+    "a line without end": (
+        "long = 'x' * (17 << 20)\n"
+        "minimal._emit = lambda event: event['event'] == 'dropped' and sys.stdout.write(long) or emit(event)",
+        "drop without a connection",
+        "it wrote a line of more than 16777216 bytes",
+        "a line feed after every event",
+    ),
+    "lines without end": (
+        """
+        def endless(event):
+            while event["event"] == "dropped":
+                emit({"event": "disconnected"})
+            emit(event)
+        minimal._emit = endless
+        """,
+        "drop without a connection",
+        "it wrote more than 10,000 lines",
+        "an answer to each command",
+    ),
+    "one process at a time": (
+        "minimal.kept = minimal.socket.socket(minimal.socket.AF_UNIX)\n"
+        "minimal.kept.bind('\\0' + 'one process of ' + os.path.abspath(sys.argv[0]))",
+        "two at once",
+        "ended by itself with exit status 1 at `hello`, while another process of it runs",
+        "the process to go on",
+    ),
     "missing field": (
         "change(lambda event: {k: v for k, v in event.items() if k != 'topic'})",
         "every version",

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from textwrap import dedent
 
@@ -14,14 +15,15 @@ import forked
 import pytest
 from planted_faults import FAULTS, FAULTS_OF_5
 
-from interop.adapter_check import asked, asking, examination, stages, watch
+from interop.adapter_check import asked, asking, command, examination, stages, watch
 from interop.adapter_check.asking import Stage
 from interop.adapter_check.conversation import Conversation
 from interop.adapter_check.examination import Result, examine
-from interop.adapter_check.lines import Complaint, read_line
+from interop.adapter_check.lines import Complaint, read_line, shown
 from interop.adapter_check.silent import SilentBroker
 from interop.adapter_check.watch import Watch, believed, is_in_doubt
 from interop.cli import main
+from interop.drivers.registry import Program
 from interop.runner.busy import NO_LAG, Lag, cpu_waited_seconds
 from reference_broker.net.config import ServerConfig
 from reference_broker.net.server import BrokerServer
@@ -65,8 +67,8 @@ def examined(path: Path, *options: str, by: Watch | None = None) -> dict[str, Re
     """What came of each stage; by default without site-packages, which makes an adapter start in 20 ms."""
 
     async def main() -> dict[str, Result]:
-        command = [sys.executable, *(options or ("-S",)), str(path)]
-        return {each.stage: each async for each in examine(command, by)}
+        program = Program([sys.executable, *(options or ("-S",)), str(path)])
+        return {each.stage: each async for each in examine(program, by)}
 
     return asyncio.run(asyncio.wait_for(main(), 60))
 
@@ -222,9 +224,43 @@ def test_the_line_is_quoted_as_it_was_written(tmp_path: Path) -> None:
     (complaint,) = examined(script(tmp_path, "minimal.HELLO['unsupported'] = ['qos-2', *minimal.LACKS]"))[
         "hello"
     ].complaints
-    assert complaint.shown_line.startswith('{"id": 1, "event": "hello", "contract": 1, "client": "minimal"')
-    _, (complaint,) = read_line(b"x" * 5000 + b"\n")
-    assert complaint.shown_line == "x" * 300 + "..."
+    assert shown(complaint.line).startswith('{"id": 1, "event": "hello", "contract": 1, "client": "minimal"')
+    _, (complaint,) = read_line(b"x" * 5000 + b"and its end\n")
+    assert len(shown(complaint.line)) == 300
+    assert shown(complaint.line).startswith("xxx")
+    assert shown(complaint.line).endswith("xxx" + "and its end")
+
+
+def test_an_adapter_is_mute_whatever_its_environment_flushes_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    monkeypatch.setattr(stages, "START_SECONDS", 4.0)
+    found = examined(script(tmp_path, "minimal._emit = lambda event: print(json.dumps(event))"), by=Unhurried())
+    assert "it does not flush" in found["hello"].complaints[0].what
+
+
+def test_what_follows_from_an_answer_that_did_not_come_is_no_fault_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "ANSWER_SECONDS", 2.0)
+    fault = "change(lambda event: event)\nminimal._emit = lambda event: event['event'] == 'published' or emit(event)"
+    (complaint,) = examined(script(tmp_path, fault), by=Unhurried())["every version"].complaints
+    assert complaint.what == "`publish` was not answered within 2 s, in MQTT 3.1.1"
+    assert complaint.read.startswith(b'{"id":7,"do":"publish","topic":"check/')
+
+
+def test_an_end_is_told_at_the_command_that_came_last(tmp_path: Path) -> None:
+    fault = "change(lambda event: sys.exit(3) if event['event'] == 'ready' else event)"
+    (complaint,) = examined(script(tmp_path, fault), by=Unhurried())["reset"].complaints
+    assert complaint.what == "it ended by itself with exit status 3 at `reset`"
+
+
+def test_an_adapter_that_knows_no_made_up_verb_is_told_so_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "ANSWER_SECONDS", 2.0)
+    fault = "minimal._emit = lambda event: event.get('error') == 'unsupported' or emit(event)"
+    results = examined(script(tmp_path, fault), by=Unhurried())
+    assert [name for name, result in results.items() if result.complaints] == ["a made-up verb"]
 
 
 def test_nothing_is_looked_at_before_hello_is_right(tmp_path: Path) -> None:
@@ -241,8 +277,24 @@ def test_the_examination_ends_in_time_and_so_does_the_adapter(tmp_path: Path, mo
     )
     (complaint,) = results.pop("hello").complaints
     assert complaint.what == "the examination's 0.5 s were over before the end of this"
-    assert {each.skipped for each in results.values()} == {"no time was left"}
+    assert {each.skipped for each in results.values()} == {"of no use before `hello` is right"}
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text()}").exists()
+
+
+def test_a_stage_for_which_the_others_left_too_little_time_is_open_and_nobodys_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def most_of_it(*_: object) -> None:
+        await asyncio.sleep(1.5)
+
+    async def for_ever(*_: object) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(examination, "LIMIT_SECONDS", 2.0)
+    there_are = {"hello": stages.hello, "first": most_of_it, "second": for_ever}
+    monkeypatch.setattr(examination, "STAGES", there_are)
+    second = examined(script(tmp_path), by=Unhurried())["second"]
+    assert (second.complaints, second.skipped, second.is_open) == ([], "no time was left", True)
 
 
 # --- what 5.0 has, with an adapter that has it ------------------------------------------------------------------------
@@ -273,7 +325,7 @@ def complaints_of_5(folder: Path, fault: str, *stages_: Stage) -> list[Complaint
     async def main() -> None:
         async with BrokerServer(ServerConfig(port=0)) as server, SilentBroker() as silent:
             setting = asking.Setting(server.address, silent)
-            talk = await Conversation.begin([sys.executable, str(path)], found.append)
+            talk = await Conversation.begin(Program([sys.executable, str(path)]), found.append)
             try:
                 for stage in (stages.hello, *stages_):
                     await stage(talk, setting)
@@ -315,12 +367,64 @@ def test_what_cannot_be_looked_at_is_said_and_is_no_fault(tmp_path: Path, capsys
     path = script(tmp_path, "minimal.HELLO['transports'] = ['tls']")
     assert main(["adapter", "check", "--", sys.executable, "-S", str(path)]) == 0
     said = capsys.readouterr().out
-    assert "-----  reset: only looked at over TCP, which this adapter has not\n" in said
+    assert said.count("only looked at over TCP, which this adapter has not\n") == 1, "a reason is said once"
     assert said.endswith(f"{path}, as far as it was looked at\n")
 
 
+def test_one_that_comes_along_is_checked_by_its_name_and_a_program_of_that_name_behind_two_dashes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    async def examine(program: Program) -> AsyncIterator[Result]:
+        asked.append(program.command)
+        yield Result("hello")
+
+    monkeypatch.setattr(command, "examine", examine)
+    assert main(["adapter", "check", "minimal"]) == 0
+    assert main(["adapter", "check", "--", "minimal"]) == 0
+    assert asked == [[sys.executable, "-m", "interop.drivers.examples.minimal"], ["minimal"]]
+
+
+def told_of(monkeypatch: pytest.MonkeyPatch, *results: Result) -> int:
+    """The exit code where these came out."""
+
+    async def examine(_: object) -> AsyncIterator[Result]:
+        for each in results:
+            yield each
+
+    monkeypatch.setattr(command, "examine", examine)
+    return main(["adapter", "check", "--", "acme"])
+
+
+def test_what_was_told_is_not_told_at_length_again_and_counts_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = Complaint("command 5 is late", "less", read=b'{"id":5}'), Complaint("command 17 is late", "less")
+    assert told_of(monkeypatch, Result("one", [first, second]), Result("two", [second]), Result("three")) == 1
+    assert capsys.readouterr().out == (
+        'WRONG  one\n         command 5 is late\n           it read   {"id":5}\n           expected  less\n'
+        "         again what stands above\nWRONG  two\n         again what stands above\nok     three\n"
+        "\n1 thing is wrong with acme\n"
+    )
+
+
+def test_what_could_not_be_told_is_no_success(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    too_busy = Result("two", skipped="this machine was too busy", is_open=True)
+    assert told_of(monkeypatch, Result("one"), too_busy) == 2
+    assert capsys.readouterr().out.endswith("\nnothing is wrong with acme, as far as it was looked at\n")
+    assert told_of(monkeypatch, Result("one", [Complaint("a", "b")]), too_busy) == 1
+
+
 @pytest.mark.parametrize(
-    ("command", "said"), [([], "name the command"), (["./no-such"], "cannot start ./no-such: No such file")]
+    ("command", "said"),
+    [
+        ([], "name the command"),
+        (["./no-such"], "cannot start ./no-such: No such file"),
+        (["mqttj"], "cannot start mqttj: No such file or directory; did you mean mqttjs, which comes along?"),
+    ],
 )
 def test_a_command_that_cannot_be_started_is_2(
     command: list[str], said: str, capsys: pytest.CaptureFixture[str]

@@ -56,6 +56,7 @@ MINIMAL = 'name = "acme"\n[listeners]\ntcp = "127.0.0.1:1883"\n'
 def saved(folder: Path, text: str) -> Path:
     path = folder / "acme.toml"
     path.write_text(text, encoding="utf-8")
+    (folder / "ca.pem").touch()
     return path
 
 
@@ -107,7 +108,23 @@ def test_no_name_of_a_profiled_broker_shows_more_than_its_profile_does(tmp_path:
         ('name = "acme"', 'name = "acme"\nlacks = ["wil"]', "did you mean 'will'?"),
         ('name = "acme"', "name = acme", "not TOML"),
         ("[listeners]", '[login]\nusername = ["s3cret"]\n[listeners]', "acme.toml: login.username: "),
-        ("[listeners]", "[listener]", "listeners"),
+        ("[listeners]", "[listener]", "unknown key 'listener'; did you mean 'listeners'?"),
+        ('name = "acme"', 'nmae = "acme"', "acme.toml: unknown key 'nmae'; did you mean 'name'? (keys: name, version,"),
+        (
+            'tcp = "127.0.0.1:1883"',
+            'tpc = "127.0.0.1:1883"',
+            "acme.toml: listeners: unknown key 'tpc'; did you mean 'tcp'?",
+        ),
+        (
+            "[listeners]",
+            "[settings]\nrecieve_maximum = 2\n[listeners]",
+            "settings: there is no setting 'recieve_maximum'; did",
+        ),
+        (
+            "[listeners]",
+            '[listeners]\nca = "no.pem"',
+            "listeners.ca: there is no file no.pem, seen from where the profile",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_profile_is_said_in_one_line_without_a_secret(

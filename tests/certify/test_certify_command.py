@@ -125,6 +125,15 @@ def test_an_earlier_certificate_does_not_outlive_a_run_that_came_to_none(
     assert not (tmp_path / "out" / "certificate.json").exists()
 
 
+def test_an_earlier_certificate_stays_where_nothing_was_played(tmp_path: Path, played: list[list[str]]) -> None:
+    assert certify(tmp_path) == 0
+    out = tmp_path / "out"
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    _answer[0] = comes_to(code=2, without=2)  # a broker that is not there, an adapter that does not say hello
+    assert certify(tmp_path) == 2
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
 @pytest.mark.parametrize("missing", ["--profile", "--client", "--key"])
 def test_what_is_left_unsaid_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str], missing: str) -> None:
     given = {"--profile": "wills", "--client": "builtin", "--key": str(tmp_path / "key.pem")}

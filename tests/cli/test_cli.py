@@ -67,6 +67,16 @@ def test_misuse_exits_2_and_says_how_it_is_used(arguments: list[str], capsys: py
     assert "usage: mqtt-interop" in capsys.readouterr().err
 
 
+def test_a_command_there_is_none_of_has_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code_of("certfy") == 2
+    assert "there is no command 'certfy'; did you mean certify? (`mqtt-interop --help` has" in capsys.readouterr().err
+
+
+def test_a_mode_of_bench_there_is_none_of_has_all_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code_of("bench", "fanout") == 2
+    assert "invalid choice: 'fanout' (choose from 'pairs', 'fan-in', 'fan-out'" in capsys.readouterr().err
+
+
 def test_help_lists_every_subcommand(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code_of("--help") == 0
     text = capsys.readouterr().out
@@ -285,9 +295,12 @@ def test_run_without_options_selects_nothing_away(pytest_run: list[list[str]]) -
 
 
 @pytest.mark.parametrize(("pytest_code", "code"), [(0, 0), (1, 1), (2, 2), (3, 3), (4, 2), (5, 2)])
-def test_run_has_the_exit_codes_of_the_matrix(pytest_run: list[list[str]], pytest_code: int, code: int) -> None:
+def test_run_has_the_exit_codes_of_the_matrix(
+    pytest_run: list[list[str]], pytest_code: int, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     # 4 is pytest's "wrong usage".
     assert main(["run", "--answer", str(pytest_code)]) == code
+    assert ("`mqtt-interop run --help` has the options" in capsys.readouterr().err) == (pytest_code == 4)
 
 
 def test_run_knows_every_option_of_the_plugin() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 
 import pytest
 
@@ -14,6 +15,7 @@ from interop.hands_off.scene import Patience
 from reference_broker.client import ClientOptions
 from reference_broker.net.address import Address
 from reference_broker.net.client import AsyncClient, Reconnection
+from reference_broker.net.errors import ListenFailed
 from reports.record import Record, Verdict
 
 pytestmark = pytest.mark.usefixtures("on_both_loops")
@@ -113,3 +115,10 @@ def test_the_live_page_shows_what_to_do_now_and_nothing_else_is_served() -> None
     assert "widget &lt;3&gt;" in page
     assert json.loads(state) == {"now": "Press reset.", "stages": [["It connects", "pass", ""]]}
     assert missing[0] == posted[0] == "HTTP/1.1 404 Not Found"
+
+
+def test_a_port_of_the_page_that_is_taken_is_said_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ListenFailed, match=rf"cannot listen on 127\.0\.0\.1:{port}: the port is already in use"):
+            asyncio.run(LivePage(Board("", "", "", [])).open(port))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from interop.brokers.probe import Answer, Reaction
 from interop.brokers.profile import load_profile
 from interop.brokers.reference import ReferenceSpec
 from interop.cli import main
@@ -20,6 +22,7 @@ from interop.probe.telling import document, profile, text
 from interop.scenario.features import FEATURES
 from reference_broker.net.address import Address, Login, Transport
 from reference_broker.testing import running_broker
+from reference_broker.wire.types import Version
 
 FOUND = Found(
     address=Address("127.0.0.1", 1883, login=Login("vendor", b"s3cret")),
@@ -64,6 +67,32 @@ def test_the_reference_broker_does_all_that_is_asked_for() -> None:
     assert 64 * 1024 - 1024 < in_a_connect < 64 * 1024  # as much of `maximum_connect_size` as the search's steps show
     assert it.sizes == {"longest topic": 65_535, "largest packet": 16 * 1024 * 1024}
     assert (it.unanswered, it.contradictions, it.lacks) == ({}, (), ())
+
+
+def test_the_address_that_let_us_in_is_a_listener_however_late_the_answers_of_the_others_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def nobody_in_time(address: Address, version: Version, *_: object) -> Answer:
+        return Answer(version, address, Reaction.UNREACHED, reason="no answer within 1 s")
+
+    monkeypatch.setattr(asking, "ask", nobody_in_time)
+    (listener,) = found({}, Transport.WS).listeners.values()
+    assert (listener.transport, listener.login) == (Transport.WS, None)
+
+
+def test_tls_is_not_asked_for_where_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        nobody = held.getsockname()[1]
+    asked = []
+
+    async def noted(address: Address, version: Version, *_: object) -> Answer:
+        asked.append(address.port)
+        return Answer(version, address, Reaction.CLOSED)
+
+    monkeypatch.setattr(asking, "PORTS", {**dict.fromkeys(Transport, ()), Transport.TLS: (nobody,)})
+    monkeypatch.setattr(asking, "ask", noted)
+    it = found({})
+    assert asked == [it.address.port] * (len(Transport) - 1)
 
 
 @pytest.mark.parametrize(

@@ -406,8 +406,12 @@ def test_a_duplicate_title_is_2(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--client", "pahoo"), ["pahoo", "paho"]),
+        (("--client", "pahoo"), ["unknown client 'pahoo'; did you mean paho?"]),
+        (("--client", "acme=command:./no-such a,b"), ["acme cannot be played: cannot start ./no-such"]),
         (("--broker", "nonesuch"), ["nonesuch", "reference"]),
+        (("--broker", "refrence"), ["unknown broker 'refrence'; did you mean reference?"]),
+        (("-k", "will and"), ["-k 'will and': at column 9"]),
+        (("-m", "delivery and slw"), ["-m 'delivery and slw': there is no marker slw; did you mean slow?"]),
         (("--broker", "127.0.0.1:1"), ["127.0.0.1:1"]),
         (("--mqtt", "4.0"), ["4.0", "3.1.1"]),
         (("--shard", "3/2"), ["--shard 3/2", "i/n"]),
@@ -425,6 +429,15 @@ def test_an_option_that_cannot_be_met_is_2_with_one_clear_line(
     assert run.returncode == 2, said
     assert all(word in said for word in words), said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+def test_a_typo_in_what_to_play_leaves_the_reports_of_the_run_before(tmp_path: Path, workers: tuple[str, ...]) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "results.jsonl").write_text("of before")
+    assert matrix(collection(tmp_path, right=RIGHT), "-k", "right or", "--out", str(out), *workers).returncode == 2
+    assert [each.read_text() for each in out.glob("*.*")] == ["of before"]
 
 
 def test_an_adapter_that_crashes_costs_its_own_cells_only(tmp_path: Path) -> None:
