@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from _pytest.mark.expression import Expression
 
 from interop import subjects
 from interop.brokers.broker import BrokerFault
@@ -227,15 +226,18 @@ def _said(selection: Selection) -> str:
 def _check_expressions(config: pytest.Config) -> None:
     """Before a run has its folder: what pytest finds wrong with them later costs the reports of the run before."""
     markers = {re.split(r"[:(]", line)[0].strip() for line in config.getini("markers")}
-    for option, text in (("-k", config.option.keyword), ("-m", config.option.markexpr)):
-        try:
-            names = Expression.compile(text or "x").idents()
-        except SyntaxError as error:
-            raise UnknownChoice(f"{option} {text!r}: at column {error.offset}: {error.msg}") from None
-        for name in sorted(names - markers) if text and option == "-m" else ():
-            close = closest(name, markers)
-            guess = f"; did you mean {close}?" if close else ""
-            raise UnknownChoice(f"-m {text!r}: there is no marker {name}{guess} (`pytest --markers` has them all)")
+    names = set(re.findall(r"\w+", re.sub(r"\([^()]*=[^()]*\)", "", config.option.markexpr or "")))
+    for name in sorted(names - markers - {"and", "or", "not"}):
+        close = closest(name, markers)
+        guess = f"; did you mean {close}?" if close else ""
+        text = config.option.markexpr
+        raise UnknownChoice(f"-m {text!r}: there is no marker {name}{guess} (`pytest --markers` has them all)")
+    pytests_own = config.pluginmanager.get_plugin("mark")
+    assert pytests_own is not None
+    try:
+        pytests_own.pytest_collection_modifyitems(items=[], config=config)
+    except pytest.UsageError as error:
+        raise UnknownChoice(str(error)) from None
 
 
 _CHOICES = {"--mqtt": get_args(MqttLabel), "--transport": get_args(TransportName)}

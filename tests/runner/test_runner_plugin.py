@@ -410,7 +410,7 @@ def test_a_duplicate_title_is_2(tmp_path: Path) -> None:
         (("--client", "acme=command:./no-such a,b"), ["acme cannot be played: cannot start ./no-such"]),
         (("--broker", "nonesuch"), ["nonesuch", "reference"]),
         (("--broker", "refrence"), ["unknown broker 'refrence'; did you mean reference?"]),
-        (("-k", "will and"), ["-k 'will and': at column 9"]),
+        (("-k", "will and"), ["'-k': will and: at column 9"]),
         (("-m", "delivery and slw"), ["-m 'delivery and slw': there is no marker slw; did you mean slow?"]),
         (("--broker", "127.0.0.1:1"), ["127.0.0.1:1"]),
         (("--mqtt", "4.0"), ["4.0", "3.1.1"]),
