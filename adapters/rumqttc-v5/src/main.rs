@@ -14,7 +14,6 @@ use std::{io::ErrorKind, time::Duration};
 use values::level;
 
 const ROOM: usize = 100_000; // requests that may wait for the event loop
-const SHORTEST_KEEP_ALIVE_SECONDS: u64 = 5; // its options take no less, nor 0, which would turn it off
 const LACKS: [&str; 6] =
     ["auth", "disconnect-properties", "disconnect-reason", "keep-alive", "refuse-message", "topic-alias-inbound"];
 
@@ -70,8 +69,8 @@ impl Adapter for Rumqttc {
 
     /// Begin a connection, which `main` opens; with the event loop there is, or a new one.
     fn connect(&mut self, command: &Value, event_loop: &mut Option<EventLoop>) {
-        if command["keep_alive"].as_u64().is_some_and(|seconds| seconds < SHORTEST_KEEP_ALIVE_SECONDS) {
-            return say(Some(&command["id"]), error("unsupported", "its Keep Alive is 5 s at least"));
+        if let Some(why) = values::refusal(command) {
+            return say(Some(&command["id"]), error("unsupported", why));
         }
         let (id, options) = (text(&command["client_id"]), options_of(command));
         match event_loop {

@@ -7,6 +7,7 @@ use rumqttc::v5::mqttbytes::QoS;
 use serde_json::{json, Value};
 
 const LARGEST_BYTES: u32 = 268_435_455; // or it takes 10 KiB at most
+const SHORTEST_KEEP_ALIVE_SECONDS: u64 = 5; // its options take no less, nor 0, which would turn it off
 
 /// A field as whatever type is asked for; none where it is absent.
 macro_rules! field {
@@ -20,6 +21,14 @@ macro_rules! named {
         $(if !json!($from.$field).is_null() { made[$name] = json!($from.$field); })*
         made
     }};
+}
+
+/// Why its options cannot be what a `connect` asks for.
+pub fn refusal(command: &Value) -> Option<&'static str> {
+    if command["keep_alive"].as_u64().is_some_and(|seconds| seconds < SHORTEST_KEEP_ALIVE_SECONDS) {
+        return Some("its Keep Alive is 5 s at least");
+    }
+    String::from_utf8(bytes_of(&command["password"])).is_err().then_some("its password is text")
 }
 
 pub fn level(qos: &Value) -> QoS {

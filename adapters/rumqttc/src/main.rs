@@ -70,6 +70,9 @@ impl Adapter for Rumqttc {
 
     /// Begin a connection, which `main` opens; with the event loop there is, or a new one.
     fn connect(&mut self, command: &Value, event_loop: &mut Option<EventLoop>) {
+        if String::from_utf8(bytes_of(&command["password"])).is_err() {
+            return say(Some(&command["id"]), error("unsupported", "its password is text"));
+        }
         let (id, options) = (text(&command["client_id"]), options_of(command));
         match event_loop {
             Some(event_loop) if self.made_for == id => event_loop.mqtt_options = options,
