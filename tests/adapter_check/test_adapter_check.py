@@ -141,6 +141,16 @@ def test_what_the_harness_knows_by_itself_may_be_left_out(tmp_path: Path) -> Non
     assert wrong_in(results) == {}
 
 
+def test_who_has_no_unsubscribe_of_several_filters_may_say_so_and_has_nothing_to_mend(tmp_path: Path) -> None:
+    one_by_one = """
+        unsubscribe, several = Client.unsubscribe, {"event": "error", "error": "unsupported"}
+        Client.unsubscribe = lambda self, command: (
+            several if len(command["topic_filters"]) > 1 else unsubscribe(self, command)
+        )
+        """
+    assert wrong_in(examined(script(tmp_path, one_by_one))) == {}
+
+
 def test_what_did_not_come_while_the_machine_was_too_busy_is_nobodys_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

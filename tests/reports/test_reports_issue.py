@@ -207,3 +207,9 @@ def test_a_defect_there_is_none_of_is_told_with_those_there_are(
     folder, _ = results(tmp_path)
     assert main(["defect", *arguments, "--results", folder]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_run_without_defects_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_all([record(scenario="qos1/a")], tmp_path)
+    assert main(["defect", "--results", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"no defects in {tmp_path}\n"
