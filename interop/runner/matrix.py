@@ -16,9 +16,8 @@ from interop.exit_codes import HARNESS_FELL_SHORT, NOTHING_RAN
 
 _TESTS = Path(interop.__path__[0]) / "test_compatibility.py"
 
-# The matrix may be installed where nothing can be written; Hypothesis, where there is one, delays every process, and so
-# does rewriting assertions, of which the matrix has none.
-_QUIET = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "--assert=plain")
+# The matrix may be installed where nothing can be written; Hypothesis, where there is one, delays every process.
+_QUIET = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 
 
 def run_matrix(options: Iterable[str]) -> int:
