@@ -28,6 +28,7 @@ _STATUSES = {
     Outcome.UNSUPPORTED: "skipped",
     Outcome.KNOWN_FAILURE: "other",
     Outcome.AMBIGUOUS: "other",
+    Outcome.KNOWN_SETUP_FAILED: "other",
 }
 Json = dict[str, Any]
 

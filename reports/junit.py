@@ -32,6 +32,7 @@ _ELEMENTS = {
     Outcome.SETUP_FAILED: "error",
     Outcome.KNOWN_FAILURE: "skipped",
     Outcome.AMBIGUOUS: "skipped",
+    Outcome.KNOWN_SETUP_FAILED: "skipped",
     Outcome.UNSUPPORTED: "skipped",
 }
 _Case = tuple[Record, str]

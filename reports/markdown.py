@@ -162,7 +162,8 @@ def _matrix(summary: Summary) -> Iterable[str]:
 def _entry(counts: Counts) -> str:
     if not counts.applying:
         return "-"
-    new, flaky, known = counts[Outcome.FAIL], counts[Outcome.FLAKY], counts[Outcome.KNOWN_FAILURE]
+    new, flaky = counts[Outcome.FAIL], counts[Outcome.FLAKY]
+    known = counts[Outcome.KNOWN_FAILURE] + counts[Outcome.KNOWN_SETUP_FAILED]
     broken = counts[Outcome.HARNESS_ERROR] + counts[Outcome.SETUP_FAILED]
     notes = [
         f"**{number(new)} new**" if new else "",

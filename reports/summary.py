@@ -71,8 +71,8 @@ class RunInfo:
 class Outcome(StrEnum):
     """A verdict against what was expected of it, in the order in which a reader wants to see them.
 
-    It is the verdict, with three kinds set apart: a `fail` that is listed as known, what is listed as ambiguous, and a
-    pass that is listed as failing.
+    It is the verdict, with four kinds set apart: a `fail` and a set-up that failed where they are listed as known, what
+    is listed as ambiguous, and a pass that is listed as failing.
     """
 
     FAIL = "fail"
@@ -82,6 +82,7 @@ class Outcome(StrEnum):
     UNEXPECTED_PASS = "unexpected-pass"
     KNOWN_FAILURE = "known-failure"
     AMBIGUOUS = "ambiguous"
+    KNOWN_SETUP_FAILED = "known-setup-failed"
     WARN = "warn"
     UNSUPPORTED = "unsupported"
     OBSERVED = "observed"
@@ -116,6 +117,7 @@ _LABELS = {
     Outcome.UNEXPECTED_PASS: "unexpected pass",
     Outcome.KNOWN_FAILURE: "known failure",
     Outcome.AMBIGUOUS: "ambiguous",
+    Outcome.KNOWN_SETUP_FAILED: "known setup failure",
     Outcome.WARN: "warn",
     Outcome.UNSUPPORTED: "unsupported",
     Outcome.OBSERVED: "observed",
@@ -125,6 +127,7 @@ _MEANINGS = {
     Outcome.FAIL: "a MUST of the specification was broken, and this is not listed as known",
     Outcome.KNOWN_FAILURE: "a MUST was broken, as the list of known failures says it would be",
     Outcome.AMBIGUOUS: "by one reading of the specification it was broken, by another not: nobody is blamed",
+    Outcome.KNOWN_SETUP_FAILED: "the case could not be brought to its start, as the list of known failures says",
     Outcome.UNEXPECTED_PASS: "it passed although it is listed as a known failure: the list is out of date",
 }
 _OF_VERDICT = {verdict: Outcome(verdict.value) for verdict in Verdict}
@@ -144,6 +147,8 @@ def outcome_of(record: Record) -> Outcome:
         return Outcome.AMBIGUOUS
     if known and verdict is Verdict.FAIL:
         return Outcome.KNOWN_FAILURE
+    if known and verdict is Verdict.SETUP_FAILED:
+        return Outcome.KNOWN_SETUP_FAILED
     return _OF_VERDICT[verdict]
 
 
@@ -231,6 +236,7 @@ _PHRASES = (
     (Outcome.SETUP_FAILED, "setup failed", "setups failed"),
     (Outcome.FLAKY, "flaky", "flaky"),
     (Outcome.AMBIGUOUS, "ambiguous", "ambiguous"),
+    (Outcome.KNOWN_SETUP_FAILED, "known setup failure", "known setup failures"),
     (Outcome.WARN, "warning", "warnings"),
     (Outcome.UNSUPPORTED, "unsupported", "unsupported"),
     (Outcome.OBSERVED, "observed", "observed"),

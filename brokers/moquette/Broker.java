@@ -24,6 +24,10 @@ final class Broker {
     settings.setProperty("netty.mqtt.message_size", "268435455"); // or it takes 8 KiB at most
     settings.setProperty("persistence_enabled", String.valueOf(isPersistent));
     settings.setProperty("data_path", asked.get("folder").getAsString());
+    if (isPersistent) {
+      // up to 0.16 it keeps nothing without this; 0.17 takes it for the two above
+      settings.setProperty("persistent_store", asked.get("folder").getAsString() + "/moquette_store.h2");
+    }
     Server server = new Server();
     server.startServer(new MemoryConfig(settings));
     Runtime.getRuntime().addShutdownHook(new Thread(server::stopServer));

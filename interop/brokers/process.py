@@ -41,6 +41,8 @@ from reference_broker.net.tls import TestCertificates
 
 START_SECONDS = 10.0
 STOP_SECONDS = 3.0
+LEAVE_SECONDS = 10.0
+"""The least that a program has to end in that is to come back: what it is killed over, it cannot keep."""
 END_SECONDS = 0.2
 """How long a process may take to end once its connections are closed."""
 LOG_LIMIT_BYTES = 64 * 1024
@@ -174,9 +176,16 @@ class ProcessBroker(RunningBroker):
         await asyncio.to_thread(self._last_resort)
 
     async def go_down(self, *, kill: bool) -> None:
-        """SIGTERM, or SIGKILL, and wait for its end."""
+        """SIGTERM, or SIGKILL, and wait for its end; raises BrokerFault when it does not leave by itself."""
         if kill:
             self._process.kill()
+        else:
+            self._process.terminate()
+            seconds = max(LEAVE_SECONDS, self._patience.stop_seconds)
+            try:
+                await asyncio.to_thread(self._process.wait, seconds)
+            except subprocess.TimeoutExpired:
+                raise BrokerFault(f"{self.name} did not end within {seconds:g} s of SIGTERM") from None
         await self.stop()
 
     async def come_back(self) -> None:

@@ -143,7 +143,8 @@ class ProcessDriver(Driver):
         return command.model_dump_json(exclude_none=True).encode() + b"\n"
 
     def _write(self, lines: bytes | bytearray) -> None:
-        self._input.write(lines)
+        if not self._input.is_closing():  # asyncio drops what nobody can read, where uvloop raises
+            self._input.write(lines)
 
     async def _read_events(self, output: asyncio.StreamReader) -> None:
         while self.fault is None:

@@ -188,10 +188,10 @@ def _tell(kept: Path, published: Path) -> int:
 
 
 def _kept(folder: Path) -> Iterator[tuple[str, Iterable[Record]]]:
-    """What is kept; where a failure was decided after it was played, or an entry taken back, it is kept with that."""
+    """What is kept; where a failure was decided after it was played, or less is kept nowadays, it is kept so."""
     for path in sorted(folder.glob(f"*{_KEPT}")):
         before = list(read_records(path))
-        records = list(_as_listed_now(before))
+        records = list(slimmed(_as_listed_now(before)))
         if records != before:
             write_whole(path, partial(write_packed, records=records))
         yield path.name.removesuffix(_KEPT), records

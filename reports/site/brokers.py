@@ -18,7 +18,7 @@ _COLUMNS = (
     ("warn", (Outcome.WARN,)),
     ("observed", (Outcome.OBSERVED,)),
     ("unsupported", (Outcome.UNSUPPORTED,)),
-    ("no verdict", (Outcome.SETUP_FAILED, Outcome.HARNESS_ERROR)),
+    ("no verdict", (Outcome.SETUP_FAILED, Outcome.KNOWN_SETUP_FAILED, Outcome.HARNESS_ERROR)),
 )
 
 

@@ -532,6 +532,53 @@ def test_a_persistent_reference_broker_comes_back_with_what_it_had(kill: bool) -
     assert run(main())
 
 
+SLOW_TO_LEAVE = """
+import os, signal, socket, time
+
+def leave(*_):
+    time.sleep(%s)
+    open("kept", "w").close()
+    os._exit(0)
+
+signal.signal(signal.SIGTERM, leave)
+listener = socket.create_server(("127.0.0.1", int(open("port").read())))
+while True:
+    listener.accept()[0].close()
+"""
+
+
+def test_a_program_that_is_to_come_back_has_time_to_write_down_what_it_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "STOP_SECONDS", 0.01)
+
+    async def main() -> None:
+        spec = ProcessSpec(program(SLOW_TO_LEAVE % 0.3))
+        broker = await spec.start_own({}, persistent=True)
+        await broker.go_down(kill=False)
+        try:
+            assert list(spec._scratch.folder.glob("*/kept"))
+        finally:
+            await broker.stop()
+
+    run(main())
+
+
+def test_a_program_that_does_not_leave_is_told_instead_of_being_killed_over_what_it_keeps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(process, "STOP_SECONDS", 0.01)
+    monkeypatch.setattr(process, "LEAVE_SECONDS", 0.05)
+
+    async def main() -> None:
+        broker = await ProcessSpec(program(SLOW_TO_LEAVE % 60)).start_own({}, persistent=True)
+        try:
+            with pytest.raises(BrokerFault, match=r"tiny did not end within 0\.05 s of SIGTERM"):
+                await broker.go_down(kill=False)
+        finally:
+            await broker.stop()
+
+    run(main())
+
+
 def test_a_broker_that_keeps_nothing_cannot_be_restarted() -> None:
     running = AddressSpec(Address("127.0.0.1", 1))._running
     with pytest.raises(BrokerFault, match="cannot be restarted"):

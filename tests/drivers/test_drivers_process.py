@@ -192,6 +192,27 @@ def test_a_crash_brings_the_log() -> None:
     with_driver(body, use)
 
 
+def test_a_command_that_nobody_can_read_any_more_is_told_as_any_other_that_is_not_answered() -> None:
+    body = """
+    for command in commands():
+        if command["do"] == "drop":
+            os.close(0)
+            say(id=command["id"], event="dropped")
+            signal.pause()
+        polite(command)
+    """
+
+    async def use(adapter: ProcessDriver) -> None:
+        await drop(adapter)
+        while not adapter._input.is_closing():  # a pipe may be found broken only when it is written to
+            adapter._write(b"\n")
+            await asyncio.sleep(0)
+        with pytest.raises(DriverHung):
+            await drop(adapter, SOON_SECONDS)
+
+    with_driver(body, use)
+
+
 def test_an_answer_given_twice_is_rubbish() -> None:
     body = """
     for command in commands():

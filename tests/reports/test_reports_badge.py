@@ -15,6 +15,7 @@ from reports.summary import Summary
 
 KNOWN = record("a/known", verdict=Verdict.FAIL, known_failure=KnownFailure(reason="so it is"))
 FAILED, BROKEN = record("a/fail", verdict=Verdict.FAIL), record("a/setup", verdict=Verdict.SETUP_FAILED)
+LISTED = record("a/listed", verdict=Verdict.SETUP_FAILED, known_failure=KnownFailure(reason="so it is"))
 UNSUPPORTED = record("a/not", verdict=Verdict.UNSUPPORTED)
 
 
@@ -26,6 +27,7 @@ UNSUPPORTED = record("a/not", verdict=Verdict.UNSUPPORTED)
         ([record(), KNOWN], "1 of 2 pass", "green"),
         ([record(), KNOWN, FAILED], "1 of 3 pass, 1 new failure", "red"),
         ([record(), BROKEN], "1 of 2 pass, 1 without a verdict", "lightgrey"),
+        ([record(), LISTED], "1 of 2 pass", "green"),
         ([BROKEN, FAILED], "0 of 2 pass, 1 new failure", "red"),
         ([UNSUPPORTED], "nothing ran", "lightgrey"),
         ([], "nothing ran", "lightgrey"),

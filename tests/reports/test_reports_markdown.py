@@ -61,6 +61,12 @@ def test_the_matrix_has_numbers_and_sums() -> None:
     assert "| **all** | 4 of 5 (**1 new**) | 1 of 7 (**1 new**, **2 broken**, 2 known) |" in text
 
 
+def test_a_set_up_that_is_listed_to_fail_is_known_in_the_matrix_and_no_error() -> None:
+    text = text_of([record("a/b", verdict=Verdict.SETUP_FAILED, known_failure=KnownFailure(reason="always did"))])
+    assert "| **all** | 0 of 1 (1 known) |" in text
+    assert "Errors and flaky cells" not in text
+
+
 def test_several_brokers_have_columns_of_their_own() -> None:
     text = text_of([record(), record(broker="mosquitto")])
     assert "| area | paho with mosquitto | paho with reference |" in text

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from reports_samples import matrix
+from reports_samples import late_will, matrix, record
 
 from reports.defects import find_defects
-from reports.record import BadResults, read_records, write_packed
+from reports.record import BadResults, Verdict, read_records, write_packed
 from reports.slim import slimmed
 from reports.summary import outcome_of
 
@@ -30,6 +30,28 @@ def test_slim_records_take_a_hundredth_of_the_room(tmp_path: Path) -> None:
     write_packed(tmp_path / "slim.jsonl.gz", slimmed(cells))
     whole = sum(len(each.model_dump_json()) for each in cells)
     assert (tmp_path / "slim.jsonl.gz").stat().st_size < whole / 100
+
+
+def test_what_is_slim_stays_as_it_is() -> None:
+    slim = list(slimmed(matrix(1500)))
+    assert list(slimmed(slim)) == slim
+    assert any(each.trace and each.trace[0].kind == "gap" for each in slim)
+
+
+def test_of_a_long_log_both_ends_are_kept_and_said_to_be_that() -> None:
+    log = "[client]\nlost it\n" + "a line of the broker\n" * 5000 + "and the last one"
+    cell = record(verdict=Verdict.FAIL, reason="late", trace=late_will().trace, log=log)
+    (slim,) = slimmed([cell])
+    assert slim.log.startswith("[client]\nlost it\n")
+    assert slim.log.endswith("and the last one")
+    assert "characters are not kept]" in slim.log
+    assert len(slim.log) < 2200
+    assert list(slimmed([slim])) == [slim]
+
+
+def test_a_time_is_kept_to_the_minute() -> None:
+    (slim,) = slimmed([record(started_at="2026-11-29T01:02:03.456+00:00")])
+    assert slim.started_at == "2026-11-29T01:02:00+00:00"
 
 
 def test_what_was_packed_is_read_again_and_the_same_records_are_the_same_bytes(tmp_path: Path) -> None:

@@ -58,7 +58,19 @@ def test_a_listed_failure_is_known_but_a_listed_pass_is_unexpected() -> None:
     assert outcome_of(record(known_failure=KNOWN, unexpected_pass=True)) is Outcome.UNEXPECTED_PASS
 
 
-@pytest.mark.parametrize("verdict", [Verdict.SETUP_FAILED, Verdict.HARNESS_ERROR, Verdict.WARN, Verdict.FLAKY])
+def test_a_listed_set_up_that_fails_is_known_and_no_news_but_no_failure_either() -> None:
+    listed = record("a/listed", verdict=Verdict.SETUP_FAILED, known_failure=KNOWN)
+    assert outcome_of(listed) is Outcome.KNOWN_SETUP_FAILED
+    summary = Summary.of([listed])
+    assert summary.headline == "Nothing new failed in 1 cell."
+    assert summary.implementations[0].rest == "1 known setup failure"
+    assert summary.counts.failed == 0
+    both = Summary.of([listed, record("a/new", verdict=Verdict.SETUP_FAILED)])
+    assert both.headline == "1 failed setup in 2 cells."
+    assert both.implementations[0].rest == "1 setup failed, 1 known setup failure"
+
+
+@pytest.mark.parametrize("verdict", [Verdict.HARNESS_ERROR, Verdict.WARN, Verdict.FLAKY])
 def test_being_listed_rewrites_no_other_verdict(verdict: Verdict) -> None:
     assert outcome_of(record(verdict=verdict, known_failure=KNOWN)).value == verdict.value
 
@@ -79,10 +91,10 @@ def test_failures_are_read_first_new_ones_before_known_ones() -> None:
         record("b/new", verdict=Verdict.FAIL),
         record("a/broken", verdict=Verdict.HARNESS_ERROR),
         record("a/setup", verdict=Verdict.SETUP_FAILED),
-        record("a/setup_listed", verdict=Verdict.SETUP_FAILED, known_failure=KNOWN),
         record("a/flaky", verdict=Verdict.FLAKY),
         record("a/surprise", known_failure=KNOWN, unexpected_pass=True),
         record("a/known", verdict=Verdict.FAIL, known_failure=KNOWN),
+        record("a/setup_listed", verdict=Verdict.SETUP_FAILED, known_failure=KNOWN),
         record("a/warn", verdict=Verdict.WARN),
         record("a/cannot", verdict=Verdict.UNSUPPORTED),
         record("a/seen", verdict=Verdict.OBSERVED),

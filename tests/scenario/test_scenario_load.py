@@ -241,3 +241,9 @@ def test_no_retained_message_that_was_published_at_qos_0_has_to_be_found_later()
 def at_qos_0(one: LoadedScenario) -> set[str]:
     published = [step for step in one.scenario.steps if isinstance(step, Publish) and step.retain]
     return {step.topic for step in published if step.qos == 0} - {step.topic for step in published if step.qos}
+
+
+def test_a_pubrel_is_asked_to_be_answered_only_by_who_has_qos_2() -> None:
+    repeated = {each.case: each for each in load_file(DEFAULT_FOLDER / "connect" / "dup_on_subscribe_in_3_1.yaml")}
+    needs = {case: set(each.scenario.needs) for case, each in repeated.items()}
+    assert needs == {"subscribe": set(), "unsubscribe": set(), "pubrel": {"qos2"}}

@@ -75,5 +75,6 @@ function outcomeOf(record) {
   const {verdict, known_failure: known} = record;
   if (record.unexpected_pass && verdict === "pass") return "unexpected-pass";
   if (known?.readings?.length && (verdict === "fail" || verdict === "warn")) return "ambiguous";
-  return verdict === "fail" && known ? "known-failure" : verdict;
+  if (known && (verdict === "fail" || verdict === "setup-failed")) return verdict === "fail" ? "known-failure" : "known-setup-failed";
+  return verdict;
 }
