@@ -508,7 +508,7 @@ def test_the_choices_are_named() -> None:
         broker_spec("mosquito")
     assert str(caught.value).endswith(
         "expected one of ejabberd, mosquitto, nats, rabbitmq, rumqttd, rumqttd-3.1.1, aedes, amqtt, mochi, moquette, "
-        "nats-2.15, reference, ticking, docker:IMAGE, HOST:PORT, mqtt://HOST:PORT"
+        "nats-2.15, rmqtt, reference, ticking, docker:IMAGE, HOST:PORT, mqtt://HOST:PORT"
     )
 
 
