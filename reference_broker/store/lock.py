@@ -27,9 +27,8 @@ class FileLock:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = (
-            path.parent / f"{path.name}.lock"
-        )  # the root has no name, and no store there is for others to refuse
+        # The root has no name, which `with_name` refuses; that it is no store others find out.
+        self._path = path.parent / f"{path.name}.lock"
         while True:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from broker_harness import V5, Client, World, kept
 
+from reference_broker.broker import Broker, BrokerConfig
 from reference_broker.broker.keeping.routing import Router
 from reference_broker.broker.values.rows import SUBSCRIPTION
 from reference_broker.store.memory import MemoryStore
@@ -81,11 +82,14 @@ def test_who_comes_back_before_they_are_gone_has_its_own_and_keeps_them(slices: 
     assert world.broker.house.router.subscription_count == 2
 
 
+@pytest.mark.parametrize("is_fast", [False, True])
 @pytest.mark.parametrize("is_away", [False, True])
 @pytest.mark.parametrize("count", [1, 40])
-def test_another_member_of_a_share_gets_all_of_it_meanwhile(slices: list[int], count: int, is_away: bool) -> None:
+def test_another_member_of_a_share_gets_all_of_it_meanwhile(
+    slices: list[int], count: int, is_away: bool, is_fast: bool
+) -> None:
     """One by one, and as a stream. [5.0 4.8.2]"""
-    world = World()
+    world = World(Broker(BrokerConfig(), seed=1, fast_path=is_fast))
     leaver, member = world.client("c"), world.client("m", **kept(V5))
     sender = world.client("p")
     subscribe(leaver, filters(("$share/g/x/{}",)))

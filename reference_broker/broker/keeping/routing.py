@@ -24,7 +24,6 @@ _REMEMBERED_BYTES = 32 * 1024 * 1024
 _ROUTE_BYTES, _TARGET_BYTES, _MERGED_BYTES = 300, 8, 150
 """What a route takes with its place in a dict, each of its targets, and each that was made for it."""
 
-
 _SLICE = 500
 """So many subscriptions go at once, which takes some milliseconds."""
 
