@@ -13,7 +13,7 @@ from judge_story import BROKER, CLIENT, Story, q1, q2, to
 from interop.judge import judge
 from interop.judge.order import AnswerOrder
 from interop.judge.view import Event
-from interop.tap.trace import Kind, Trace
+from interop.tap.trace import Entry, Kind, Trace
 from reference_broker.wire.packets import PubAck, PubComp, PubRec, PubRel
 from reference_broker.wire.types import Version
 
@@ -22,6 +22,8 @@ pytestmark = pytest.mark.thorough
 FEW, TIMES_MORE = 400, 20
 ALLOWED_GROWTH = 50
 """20 for what is linear, up to 400 for what is not."""
+ATTEMPTS = 6
+"""A processor that changes its speed between the two makes one attempt say nothing; six do not all err one way."""
 
 Tell = Callable[[Story, int], None]
 
@@ -99,14 +101,21 @@ def subscribed_one_by_one(story: Story, count: int) -> None:
     ids=lambda tell: tell.__name__,
 )
 def test_twenty_times_as_many_messages_take_about_twenty_times_as_long(tell: Tell) -> None:
-    assert _seconds(tell, FEW * TIMES_MORE) < ALLOWED_GROWTH * _seconds(tell, FEW)
+    few, many = _trace(tell, FEW), _trace(tell, FEW * TIMES_MORE)
+    growth = []
+    while not growth or (min(growth) >= ALLOWED_GROWTH and len(growth) < ATTEMPTS):
+        growth.append(_seconds(many) / _seconds(few))
+    assert min(growth) < ALLOWED_GROWTH
 
 
-def _seconds(tell: Tell, count: int) -> float:
-    """CPU time, which no other process adds to; the best of some."""
+def _trace(tell: Tell, count: int) -> list[Entry]:
     story = Story(Version.V5)
     tell(story, count)
-    entries = list(story.trace)
+    return list(story.trace)
+
+
+def _seconds(entries: list[Entry]) -> float:
+    """CPU time, which no other process adds to; the best of some."""
     spent = []
     for _ in range(3):
         began = time.process_time()
