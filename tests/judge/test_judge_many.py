@@ -13,7 +13,7 @@ from judge_story import BROKER, CLIENT, Story, q1, q2, to
 from interop.judge import judge
 from interop.judge.order import AnswerOrder
 from interop.judge.view import Event
-from interop.tap.trace import Entry, Kind, Trace
+from interop.tap.trace import Kind, Trace, TraceEntry
 from reference_broker.wire.packets import PubAck, PubComp, PubRec, PubRel
 from reference_broker.wire.types import Version
 
@@ -102,19 +102,19 @@ def subscribed_one_by_one(story: Story, count: int) -> None:
 )
 def test_twenty_times_as_many_messages_take_about_twenty_times_as_long(tell: Tell) -> None:
     few, many = _trace(tell, FEW), _trace(tell, FEW * TIMES_MORE)
-    growth = []
+    growth: list[float] = []
     while not growth or (min(growth) >= ALLOWED_GROWTH and len(growth) < ATTEMPTS):
         growth.append(_seconds(many) / _seconds(few))
     assert min(growth) < ALLOWED_GROWTH
 
 
-def _trace(tell: Tell, count: int) -> list[Entry]:
+def _trace(tell: Tell, count: int) -> list[TraceEntry]:
     story = Story(Version.V5)
     tell(story, count)
     return list(story.trace)
 
 
-def _seconds(entries: list[Entry]) -> float:
+def _seconds(entries: list[TraceEntry]) -> float:
     """CPU time, which no other process adds to; the best of some."""
     spent = []
     for _ in range(3):
