@@ -13,8 +13,10 @@ from typing import Final
 
 TURN_SECONDS: Final = 0.01
 """How long one peer may have the loop at a time."""
-FEWEST_BYTES: Final = 2048
-"""A share is never smaller, and a peer of which nothing is known yet begins with it: nothing dearer is known."""
+FEWEST_BYTES: Final = 256
+"""A share is never smaller: 64 acknowledgements, each of which may have a message taken from the store and sent."""
+FIRST_BYTES: Final = 2048
+"""The share of a peer of which nothing is known yet."""
 MOST_BYTES: Final = 262_144
 """No read of either event loop is larger."""
 
@@ -27,11 +29,11 @@ class Share:
     __slots__ = ("size_bytes",)
 
     def __init__(self) -> None:
-        self.size_bytes = FEWEST_BYTES
+        self.size_bytes = FIRST_BYTES
 
     def took(self, seconds: float) -> None:
         """Take note of what the last share cost."""
         if seconds < _CHEAP_SECONDS:
             self.size_bytes = min(2 * self.size_bytes, MOST_BYTES)
         elif seconds > _DEAR_SECONDS:
-            self.size_bytes = max(self.size_bytes // 2, FEWEST_BYTES)
+            self.size_bytes = max(int(self.size_bytes * _DEAR_SECONDS / seconds), FEWEST_BYTES)

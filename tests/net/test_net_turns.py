@@ -26,7 +26,7 @@ from reference_broker.net.config import ServerConfig
 from reference_broker.net.server import BrokerServer
 from reference_broker.net.stream import Stream, dial
 from reference_broker.net.tls import TestCertificates
-from reference_broker.net.turns import FEWEST_BYTES, MOST_BYTES, TURN_SECONDS, Share
+from reference_broker.net.turns import FEWEST_BYTES, FIRST_BYTES, MOST_BYTES, TURN_SECONDS, Share
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import Publish, Subscribe, Subscription
 from reference_broker.wire.types import QoS
@@ -41,7 +41,7 @@ TINY_FRAGMENTS = Frame(Opcode.BINARY, b"", fin=False).serialize(mask=True) + (
 
 def test_a_share_grows_while_it_is_cheap_and_shrinks_when_it_is_dear() -> None:
     share = Share()
-    assert share.size_bytes == FEWEST_BYTES
+    assert share.size_bytes == FIRST_BYTES
     for _ in range(20):
         share.took(0.0)
     assert share.size_bytes == MOST_BYTES
@@ -50,6 +50,14 @@ def test_a_share_grows_while_it_is_cheap_and_shrinks_when_it_is_dear() -> None:
     assert share.size_bytes == FEWEST_BYTES
     share.took(TURN_SECONDS / 4)
     assert share.size_bytes == FEWEST_BYTES
+
+
+def test_a_share_that_took_many_turns_is_cut_to_a_turn_at_once() -> None:
+    share = Share()
+    for _ in range(20):
+        share.took(0.0)
+    share.took(100 * TURN_SECONDS)
+    assert share.size_bytes <= MOST_BYTES / 100
 
 
 def test_shares_of_dear_bytes_last_no_longer_than_a_turn_each() -> None:
