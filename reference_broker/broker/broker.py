@@ -83,6 +83,18 @@ class Broker:
     def do_elsewhere(self, do: DoElsewhere) -> None:
         self.house.checks.do_elsewhere = do
 
+    @property
+    def is_turn_over(self) -> Callable[[], bool]:
+        """Asked between packets: whether others' are to be handled before the next of the same peer; never until set.
+
+        A link that stopped has `has_more`, and goes on when it receives again.
+        """
+        return self.house.is_turn_over
+
+    @is_turn_over.setter
+    def is_turn_over(self, ask: Callable[[], bool]) -> None:
+        self.house.is_turn_over = ask
+
     def load(self, now: float, unix_time: float) -> None:
         """Begin to take over what the adapter's store has: `next_read` says what, until `is_open` before anybody comes.
 

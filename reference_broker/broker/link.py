@@ -46,17 +46,22 @@ class Link(Peer):
     handle = dispatch.handle
 
     def receive_data(self, data: bytes, now: float) -> None:
-        """Take bytes from the peer; never raises for what a peer can send. Nothing happens once the link is closed."""
+        """Take bytes from the peer; never raises for what a peer can send. Nothing happens once the link is closed.
+
+        Where the adapter says when a turn is over, it stops then between two packets: `has_more` says so, and it goes
+        on when it is called again, with no bytes if none came.
+        """
+        had_more, self.has_more = self.has_more, False
         if self.is_closed():
             return
         round_ = self.round
         round_.now = now
         if self.house.limits_rates and self._rates is not None and (until := self._rates.charge(data, now)) > now:
             self.house.backpressure.rest(self, until)
-        begun_bytes = 0 if self._reader is None else len(self._reader)
+        begun_bytes = 0 if self._reader is None or had_more else len(self._reader)
         try:
             if self._heads is not None and self.phase is Phase.CONNECTED and begun_bytes < _LARGE_PACKET:
-                self._receive_stream(self._heads, data, now)
+                self._receive_stream(self._heads, data, now, had_more=had_more)
             else:
                 self._receive_packets(data, now)
         except RemoteError as error:
@@ -65,6 +70,8 @@ class Link(Peer):
             left_bytes = 0 if self._reader is None else len(self._reader)
             if not left_bytes:
                 self._reader = None  # thousands of idle connections have nothing to read
+            elif self.has_more:
+                left_bytes = 0  # no incomplete packet that others are not to wait for
             if self.connect is not None:  # it is still to be let in, and what it said is kept until then
                 left_bytes += connect_bytes(self.connect)
             if round_.changed or round_.pressed:
@@ -90,13 +97,16 @@ class Link(Peer):
         reader.feed(data)
         while not self.has_to_wait() and (packet := reader.next_packet()) is not None:
             self.handle(packet, now)
+            if self.house.is_turn_over() and len(reader):
+                self.has_more = True
+                break
 
-    def _receive_stream(self, heads: Heads, data: bytes, now: float) -> None:
+    def _receive_stream(self, heads: Heads, data: bytes, now: float, *, had_more: bool) -> None:
         """The fast path, which leaves the incomplete packet at the end to the reader."""
         position = 0
         if self._reader is not None:
             rest = self._reader.take_rest()
-            position = fastpath.missing_bytes(rest, data) if len(data) >= _LARGE_READ else 0
+            position = fastpath.missing_bytes(rest, data) if len(data) >= _LARGE_READ and not had_more else 0
             if position:
                 fastpath.walk(self, heads, rest + data[:position], now)
                 if self.is_closed():
@@ -106,7 +116,8 @@ class Link(Peer):
         position = fastpath.walk(self, heads, data, now, position)
         if position < len(data) and not self.is_closed():
             self.reader.feed(data[position:])
-            self.reader.next_packet()  # none yet, but its header may be wrong already
+            if not self.has_more:
+                self.reader.next_packet()  # none yet, but its header may be wrong already
 
     def connection_lost(self, now: float) -> None:
         """The network connection is gone without DISCONNECT, or after this side closed it."""

@@ -16,7 +16,7 @@ from reference_broker.broker import Broker, Link
 from reference_broker.broker.values.seldom import Seldom
 from reference_broker.net.connection import Connection, peer_of
 from reference_broker.net.errors import BadPeer
-from reference_broker.net.turns import FEWEST_BYTES, MOST_BYTES, TURN_SECONDS, Share
+from reference_broker.net.turns import FEWEST_BYTES, TURN_SECONDS, Share, Turn
 from reference_broker.net.wrapping import Wrapping
 
 LOGGER = logging.getLogger("reference_broker")
@@ -31,6 +31,7 @@ class Owner(Protocol):
 
     broker: Broker
     now: Callable[[], float]
+    turn: Turn
     is_behind: bool
     """Whether more is to be kept than the store can keep up with: who adds to it is not read."""
 
@@ -72,7 +73,8 @@ class BrokerConnection(Connection):
     is_unanswered = Seldom(False)
     """Whether the client got nothing yet; noted only where answers may have to wait."""
     _share: Seldom[Share | None] = Seldom(None)
-    """How much is worked on at once, of which nobody has to know who sends little."""
+    """How many bytes of frames are worked on at once, of which nobody has to know who sends little."""
+    _goes_on = Seldom(False)
 
     def __init__(self, server: Owner, wrapping: Wrapping | None) -> None:
         super().__init__(wrapping)
@@ -111,40 +113,44 @@ class BrokerConnection(Connection):
     def __call__(self, data: bytes) -> None:
         """Work on one read, as far as a turn allows."""
         size = len(data)
-        if self._rest:
+        if self._rest or self.link.has_more:
             self._rest += data
             return
         if self.link.reading_paused and self.link.version is None:  # it came too early, with its CONNECT at once
             self._rest = data
             self._server.pause(self)
             return
-        if size <= FEWEST_BYTES:
+        if self._wrapping is None or size <= FEWEST_BYTES:
             super().data_received(data)
-            return
-        share = self._its_share()
-        if size <= MOST_BYTES == share.size_bytes:  # a clock that is cheap will do for who has been cheap
-            began = time.perf_counter()
-            super().data_received(data)
-            share.took(time.perf_counter() - began)
         else:
             self._work_on(data)
-        if self._rest or size >= _FULL_READ:
+        if self._rest or self.link.has_more or size >= _FULL_READ:
             self.pause_reading()
             asyncio.get_running_loop().call_soon(self.read_on)
 
     def resume_reading(self) -> None:
         """Go on with what is left of the last read, when it is this peer's turn again; then take more."""
-        if self._rest:
-            asyncio.get_running_loop().call_soon(self._go_on)
+        if self._rest or self.link.has_more:
+            self.go_on_soon()
         else:
             super().resume_reading()
 
+    def go_on_soon(self) -> None:
+        """Have what is left worked on when others were served."""
+        if not self._goes_on:
+            self._goes_on = True
+            asyncio.get_running_loop().call_soon(self._go_on)
+
     def _go_on(self) -> None:
+        self._goes_on = False
         if self.link.reading_paused or self._server.is_behind:
             self._server.pause(self)
         elif not self._owes_replies:
-            rest, self._rest = self._rest, b""
-            self._work_on(rest)
+            if self.link.has_more:
+                self._receive(b"")
+            if self._rest and not self.link.has_more:
+                rest, self._rest = self._rest, b""
+                self._work_on(rest)
             self.read_on()
 
     def _work_on(self, data: bytes) -> None:
@@ -168,17 +174,22 @@ class BrokerConnection(Connection):
         return share
 
     def _has_to_wait(self) -> bool:
-        return self.link.reading_paused or self._server.is_behind or self._owes_replies
+        return self.link.has_more or self.link.reading_paused or self._server.is_behind or self._owes_replies
 
     def on_data(self, data: bytes) -> None:
         """Let the broker work on one read, or a share of it."""
+        self._server.note_read(self, len(data), self._receive(data))
+
+    def _receive(self, data: bytes) -> float:
+        """Let the broker work as long as a turn lasts; when that was."""
         server = self._server
         now = server.now()
+        server.turn.begin()
         self.link.receive_data(data, now)
         server.flush(self.link)
         if self.link.reading_paused or server.has_to_wait():
             server.pause(self)
-        server.note_read(self, len(data), now)
+        return now
 
     def on_end(self) -> None:
         """An MQTT client that ended its side is gone. [5.0 3.14]"""

@@ -26,6 +26,7 @@ from reference_broker.net.gathering import Gathering
 from reference_broker.net.keeping import Keeping, OpenStore
 from reference_broker.net.listening import serve, server_wrapping
 from reference_broker.net.memory import MemoryWatch
+from reference_broker.net.turns import Turn
 from reference_broker.net.websocket import DEFAULT_MAXIMUM_FRAME_SIZE, WebSocketWrapping
 from reference_broker.store.records import Change, StoreError
 from reference_broker.store.snapshot import Snapshot
@@ -78,6 +79,9 @@ class BrokerServer:
         self.is_taken_in = asyncio.Event()
         """Set once all is there that was kept before, or when it turns out that not all of it can be read."""
         self.now = time.monotonic
+        self.turn = Turn()
+        """Of the connection whose packets are being worked on."""
+        self.broker.is_turn_over = self.turn.is_over
         self._gathering = Gathering()
         self._wait: asyncio.Handle | None = None
         self._unread: list[BrokerConnection] = []
@@ -234,6 +238,8 @@ class BrokerServer:
             connection = connection_of(link)
             if connection is None:
                 continue
+            if link.has_more:  # the peer was let in, and had sent more than CONNECT
+                connection.go_on_soon()
             if close:
                 self.note_ending(connection)
             if keeping is not None:
@@ -248,8 +254,6 @@ class BrokerServer:
             keeping.refuse_held()
         if self._paused:
             self.resume()
-        if self.broker.has_output:  # more than could be held at once
-            asyncio.get_running_loop().call_soon(self.flush)
         self._set_timer()
 
     def pause(self, connection: BrokerConnection) -> None:
@@ -367,6 +371,8 @@ class BrokerServer:
 
     def _set_timer(self) -> None:
         """Wake up no later than the broker's next deadline; deadlines mostly move away, and then the timer stays."""
+        if self.broker.has_output:  # more than could be held at once
+            asyncio.get_running_loop().call_soon(self.flush)
         deadline = self.broker.next_deadline()
         if deadline is None or deadline >= self._wakes_at or not self._is_open:
             return

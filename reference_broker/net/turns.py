@@ -1,26 +1,49 @@
 """How much of what one peer sent is worked on before it is the others' turn.
 
-Belongs here: how many bytes, by what those before them took. Does not belong here: the bytes themselves (`server`).
+Belongs here: how long, and how many bytes of frames, by what those before them took. Does not belong here: the bytes
+themselves (`broker_connection`).
 
 What bytes cost depends on what is in them: 256 KiB are a millisecond's work as one packet, and seconds as frames of no
 payload, pings, or packets of a few bytes that have to be taken one by one. So time is measured, whatever the attack:
-the thread's own, which others on the machine do not make longer.
+between packets by the clock (`Turn`), and where a library takes frames apart, by how many bytes it gets at once
+(`Share`).
 """
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 TURN_SECONDS: Final = 0.01
 """How long one peer may have the loop at a time."""
 FEWEST_BYTES: Final = 256
-"""A share is never smaller: 64 acknowledgements, each of which may have a message taken from the store and sent."""
+"""A share is never smaller."""
 FIRST_BYTES: Final = 2048
 """The share of a peer of which nothing is known yet."""
 MOST_BYTES: Final = 262_144
 """No read of either event loop is larger."""
 
 _CHEAP_SECONDS, _DEAR_SECONDS = TURN_SECONDS / 8, TURN_SECONDS / 2
+
+
+class Turn:
+    """When the turn of the peer is over whose packets are being worked on; the clock starts when it is first asked."""
+
+    __slots__ = ("_ends_seconds",)
+
+    def __init__(self) -> None:
+        self._ends_seconds = 0.0
+
+    def begin(self) -> None:
+        """The next peer's turn."""
+        self._ends_seconds = 0.0
+
+    def is_over(self) -> bool:
+        """Whether the others are to be served before the next packet."""
+        now = time.perf_counter()
+        if not self._ends_seconds:
+            self._ends_seconds = now + TURN_SECONDS
+        return now >= self._ends_seconds
 
 
 class Share:

@@ -294,6 +294,25 @@ def test_a_client_waits_for_its_password_to_be_looked_at_and_nobody_else_does(tm
     assert [type(packet).__name__ for packet in client.take()] == ["ConnAck", "PingResp"]
 
 
+def test_what_came_while_a_password_was_looked_at_takes_turns(tmp_path: Path) -> None:
+    world = slow(tmp_path)
+    asked: list[object] = []
+    world.broker.do_elsewhere = lambda work, done: asked.append((work, done))
+    client = Client(world, "c", V5)
+    client.open()
+    client.send(client.connect_packet(username="alice", password=b"right"))
+    client.link.receive_data(b"\xc0\x00" * 50, world.now)
+    world.broker.is_turn_over = lambda: True
+    [(work, done)] = asked
+    done(work(), world.now)
+    while client.link.has_more:
+        world.collect()
+        assert len(client.take()) <= 5
+        client.link.receive_data(b"", world.now)
+    world.collect()
+    assert client.link.reader.next_packet() is None
+
+
 def test_a_wrong_password_is_refused_once_it_was_looked_at(tmp_path: Path) -> None:
     """[5.0 MQTT-3.1.4-2]"""
     world = slow(tmp_path)

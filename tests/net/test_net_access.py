@@ -24,8 +24,12 @@ from reference_broker.net.address import Address, Transport
 from reference_broker.net.broker_connection import LOGGER
 from reference_broker.net.client import ConnectionEnded
 from reference_broker.net.errors import ConnectFailed
+from reference_broker.net.stream import dial
 from reference_broker.net.tls import TestCertificates
-from reference_broker.wire.types import ReasonCode
+from reference_broker.wire.decode import Reader
+from reference_broker.wire.encode import encode
+from reference_broker.wire.packets import Connect, PingReq
+from reference_broker.wire.types import ReasonCode, Version
 
 pytestmark = pytest.mark.usefixtures("on_both_loops")
 
@@ -93,6 +97,26 @@ def test_a_password_of_the_file_lets_in(run: Run, desk: Desk) -> None:
             assert await refusal(address, options("alice", "secret")) == 0
             for wrong in (options("alice", "other"), options("alice"), options("nobody", "secret"), options()):
                 assert await refusal(address, wrong) == ReasonCode.BAD_USER_NAME_OR_PASSWORD
+
+    run(main())
+
+
+def test_what_was_sent_while_the_password_was_looked_at_is_answered_turn_by_turn(run: Run, desk: Desk) -> None:
+    """[5.0 3.1.4]: a client need not wait for CONNACK."""
+    desk.user("alice", "secret")
+    connect = Connect(Version.V5, "c", username="alice", password=b"secret")
+    count = 20_000
+
+    async def main() -> None:
+        async with GuardedServer(desk.config(port=0, password_file=desk.users)) as server:
+            stream = await dial(server.address)
+            stream.write(encode(connect, Version.V5) + encode(PingReq(), Version.V5) * count)
+            reader, got = Reader(Version.V5), 0
+            while got < 1 + count:
+                reader.feed(await stream.read())
+                got += sum(1 for _ in reader)
+            stream.close()
+            await stream.wait_closed()
 
     run(main())
 

@@ -22,6 +22,7 @@ from test_net_bounds import (
 from websockets.frames import Frame, Opcode
 
 from reference_broker.net.address import Transport
+from reference_broker.net.broker_connection import BrokerConnection
 from reference_broker.net.config import ServerConfig
 from reference_broker.net.server import BrokerServer
 from reference_broker.net.stream import Stream, dial
@@ -99,7 +100,9 @@ def test_a_flood_of_what_is_dear_stalls_nobody(run: Run, certificates: TestCerti
             assert await flood.read() == CONNACK
             connection = connection_of(server, flood)
             write_frames(flood, data)
-            trips = await round_trips_while(good, lambda: flood.is_write_paused or bool(connection._rest))
+            trips = await round_trips_while(
+                good, lambda: flood.is_write_paused or bool(connection._rest or connection.link.has_more)
+            )
             assert len(trips) > 6  # it did take turns
             assert sorted(trips)[len(trips) * 99 // 100] < P99_SECONDS
             flood.abort()
@@ -108,6 +111,10 @@ def test_a_flood_of_what_is_dear_stalls_nobody(run: Run, certificates: TestCerti
             await good.stream.wait_closed()
 
     run(main())
+
+
+def is_behind(connection: BrokerConnection) -> bool:
+    return connection.link.has_more or bool(connection._rest)
 
 
 async def round_trips_while(good: Bystander, is_going_on: Callable[[], bool]) -> list[float]:
@@ -120,6 +127,28 @@ async def round_trips_while(good: Bystander, is_going_on: Callable[[], bool]) ->
         trips.append(time.process_time() - began)
         after += not is_going_on()
     return trips
+
+
+def test_who_was_cheap_and_becomes_dear_stalls_nobody(run: Run) -> None:
+    """What a read was worth tells nothing of the next: large messages first, then as many bytes of pings."""
+
+    async def main() -> None:
+        async with BrokerServer(ServerConfig(port=0)) as server:
+            good = await bystander(server)
+            flood = await dial(server.address)
+            flood.write(CONNECT)
+            assert await flood.read() == CONNACK
+            connection = connection_of(server, flood)
+            for _ in range(4):
+                flood.write(encode(Publish("s", bytes(250_000)), V311) * 12 + PINGREQ * 130_000)
+            trips = await round_trips_while(good, lambda: flood.is_write_paused or is_behind(connection))
+            assert sorted(trips)[len(trips) * 99 // 100] < P99_SECONDS
+            flood.abort()
+            await flood.wait_closed()
+            good.stream.close()
+            await good.stream.wait_closed()
+
+    run(main())
 
 
 def test_what_waits_for_its_turn_is_done_to_the_end_and_in_order(run: Run) -> None:
@@ -146,7 +175,7 @@ def test_who_is_gone_before_its_turn_leaves_nothing(run: Run) -> None:
             assert await stream.read() == CONNACK
             connection = connection_of(server, stream)
             stream.write(PINGREQ * 300_000)
-            while not connection._rest:
+            while not connection.link.has_more:
                 await good.round_trips(1)
             connection.abandon()
             while len(server.connections) > 1:

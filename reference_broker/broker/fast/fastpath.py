@@ -42,11 +42,17 @@ _PUBLISH_QOS0, _PUBLISH_QOS1, _PUBLISH_QOS2 = 0x30, 0x32, 0x34  # no DUP, no RET
 _PUBACK, _PUBREC, _PUBREL, _PUBCOMP = 0x40, 0x50, 0x62, 0x70
 _QOS: Final = {_PUBLISH_QOS0: QoS.AT_MOST_ONCE, _PUBLISH_QOS1: QoS.AT_LEAST_ONCE, _PUBLISH_QOS2: QoS.EXACTLY_ONCE}
 
+_STEPS_BETWEEN_QUESTIONS: Final = 4
+"""So many runs or packets are handled before it is asked whether the turn is over; each may go to thousands."""
+_SINGLES_BYTES: Final = 8192
+"""How many bytes of short packets are one step."""
+
 
 def walk(link: Peer, heads: Heads, data: bytes, now: float, position: int = 0) -> int:
     """Handle the whole packets in `data` from `position`; returns where the first incomplete one begins.
 
-    Raises what `dispatch.handle` raises, and stops when the link is closed.
+    Raises what `dispatch.handle` raises, and stops when the link is closed. Stops between two packets when its turn is
+    over, too, and says so with the link's `has_more`.
     """
     reader = _Walker(link, heads, data, now)
     try:
@@ -94,8 +100,13 @@ class _Walker(Forwarder):
 
     def walk(self, position: int) -> int:
         """As `walk` of the module, but for the stretch at the end, which is still to be forwarded."""
-        data, end = self._data, self._end
+        data, end, is_turn_over = self._data, self._end, self._link.house.is_turn_over
+        steps = 0
         while position + 1 < end:
+            steps += 1
+            if not steps % _STEPS_BETWEEN_QUESTIONS and is_turn_over():
+                self._link.has_more = True
+                break
             first, length = data[position], data[position + 1]
             if first == _PUBLISH_QOS0 and (singles_end := self.singles(position)) > position:
                 position = singles_end
@@ -137,7 +148,8 @@ class _Walker(Forwarder):
 
         This is for streams of many topics, where nothing can be done for more than one packet at a time.
         """
-        data, end, known, longest = self._data, self._end, self._known, self._heads.longest_short
+        data, known, longest = self._data, self._known, self._heads.longest_short
+        end = min(self._end, position + _SINGLES_BYTES)
         is_v5, runs, receivers = self._is_v5, self._runs, self._receivers
         last = runs[-1][4] if runs else None
         while position + 3 < end and data[position] == _PUBLISH_QOS0:

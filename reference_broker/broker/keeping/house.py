@@ -7,6 +7,7 @@ Does not belong here: anything that happens in a room, or what an adapter calls 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 from reference_broker.broker.keeping.addresses import Addresses
 from reference_broker.broker.keeping.checks import Checks
@@ -29,6 +30,10 @@ from reference_broker.broker.values.rates import PeerRates
 from reference_broker.broker.values.timers import Timers
 
 
+def _never() -> bool:
+    return False
+
+
 class House:
     """The rooms of one broker, from the lowest floor to the third."""
 
@@ -45,6 +50,8 @@ class House:
         self.log = Log()
         self.timers = Timers()
         self.access = access or AccessControl(config)
+        self.is_turn_over: Callable[[], bool] = _never
+        """Whether the packets of others are to be handled before the next of the peer whose turn it is."""
         self.checks = Checks(lambda work, done: done(work(), self.round.now))
         self.admission = Admission(config, self.access)
         self.journal = Journal() if keeps else None

@@ -50,6 +50,7 @@ class Peer(Output):
         "adapter",
         "client_id",
         "connect",
+        "has_more",
         "house",
         "keep_alive",
         "listener",
@@ -73,6 +74,8 @@ class Peer(Output):
         super().__init__(house.round)
         self.house = house
         self.adapter = adapter
+        self.has_more = False
+        """Whether packets that came are still to be handled: it was others' turn."""
         self.phase = Phase.AWAITING_CONNECT
         self.version: Version | None = None
         self.listener = ""
