@@ -15,6 +15,7 @@ from interop.drivers import contract
 from interop.drivers.contract import ErrorEvent, MessageEvent, PropertyValues
 from interop.drivers.driver import RESET_SECONDS
 from interop.tap.trace import Sender, Trace
+from reference_broker.net.address import Address
 from reference_broker.wire.packets import ConnAck, Connect, Disconnect, Publish, SubAck, Subscribe, Unsubscribe, Will
 from reference_broker.wire.properties import Properties
 
@@ -39,6 +40,7 @@ async def as_asked(talk: Conversation, setting: Setting) -> None:
             await _subscribe_and_publish(talk, setting, trace)
             await _in_order(talk)
             await _disconnect(talk, setting, trace)
+            await _connect_again(talk, setting, address, trace)
         elif isinstance(answer, ErrorEvent) and answer.error != "unsupported":
             what = f"`connect` with a login and a will is answered with the error `{answer.error}`"
             talk.complain(what, "`connected`, or the error `unsupported`", about_line=True)
@@ -183,6 +185,25 @@ def _rows_of(sent: Properties, asked: PropertyValues, feature: str) -> Iterator[
     for name, wanted in asked:
         if wanted not in (None, ()):
             yield name, getattr(sent, name), wanted, _FEATURES.get(name, feature)
+
+
+async def _connect_again(talk: Conversation, setting: Setting, address: Address, trace: Trace) -> None:
+    """The next connection has nothing of what the one before it was asked for."""
+    asked = connection(talk, address, setting.newest)
+    if not await need(talk, asked, "a second time, after `disconnect`"):
+        return
+    *_, sent = packets(trace, Connect)
+    rows: list[Row] = [
+        (name, found, wanted, "")
+        for name, found, wanted in (
+            ("client_id", sent.client_id, asked.client_id),
+            ("clean_start", sent.clean_start, asked.clean_start),
+            ("username", sent.username, asked.username),
+            ("password", sent.password, asked.password),
+            ("will", _parts(sent.will), _parts(asked.will)),
+        )
+    ]
+    check_fields(talk, setting, "CONNECT of a second connection", rows)
 
 
 # --- what follows it --------------------------------------------------------------------------------------------------

@@ -270,6 +270,15 @@ FAULTS = {
         "CONNECT has `clean_start` True, and it was asked for False",
         "or `kept-session` in `unsupported`",
     ),
+    "a session is kept for ever": (
+        "kept = []\n"
+        "before('connect', lambda self, command: "
+        "(command['clean_start'] or kept.append(1), command.update(clean_start=not kept)))\n"
+        "minimal.HELLO['unsupported'] = [each for each in minimal.LACKS if each != 'kept-session']",
+        "what is asked for",
+        "CONNECT of a second connection has `clean_start` False, and it was asked for True",
+        "what was asked for",
+    ),
     "no will is left": (
         "before('connect', lambda self, command: command.pop('will', None))\n"
         "minimal.HELLO['unsupported'] = [each for each in minimal.LACKS if each != 'will']",
@@ -463,6 +472,12 @@ FAULTS_OF_5 = {
         asked.as_asked,
         "CONNECT has `content_type of the will` None, and it was asked for 'text/plain'",
         "or `will-properties` in `unsupported`",
+    ),
+    "a will for ever": (
+        "wills = []\nbefore('connect', lambda command: wills.append(command.will or wills[-1]) or {'will': wills[-1]})",
+        asked.as_asked,
+        "CONNECT of a second connection has `will` ('check/",
+        "what was asked for",
     ),
     "no correlation data": (
         "before('publish', lambda command: without(command, 'correlation_data'))",
