@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from reports.record import Record
-from reports.summary import cells, number
+from reports.words import cells, number
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ import json
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from reports.summary import Outcome, Summary, number
+from reports.outcome import Outcome
+from reports.summary import Summary
+from reports.words import number
 
 LABEL = "MQTT interop"
 _COLOURS = {"brightgreen": "#4c1", "green": "#97ca00", "red": "#e05d44", "lightgrey": "#9f9f9f"}

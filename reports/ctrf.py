@@ -17,8 +17,10 @@ from typing import Any
 from pydantic_core import to_json
 
 from reports.at import line_of
+from reports.counts import column_of
+from reports.outcome import Outcome, is_known, is_red, outcome_of, why
 from reports.record import Record
-from reports.summary import Outcome, RunInfo, column_of, is_known, is_red, outcome_of, why
+from reports.summary import RunInfo
 
 SPEC_VERSION = "0.0.0"
 STATUSES = ("passed", "failed", "skipped", "pending", "other")

@@ -20,8 +20,9 @@ from functools import cache
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+from reports.outcome import Outcome, is_known, outcome_of, reading_order
 from reports.record import EntryOutline, Finding, KnownFailure, Record, TraceEntry, Verdict
-from reports.summary import Outcome, cells, is_known, number, outcome_of, reading_order
+from reports.words import cells, number
 
 Sentences = Mapping[tuple[str, str], str]
 """What the statements say, by version and id."""

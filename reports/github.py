@@ -14,8 +14,10 @@ from pathlib import Path
 from reports.at import line_of
 from reports.defects import NO_SENTENCES, Sentences, find_defects
 from reports.markdown import markdown
+from reports.outcome import Outcome, outcome_of, why
 from reports.record import Record
-from reports.summary import Outcome, RunInfo, Summary, outcome_of, place, why
+from reports.summary import RunInfo, Summary
+from reports.words import place
 
 SHOWN = 10
 """Annotations of a kind that GitHub shows of one step."""

@@ -22,9 +22,10 @@ from reports.again import Again
 from reports.coverage import StatementLine, by_side
 from reports.defects import NO_SENTENCES, Defect, Sentences, find_defects, in_numbers
 from reports.matrix import Matrix
+from reports.outcome import Outcome
 from reports.packing import Packed, of_results, what_scripts_know
 from reports.record import Verdict
-from reports.summary import Outcome, RunInfo, Summary
+from reports.summary import RunInfo, Summary
 from reports.templating import asset, environment, json_in_html
 
 CELL_SCRIPTS = ("dom", "data", "packet", "sequence", "pcapng", "timing", "cells", "case", "reader")

@@ -15,8 +15,10 @@ from itertools import groupby
 from pathlib import Path
 
 from reports.again import Again
+from reports.counts import column_of
+from reports.outcome import Outcome, is_known, outcome_of, why
 from reports.record import Record, Verdict
-from reports.summary import Outcome, RunInfo, column_of, is_known, outcome_of, why
+from reports.summary import RunInfo
 
 # All but what stands for itself. XML 1.0 has no way to write what has no reference, not even as a number.
 _SPECIAL = re.compile(r"[^ !#-%'-;=?-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -12,20 +12,12 @@ from itertools import groupby
 from pathlib import Path
 
 from reports.again import Again
+from reports.counts import Counts
 from reports.defects import NO_SENTENCES, Defect, Sentences, find_defects, in_numbers, so_many
+from reports.outcome import Outcome, outcome_of, why
 from reports.record import KnownFailure, Record
-from reports.summary import (
-    Counts,
-    Outcome,
-    RunInfo,
-    Summary,
-    cell_link,
-    cells,
-    duration,
-    number,
-    outcome_of,
-    why,
-)
+from reports.summary import RunInfo, Summary
+from reports.words import cell_link, cells, duration, number
 
 _MAXIMUM_ROWS = 30
 _SLOWEST = 5

@@ -8,7 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from reports.summary import Column, Counts, Outcome, Summary, number
+from reports.counts import Column, Counts
+from reports.outcome import Outcome
+from reports.summary import Summary
+from reports.words import number
 
 
 def filter_link(**wanted: str) -> str:

@@ -20,8 +20,8 @@ from zlib_ng import zlib_ng
 
 from reports.again import first_time
 from reports.defects import Defect, Sentences
+from reports.outcome import Outcome, outcome_of, why
 from reports.record import Finding, Record, StepResult, TraceEntry, in_pieces
-from reports.summary import Outcome, outcome_of, why
 
 _CHUNK_BYTES = 400_000
 _AT_ONCE = 2

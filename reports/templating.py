@@ -17,8 +17,9 @@ from markupsafe import Markup
 
 from reports.defects import Defect
 from reports.matrix import filter_link
+from reports.outcome import Outcome, outcome_of, why
 from reports.record import Record
-from reports.summary import Outcome, cell_link, cells, duration, milliseconds, number, outcome_of, why
+from reports.words import cell_link, cells, duration, milliseconds, number
 
 Member = TypeVar("Member", Record, Defect)
 

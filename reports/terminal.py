@@ -18,20 +18,12 @@ from rich.table import Table
 from rich.text import Text
 
 from reports.again import Again
+from reports.counts import Counts
 from reports.defects import NO_SENTENCES, Defect, Sentences, in_numbers, is_bad
+from reports.outcome import Outcome, outcome_of, why
 from reports.record import Record
-from reports.summary import (
-    Counts,
-    Outcome,
-    Summary,
-    cells,
-    duration,
-    not_run_sentence,
-    number,
-    outcome_of,
-    place,
-    why,
-)
+from reports.summary import Summary
+from reports.words import cells, duration, not_run_sentence, number, place
 
 Key = tuple[str, str]
 """(area, client)"""

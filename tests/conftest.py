@@ -12,10 +12,15 @@ from collections.abc import Iterator
 
 import forked
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Else what tests run would write on the page of the job that runs the tests.
 for _name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
     os.environ.pop(_name, None)
+
+# How long it takes to make an input up tells how busy the machine is, and not whether the product is right.
+settings.register_profile("on any machine", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+settings.load_profile("on any machine")
 
 HIDDEN = "raise ImportError('hidden by a test, as where it is not installed')\n"
 

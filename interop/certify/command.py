@@ -23,7 +23,7 @@ from interop.certify.subject import Subject, broker_subject, client_subject, of_
 from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, OK, CommandError
 from interop.runner.known_failures import SHIPPED
 from interop.scenario.load import load_scenarios
-from reports.summary import cells
+from reports.words import cells
 from reports.write import RESULTS
 
 _EPILOG = """\

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from interop.certify.dsse import NoEnvelope, Refused
 from interop.certify.weighing import Result
 from interop.scenario.values import Strict
-from reports.summary import cells as cells_of
+from reports.words import cells as cells_of
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"

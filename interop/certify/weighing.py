@@ -15,8 +15,9 @@ from interop.certify.profile import Profile
 from interop.certify.subject import Subject
 from interop.hands_off.play import AREA
 from reports.defects import find_defects, is_bad
+from reports.outcome import is_known
 from reports.record import Record, Verdict
-from reports.summary import cells, is_known
+from reports.words import cells
 
 
 class Result(StrEnum):

@@ -18,9 +18,10 @@ from pathlib import Path
 from interop.exit_codes import CommandError
 from interop.installed import own_version
 from interop.runner.shards import BadShard, Shard
+from reports.outcome import is_known
 from reports.record import BadResults, Record, read_in_brief, read_records
 from reports.run_file import read_run
-from reports.summary import RunInfo, is_known
+from reports.summary import RunInfo
 from reports.write import RESULTS, RUN
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from interop.exit_codes import FELL_SHORT, HARNESS_FELL_SHORT, NOTHING_RAN, OK
+from reports.outcome import is_red
 from reports.record import Record, Verdict
-from reports.summary import is_red
 
 NO_VERDICT = frozenset({Verdict.SETUP_FAILED, Verdict.HARNESS_ERROR})
 

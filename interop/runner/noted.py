@@ -17,8 +17,8 @@ import yaml
 
 from interop.runner.known_failures import Entry, load_known_failures
 from reports.defects import Defect, find_defects
+from reports.outcome import Outcome, is_known, outcome_of
 from reports.record import Record
-from reports.summary import Outcome, is_known, outcome_of
 from reports.write import write_whole
 
 _HEADER = "# Failures that are expected. Say why, and link the report; fields: interop/runner/known_failures.py.\n"

@@ -32,8 +32,8 @@ from interop.runner.preflight import Absent
 from interop.runner.schedule import shard, worker_number
 from interop.runner.shards import Shard, selection_of
 from interop.tap.network import network_of
+from reports.outcome import is_red, why
 from reports.record import Record, Verdict
-from reports.summary import is_red, why
 
 RECORD = "record"
 """The property of a test's report that has its record, in brief."""

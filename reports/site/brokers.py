@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reports.outcome import Outcome
 from reports.site.plays import Play, Plays
-from reports.summary import Outcome, number
+from reports.words import number
 
 _COLUMNS = (
     ("pass", (Outcome.PASS, Outcome.UNEXPECTED_PASS)),

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from reports.defects import Defect, Sentences
+from reports.outcome import Outcome
 from reports.site.plays import Play, Plays
-from reports.summary import Outcome, cells
+from reports.words import cells
 
 _RED = (Outcome.FAIL, Outcome.KNOWN_FAILURE, Outcome.AMBIGUOUS)
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reports.outcome import Outcome
 from reports.site.plays import Implementation, Play, Plays, other
-from reports.summary import Outcome
 
 _BAR_WIDTH, _GAP, _HEIGHT, _FOOT, _LEFT, _HEAD = 44, 26, 150, 22, 44, 18
 

@@ -12,14 +12,17 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment
 
+from reports.counts import Counts
 from reports.coverage import StatementLine
 from reports.defects import NO_SENTENCES, Defect, Sentences
 from reports.matrix import Entry, filter_link
+from reports.outcome import Outcome, outcome_of
 from reports.site.history import histories
 from reports.site.plays import ROLES, Implementation, Play, Plays, Release, file_name
 from reports.site.standings import Key, Standing, Standings, standings
-from reports.summary import Counts, Outcome, Role, cells, number, outcome_of
+from reports.summary import Role
 from reports.templating import environment, json_in_html
+from reports.words import cells, number
 
 _SPECIFICATIONS = {
     "3.1.1": "https://docs.oasis-open.org/mqtt/mqtt/v3.1.1/os/mqtt-v3.1.1-os.html",

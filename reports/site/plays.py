@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, get_args
 
+from reports.counts import Counts
 from reports.defects import Defect, find_defects
+from reports.outcome import outcome_of, reading_order
 from reports.record import Record
-from reports.summary import Counts, Role, outcome_of, reading_order
+from reports.summary import Role
 
 ROLES: tuple[Role, ...] = get_args(Role)
 

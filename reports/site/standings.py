@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from reports.defects import brevity
+from reports.outcome import Outcome, outcome_of
 from reports.record import Finding, Record, Verdict
 from reports.site.plays import ROLES, Play, Release
-from reports.summary import Outcome, Role, outcome_of
+from reports.summary import Role
 
 _NOT_JUDGED = frozenset({Verdict.UNSUPPORTED, Verdict.SETUP_FAILED, Verdict.HARNESS_ERROR})
 

@@ -9,8 +9,9 @@ from reports_samples import record
 
 from reports.defects import find_defects
 from reports.markdown import markdown
+from reports.outcome import Outcome, is_red, outcome_of
 from reports.record import Finding, KnownFailure, Verdict
-from reports.summary import Outcome, Summary, is_red, outcome_of
+from reports.summary import Summary
 from reports.terminal import closing_lines
 from reports.write import write_all
 

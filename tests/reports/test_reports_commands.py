@@ -18,9 +18,10 @@ from interop.cli import main
 from interop.requirements.requirements import sentences
 from interop.runner.known_failures import load_known_failures
 from reports.defects import is_bad
+from reports.outcome import is_red
 from reports.record import BriefRecord, KnownFailure, Record, Verdict, read_records
 from reports.run_file import read_run, write_run
-from reports.summary import RunInfo, is_red
+from reports.summary import RunInfo
 from reports.write import write_all
 
 RUN = RunInfo("2026-03-01T10:00:00Z", 83.2, "0.1.0")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from reports_samples import Tape, record
 
 from reports.defects import Defect, find_defects, in_numbers, is_bad
+from reports.outcome import Outcome
 from reports.record import Finding, KnownFailure, Record, Verdict
-from reports.summary import Outcome
 
 KNOWN = KnownFailure(reason="does not set DUP", link="https://example.org/1")
 STAYED_OPEN = "expected the link of client to be closed by the client within 3 s, but it stayed open"

@@ -14,8 +14,9 @@ from reports_samples import late_will, matrix, qos2_cell, record, showcase
 
 from reports.coverage import StatementLine
 from reports.html import render, write_html
+from reports.outcome import Outcome
 from reports.record import KnownFailure, Record, Verdict
-from reports.summary import Outcome, RunInfo, Summary
+from reports.summary import RunInfo, Summary
 
 RUN = RunInfo("2026-03-01T10:00:00Z", 83.2, "0.1.0", "pytest interop/ -n auto", 2)
 

@@ -12,13 +12,13 @@ from reports_samples import qos2_cell, record
 from site_samples import LINES, SENTENCES, runs
 
 from interop.cli import main
+from reports.outcome import Outcome
 from reports.record import KnownFailure, Record, Verdict, write_records
 from reports.site.history import histories
 from reports.site.pages import Pages, statement_page
 from reports.site.plays import Implementation, Plays, Release
 from reports.site.standings import Key, standings
 from reports.site.write import write_site
-from reports.summary import Outcome
 
 PAHO = Implementation("client", "paho")
 

@@ -11,9 +11,9 @@ from playwright.sync_api import Browser, Page
 from reports_samples import showcase
 from site_samples import LINES, SENTENCES, many, runs
 
+from reports.outcome import outcome_of, reading_order
 from reports.record import write_records
 from reports.site.write import write_site
-from reports.summary import outcome_of, reading_order
 
 pytestmark = pytest.mark.thorough
 

@@ -8,9 +8,9 @@ import pytest
 from reports_samples import late_will, matrix, record
 
 from reports.defects import find_defects
+from reports.outcome import outcome_of
 from reports.record import BadResults, Verdict, read_records, write_packed
 from reports.slim import slimmed
-from reports.summary import outcome_of
 
 
 def test_slim_records_show_the_same_outcomes_and_defects_each_with_its_smallest_trace_whole() -> None:

@@ -9,20 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reports_samples import record, showcase
 
+from reports.counts import Column, Counts
+from reports.outcome import Outcome, is_known, outcome_of, reading_order, why
 from reports.record import KnownFailure, Record, Verdict
-from reports.summary import (
-    Column,
-    Counts,
-    Outcome,
-    Overhead,
-    Summary,
-    duration,
-    is_known,
-    milliseconds,
-    outcome_of,
-    reading_order,
-    why,
-)
+from reports.summary import Overhead, Summary
+from reports.words import duration, milliseconds
 
 KNOWN = KnownFailure(reason="always did")
 
