@@ -133,7 +133,7 @@ SEEDS = [
 ]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     version=st.sampled_from(ALL_VERSIONS),
     packets=st.lists(
@@ -164,7 +164,7 @@ def test_damaged_packets_never_make_the_broker_raise(version, packets, cut):
         assert watcher.messages()[-1].payload == b"alive"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.binary(max_size=60))
 def test_random_bytes_never_make_the_broker_raise(data):
     world = World()

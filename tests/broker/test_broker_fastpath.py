@@ -43,7 +43,7 @@ def test_a_stream_cut_at_every_byte(version, qos):
         assert sum(isinstance(packet, Publish) for packet in twins.clients["s"][0].inbox) == 6
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     qos=st.sampled_from(QoS),
     size=st.sampled_from([50, 200, 5_000]),
@@ -362,7 +362,7 @@ def test_remembered_heads_are_bounded(monkeypatch):
     assert len(world.broker.heads.of(publisher.link.session)) <= 10
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     alike=st.integers(1, 120),
     after=st.integers(0, 30),

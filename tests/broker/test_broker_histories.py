@@ -310,7 +310,7 @@ class History:
         self.twins.feed(name, data, [self.rng.randrange(len(data)) for _ in range(pieces)])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32))
 def test_both_paths_give_every_client_the_same_bytes(seed):
     History(seed).run(40)

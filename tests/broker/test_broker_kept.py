@@ -44,7 +44,7 @@ class KilledHistory(History):
     twins_type = KilledTwins
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32))
 def test_what_a_kill_leaves_is_what_the_broker_had(seed):
     KilledHistory(seed).run(25)

@@ -168,7 +168,7 @@ def play(seed: int, *, waits: bool = True) -> None:
                 assert max(Counter(got).values()) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32))
 def test_what_was_acknowledged_is_true_whatever_was_not_committed_when_the_broker_was_killed(seed):
     play(seed)

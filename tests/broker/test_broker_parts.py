@@ -23,7 +23,7 @@ FILTER = (
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     entries=st.lists(st.tuples(FILTER, st.integers(0, 3)), max_size=12),
     removed=st.lists(st.tuples(FILTER, st.integers(0, 3)), max_size=6),
@@ -46,7 +46,7 @@ def test_the_tree_finds_what_matching_one_by_one_finds(entries, removed, topics)
     assert tree._exact == {}
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(topics=st.lists(TOPIC, max_size=12), cleared=st.lists(TOPIC, max_size=6), topic_filter=FILTER)
 def test_the_retained_tree_finds_what_matching_one_by_one_finds(topics, cleared, topic_filter):
     retained = RetainedTree()
@@ -64,7 +64,7 @@ def test_the_retained_tree_finds_what_matching_one_by_one_finds(topics, cleared,
     assert not retained._root.children
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     timers=st.lists(st.tuples(st.integers(0, 20), st.booleans()), max_size=200),
     steps=st.lists(st.integers(0, 5), max_size=8),

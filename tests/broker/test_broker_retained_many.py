@@ -459,7 +459,7 @@ class Watched:
             self.world.advance(0.01)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32))
 def test_no_topic_ever_goes_back_and_the_last_message_arrives(seed):
     watched = Watched(seed)
@@ -549,7 +549,7 @@ TOPIC = st.lists(LEVEL, min_size=1, max_size=3).map("/".join).filter(bool)
 FILTER = st.sampled_from(["#", "+", "a/#", "+/b", "a/+/b", "+/#", "$x/#", "a/b", "+/+", "/#"])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     before=st.lists(TOPIC, max_size=12),
     topic_filter=FILTER,

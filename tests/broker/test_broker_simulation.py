@@ -183,7 +183,7 @@ def first_occurrences(payloads: list[bytes]) -> list[bytes]:
 
 
 @pytest.mark.parametrize("fast_path", [True, False])
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 2**32))
 def test_nothing_is_lost_doubled_or_out_of_order(fast_path, seed):
     simulation = Simulation(seed, fast_path)

@@ -59,7 +59,7 @@ class TurningHistory(History):
     twins_type = TurningTwins
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32))
 def test_turns_that_end_anywhere_change_nothing(seed):
     TurningHistory(seed).run(25)

@@ -169,7 +169,7 @@ steps = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.sampled_from(list(Version)), st.booleans(), steps)
 def test_cuts_at_any_byte_lose_nothing_and_repeat_no_qos_2_message(version, manual, script):
     network = Network()

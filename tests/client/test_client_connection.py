@@ -201,7 +201,7 @@ class TestBadServer:
         assert client.receive("32 06 00 01 74 00 05 00") == "e0 01 83"
         assert client.end.cause is Cause.BAD_PACKET
 
-    @settings(deadline=None, max_examples=200)
+    @settings(max_examples=200)
     @given(st.sampled_from(list(Version)), st.booleans(), st.binary(max_size=60), st.binary(max_size=10))
     def test_no_bytes_make_it_raise(self, version, accepted, data, more):
         client = connected(version=version) if accepted else Client(version=version)

@@ -194,7 +194,7 @@ _acts = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(_versions, st.lists(st.tuples(st.booleans(), _acts), max_size=40))
 @example(V31, [(True, ("open", False)), (True, ("say", False, b"", Fate.FORWARDED))])  # nothing, cut off
 @example(

@@ -90,7 +90,7 @@ _WRITES = st.lists(st.binary(min_size=1, max_size=300), max_size=8)
 _HELLO, _WELCOME = encode(Connect(Version.V311, "c"), Version.V311), encode(ConnAck(), Version.V311)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     _WRITES | _WRITES.map(lambda writes: [_HELLO, *writes]), _WRITES | _WRITES.map(lambda writes: [_WELCOME, *writes])
 )

@@ -73,7 +73,7 @@ def first_occurrences(payloads):
     return list(dict.fromkeys(payloads))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(versions, events)
 def test_any_loss_pattern_delivers_qos_2_exactly_once_and_qos_1_at_least_once_in_order(version, steps):
     link, sent = Link(version), {QoS.AT_LEAST_ONCE: [], QoS.EXACTLY_ONCE: []}
@@ -154,5 +154,5 @@ class LossyLink(RuleBasedStateMachine):
         assert len(self.link.sender) == 0
 
 
-LossyLink.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+LossyLink.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
 TestLossyLink = LossyLink.TestCase

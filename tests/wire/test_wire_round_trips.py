@@ -25,7 +25,7 @@ TYPES = [
 
 @pytest.mark.parametrize(("version", "packet_type"), TYPES)
 @given(data=st.data())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_packet_survives_the_wire(version, packet_type, data):
     packet = data.draw(packets_of(version, packet_type))
     assert decode(encode(packet, version), version) == packet
@@ -33,7 +33,7 @@ def test_a_packet_survives_the_wire(version, packet_type, data):
 
 @VERSIONS
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_stream_is_cut_into_its_packets_however_it_arrives(version, data):
     sent = data.draw(st.lists(packets_of(version), min_size=1, max_size=5))
     stream = b"".join(encode(packet, version) for packet in sent)
@@ -48,7 +48,7 @@ def test_a_stream_is_cut_into_its_packets_however_it_arrives(version, data):
 
 @VERSIONS
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_cut_packet_is_malformed(version, data):
     encoded = encode(data.draw(packets_of(version)), version)
     size = data.draw(st.integers(0, len(encoded) - 1))
@@ -58,7 +58,7 @@ def test_a_cut_packet_is_malformed(version, data):
 
 @VERSIONS
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_body_cut_short_is_read_or_refused(version, data):
     """The remaining length agrees with the bytes, so every field's own length check is on its own."""
     encoded = encode(data.draw(packets_of(version)), version)
@@ -69,7 +69,7 @@ def test_a_body_cut_short_is_read_or_refused(version, data):
 
 @VERSIONS
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_packet_with_wrong_bytes_is_read_or_refused(version, data):
     encoded = bytearray(encode(data.draw(packets_of(version)), version))
     for _ in range(data.draw(st.integers(1, 3))):
@@ -79,13 +79,13 @@ def test_a_packet_with_wrong_bytes_is_read_or_refused(version, data):
 
 @VERSIONS
 @given(first=st.integers(0, 255), body=st.binary(max_size=40))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_random_bytes_are_read_or_refused(version, first, body):
     _read_or_refuse(bytes((first, len(body))) + body, version)
 
 
 @given(data=st.binary(max_size=40))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_random_bytes_before_a_connect_are_refused(data):
     reader = Reader()
     reader.feed(data)
