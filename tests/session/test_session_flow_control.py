@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reference_broker.session.flow_control import ReceiveQuota, SendQuota
@@ -35,7 +35,6 @@ def test_what_goes_on_beyond_the_quota_is_made_up_for_before_anything_is_sent():
     assert [quota.take(), quota.take()] == [True, False]
 
 
-@settings(deadline=None)
 @given(st.integers(1, 5), st.lists(st.booleans()))
 def test_the_peer_never_sees_more_than_its_receive_maximum(maximum, steps):
     sender, receiver, in_flight = SendQuota(maximum), ReceiveQuota(maximum), []

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reference_broker.session.keep_alive import ClientKeepAlive, KeepAliveAction, ServerKeepAlive
@@ -65,7 +65,6 @@ class TestClient:
         assert timer.deadline() == 18.0
         assert timer.action(17.9) is KeepAliveAction.NOTHING
 
-    @settings(deadline=None)
     @given(st.integers(1, 65535), st.lists(st.floats(0.01, 5), max_size=20))
     def test_a_client_that_obeys_never_leaves_a_gap_above_the_keep_alive(self, keep_alive, gaps):
         now, last_sent, timer = 0.0, 0.0, ClientKeepAlive(keep_alive, 0.0)

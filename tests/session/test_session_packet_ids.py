@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reference_broker.session.packet_ids import PacketIds, PacketIdsExhausted
@@ -54,7 +54,6 @@ def test_releasing_an_unused_identifier_changes_nothing():
     assert 9 not in ids
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(st.just("allocate"), st.integers(0, 30))))
 def test_no_identifier_is_ever_handed_out_twice_at_a_time(steps):
     ids, mine = PacketIds(), []

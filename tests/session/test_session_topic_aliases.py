@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reference_broker.session.topic_aliases import InboundAliases, OutboundAliases
@@ -63,7 +63,6 @@ def test_without_a_maximum_no_alias_is_sent():  # 5.0 MQTT-3.1.2-27, MQTT-3.2.2-
     assert OutboundAliases(0).apply(publish) is publish
 
 
-@settings(deadline=None)
 @given(st.integers(0, 4), st.lists(st.sampled_from(["a", "b/c", "d", "e", "f/g/h"]), max_size=30))
 def test_what_one_side_shortens_the_other_restores(maximum, topics):
     outbound, inbound = OutboundAliases(maximum), InboundAliases(maximum)

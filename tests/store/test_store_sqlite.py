@@ -79,7 +79,7 @@ def test_the_end_of_a_prefix_is_behind_all_that_begin_with_it_and_nothing_else(p
 steps = st.lists(st.one_of(commits, st.sampled_from(["idle", "busy", "read", "reopen", "crash"])), max_size=25)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps)
 def test_a_file_holds_what_memory_holds_however_it_is_left(tmp_path_factory, some):
     """Folded in slices of two rows, so that crashes and commits come in the middle of it."""
