@@ -6,6 +6,7 @@ Does not belong here: what the bytes mean (`inbox`, `outbox`), when to send (`wo
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -127,6 +128,7 @@ class Peer:
 
     def __init__(self, plan: PeerPlan, address: Address) -> None:
         self.name = plan.client_id
+        self._plan, self._address = plan, address
         self.publisher = plan.publishing.publisher if plan.publishing else -1
         self.counts = Counts()
         self.outbox: Outbox | None = None
@@ -212,8 +214,13 @@ class Peer:
         return bool(self._unsent) and self._send()
 
     def close(self) -> None:
-        """Leave without a word."""
+        """Leave without a word, and no session: the next run's messages would wait in it, at the broker's cost."""
         self._carrier.close()
+        if self._plan.is_kept:
+            with contextlib.suppress(BadStream, OSError):  # a broker that is gone has none
+                last = Handshake(self._address, self._plan.version)
+                last.connect(self.name)
+                last.carrier.close()
 
     def _send(self) -> bool:
         try:

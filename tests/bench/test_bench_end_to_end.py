@@ -208,6 +208,19 @@ def test_a_durable_client_has_a_session_that_is_kept(version: Version) -> None:
     assert connect_packet(address, version, "c").clean_start
 
 
+@pytest.mark.parametrize("version", [Version.V311, Version.V5])
+def test_a_durable_cell_leaves_no_session_in_which_the_next_ones_messages_would_wait(
+    version: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = Broker(BrokerConfig())
+    monkeypatch.setattr("reference_broker.net.server.Broker", lambda *_, **__: broker)
+    cell = Cell(qos=QoS.AT_LEAST_ONCE, messages=300, version=version, is_durable=True, seconds=LONG_SECONDS)
+    with running_broker() as server:
+        result = measure(cell, Target("reference", "", server.address))
+    assert result.delivered == 300
+    assert list(broker.house.sessions) == []
+
+
 def test_a_durable_cell_is_measured_with_the_reference_broker_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--durable", "--against", "mosquitto"]) == 2
     assert "--durable measures messages of the reference broker alone" in capsys.readouterr().err
