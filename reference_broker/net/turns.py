@@ -27,7 +27,7 @@ _CHEAP_SECONDS, _DEAR_SECONDS = TURN_SECONDS / 8, TURN_SECONDS / 2
 
 
 class Turn:
-    """When the turn of the peer is over whose packets are being worked on; the clock starts when it is first asked."""
+    """When the turn of the peer is over whose packets are being worked on."""
 
     __slots__ = ("_ends_seconds",)
 
@@ -36,14 +36,11 @@ class Turn:
 
     def begin(self) -> None:
         """The next peer's turn."""
-        self._ends_seconds = 0.0
+        self._ends_seconds = time.perf_counter() + TURN_SECONDS
 
     def is_over(self) -> bool:
         """Whether the others are to be served before the next packet."""
-        now = time.perf_counter()
-        if not self._ends_seconds:
-            self._ends_seconds = now + TURN_SECONDS
-        return now >= self._ends_seconds
+        return time.perf_counter() >= self._ends_seconds
 
 
 class Share:

@@ -42,10 +42,9 @@ _PUBLISH_QOS0, _PUBLISH_QOS1, _PUBLISH_QOS2 = 0x30, 0x32, 0x34  # no DUP, no RET
 _PUBACK, _PUBREC, _PUBREL, _PUBCOMP = 0x40, 0x50, 0x62, 0x70
 _QOS: Final = {_PUBLISH_QOS0: QoS.AT_MOST_ONCE, _PUBLISH_QOS1: QoS.AT_LEAST_ONCE, _PUBLISH_QOS2: QoS.EXACTLY_ONCE}
 
-_STEPS_BETWEEN_QUESTIONS: Final = 4
-"""So many runs or packets are handled before it is asked whether the turn is over; each may go to thousands."""
 _SINGLES_BYTES: Final = 8192
-"""How many bytes of short packets are one step."""
+_STRETCHES_AT_ONCE: Final = 16
+"""How many bytes of short packets, and to how many sets of receivers, are one step; each may have thousands."""
 
 
 def walk(link: Peer, heads: Heads, data: bytes, now: float, position: int = 0) -> int:
@@ -101,10 +100,9 @@ class _Walker(Forwarder):
     def walk(self, position: int) -> int:
         """As `walk` of the module, but for the stretch at the end, which is still to be forwarded."""
         data, end, is_turn_over = self._data, self._end, self._link.house.is_turn_over
-        steps = 0
+        begin = position
         while position + 1 < end:
-            steps += 1
-            if not steps % _STEPS_BETWEEN_QUESTIONS and is_turn_over():
+            if position > begin and is_turn_over():
                 self._link.has_more = True
                 break
             first, length = data[position], data[position + 1]
@@ -152,6 +150,7 @@ class _Walker(Forwarder):
         end = min(self._end, position + _SINGLES_BYTES)
         is_v5, runs, receivers = self._is_v5, self._runs, self._receivers
         last = runs[-1][4] if runs else None
+        stretches = _STRETCHES_AT_ONCE
         while position + 3 < end and data[position] == _PUBLISH_QOS0:
             length = data[position + 1]
             packet_end = position + 2 + length
@@ -166,6 +165,9 @@ class _Walker(Forwarder):
             if head is None or head is last:
                 break
             if head.receivers is not receivers:
+                if not stretches:
+                    break
+                stretches -= 1
                 self.flush()
                 runs, receivers = self._runs, head.receivers
                 self._receivers = receivers
