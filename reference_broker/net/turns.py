@@ -20,8 +20,8 @@ FEWEST_BYTES: Final = 256
 """A share is never smaller."""
 FIRST_BYTES: Final = 2048
 """The share of a peer of which nothing is known yet."""
-MOST_BYTES: Final = 262_144
-"""No read of either event loop is larger."""
+MOST_BYTES: Final = 65_536
+"""A share is never larger, however cheap those before it were: so many bytes may be ten thousand frames."""
 
 _CHEAP_SECONDS, _DEAR_SECONDS = TURN_SECONDS / 8, TURN_SECONDS / 2
 
