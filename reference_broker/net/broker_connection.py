@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -16,7 +15,8 @@ from reference_broker.broker import Broker, Link
 from reference_broker.broker.values.seldom import Seldom
 from reference_broker.net.connection import Connection, peer_of
 from reference_broker.net.errors import BadPeer
-from reference_broker.net.turns import FEWEST_BYTES, TURN_SECONDS, Share, Turn
+from reference_broker.net.turns import RUNS_OF_FRAMES, Turn
+from reference_broker.net.websocket import WebSocketWrapping
 from reference_broker.net.wrapping import Wrapping
 
 LOGGER = logging.getLogger("reference_broker")
@@ -72,15 +72,15 @@ class BrokerConnection(Connection):
     link: Link
     is_unanswered = Seldom(False)
     """Whether the client got nothing yet; noted only where answers may have to wait."""
-    _share: Seldom[Share | None] = Seldom(None)
-    """How many bytes of frames are worked on at once, of which nobody has to know who sends little."""
     _goes_on = Seldom(False)
 
     def __init__(self, server: Owner, wrapping: Wrapping | None) -> None:
         super().__init__(wrapping)
+        if isinstance(wrapping, WebSocketWrapping):
+            wrapping.steps_at_once = RUNS_OF_FRAMES
         self._server = server
         self._rest = b""
-        """What was read and is still to be worked on: it is others' turn before."""
+        """What was read while it was others' turn."""
 
     @property
     def peer(self) -> str:
@@ -113,24 +113,21 @@ class BrokerConnection(Connection):
     def __call__(self, data: bytes) -> None:
         """Work on one read, as far as a turn allows."""
         size = len(data)
-        if self._rest or self.link.has_more:
+        if self._is_behind():
             self._rest += data
             return
         if self.link.reading_paused and self.link.version is None:  # it came too early, with its CONNECT at once
             self._rest = data
             self._server.pause(self)
             return
-        if self._wrapping is None or size <= FEWEST_BYTES:
-            super().data_received(data)
-        else:
-            self._work_on(data)
-        if self._rest or self.link.has_more or size >= _FULL_READ:
+        super().data_received(data)
+        if size >= _FULL_READ or self._is_behind():
             self.pause_reading()
             asyncio.get_running_loop().call_soon(self.read_on)
 
     def resume_reading(self) -> None:
         """Go on with what is left of the last read, when it is this peer's turn again; then take more."""
-        if self._rest or self.link.has_more:
+        if self._is_behind():
             self.go_on_soon()
         else:
             super().resume_reading()
@@ -148,33 +145,17 @@ class BrokerConnection(Connection):
         elif not self._owes_replies:
             if self.link.has_more:
                 self._receive(b"")
-            if self._rest and not self.link.has_more:
+            else:
                 rest, self._rest = self._rest, b""
-                self._work_on(rest)
+                super().data_received(rest)
             self.read_on()
 
-    def _work_on(self, data: bytes) -> None:
-        """Do a share after the other until the turn is over; what is left is the rest."""
-        position, size, share = 0, len(data), self._its_share()
-        began = now = time.thread_time()
-        while position < size:
-            if position and (now - began >= TURN_SECONDS or self._has_to_wait()):
-                self._rest = data[position:]
-                return
-            end = position + share.size_bytes
-            super().data_received(data[position:end])  # no copy where it is all
-            position = end
-            before, now = now, time.thread_time()
-            share.took(now - before)
-
-    def _its_share(self) -> Share:
-        share = self._share
-        if share is None:
-            share = self._share = Share()
-        return share
-
-    def _has_to_wait(self) -> bool:
-        return self.link.has_more or self.link.reading_paused or self._server.is_behind or self._owes_replies
+    def _is_behind(self) -> bool:
+        """Whether some of what came is still to be worked on: it is others' turn before."""
+        if self._closing:
+            return False
+        wrapping = self._wrapping
+        return bool(self.link.has_more or self._rest or (wrapping is not None and wrapping.has_more))
 
     def on_data(self, data: bytes) -> None:
         """Let the broker work on one read, or a share of it."""

@@ -131,6 +131,7 @@ class TlsWrapping:
     """One end of a TLS connection, on bytes in memory."""
 
     name = "TLS"
+    has_more = False
 
     def __init__(self, context: ssl.SSLContext, *, server_hostname: str | None = None) -> None:
         """Start a client's end when `server_hostname` is given, else a server's."""

@@ -11,6 +11,7 @@ of frames it refuses.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
 
 from websockets.client import ClientProtocol
@@ -69,6 +70,9 @@ class WebSocketWrapping:
         self.error: BadPeer | None = None
         self._protocol = protocol
         self._maximum_frame_size = maximum_frame_size
+        self.steps_at_once = sys.maxsize
+        """How many runs of frames `receive` takes apart before it stops, for others to be served."""
+        self._unread = b""
         self._begun = b""
         """The last bytes that came where they do not make a whole header yet."""
         self._request_size = 0
@@ -103,10 +107,18 @@ class WebSocketWrapping:
             maximum_frame_size,
         )
 
+    @property
+    def has_more(self) -> bool:
+        """Whether frames are left of what came."""
+        return bool(self._unread)
+
     def receive(self, data: bytes) -> bytes:
         """Take frames apart, answer pings."""
         if self.has_ended or self.error:
+            self._unread = b""
             return b""
+        if self._unread:
+            data, self._unread = self._unread + data, b""
         payloads: list[bytes] = []
         try:
             if isinstance(self._protocol, ClientProtocol):
@@ -164,7 +176,12 @@ class WebSocketWrapping:
         elif self._begun:
             data, self._begun = self._begun + data, b""
         protocol = self._protocol
+        steps = 0
         while position < len(data) and not (self.error or self.has_ended):
+            if steps == self.steps_at_once:
+                self._unread = data[position:]
+                return
+            steps += 1
             header, size = frame_size(data, position)
             if protocol.state is not State.OPEN or protocol.parser_exc is not None:
                 self._give_library(data[position:], payloads)  # which throws it away

@@ -37,6 +37,11 @@ class Wrapping(Protocol):
         """How the peer broke the wrapping's rules; `take_reply` then gives what tells the peer so."""
         ...
 
+    @property
+    def has_more(self) -> bool:
+        """Whether `receive` stopped before the end of what it had, and goes on when it is called again."""
+        ...
+
     def receive(self, data: bytes) -> bytes:
         """Take bytes from below and give those inside them, maybe none yet."""
         ...
@@ -56,6 +61,8 @@ class Wrapping(Protocol):
 
 class Nested:
     """A wrapping inside another: WebSocket inside TLS."""
+
+    has_more = False
 
     def __init__(self, outer: Wrapping, inner: Wrapping) -> None:
         self._outer = outer

@@ -21,13 +21,14 @@ from test_net_bounds import (
 )
 from websockets.frames import Frame, Opcode
 
-from reference_broker.net.address import Transport
+from reference_broker.net.address import Address, Transport
 from reference_broker.net.broker_connection import BrokerConnection
 from reference_broker.net.config import ServerConfig
 from reference_broker.net.server import BrokerServer
 from reference_broker.net.stream import Stream, dial
 from reference_broker.net.tls import TestCertificates
-from reference_broker.net.turns import FEWEST_BYTES, FIRST_BYTES, MOST_BYTES, TURN_SECONDS, Share
+from reference_broker.net.turns import RUNS_OF_FRAMES
+from reference_broker.net.websocket import WebSocketWrapping
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import Publish, Subscribe, Subscription
 from reference_broker.wire.types import QoS
@@ -40,37 +41,20 @@ TINY_FRAGMENTS = Frame(Opcode.BINARY, b"", fin=False).serialize(mask=True) + (
 )
 
 
-def test_a_share_grows_while_it_is_cheap_and_shrinks_when_it_is_dear() -> None:
-    share = Share()
-    assert share.size_bytes == FIRST_BYTES
-    for _ in range(20):
-        share.took(0.0)
-    assert share.size_bytes == MOST_BYTES
-    for _ in range(20):
-        share.took(TURN_SECONDS)
-    assert share.size_bytes == FEWEST_BYTES
-    share.took(TURN_SECONDS / 4)
-    assert share.size_bytes == FEWEST_BYTES
-
-
-def test_a_share_that_took_many_turns_is_cut_to_a_turn_at_once() -> None:
-    share = Share()
-    for _ in range(20):
-        share.took(0.0)
-    share.took(100 * TURN_SECONDS)
-    assert share.size_bytes <= MOST_BYTES / 100
-
-
-def test_shares_of_dear_bytes_last_no_longer_than_a_turn_each() -> None:
-    """By counting: at any cost of a byte up to a turn's for the smallest share, none is longer."""
-    for byte_seconds in (1e-9, 1e-7, 1e-6, 4e-6):
-        share = Share()
-        longest = 0.0
-        for _ in range(100):
-            seconds = share.size_bytes * byte_seconds
-            longest = max(longest, seconds)
-            share.took(seconds)
-        assert longest <= TURN_SECONDS, byte_seconds
+def test_frames_are_taken_apart_by_so_many_runs_at_once_and_none_is_lost() -> None:
+    wrapping = WebSocketWrapping.server()
+    client = WebSocketWrapping.client(Address("127.0.0.1", 1, Transport.WS))
+    wrapping.receive(client.take_reply())
+    assert wrapping.is_open
+    wrapping.steps_at_once = RUNS_OF_FRAMES
+    payloads = [bytes([number % 251]) * (number % 7) for number in range(2000)]
+    inside = wrapping.receive(b"".join(Frame(Opcode.BINARY, each).serialize(mask=True) for each in payloads))
+    calls = 1
+    while wrapping.has_more:
+        inside += wrapping.receive(b"")
+        calls += 1
+    assert inside == b"".join(payloads)
+    assert calls == -(-len(payloads) // RUNS_OF_FRAMES)
 
 
 def pings(count: int) -> bytes:
@@ -100,9 +84,7 @@ def test_a_flood_of_what_is_dear_stalls_nobody(run: Run, certificates: TestCerti
             assert await flood.read() == CONNACK
             connection = connection_of(server, flood)
             write_frames(flood, data)
-            trips = await round_trips_while(
-                good, lambda: flood.is_write_paused or bool(connection._rest or connection.link.has_more)
-            )
+            trips = await round_trips_while(good, lambda: flood.is_write_paused or is_behind(connection))
             assert len(trips) > 6  # it did take turns
             assert sorted(trips)[len(trips) * 99 // 100] < P99_SECONDS
             flood.abort()
@@ -114,7 +96,7 @@ def test_a_flood_of_what_is_dear_stalls_nobody(run: Run, certificates: TestCerti
 
 
 def is_behind(connection: BrokerConnection) -> bool:
-    return connection.link.has_more or bool(connection._rest)
+    return connection._is_behind()
 
 
 async def round_trips_while(good: Bystander, is_going_on: Callable[[], bool]) -> list[float]:
@@ -129,18 +111,30 @@ async def round_trips_while(good: Bystander, is_going_on: Callable[[], bool]) ->
     return trips
 
 
-def test_who_was_cheap_and_becomes_dear_stalls_nobody(run: Run) -> None:
+LARGE = encode(Publish("s", bytes(250_000)), V311) * 12
+
+
+@pytest.mark.parametrize(
+    ("transport", "data"),
+    [
+        (Transport.TCP, LARGE + PINGREQ * 130_000),
+        (Transport.WS, Frame(Opcode.BINARY, LARGE).serialize(mask=True) + pings(40_000)),
+    ],
+    ids=["packets", "frames"],
+)
+def test_who_was_cheap_and_becomes_dear_stalls_nobody(
+    run: Run, certificates: TestCertificates, transport: Transport, data: bytes
+) -> None:
     """What a read was worth tells nothing of the next: large messages first, then as many bytes of pings."""
 
     async def main() -> None:
-        async with BrokerServer(ServerConfig(port=0)) as server:
+        async with BrokerServer(with_websocket(certificates)) as server:
             good = await bystander(server)
-            flood = await dial(server.address)
+            flood = await dial(server.addresses[transport])
             flood.write(CONNECT)
             assert await flood.read() == CONNACK
             connection = connection_of(server, flood)
-            for _ in range(4):
-                flood.write(encode(Publish("s", bytes(250_000)), V311) * 12 + PINGREQ * 130_000)
+            write_frames(flood, data * 4)
             trips = await round_trips_while(good, lambda: flood.is_write_paused or is_behind(connection))
             assert sorted(trips)[len(trips) * 99 // 100] < P99_SECONDS
             flood.abort()
