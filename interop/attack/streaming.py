@@ -21,8 +21,10 @@ from reference_broker.wire.types import QoS
 from reference_broker.wire.varint import encode_varint
 
 _PINGS: Final = encode(PingReq(), V5) * 10_000
-_FRAGMENTS: Final = b"\x02\x80" + bytes(4) + (b"\x00\x80" + bytes(4)) * 20_000
-"""Binary fragments of nothing, which are never a whole message. [RFC 6455 5.4]"""
+_FRAGMENTS: Final = b"\x02\x80" + bytes(4) + (b"\x00\x80" + bytes(4)) * 20_000 + b"\x80\x80" + bytes(4)
+"""A message of nothing in very many fragments. [RFC 6455 5.4]"""
+_LARGE: Final = encode(Publish("t", bytes(250_000)), V5) * 12
+_LARGE_FRAME: Final = b"\x82\xff" + len(_LARGE).to_bytes(8, "big") + bytes(4) + _LARGE
 _CACHES_BYTES: Final = 80 * MEBI
 _PUBLISH, _SUBSCRIBE = 0x30, 0x82
 
@@ -150,8 +152,13 @@ def _denied(scene: Scene) -> None:
 ATTACKS: Final = (
     Attack(
         "the others' turns: so long one peer's bytes are worked on at once, whatever is in them",
-        "2,000,000 fragments of nothing",
-        partial(_flood, _FRAGMENTS, 100),
+        "1,300,000 PINGREQ, and 3 MB of PUBLISH before each 130,000",
+        partial(_flood, _LARGE + 13 * _PINGS, 10),
+    ),
+    Attack(
+        "the others' turns: so many frames are taken apart at once, whatever came before",
+        "600,000 fragments of nothing, and a frame of 3 MB before each 20,000",
+        partial(_flood, _LARGE_FRAME + _FRAGMENTS, 30),
         transport=Transport.WS,
     ),
     Attack(
