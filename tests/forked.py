@@ -215,6 +215,7 @@ def _attend(pid: int, told: int, *outputs: int) -> NoReturn:
 def _become(request: dict[str, Any], told: int, *outputs: int) -> None:
     """Be what Python is at `python -m MODULE`, just before the module runs."""
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests themselves run in the background
     os.close(told)
     for number, output in enumerate(outputs, start=1):
         os.dup2(output, number)
