@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from reference_broker.broker import Broker, Link
 from reference_broker.broker.values.seldom import Seldom
 from reference_broker.net.connection import Connection, peer_of
 from reference_broker.net.errors import BadPeer
-from reference_broker.net.turns import RUNS_OF_FRAMES, Turn
+from reference_broker.net.turns import FEWEST_BYTES, MOST_BYTES, RUNS_OF_FRAMES, TURN_SECONDS, Share, Turn
 from reference_broker.net.websocket import WebSocketWrapping
 from reference_broker.net.wrapping import Wrapping
 
@@ -72,6 +73,8 @@ class BrokerConnection(Connection):
     link: Link
     is_unanswered = Seldom(False)
     """Whether the client got nothing yet; noted only where answers may have to wait."""
+    _share: Seldom[Share | None] = Seldom(None)
+    """How much is worked on at once, of which nobody has to know who sends little."""
     _goes_on = Seldom(False)
 
     def __init__(self, server: Owner, wrapping: Wrapping | None) -> None:
@@ -120,7 +123,10 @@ class BrokerConnection(Connection):
             self._rest = data
             self._server.pause(self)
             return
-        super().data_received(data)
+        if size <= FEWEST_BYTES:
+            super().data_received(data)
+        else:
+            self._work_on(data)
         if size >= _FULL_READ or self._is_behind():
             self.pause_reading()
             asyncio.get_running_loop().call_soon(self.read_on)
@@ -145,10 +151,37 @@ class BrokerConnection(Connection):
         elif not self._owes_replies:
             if self.link.has_more:
                 self._receive(b"")
+            elif self._wrapping is not None and self._wrapping.has_more:
+                super().data_received(b"")
             else:
                 rest, self._rest = self._rest, b""
-                super().data_received(rest)
+                self._work_on(rest)
             self.read_on()
+
+    def _work_on(self, data: bytes) -> None:
+        """Do a share after the other until the turn is over; what is left is the rest."""
+        share = self._share
+        if share is None:
+            share = self._share = Share()
+        if len(data) <= MOST_BYTES == share.size_bytes:  # a clock that is cheap will do for who has been cheap
+            began = time.perf_counter()
+            super().data_received(data)
+            share.took(time.perf_counter() - began)
+            return
+        position, size = 0, len(data)
+        began = now = time.thread_time()
+        while position < size:
+            if position and (now - began >= TURN_SECONDS or self._has_to_wait()):
+                self._rest = data[position:]
+                return
+            end = position + share.size_bytes
+            super().data_received(data[position:end])  # no copy where it is all
+            position = end
+            before, now = now, time.thread_time()
+            share.took(now - before)
+
+    def _has_to_wait(self) -> bool:
+        return self._is_behind() or self.link.reading_paused or self._server.is_behind or self._owes_replies
 
     def _is_behind(self) -> bool:
         """Whether some of what came is still to be worked on: it is others' turn before."""

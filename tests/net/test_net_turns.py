@@ -27,7 +27,7 @@ from reference_broker.net.config import ServerConfig
 from reference_broker.net.server import BrokerServer
 from reference_broker.net.stream import Stream, dial
 from reference_broker.net.tls import TestCertificates
-from reference_broker.net.turns import RUNS_OF_FRAMES
+from reference_broker.net.turns import FEWEST_BYTES, MOST_BYTES, RUNS_OF_FRAMES, TURN_SECONDS, Share
 from reference_broker.net.websocket import WebSocketWrapping
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import Publish, Subscribe, Subscription
@@ -39,6 +39,31 @@ P99_SECONDS = 0.1
 TINY_FRAGMENTS = Frame(Opcode.BINARY, b"", fin=False).serialize(mask=True) + (
     Frame(Opcode.CONT, b"", fin=False).serialize(mask=True) * 200_000
 )
+
+
+def test_a_share_grows_while_it_is_cheap_and_shrinks_when_it_is_dear() -> None:
+    share = Share()
+    assert share.size_bytes == FEWEST_BYTES
+    for _ in range(20):
+        share.took(0.0)
+    assert share.size_bytes == MOST_BYTES
+    for _ in range(20):
+        share.took(TURN_SECONDS)
+    assert share.size_bytes == FEWEST_BYTES
+    share.took(TURN_SECONDS / 4)
+    assert share.size_bytes == FEWEST_BYTES
+
+
+def test_shares_of_dear_bytes_last_no_longer_than_a_turn_each() -> None:
+    """By counting: at any cost of a byte up to a turn's for the smallest share, none is longer."""
+    for byte_seconds in (1e-9, 1e-7, 1e-6, 4e-6):
+        share = Share()
+        longest = 0.0
+        for _ in range(100):
+            seconds = share.size_bytes * byte_seconds
+            longest = max(longest, seconds)
+            share.took(seconds)
+        assert longest <= TURN_SECONDS, byte_seconds
 
 
 def test_frames_are_taken_apart_by_so_many_runs_at_once_and_none_is_lost() -> None:
