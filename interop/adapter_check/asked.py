@@ -157,7 +157,13 @@ _FEATURES = {
 
 
 def _check_connect(
-    talk: Conversation, setting: Setting, asked: contract.Connect, sent: Connect, whose_name: str = ""
+    talk: Conversation,
+    setting: Setting,
+    asked: contract.Connect,
+    sent: Connect,
+    *,
+    whose_name: str = "",
+    named: str = "CONNECT",
 ) -> None:
     rows: list[Row] = [
         ("client_id", sent.client_id, asked.client_id, whose_name),
@@ -173,7 +179,7 @@ def _check_connect(
             (f"{name} of the will", value, wanted, feature)
             for name, value, wanted, feature in _rows_of(sent.will.properties, asked.will.properties, "will-properties")
         ]
-    check_fields(talk, setting, "CONNECT", rows)
+    check_fields(talk, setting, named, rows)
 
 
 def _parts(will: Will | contract.WillMessage | None) -> tuple[str, bytes, int, bool] | None:
@@ -193,17 +199,7 @@ async def _connect_again(talk: Conversation, setting: Setting, address: Address,
     if not await need(talk, asked, "a second time, after `disconnect`"):
         return
     *_, sent = packets(trace, Connect)
-    rows: list[Row] = [
-        (name, found, wanted, "")
-        for name, found, wanted in (
-            ("client_id", sent.client_id, asked.client_id),
-            ("clean_start", sent.clean_start, asked.clean_start),
-            ("username", sent.username, asked.username),
-            ("password", sent.password, asked.password),
-            ("will", _parts(sent.will), _parts(asked.will)),
-        )
-    ]
-    check_fields(talk, setting, "CONNECT of a second connection", rows)
+    _check_connect(talk, setting, asked, sent, named="CONNECT of a second connection")
 
 
 # --- what follows it --------------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ class Link(Peer):
         begun_bytes = 0 if self._reader is None or had_more else len(self._reader)
         try:
             if self._heads is not None and self.phase is Phase.CONNECTED and begun_bytes < _LARGE_PACKET:
-                self._receive_stream(self._heads, data, now, had_more=had_more)
+                self._receive_stream(self._heads, data, now)
             else:
                 self._receive_packets(data, now)
         except RemoteError as error:
@@ -101,12 +101,12 @@ class Link(Peer):
                 self.has_more = True
                 break
 
-    def _receive_stream(self, heads: Heads, data: bytes, now: float, *, had_more: bool) -> None:
+    def _receive_stream(self, heads: Heads, data: bytes, now: float) -> None:
         """The fast path, which leaves the incomplete packet at the end to the reader."""
         position = 0
         if self._reader is not None:
             rest = self._reader.take_rest()
-            position = fastpath.missing_bytes(rest, data) if len(data) >= _LARGE_READ and not had_more else 0
+            position = fastpath.missing_bytes(rest, data) if len(data) >= _LARGE_READ else 0
             if position:
                 fastpath.walk(self, heads, rest + data[:position], now)
                 if self.is_closed():

@@ -123,7 +123,7 @@ class BrokerServer:
         except BaseException:
             await self.close()
             raise
-        self._set_timer()
+        self._come_back()
         if self.config.memory_maximum_bytes is not None:
             self._memory = MemoryWatch(self.broker, self.config.memory_maximum_bytes)
             self._memory.look()
@@ -254,7 +254,7 @@ class BrokerServer:
             keeping.refuse_held()
         if self._paused:
             self.resume()
-        self._set_timer()
+        self._come_back()
 
     def pause(self, connection: BrokerConnection) -> None:
         """Read no more from a connection until the broker wants to."""
@@ -355,7 +355,7 @@ class BrokerServer:
             if link in refused or not keeping.holds(link, pieces, close, ticket if link.is_promise else 0):
                 self.write(link, pieces, close)
         keeping.refuse_held()
-        self._set_timer()
+        self._come_back()
 
     def tell_unkept(self, error: StoreError) -> None:
         """Log what is wrong with the store."""
@@ -369,8 +369,11 @@ class BrokerServer:
         """Let those know who wait for it."""
         self.is_taken_in.set()
 
-    def _set_timer(self) -> None:
-        """Wake up no later than the broker's next deadline; deadlines mostly move away, and then the timer stays."""
+    def _come_back(self) -> None:
+        """See to it that the broker is asked again: soon where it has more output, else by its next deadline.
+
+        Deadlines mostly move away, and then the timer stays.
+        """
         if self.broker.has_output:  # more than could be held at once
             asyncio.get_running_loop().call_soon(self.flush)
         deadline = self.broker.next_deadline()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from reference_broker.access.config import GuardedConfig
 from reference_broker.access.control import GuardedAccess
 from reference_broker.access.rules import Rules
 from reference_broker.broker import Broker
+from reference_broker.broker.keeping.checks import Work
 from reference_broker.broker.values.access import Claim, covers
 from reference_broker.broker.values.config import Action, BrokerConfig
 from reference_broker.net.config import ConfigError
@@ -279,12 +281,8 @@ def test_what_was_stored_is_not_handed_to_whom_may_not_read_it_any_more(tmp_path
 
 
 def test_a_client_waits_for_its_password_to_be_looked_at_and_nobody_else_does(tmp_path: Path) -> None:
-    world = slow(tmp_path)
-    asked: list[object] = []
-    world.broker.do_elsewhere = lambda work, done: asked.append((work, done))
-    client, other = Client(world, "c", V5), world.client("o")
-    client.open()
-    client.send(client.connect_packet(username="alice", password=b"right"))
+    world, client, asked = asking(tmp_path)
+    other = world.client("o")
     client.link.receive_data(b"\xc0\x00", world.now)  # PINGREQ, which need not wait for CONNACK [5.0 3.1.4]
     other.publish("t", b"x", 1)
     assert client.take() == []
@@ -295,12 +293,7 @@ def test_a_client_waits_for_its_password_to_be_looked_at_and_nobody_else_does(tm
 
 
 def test_what_came_while_a_password_was_looked_at_takes_turns(tmp_path: Path) -> None:
-    world = slow(tmp_path)
-    asked: list[object] = []
-    world.broker.do_elsewhere = lambda work, done: asked.append((work, done))
-    client = Client(world, "c", V5)
-    client.open()
-    client.send(client.connect_packet(username="alice", password=b"right"))
+    world, client, asked = asking(tmp_path)
     client.link.receive_data(b"\xc0\x00" * 50, world.now)
     world.broker.is_turn_over = lambda: True
     [(work, done)] = asked
@@ -322,12 +315,7 @@ def test_a_wrong_password_is_refused_once_it_was_looked_at(tmp_path: Path) -> No
 
 
 def test_who_is_gone_is_not_looked_at(tmp_path: Path) -> None:
-    world = slow(tmp_path)
-    asked: list[object] = []
-    world.broker.do_elsewhere = lambda work, done: asked.append((work, done))
-    client = Client(world, "c", V5)
-    client.open()
-    client.send(client.connect_packet(username="alice", password=b"right"))
+    world, client, asked = asking(tmp_path)
     world.advance(11)
     assert client.closed
     [(work, done)] = asked
@@ -339,6 +327,17 @@ def test_who_is_gone_is_not_looked_at(tmp_path: Path) -> None:
 class _Slow(GuardedAccess):
     def lengthy_check(self, claim: Claim, password: bytes | None):  # type: ignore[no-untyped-def]
         return None if claim.username is None else lambda: password == b"right"
+
+
+def asking(folder: Path) -> tuple[World, Client, list[tuple[Work, Callable[[bool, float], None]]]]:
+    """A client whose password is being looked at, and what was asked for."""
+    world = slow(folder)
+    asked: list[tuple[Work, Callable[[bool, float], None]]] = []
+    world.broker.do_elsewhere = lambda work, done: asked.append((work, done))
+    client = Client(world, "c", V5)
+    client.open()
+    client.send(client.connect_packet(username="alice", password=b"right"))
+    return world, client, asked
 
 
 def slow(folder: Path, **settings: int) -> World:

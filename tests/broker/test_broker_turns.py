@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 
 import pytest
-from broker_harness import ALL_VERSIONS, V5, Client, World
+from broker_harness import ALL_VERSIONS, V5, V311, Client, World
 from broker_twins import Twins, stream
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_broker_histories import UNUSUAL, History
 
-from reference_broker.broker import Broker, BrokerConfig
+from reference_broker.broker import Broker, BrokerConfig, Link
 from reference_broker.wire.encode import encode
 from reference_broker.wire.packets import PingReq, Publish
 
@@ -97,6 +97,18 @@ def test_what_comes_before_the_rest_was_handled_is_handled_behind_it():
     *numbered, last = [packet.payload for packet in subscriber.take() if isinstance(packet, Publish)]
     assert numbered == [b"%08d" % n for n in range(200)]
     assert last == bytes(100_000)
+
+
+def test_many_packets_that_wait_for_their_turn_are_no_large_one_and_stay_on_the_fast_path(monkeypatch):
+    world = World(maximum_inflight=65_535)
+    publisher = world.client("p", V311)
+    world.client("s", V311).subscribe("t")
+    world.broker.is_turn_over = lambda: True
+    monkeypatch.setattr(Link, "handle", lambda _link, packet, _now: pytest.fail(f"{packet} came by the slow path"))
+    data = stream(0, 2000, V311) + encode(Publish("t", bytes(100)), V311) + stream(0, 8000, V311)
+    publisher.link.receive_data(data, world.now)
+    assert len(publisher.link.reader) > 100_000
+    assert go_on(publisher)
 
 
 def test_packets_that_wait_for_their_turn_are_no_incomplete_packet():

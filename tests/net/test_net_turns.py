@@ -86,11 +86,17 @@ def pings(count: int) -> bytes:
     return Frame(Opcode.PONG, b"").serialize(mask=True) * count
 
 
+LARGE = encode(Publish("s", bytes(250_000)), V311) * 12
+LARGE_FRAME = Frame(Opcode.BINARY, LARGE).serialize(mask=True)
+"""What is cheap for its bytes, which tells nothing of what comes next."""
+
 FLOODS: dict[str, tuple[Transport, Callable[[], bytes]]] = {
     "fragments of nothing": (Transport.WS, lambda: TINY_FRAGMENTS),
     "pongs": (Transport.WS, lambda: pings(100_000)),
     "PINGREQ": (Transport.TCP, lambda: PINGREQ * 200_000),
     "SUBSCRIBE": (Transport.TCP, lambda: encode(Subscribe(1, (Subscription("s"),)), V311) * 30_000),
+    "PINGREQ behind what is cheap": (Transport.TCP, lambda: (LARGE + PINGREQ * 130_000) * 4),
+    "pongs behind what is cheap": (Transport.WS, lambda: (LARGE_FRAME + pings(40_000)) * 4),
     "DUP": (Transport.TCP, lambda: encode(Publish("s", b"", QoS.AT_LEAST_ONCE, dup=True, packet_id=1), V311) * 30_000),
 }
 
@@ -134,40 +140,6 @@ async def round_trips_while(good: Bystander, is_going_on: Callable[[], bool]) ->
         trips.append(time.process_time() - began)
         after += not is_going_on()
     return trips
-
-
-LARGE = encode(Publish("s", bytes(250_000)), V311) * 12
-
-
-@pytest.mark.parametrize(
-    ("transport", "data"),
-    [
-        (Transport.TCP, LARGE + PINGREQ * 130_000),
-        (Transport.WS, Frame(Opcode.BINARY, LARGE).serialize(mask=True) + pings(40_000)),
-    ],
-    ids=["packets", "frames"],
-)
-def test_who_was_cheap_and_becomes_dear_stalls_nobody(
-    run: Run, certificates: TestCertificates, transport: Transport, data: bytes
-) -> None:
-    """What a read was worth tells nothing of the next: large messages first, then as many bytes of pings."""
-
-    async def main() -> None:
-        async with BrokerServer(with_websocket(certificates)) as server:
-            good = await bystander(server)
-            flood = await dial(server.addresses[transport])
-            flood.write(CONNECT)
-            assert await flood.read() == CONNACK
-            connection = connection_of(server, flood)
-            write_frames(flood, data * 4)
-            trips = await round_trips_while(good, lambda: flood.is_write_paused or is_behind(connection))
-            assert sorted(trips)[len(trips) * 99 // 100] < P99_SECONDS
-            flood.abort()
-            await flood.wait_closed()
-            good.stream.close()
-            await good.stream.wait_closed()
-
-    run(main())
 
 
 def test_what_waits_for_its_turn_is_done_to_the_end_and_in_order(run: Run) -> None:
