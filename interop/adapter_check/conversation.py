@@ -183,6 +183,8 @@ class Conversation(ProcessDriver):
         waiting = [number for number, (_, future) in self._waiting.items() if not future.done()]
         if len(waiting) != 1 or event.id is None:
             return 0
+        if isinstance(event, ErrorEvent) and event.error != "unsupported":  # which a made-up verb is answered with
+            return 0
         kind = ANSWERS.get(self._waiting[waiting[0]][0], ErrorEvent)
         is_of_before = isinstance(event, ANSWERS.get(self._answered[event.id], ErrorEvent))
         return waiting[0] if isinstance(event, kind) and not is_of_before else 0
