@@ -1,4 +1,4 @@
-"""What becomes of a cell that came out red while this machine was too busy: it is played again, and what that settles.
+"""What becomes of a cell in which a busy machine may be what was found: it is played again, and what that settles.
 
 Belongs here: which records are in doubt, and what two of them come to.
 Does not belong here: measuring the lag (`busy`), when a cell is played again (`engine`).
@@ -28,11 +28,15 @@ class Played:
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether it is red and the machine may have had a share in it; a failure that is expected is not asked."""
-        record = self.record
-        if record.verdict not in _RED or record.known_failure is not None:
+        """Whether the machine may have had a share in what was found; a failure that is expected is not asked."""
+        if self.record.known_failure is not None:
             return False
-        return self.lag.is_noticeable or any(map(self.doubts, record.findings))
+        return (self.is_red and self.lag.is_noticeable) or any(map(self.doubts, self.record.findings))
+
+    @property
+    def is_red(self) -> bool:
+        """Whether something is held against somebody, or there is no verdict."""
+        return self.record.verdict in _RED
 
     def doubts(self, finding: Finding) -> bool:
         """Whether the lag may be what was found."""
@@ -41,7 +45,7 @@ class Played:
 
 def settled(first: Played, second: Played) -> Record:
     """The record of a cell that was in doubt and was played again, alone."""
-    is_withheld = second.is_in_doubt and not _is_believed(first, second)
+    is_withheld = second.is_red and second.is_in_doubt and not _is_believed(first, second)
     played_again = PlayedAgain(
         lag_seconds=round(first.lag.worst_seconds, 4),
         lost_seconds=round(first.lag.lost_seconds, 4),

@@ -247,7 +247,7 @@ def _check_closing_reason(stage: Stage, step: steps.Closed, ending: TraceEntry) 
 
 async def stays_open(stage: Stage, step: steps.StaysOpen) -> Observed:
     """The network connection is still there after that long."""
-    moment = stage.moment
+    moment = stage.moment if step.since_last_of is None else stage.last_heard(step.link, Sender(step.since_last_of))
     await stage.quiet_until(moment + step.seconds)
     ending = stage.closing(step.link, stage.last_open(step.link))
     if ending is not None:

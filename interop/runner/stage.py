@@ -151,6 +151,13 @@ class Stage:
                 return entry, entry.packet
         return None
 
+    def last_heard(self, link: str, sender: Sender) -> float:
+        """When (cell clock) the last packet from a side came through on a link's newest connection; else its begin."""
+        for entry in self.trace.of(link, self.last_open(link), newest_first=True):
+            if entry.sender is sender and entry.delivered and entry.packet is not None:
+                return entry.at
+        return self.trace.entries[self.last_open(link)].at
+
     def is_exchanging(self, link: str) -> bool:
         """Whether somebody has yet to answer what reached it of a message to the client, on a link's open connection.
 

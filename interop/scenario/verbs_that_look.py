@@ -157,11 +157,15 @@ class Closed(Windowed):
 
 
 class StaysOpen(AnyStep):
-    """The link's network connection is still open that long after the last action."""
+    """The link's network connection is still open that long after the last action.
+
+    With `since_last_of`, after the last packet that came through from this side: a keep alive counts from there.
+    """
 
     do: Literal["stays_open"]
     link: str
     seconds: Seconds = 0.2
+    since_last_of: Side | None = None
 
     @property
     def waits_seconds(self) -> float:

@@ -22,6 +22,9 @@ A_LITTLE = Lag(0.3, 0.5, 0.9, 2.0)
 LATE = Finding(
     source="step", rule="receive", level="must", blame="client", message="nothing came", step=3, window_seconds=3.0
 )
+EARLY = Finding(
+    source="step", rule="stays_open", level="may", blame="broker", message="it closed", step=3, window_seconds=1.2
+)
 WRONG = Finding(source="step", rule="receive", level="must", blame="client", message="it is 'b'", step=3)
 
 
@@ -149,10 +152,13 @@ def test_a_lag_explains_what_misses_a_window_of_three_seconds_by_its_size(lag: L
         (Played(record(LATE), Lag(0.8, 0.8, 0.5, 3.0)), True),  # a quarter of its window
         (Played(record(WRONG), Lag(0.8, 0.8, 0.5, 3.0)), False),  # no matter of time
         (Played(PASSED, BUSY), False),
+        (Played(record(EARLY, verdict=Verdict.OBSERVED), A_LITTLE), True),  # held against nobody, and not as expected
+        (Played(record(EARLY, verdict=Verdict.OBSERVED), QUIET), False),
+        (Played(record(verdict=Verdict.OBSERVED), BUSY), False),
         (Played(record(LATE, known_failure=KnownFailure(reason="it is known")), BUSY), False),
     ],
 )
-def test_what_is_red_on_a_busy_machine_is_in_doubt_unless_it_is_known_to_be(played: Played, is_in_doubt: bool) -> None:
+def test_what_was_found_on_a_busy_machine_is_in_doubt_unless_it_is_known(played: Played, is_in_doubt: bool) -> None:
     assert played.is_in_doubt is is_in_doubt
 
 
@@ -181,6 +187,14 @@ def test_what_is_late_twice_on_a_busy_machine_is_nobodys_fault() -> None:
     assert came_to.reason.startswith("this machine was too busy (lag 1.3 s at worst")
     assert came_to.findings == (LATE,)
     assert came_to.played_again == PlayedAgain(lag_seconds=1.3, lost_seconds=1.5, cpu_pressure=0.9, withheld=True)
+
+
+def test_what_is_noted_twice_and_held_against_nobody_is_noted() -> None:
+    noted = Played(record(EARLY, verdict=Verdict.OBSERVED), BUSY)
+    came_to = settled(noted, noted)
+    assert (came_to.verdict, came_to.attempts) == (Verdict.OBSERVED, 2)
+    assert came_to.played_again
+    assert not came_to.played_again.withheld
 
 
 def test_what_is_wrong_twice_and_no_matter_of_time_is_believed_on_any_machine() -> None:

@@ -153,3 +153,21 @@ def test_a_window_that_passed_was_waiting_and_no_work(tmp_path: Path) -> None:
     assert record.verdict == "fail"
     assert record.waiting_seconds >= 0.59
     assert record.overhead_seconds == pytest.approx(record.seconds - record.waiting_seconds, abs=0.001)
+
+
+def test_a_keep_alive_counts_from_the_last_packet_however_late_the_step_that_looks_begins(tmp_path: Path) -> None:
+    late = """
+judges: broker
+actors: {silent: {}}
+steps:
+  - {do: rewrite, link: silent, at: CONNECT, set: {keep_alive: 1}}
+  - {do: rewrite, link: silent, at: CONNACK, set: {properties: {}}}
+  - {do: connect, as: silent}
+  - {do: elapse, seconds: 0.5, because: a busy machine comes no sooner to the next step}
+  - {do: freeze, link: silent}
+  - {do: stays_open, link: silent, seconds: 1.2}
+"""
+    from_the_action = played(scenario(tmp_path, late))
+    assert from_the_action.verdict == "fail"
+    assert "the broker closed it after" in from_the_action.reason
+    assert played(scenario(tmp_path, late.replace("1.2", "1.2, since_last_of: client"))).verdict == "pass"
