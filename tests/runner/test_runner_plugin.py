@@ -104,7 +104,8 @@ def test_a_plugin_whose_package_no_test_uses_imports_it_for_no_summary(tmp_path:
     (tmp_path / "scenarios" / "right.yaml").write_text(RIGHT)
     options = ["interop", "--collect-only", "-q", "--scenarios", str(tmp_path / "scenarios")]
     told = f"import sys, pytest; code = pytest.main({options!r}); print(int(code), 'hypothesis' in sys.modules)"
-    run = subprocess.run([sys.executable, "-c", told], cwd=forked.REPOSITORY, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", told]
+    run = subprocess.run(command, cwd=forked.REPOSITORY, capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[-1] == "0 False"
 
 
