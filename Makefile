@@ -26,7 +26,7 @@ $(INSTALLED): pyproject.toml
 setup: $(INSTALLED)      ## the environment, in .venv; with EXTRA=harness only what running and certifying take
 
 interop: $(INSTALLED)    ## the compatibility matrix; options of pytest in ARGS
-	$(BIN)/pytest interop/ -p no:hypothesispytest -n auto --out $(OUT) $(ARGS)
+	$(BIN)/pytest interop/ -p no:hypothesispytest --out $(OUT) $(ARGS)
 
 adapters: $(INSTALLED)   ## the clients of the folder adapters, built as far as the toolchains here allow
 	$(BIN)/mqtt-interop adapter build $(ARGS)

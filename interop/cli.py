@@ -198,7 +198,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--slow", action="store_true", help="slow scenarios, too; -m slow plays them alone")
     parser.add_argument("-k", metavar="EXPRESSION", help="only cells whose name fits, as in pytest")
     parser.add_argument("-m", metavar="MARKERS", help="only cells with these markers, as in pytest")
-    parser.add_argument("-n", metavar="WORKERS", help="worker processes, or auto")
+    parser.add_argument("-n", metavar="WORKERS", help="worker processes (all processors where there is much to play)")
     parser.add_argument(
         "--loop",
         metavar="NAME",
@@ -228,7 +228,9 @@ def _run(options: argparse.Namespace) -> int:
     if options.dask is not None:
         from interop.fleet.spreading import run_on_fleet  # noqa: PLC0415  # what it needs comes with an extra
 
-        of_a_job = argparse.Namespace(**(vars(options) | {"out": None, "write_known_failures": None}))
+        # A worker of the fleet is a processor, and plays alone unless it was said how many are to.
+        alone = {"out": None, "write_known_failures": None, "n": options.n or "0"}
+        of_a_job = argparse.Namespace(**(vars(options) | alone))
         return run_on_fleet(options, pytest_arguments(of_a_job))
     from interop.runner.matrix import run_matrix  # noqa: PLC0415  # the other subcommands do without pytest
 

@@ -11,6 +11,7 @@ kept is handed to the controller in the end.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections import Counter
 from collections.abc import Generator, Mapping
@@ -21,6 +22,7 @@ import pytest
 
 from interop import subjects
 from interop.brokers.broker import BrokerFault
+from interop.brokers.profiled import ProfiledSpec
 from interop.brokers.registry import PROFILE_PREFIX, broker_names, broker_spec, shown_name
 from interop.drivers.choice import Choice, UnusableClient, chosen_clients
 from interop.drivers.registry import COMMAND_PREFIX, DriverStarter, UnknownDriver
@@ -140,6 +142,33 @@ def _selection(config: pytest.Config, clients: Mapping[str, str]) -> Selection:
 
 
 # --- set-up -----------------------------------------------------------------------------------------------------------
+
+_CELLS_FOR_ALL_PROCESSORS = 150
+"""From so many on, what they take less with all processors is more than starting workers takes."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist's, which starts as many as there are to be
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Where there is much to play, have all processors play it, unless it was said how many are to."""
+    options = config.option
+    if hasattr(config, "workerinput") or getattr(options, "numprocesses", 0) is not None or options.dist != "no":
+        return
+    looks_on = options.usepdb or options.capture == "no"
+    plays = not (options.collectonly or options.help or options.markers)
+    if plays and not looks_on and (os.cpu_count() or 1) > 1 and _is_much(config):
+        options.numprocesses = "auto"
+
+
+def _is_much(config: pytest.Config) -> bool:
+    """Whether many cells are selected and several workers may play them; what is wrong with options is said later."""
+    try:
+        if any(ProfiledSpec(Path(file)).is_single for file in config.getoption("--broker-profile")):
+            return False
+        scenarios = load_scenarios(config.getoption("--scenarios"), _names(config, "--scenario"))
+        selection = _selection(config, {name: name for name in _clients(config)})
+        return len(plan(scenarios, selection)) >= _CELLS_FOR_ALL_PROCESSORS
+    except _USERS_MISTAKES:
+        return False
 
 
 def pytest_configure(config: pytest.Config) -> None:
