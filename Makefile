@@ -96,6 +96,9 @@ expected: $(INSTALLED)   ## make the last matrix the expectation
 bench: $(INSTALLED)      ## throughput beside mosquitto, into benchmarks/; takes minutes, wants a quiet machine
 	$(BIN)/mqtt-interop bench --suite targets --against mosquitto --out benchmarks $(ARGS)
 
+bench-one-by-one: $(INSTALLED) ## one PUBLISH per send and latency over load, into benchmarks/; more peers by ARGS='--against mochi'
+	$(BIN)/mqtt-interop bench --suite one-by-one --against mosquitto --seconds 2 --out benchmarks $(ARGS)
+
 bench-growth: $(INSTALLED)  ## what a million subscriptions and the like cost, into benchmarks/growth.md
 	$(BIN)/mqtt-interop bench --suite growth --seconds 1 --out benchmarks $(ARGS)
 

@@ -29,9 +29,9 @@ def page(run: Document) -> str:
     machine = run.machine
     about = f"{run.date}, {machine.processor}, {machine.cores} cores, {machine.system}, Python {machine.python}"
     legend = (
-        "Each bar is the ratio to the other broker, on a logarithmic axis; the solid mark is what must be reached, the "
-        "dashed one the goal. Where less is better (latency, memory) so is the shorter bar."
-        if any(each.against for each in run.entries)
+        "Each bar is the ratio to the best of the other brokers, on a logarithmic axis; the solid mark is what must be "
+        "reached, the dashed one the goal. Where less is better (latency, memory) so is the shorter bar."
+        if any(each.others for each in run.entries)
         else "Each bar is the figure beside it, against the largest of its kind."
     )
     return (
@@ -45,7 +45,7 @@ def svg(entries: Sequence[Entry]) -> str:
     """The bars, a row for each entry."""
     height = _ROW * len(entries) + 40
     rows = "".join(_row(each, 30 + index * _ROW, entries) for index, each in enumerate(entries))
-    grid = _grid(height) if any(each.against for each in entries) else ""
+    grid = _grid(height) if any(each.others for each in entries) else ""
     return f'<svg viewBox="0 0 {_WIDTH} {height}" width="100%" role="img" aria-label="results">{grid}{rows}</svg>'
 
 
@@ -61,13 +61,11 @@ def _grid(height: int) -> str:
 
 def _row(entry: Entry, y: int, entries: Sequence[Entry]) -> str:
     name = entry.result.cell or entry.row
-    figures = figure_text(entry.result)
-    if entry.against is not None:
-        figures += f" / {figure_text(entry.against)}"
+    figures = " / ".join(map(figure_text, (entry.result, *entry.others)))
     if entry.ratio is not None:
         figures += f" = {ratio_words(entry.ratio)}"
         length = _x(entry.ratio) - _LABEL
-    elif entry.against is None and not entry.result.failure:
+    elif not entry.others and entry.result.has_figures:
         largest = max((each.result.per_second for each in entries), default=0.0) or 1.0
         length = entry.result.per_second / largest * _BAR
     else:
@@ -83,7 +81,7 @@ def _row(entry: Entry, y: int, entries: Sequence[Entry]) -> str:
 
 def _marks(entry: Entry, y: int) -> str:
     aim = entry.aim
-    if aim is None or aim.absolute or entry.against is None:
+    if aim is None or aim.absolute or not entry.others:
         return ""
     return "".join(
         f'<line class="aim{kind}" x1="{_x(value):.1f}" x2="{_x(value):.1f}" y1="{y}" y2="{y + 24}"/>'

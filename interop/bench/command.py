@@ -16,14 +16,15 @@ from interop.bench.cell import Cell, Mode
 from interop.bench.chart import page
 from interop.bench.compare import AUTOMATIC, compare
 from interop.bench.crowds import crowds_table, measure_crowds, numbers
-from interop.bench.document import Entry, document, entry, to_json
+from interop.bench.curves import curves
+from interop.bench.document import Document, Entry, document, entry, to_json
 from interop.bench.durable import durable_table, measure_durable
 from interop.bench.growth import QUICK, Sizes, growth_table, measure_growth
-from interop.bench.pages import crowds_page, durable_page, growth_page, readme
+from interop.bench.pages import crowds_page, durable_page, growth_page, one_by_one_page, readme
 from interop.bench.proc import raise_file_limit
-from interop.bench.suite import SUITES, quick
+from interop.bench.suite import ONE_BY_ONE, SUITES, quick
 from interop.bench.table import as_text, detail_lines, in_short, table
-from interop.bench.targets import REFERENCE, check
+from interop.bench.targets import REFERENCE, spec_of
 from interop.brokers.registry import shown_command
 from interop.exit_codes import FELL_SHORT, OK, CommandError
 from reference_broker.net.address import Transport
@@ -61,7 +62,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(Mode)} (%(default)s)",
     )
     parser.add_argument("--broker", default=REFERENCE, metavar="NAME", help="HOST:PORT, a broker by name (%(default)s)")
-    parser.add_argument("--against", metavar="NAME", help="a second broker, measured in the same run, e.g. mosquitto")
+    parser.add_argument(
+        "--against", action="append", default=[], metavar="NAME",
+        help="another broker, measured in the same run, e.g. mosquitto; may be repeated: ratios are to the best",
+    )  # fmt: skip
     parser.add_argument("--qos", type=int, choices=(0, 1, 2), default=0, help="of publishers and subscribers (0)")
     parser.add_argument("--mqtt", choices=[each.label for each in Version], default="3.1.1", help="(%(default)s)")
     parser.add_argument("--transport", choices=list(Transport), type=Transport, default=Transport.TCP, help="(tcp)")
@@ -90,8 +94,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure; gives the exit code: 1 when messages were lost, clients dropped, or the protocol broken."""
-    for name in filter(None, (options.broker, options.against)):
-        check(name)
+    for name in (options.broker, *options.against):
+        spec_of(name)
     for file in filter(None, (options.json, options.html)):
         if not file.parent.is_dir():
             raise CommandError(f"cannot write {file}: there is no folder {file.parent}")
@@ -116,12 +120,7 @@ def _run(options: argparse.Namespace) -> int:
     made = document(entries, _command(options))
     files: dict[Path | None, str] = {options.json: to_json(made), options.html: page(made)}
     if options.out and not options.quick:
-        notes = _notes(options.out / "README.md")
-        files |= {
-            options.out / "latest.json": to_json(made),
-            options.out / "latest.html": page(made),
-            options.out / "README.md": readme(made) + notes,
-        }
+        files |= _pages(options.suite or "", made, options.out)
     _write_all(files)
     return FELL_SHORT if any(each.result.fell_short for each in entries) else OK
 
@@ -129,9 +128,9 @@ def _run(options: argparse.Namespace) -> int:
 def _run_cell(options: argparse.Namespace) -> Entry:
     cell = cell_of(options)
     row = compare(cell, options.broker, options.against, repeat=options.repeat)
-    for result in filter(None, (row.result, row.against)):
+    for result in (row.result, *row.others):
         _print("\n".join(detail_lines(result)))
-    if row.against:
+    if row.others:
         _print(as_text(table([row])))
     return entry(cell.name, row, one_per_send=cell.batch == 1)
 
@@ -194,7 +193,20 @@ def _run_crowds(options: argparse.Namespace) -> int:
 
 def _command(options: argparse.Namespace) -> str:
     """What was typed, as it may be shown."""
-    return shown_command(["mqtt-interop", "bench", *sys.argv[2:]], filter(None, (options.broker, options.against)))
+    return shown_command(["mqtt-interop", "bench", *sys.argv[2:]], (options.broker, *options.against))
+
+
+def _pages(suite: str, made: Document, out: Path) -> dict[Path | None, str]:
+    """What a suite leaves in the folder of benchmarks, with what people wrote there kept."""
+    if suite == ONE_BY_ONE:
+        file = out / "one-by-one.md"
+        return {file: one_by_one_page(made) + _notes(file), out / "one-by-one.svg": curves(made.entries)}
+    file = out / "README.md"
+    return {
+        out / "latest.json": to_json(made),
+        out / "latest.html": page(made),
+        file: readme(made) + _notes(file),
+    }
 
 
 def _notes(file: Path) -> str:

@@ -1,4 +1,4 @@
-"""Cells against one broker, or two in turn, beside the generator's own ceiling.
+"""Cells against one broker, or several in turn, beside the generator's own ceiling.
 
 Belongs here: the order of things, and what a broker needs so that nothing is lost.
 Does not belong here: one measurement (`measure`), starting a broker (`targets`).
@@ -6,6 +6,7 @@ Does not belong here: one measurement (`measure`), starting a broker (`targets`)
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from interop.bench.cell import Cell, Mode
@@ -14,7 +15,8 @@ from interop.bench.measure import Target, measure
 from interop.bench.result import Result
 from interop.bench.sink import can_copy, running_sink
 from interop.bench.table import Row, figure
-from interop.bench.targets import running
+from interop.bench.targets import running, spec_of
+from interop.brokers.registry import shown_name
 
 AUTOMATIC = -1
 """`outstanding` that lets the broker's own need decide."""
@@ -27,11 +29,10 @@ _DROPS_WHEN_FLOODED = "mosquitto"
 _OUTSTANDING = 50_000
 
 
-def compare(cell: Cell, broker: str, against: str | None, *, repeat: int = 1, with_ceiling: bool = True) -> Row:
+def compare(cell: Cell, broker: str, others: Iterable[str], *, repeat: int = 1, with_ceiling: bool = True) -> Row:
     """Measure a cell with each broker, then the generator's ceiling; raises CommandError."""
-    ours = run(cell, broker, repeat=repeat)
-    theirs = run(cell, against, repeat=repeat) if against else None
-    return Row(replace(ours, ceiling_per_second=ceiling(cell) if with_ceiling else None), theirs)
+    ours, *theirs = (run(cell, name, repeat=repeat) for name in (broker, *others))
+    return Row(replace(ours, ceiling_per_second=ceiling(cell) if with_ceiling else None), tuple(theirs))
 
 
 def run(cell: Cell, broker: str, *, repeat: int = 1) -> Result:
@@ -39,6 +40,8 @@ def run(cell: Cell, broker: str, *, repeat: int = 1) -> Result:
 
     A run that fell short stands for all.
     """
+    if lacking := lacks(cell, broker):
+        return Result(cell.name, shown_name(broker), "", lacks=lacking)
     if cell.outstanding == AUTOMATIC:
         bound = _OUTSTANDING if _DROPS_WHEN_FLOODED in broker and not cell.qos else 0
         cell = replace(cell, outstanding=bound)
@@ -49,6 +52,17 @@ def run(cell: Cell, broker: str, *, repeat: int = 1) -> Result:
         if results[-1].fell_short:
             return results[-1]
     return sorted(results, key=figure)[len(results) // 2]
+
+
+def lacks(cell: Cell, broker: str) -> str:
+    """What a cell needs and the broker says it has not, in a line; empty where it has all. Raises CommandError."""
+    spec = spec_of(broker)
+    versions = {cell.version.label, (cell.subscriber_version or cell.version).label}
+    if foreign := sorted(versions - set(spec.versions)):
+        return f"does not speak MQTT {', '.join(foreign)}"
+    if cell.transport not in spec.transports:
+        return f"has no {cell.transport}"
+    return f"has no QoS {cell.qos}" if f"qos{cell.qos}" in spec.unsupported else ""
 
 
 def ceiling(cell: Cell) -> float | None:

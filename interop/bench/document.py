@@ -9,7 +9,7 @@ import json
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,7 +20,7 @@ from interop.bench.result import Result
 from interop.bench.suite import Aim
 from interop.bench.table import Row, figure
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,12 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A cell: the broker in question, the one it is held against, and what was aimed at."""
+    """A cell: the broker in question, those it is held against, the ratio to their best, and what was aimed at."""
 
     row: str
     one_per_send: bool
     result: Result
-    against: Result | None = None
+    others: list[Result] = field(default_factory=list)
     ratio: float | None = None
     aim: Aim | None = None
     reached: str = ""
@@ -66,7 +66,7 @@ _ADAPTER = TypeAdapter(Document)
 def entry(name: str, row: Row, aim: Aim | None = None, *, one_per_send: bool = False) -> Entry:
     """A measured row as an entry."""
     reached = _reached(row, aim) if aim else ""
-    return Entry(name, one_per_send, row.result, row.against, row.ratio, aim, reached)
+    return Entry(name, one_per_send, row.result, list(row.others), row.ratio, aim, reached)
 
 
 def document(entries: Sequence[Entry], command: str) -> Document:
@@ -91,8 +91,8 @@ def schema_text() -> str:
 
 
 def _reached(row: Row, aim: Aim) -> str:
-    value = figure(row.result) if aim.absolute and not row.result.failure else row.ratio
-    if value is None or (aim.absolute and row.result.failure):
+    value = figure(row.result) if aim.absolute and row.result.has_figures else row.ratio
+    if value is None or (aim.absolute and not row.result.has_figures):
         return ""
     if row.result.fell_short:
         return "short"

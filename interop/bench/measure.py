@@ -170,4 +170,5 @@ def _result(
         broker_cores=(after.cpu_seconds - before.cpu_seconds) / seconds if before and after else None,
         rss_bytes=after.rss_bytes if after else None,
         generator_cores=max(report.cpu_seconds for report in reports) / seconds,
+        offered_per_second=cell.rate,
     )

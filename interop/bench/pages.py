@@ -5,9 +5,10 @@ Belongs here: the page. Does not belong here: the words for figures (`table`), t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from interop.bench.document import Document, Entry
+from interop.bench.result import Result
 from interop.bench.suite import Aim
 from interop.bench.table import as_markdown, figure_text, ratio_words, short
 
@@ -20,19 +21,59 @@ _DIFFERENCE = (
 
 def readme(run: Document) -> str:
     """The page."""
-    ours, theirs = _names(run.entries)
     parts = [
         "# Benchmarks",
-        f"Deliveries per second of the {ours}" + (f", beside {theirs} in the same run." if theirs else "."),
+        f"Deliveries per second of the {_names(run.entries)}.",
         _circumstances(run),
         f"Made by `make bench` (`{run.command}`). `latest.json` has everything; `latest.html` is the picture.",
         _DIFFERENCE,
         as_markdown(_table(run.entries)),
-        "Ratios are to the other broker; in brackets what must be reached and the goal; **bold** misses what it must."
-        " The ceiling is what the load generator reaches with a process that only copies, on the same cores.",
+        "Ratios are to the best of the others; in brackets what must be reached and the goal; **bold** misses what it"
+        " must. The ceiling is what the load generator reaches with a process that only copies, on the same cores.",
         _lost(run.entries),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def one_by_one_page(run: Document) -> str:
+    """The page about packets that come one by one: how many a second, and how late at a given rate."""
+    loads = [each for each in run.entries if each.result.offered_per_second or each.result.latency]
+    rates = [each for each in run.entries if each not in loads]
+    parts = [
+        "# One PUBLISH per send",
+        "A publisher that sends each packet by itself wakes the broker for each, and pays for the waking. This is the "
+        f"{_names(run.entries)}.",
+        _circumstances(run),
+        f"Made by `{run.command}`.",
+        as_markdown(_table_of_singles(rates)),
+        "The ratio is to the best of the others. The generator is made of Python, and its own system calls are most of "
+        "what is measured: figures of a fast broker are lower bounds, and the ceiling is what the generator reaches "
+        "with a process that only copies.",
+        "**Latency over load**, 1 to 1, from send to receipt: median and 99th percentile in microseconds; in brackets "
+        "the rate that got through, where it is under 95 % of what was offered.",
+        as_markdown(_table_of_loads(loads)),
+        "![The 99th percentile over the rate, for each broker](one-by-one.svg)",
+        _lost(run.entries),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table_of_singles(entries: Sequence[Entry]) -> list[list[str]]:
+    head = ["cell", "ours", *_others(entries), "ratio", "ceiling"]
+    return [head, *([each.row, *_half(each, len(head) - 1)] for each in entries)]
+
+
+def _table_of_loads(entries: Sequence[Entry]) -> list[list[str]]:
+    head = ["cell", "ours", *_others(entries)]
+    return [head, *([each.row, *map(_late, (each.result, *each.others))] for each in entries)]
+
+
+def _late(result: Result) -> str:
+    if result.latency is None:
+        return figure_text(result)
+    through = result.per_second
+    rate = "" if through >= 0.95 * result.offered_per_second else f" ({short(through)}/s)"
+    return f"{result.latency.p50_us:,.0f}, {result.latency.p99_us:,.0f}{rate}"
 
 
 def growth_page(run: Document, table: list[list[str]]) -> str:
@@ -77,17 +118,23 @@ def _page(run: Document, title: str, about: str, how: str, table: list[list[str]
     return "\n\n".join(parts) + "\n"
 
 
-def _names(entries: Iterable[Entry]) -> tuple[str, str]:
-    for each in entries:
-        other = each.against
-        return _name(each.result.broker, each.result.broker_version), _name(
-            other.broker, other.broker_version
-        ) if other else ""
-    return "", ""
+def _names(entries: Sequence[Entry]) -> str:
+    """`reference broker 0.1.0, beside mosquitto 2.0.11 in the same run`."""
+    if not entries:
+        return ""
+    results = (entries[0].result, *entries[0].others)
+    versions = {
+        each.broker: each.broker_version
+        for entry in entries
+        for each in (entry.result, *entry.others)
+        if each.broker_version
+    }
+    ours, *theirs = (_name(each.broker, versions.get(each.broker, "")) for each in results)
+    return f"{ours}, beside {' and '.join(theirs)} in the same run" if theirs else ours
 
 
 def _name(broker: str, version: str) -> str:
-    return f"{broker} broker {version}" if broker == "reference" else f"{broker} {version}"
+    return f"{broker} broker {version}" if broker == "reference" else f"{broker} {version}".rstrip()
 
 
 def _circumstances(run: Document) -> str:
@@ -100,25 +147,28 @@ def _circumstances(run: Document) -> str:
     )
 
 
-def _table(entries: Iterable[Entry]) -> list[list[str]]:
+def _table(entries: Sequence[Entry]) -> list[list[str]]:
     rows: dict[str, list[Entry | None]] = {}
     for each in entries:
         rows.setdefault(each.row, [None, None])[each.one_per_send] = each
-    half = ["ours", "theirs", "ratio (must, goal)", "ceiling"]
+    half = ["ours", *_others(entries), "ratio (must, goal)", "ceiling"]
     head = ["cell", *half, f"one per send: {half[0]}", *half[1:]]
-    return [head, *([row, *_half(streamed), *_half(single)] for row, (streamed, single) in rows.items())]
-
-
-def _half(entry: Entry | None) -> list[str]:
-    if entry is None:
-        return [""] * 4
-    ceiling = entry.result.ceiling_per_second
     return [
-        figure_text(entry.result),
-        figure_text(entry.against) if entry.against else "-",
-        _ratio(entry),
-        "-" if ceiling is None else f"{short(ceiling)}/s",
+        head,
+        *([row, *_half(streamed, len(half)), *_half(single, len(half))] for row, (streamed, single) in rows.items()),
     ]
+
+
+def _others(entries: Sequence[Entry]) -> list[str]:
+    return [each.broker for each in entries[0].others] if entries else []
+
+
+def _half(entry: Entry | None, columns: int) -> list[str]:
+    if entry is None:
+        return [""] * columns
+    ceiling = entry.result.ceiling_per_second
+    figures = map(figure_text, (entry.result, *entry.others))
+    return [*figures, _ratio(entry), "-" if ceiling is None else f"{short(ceiling)}/s"]
 
 
 def _ratio(entry: Entry) -> str:
@@ -137,11 +187,11 @@ def _aim(aim: Aim) -> str:
 _FLAWLESS = "Nothing was lost or repeated in any cell, and no client dropped."
 
 
-def _lost(entries: Iterable[Entry]) -> str:
+def _lost(entries: Sequence[Entry]) -> str:
     flaws = [
         f"- {result.cell}, {result.broker}: {result.flaws}"
         for each in entries
-        for result in (each.result, each.against)
-        if result and result.fell_short
+        for result in (each.result, *each.others)
+        if result.fell_short
     ]
     return "\n".join(["Not everything arrived:", "", *flaws]) if flaws else _FLAWLESS

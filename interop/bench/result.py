@@ -34,6 +34,8 @@ class Result:
     `per_second` are deliveries, or connections in connect and idle. `broker_cores` and `rss_bytes` are None where the
     broker's process cannot be seen; `generator_cores` is that of the busiest worker. `failure` is one line, empty when
     the run came to its end. `dropped` are clients whose connection the broker ended; `first_drop` is a line about one.
+    `offered_per_second` are messages, where latency was measured. `lacks` says what the cell needs and the broker has
+    not, in a line: then nothing was measured.
     """
 
     cell: str
@@ -55,6 +57,13 @@ class Result:
     ceiling_per_second: float | None = None
     """What the generator reaches with a broker that only copies; None where copying is not all there is to do."""
     failure: str = ""
+    offered_per_second: float = 0.0
+    lacks: str = ""
+
+    @property
+    def has_figures(self) -> bool:
+        """Whether it came to its end."""
+        return not (self.failure or self.lacks)
 
     @property
     def fell_short(self) -> bool:

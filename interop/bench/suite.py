@@ -35,7 +35,7 @@ class SuiteCell:
 
     row: str
     cell: Cell
-    aim: Aim
+    aim: Aim | None = None
 
     @property
     def one_per_send(self) -> bool:
@@ -48,7 +48,11 @@ def targets(seconds: float) -> list[SuiteCell]:
     return [*_shapes(seconds), *_kinds(seconds)]
 
 
-SUITES: dict[str, Callable[[float], list[SuiteCell]]] = {"targets": targets}
+ONE_BY_ONE = "one-by-one"
+SUITES: dict[str, Callable[[float], list[SuiteCell]]] = {
+    "targets": targets,
+    ONE_BY_ONE: lambda seconds: [*_singles(seconds), *_loads(seconds)],
+}
 
 QUICK_SECONDS = 0.2
 _QUICK_CONNECTIONS = 200
@@ -142,12 +146,42 @@ def _kinds(seconds: float) -> list[SuiteCell]:
     return [_cell(row, aim, seconds, **fields) for row, aim, fields in settings]
 
 
+_RATES = (1_000, 5_000, 20_000, 50_000, 100_000, 200_000)
+
+
+def _singles(seconds: float) -> list[SuiteCell]:
+    """One PUBLISH per send, as fast as it goes: from few and many, at each QoS, in both versions, and wrapped."""
+    v311, v5 = Version.V311, Version.V5
+    kinds = [
+        *((publishers, qos, v311, Transport.TCP) for qos in QoS for publishers in (1, 10, 100)),
+        *((1, qos, v5, Transport.TCP) for qos in QoS),
+        *((1, qos, v311, wrapped) for wrapped in (Transport.TLS, Transport.WS) for qos in QoS),
+    ]
+    return [
+        _cell(
+            f"QoS {qos}, {publishers} to 1, MQTT {version.label}, {transport}", None, seconds,
+            mode=Mode.FAN_IN if publishers > 1 else Mode.PAIRS,
+            publishers=publishers, qos=qos, version=version, transport=transport, batch=1,
+        )
+        for publishers, qos, version, transport in kinds
+    ]  # fmt: skip
+
+
+def _loads(seconds: float) -> list[SuiteCell]:
+    """Latency at one rate after another."""
+    return [
+        _cell(f"QoS {qos}, {rate:,} messages/s", None, seconds, qos=qos, rate=float(rate), batch=1)
+        for qos in (QoS.AT_MOST_ONCE, QoS.AT_LEAST_ONCE)
+        for rate in _RATES
+    ]
+
+
 _TWO_SHAPES = re.compile(r"(?P<streamed>\d+ to \d+) \(one per send: (?P<single>[^)]*)\)")
 """In the name of a row whose two cells differ in more than that."""
 
 
-def _cell(row: str, aim: Aim, seconds: float, **fields: Any) -> SuiteCell:
-    one_per_send = fields.get("batch") == 1
+def _cell(row: str, aim: Aim | None, seconds: float, **fields: Any) -> SuiteCell:
+    one_per_send = fields.get("batch") == 1 and not fields.get("rate")
     name = _TWO_SHAPES.sub(r"\g<single>" if one_per_send else r"\g<streamed>", row)
     if one_per_send:
         name += ", one PUBLISH per send"

@@ -13,18 +13,23 @@ from interop.bench.result import Result
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A cell with the broker in question first and, where there is one, the broker it is held against."""
+    """A cell with the broker in question first, and those it is held against."""
 
     result: Result
-    against: Result | None = None
+    others: tuple[Result, ...] = ()
 
     @property
     def ratio(self) -> float | None:
-        """How many times the other's figure ours is; None where either has none."""
-        if self.against is None or self.result.failure or self.against.failure:
+        """How many times the figure of the best of the others ours is; None where there are none to compare."""
+        figures = [figure(each) for each in self.others if each.has_figures and figure(each)]
+        if not figures or not self.result.has_figures:
             return None
-        ours, theirs = figure(self.result), figure(self.against)
-        return ours / theirs if theirs else None
+        return figure(self.result) / (min if is_less_better(self.result) else max)(figures)
+
+
+def is_less_better(result: Result) -> bool:
+    """Whether its figure is one of latency or memory."""
+    return result.latency is not None or result.bytes_per_connection is not None
 
 
 def figure(result: Result) -> float:
@@ -38,8 +43,8 @@ def figure(result: Result) -> float:
 
 def figure_text(result: Result) -> str:
     """The same, with its unit."""
-    if result.failure:
-        return "failed"
+    if not result.has_figures:
+        return "failed" if result.failure else "-"
     if result.latency is not None:
         return f"{result.latency.p99_us / 1000:.2f} ms p99"
     if result.bytes_per_connection is not None:
@@ -63,8 +68,8 @@ def ratio_words(ratio: float) -> str:
 
 def detail_lines(result: Result) -> list[str]:
     """Everything about one result, a line each."""
-    if result.failure:
-        return [f"{result.broker}: {result.failure}"]
+    if not result.has_figures:
+        return [f"{result.broker}: {result.failure or result.lacks}"]
     lines = [f"{result.broker} {result.broker_version}: {figure_text(result)}"]
     if result.sent:
         lines.append(
@@ -84,10 +89,8 @@ def detail_lines(result: Result) -> list[str]:
 
 def in_short(row: Row) -> str:
     """One line about a row."""
-    if row.against is None:
-        return figure_text(row.result)
     ratio = "" if row.ratio is None else f" = {ratio_words(row.ratio)}"
-    return f"{figure_text(row.result)} / {figure_text(row.against)}{ratio}"
+    return " / ".join(map(figure_text, (row.result, *row.others))) + ratio
 
 
 def table(rows: Sequence[Row]) -> list[list[str]]:
@@ -95,24 +98,22 @@ def table(rows: Sequence[Row]) -> list[list[str]]:
     if not rows:
         return []
     first = rows[0]
-    head = ["cell", first.result.broker]
-    if first.against is not None:
-        head += [first.against.broker, "ratio"]
+    head = ["cell", first.result.broker, *(each.broker for each in first.others), *["ratio"] * bool(first.others)]
     return [[*head, "lost", "broker cores", "generator cores", "ceiling"], *map(_cells, rows)]
 
 
 def _cells(row: Row) -> list[str]:
     result = row.result
-    cells = [result.cell, figure_text(result)]
-    if row.against is not None:
-        cells += [figure_text(row.against), "-" if row.ratio is None else ratio_words(row.ratio)]
+    cells = [result.cell, figure_text(result), *map(figure_text, row.others)]
+    if row.others:
+        cells.append("-" if row.ratio is None else ratio_words(row.ratio))
     ceiling = "-" if result.ceiling_per_second is None else f"{short(result.ceiling_per_second)}/s"
     cores = "-" if result.broker_cores is None else f"{result.broker_cores:.2f}"
     return [*cells, _lost(row), cores, f"{result.generator_cores:.2f}", ceiling]
 
 
 def _lost(row: Row) -> str:
-    return " / ".join(_lost_by(each) for each in (row.result, row.against) if each is not None)
+    return " / ".join(map(_lost_by, (row.result, *row.others)))
 
 
 def _lost_by(result: Result) -> str:

@@ -26,15 +26,10 @@ With its own limits mosquitto 2.0 drops QoS 1 and 2 messages beyond 1,000 waitin
 when nothing more is published."""
 
 
-def check(name: str) -> None:
-    """Raise CommandError when it is plain that there is no such broker."""
-    _spec(name)
-
-
 @contextmanager
 def running(name: str, transport: Transport = Transport.TCP, *, is_durable: bool = False) -> Iterator[Target]:
     """A broker that listens, fresh unless somebody else started it; raises CommandError."""
-    spec = _spec(name)
+    spec = spec_of(name)
     with asyncio.Runner() as runner, ExitStack() as stack:
         stack.callback(lambda: runner.run(spec.close()))
         try:
@@ -51,7 +46,8 @@ def running(name: str, transport: Transport = Transport.TCP, *, is_durable: bool
             raise CommandError(str(problem)) from None
 
 
-def _spec(name: str) -> BrokerSpec:
+def spec_of(name: str) -> BrokerSpec:
+    """What a name stands for; raises CommandError when it is plain that there is no such broker."""
     try:
         return ProcessSpec(REFERENCE_PROCESS) if name == REFERENCE else broker_spec(name)
     except BrokerFault as problem:

@@ -8,23 +8,28 @@ from pathlib import Path
 
 import pytest
 
+from interop.bench import compare
 from interop.bench.cell import Cell, Mode
 from interop.bench.chart import page
 from interop.bench.command import _notes, cell_of
 from interop.bench.crowds import CrowdCost, crowds_table, numbers
+from interop.bench.curves import curves
 from interop.bench.document import document, entry, from_json, schema_text, to_json
 from interop.bench.growth import Growth, growth_table
-from interop.bench.pages import crowds_page, growth_page, readme
+from interop.bench.pages import crowds_page, growth_page, one_by_one_page, readme
 from interop.bench.proc import usage
 from interop.bench.result import Latency, Result, percentile
-from interop.bench.suite import Aim, quick, targets
+from interop.bench.suite import ONE_BY_ONE, SUITES, Aim, quick, targets
 from interop.bench.table import Row, as_markdown, as_text, detail_lines, short, table
+from interop.brokers.registry import BROKERS
 from interop.cli import _parser
 from interop.exit_codes import CommandError
+from reference_broker.net.address import Transport
+from reference_broker.wire.types import QoS, Version
 
 OURS = Result("a cell", "reference", "1.0", sent=10, delivered=10, per_second=2_000_000.0, seconds=1.0)
 THEIRS = replace(OURS, broker="mosquitto", broker_version="2.0", per_second=160_000.0)
-ROW = Row(OURS, THEIRS)
+ROW = Row(OURS, (THEIRS,))
 
 
 @pytest.mark.parametrize(("percent", "value"), [(0, 1), (50, 50), (99, 99), (99.1, 100), (100, 100)])
@@ -44,13 +49,46 @@ def test_latency_is_in_microseconds_and_none_without_messages() -> None:
 def test_a_ratio_is_ours_by_theirs_and_of_p99_where_latency_was_measured() -> None:
     assert ROW.ratio == 12.5
     slow, fast = (replace(OURS, latency=Latency(1.0, p99, 500.0)) for p99 in (90.0, 45.0))
-    assert Row(slow, fast).ratio == 2.0
+    assert Row(slow, (fast,)).ratio == 2.0
+
+
+def test_a_ratio_is_to_the_best_of_the_others_that_came_to_their_end() -> None:
+    slow, fast = replace(THEIRS, broker="slow", per_second=100_000.0), replace(THEIRS, broker="fast", per_second=1e6)
+    failed, unable = replace(fast, failure="it went away", per_second=4e6), Result("", "unable", "", lacks="has no ws")
+    assert Row(OURS, (slow, failed, fast, unable)).ratio == 2.0
+    late = [replace(OURS, latency=Latency(1.0, p99, 500.0)) for p99 in (90.0, 45.0, 60.0)]
+    assert Row(late[0], tuple(late[1:])).ratio == 2.0
+
+
+def test_what_a_broker_lacks_is_no_failure_of_it() -> None:
+    row = Row(OURS, (THEIRS, Result("a cell", "nats", "", lacks="has no QoS 2")))
+    assert table([row])[0][:5] == ["cell", "reference", "mosquitto", "nats", "ratio"]
+    assert table([row])[1][:5] == ["a cell", "2.00 M/s", "160 k/s", "-", "12 x"]
+    assert "Nothing was lost" in readme(document([entry("row", row)], "bench"))
+    assert detail_lines(row.others[1]) == ["nats: has no QoS 2"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "broker", "says"),
+    [
+        (Cell(), "mosquitto", ""),
+        (Cell(version=Version.V5), "nats", "does not speak MQTT 5.0"),
+        (Cell(subscriber_version=Version.V5), "nats", "does not speak MQTT 5.0"),
+        (Cell(transport=Transport.TLS), "nats", "has no tls"),
+        (Cell(qos=QoS.EXACTLY_ONCE), "nats", "has no QoS 2"),
+    ],
+)
+def test_what_a_cell_needs_and_a_broker_has_not_is_told_before_it_is_started(
+    monkeypatch: pytest.MonkeyPatch, cell: Cell, broker: str, says: str
+) -> None:
+    monkeypatch.setattr(compare, "spec_of", lambda name: BROKERS[name]())
+    assert compare.lacks(cell, broker) == says
 
 
 def test_there_is_no_ratio_without_another_broker_or_with_a_failure() -> None:
     assert Row(OURS).ratio is None
-    assert Row(OURS, replace(THEIRS, failure="it went away")).ratio is None
-    assert Row(OURS, replace(THEIRS, per_second=0.0)).ratio is None
+    assert Row(OURS, (replace(THEIRS, failure="it went away"),)).ratio is None
+    assert Row(OURS, (replace(THEIRS, per_second=0.0),)).ratio is None
 
 
 @pytest.mark.parametrize(
@@ -62,7 +100,7 @@ def test_what_was_reached_is_told_by_the_aim(aim: Aim, word: str) -> None:
 
 
 def test_an_absolute_aim_looks_at_the_figure_and_not_at_the_ratio() -> None:
-    row = Row(replace(OURS, bytes_per_connection=3000.0), replace(THEIRS, bytes_per_connection=1000.0))
+    row = Row(replace(OURS, bytes_per_connection=3000.0), (replace(THEIRS, bytes_per_connection=1000.0),))
     assert entry("row", row, Aim(5120, 2560, at_most=True, absolute=True)).reached == "must"
 
 
@@ -70,14 +108,14 @@ def test_an_absolute_aim_looks_at_the_figure_and_not_at_the_ratio() -> None:
 def test_a_cell_that_failed_somebody_reached_nothing(flaw: str) -> None:
     result = replace(OURS, **{flaw: 1})
     assert result.fell_short
-    assert entry("row", Row(result, THEIRS), Aim(1, 1)).reached == "short"
+    assert entry("row", Row(result, (THEIRS,)), Aim(1, 1)).reached == "short"
 
 
 def test_clients_that_were_dropped_are_told_everywhere() -> None:
     result = replace(OURS, dropped=212, first_drop="p7: the broker closed the connection")
     assert "  dropped 212 clients, the first: p7: the broker closed the connection" in detail_lines(result)
-    assert table([Row(result, THEIRS)])[1][4] == "0 and 212 clients / 0"
-    text = readme(document([entry("row", Row(result, THEIRS))], "bench"))
+    assert table([Row(result, (THEIRS,))])[1][4] == "0 and 212 clients / 0"
+    text = readme(document([entry("row", Row(result, (THEIRS,)))], "bench"))
     assert "0 lost, 0 repeated, 212 clients dropped (p7: the broker closed the connection)" in text
 
 
@@ -109,7 +147,7 @@ def test_json_of_another_form_is_refused() -> None:
 
 
 def test_the_page_puts_streamed_and_single_sends_into_one_row() -> None:
-    single = Row(replace(OURS, per_second=200_000.0), THEIRS)
+    single = Row(replace(OURS, per_second=200_000.0), (THEIRS,))
     text = readme(document([entry("1 to 1", ROW, Aim(13, 16)), entry("1 to 1", single, one_per_send=True)], "bench"))
     (line,) = [line for line in text.splitlines() if line.startswith("| 1 to 1")]
     assert line == "| 1 to 1 | 2.00 M/s | 160 k/s | **12 x** (13, 16) | - | 200 k/s | 160 k/s | 1.25 x | - |"
@@ -123,6 +161,43 @@ def test_what_people_wrote_stays_when_the_page_is_made_anew(tmp_path: Path) -> N
     assert _notes(file) == ""
     file.write_text(file.read_text() + "\n## By hand\n\nA sentence.\n")
     assert _notes(file) == "\n## By hand\n\nA sentence.\n"
+
+
+LOADED = Row(
+    replace(OURS, offered_per_second=5_000.0, per_second=4_990.0, latency=Latency(70.4, 206.0, 900.0)),
+    (replace(THEIRS, offered_per_second=5_000.0, per_second=2_000.0, latency=Latency(9_000.0, 17_000.0, 20_000.0)),),
+)
+
+
+def test_the_page_of_packets_one_by_one_has_rates_and_latency_over_load() -> None:
+    entries = [entry("QoS 0, 1 to 1", ROW, one_per_send=True), entry("QoS 0, 5,000 messages/s", LOADED)]
+    text = one_by_one_page(document(entries, "bench"))
+    assert "reference broker 1.0, beside mosquitto 2.0 in the same run" in text
+    assert "| QoS 0, 1 to 1 | 2.00 M/s | 160 k/s | 12 x | - |" in text
+    assert "| QoS 0, 5,000 messages/s | 70, 206 | 9,000, 17,000 (2.00 k/s) |" in text
+    assert "\n## " not in text  # from there on it is what people wrote, and stays
+
+
+def test_curves_have_a_panel_for_each_qos_and_a_hollow_point_where_not_all_got_through() -> None:
+    drawn = curves([entry("QoS 0, 5,000 messages/s", LOADED), entry("QoS 1, 5,000 messages/s", LOADED)])
+    assert drawn.count("99th percentile, over messages/s") == 2
+    assert drawn.count("<circle") == 4
+    assert drawn.count('fill="#fff"/>') == 1 + 2  # the ground, and mosquitto's
+    assert ">mosquitto<" in drawn
+    assert curves([entry("QoS 0, 1 to 1", ROW)]).count("<circle") == 0
+
+
+def test_the_suite_of_packets_one_by_one_sends_each_by_itself_and_has_every_kind() -> None:
+    cells = [each.cell for each in SUITES[ONE_BY_ONE](3.0)]
+    assert {cell.batch for cell in cells} == {1}
+    assert len({cell.name for cell in cells}) == len(cells)
+    singles = [cell for cell in cells if not cell.rate]
+    assert {(cell.publishers, cell.qos) for cell in singles} == {
+        (number, qos) for number in (1, 10, 100) for qos in QoS
+    }
+    assert {cell.transport for cell in singles} == {Transport.TCP, Transport.TLS, Transport.WS}
+    assert {cell.version for cell in singles} == {Version.V311, Version.V5}
+    assert sorted({cell.rate for cell in cells if cell.rate}) == [1e3, 5e3, 2e4, 5e4, 1e5, 2e5]
 
 
 def test_growth_is_told_as_a_ratio_and_what_does_not_hold_in_bold() -> None:
@@ -152,14 +227,14 @@ def test_a_crowd_is_as_large_as_the_system_lets_it_be(
 
 
 def test_the_page_names_what_was_lost_and_what_failed() -> None:
-    text = readme(document([entry("1 to 1", Row(replace(OURS, lost=5), replace(THEIRS, failure="gone")))], "bench"))
+    text = readme(document([entry("1 to 1", Row(replace(OURS, lost=5), (replace(THEIRS, failure="gone"),)))], "bench"))
     assert "- a cell, reference: 5 lost, 0 repeated" in text
     assert "- a cell, mosquitto: gone" in text
 
 
 @pytest.mark.parametrize("row", [ROW, Row(OURS)])
 def test_the_chart_needs_nothing_else_and_escapes_names(row: Row) -> None:
-    named = Row(replace(row.result, cell="<b>&"), row.against)
+    named = Row(replace(row.result, cell="<b>&"), row.others)
     text = page(document([entry("row", named, Aim(10, 16))], "bench"))
     assert "&lt;b&gt;&amp;" in text
     assert "<b>" not in text
