@@ -68,5 +68,5 @@ def test_a_packed_file_that_is_not_whole_says_so(tmp_path: Path, keep: int) -> N
     path = tmp_path / "cut.jsonl.xz"
     write_packed(path, slimmed(matrix(60)))
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(BadResults, match=r"cut\.jsonl\.gz"):
+    with pytest.raises(BadResults, match=r"cut\.jsonl\.xz"):
         list(read_records(path))
