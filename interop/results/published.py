@@ -136,9 +136,11 @@ def _joined(run_name: str, files: Iterable[Path], kept: Sequence[Record] = ()) -
 
 def _completed(planned: Planned, kept: Sequence[Record], out: Path, workers: str) -> list[Record]:
     """With the cells that have no verdict yet, as far as this machine can play them, in place of scenarios of old."""
-    records = of_today(kept)
     clients, brokers = _players(planned)
-    cells = cells_of(clients, brokers, planned.transports) if clients and brokers else []
+    if not clients or not brokers:
+        return list(kept)
+    records = of_today(kept)
+    cells = cells_of(clients, brokers, planned.transports)
     if missing := without_verdict(cells, records):
         out.mkdir(parents=True, exist_ok=True)
         (out / RESULTS).unlink(missing_ok=True)  # of the last time: joined already

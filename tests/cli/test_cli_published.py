@@ -355,6 +355,17 @@ def test_a_run_that_is_completed_has_no_cells_of_scenarios_that_are_gone(
     assert kept(folder).keys() == {each.cell_id for each in all_cells}
 
 
+def test_a_run_that_this_machine_cannot_complete_stays_as_it_is(
+    folder: Path, all_cells: list[Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "published" / "plan.toml").write_text(PLAN.replace('"builtin", ', ""))
+    keep(folder, cell("a/gone"), *all_cells[1:])
+    asked = playing(monkeypatch)
+    assert run(folder, "--complete") == 0
+    assert len(kept(folder)) == len(all_cells)
+    assert asked == []
+
+
 def test_what_was_played_to_complete_a_run_is_decided_with_its_log_as_long_as_that_is_there(
     folder: Path, all_cells: list[Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
