@@ -36,7 +36,7 @@ brokers: $(INSTALLED)    ## the brokers of the folder brokers, built as far as t
 
 published: $(INSTALLED)  ## what reports/published/plan.toml names is played, where it is not yet, kept small, and made a site
 	$(BIN)/mqtt-interop published $(ARGS); code=$$?; \
-	$(BIN)/mqtt-interop site reports/published/runs/*.jsonl.gz --out $(OUT)/site && exit $$code
+	$(BIN)/mqtt-interop site reports/published/runs/*.jsonl.xz --out $(OUT)/site && exit $$code
 
 corpus: $(INSTALLED)     ## malformed packets to broker and client (the reference pair); options in ARGS
 	$(BIN)/mqtt-interop corpus --out $(OUT)/corpus $(ARGS)

@@ -181,7 +181,7 @@ _RUN_OPTIONS = (
 
 
 _SINGLE_OPTIONS = (
-    *("-k", "-m", "-n", "--loop", "--network", "--shard"),
+    *("-k", "-m", "-n", "--loop", "--network", "--shard", "--cells"),
     *("--known-failures", "--write-known-failures", "--out"),
 )
 
@@ -194,6 +194,11 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--broker-profile", action="append", default=[], metavar="FILE",
         help="a broker by the file it speaks for itself in (`mqtt-interop probe` writes one); may be repeated",
     )  # fmt: skip
+    parser.add_argument(
+        "--cells",
+        metavar="FILE",
+        help="only cells whose ids stand in this file, one a line, as --collect-only -q lists them",
+    )
     parser.add_argument("--shard", metavar="I/N", help="part I of N, split by expected seconds; `merge` joins them")
     parser.add_argument("--slow", action="store_true", help="slow scenarios, too; -m slow plays them alone")
     parser.add_argument("-k", metavar="EXPRESSION", help="only cells whose name fits, as in pytest")

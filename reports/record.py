@@ -8,8 +8,10 @@ Does not belong here: how a verdict is reached (`interop.runner`, `interop.judge
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable, Iterator
+import lzma
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -322,14 +324,17 @@ class BadResults(Exception):
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
+_PACKED: dict[str, Callable[[Path], BufferedIOBase]] = {".gz": gzip.GzipFile, ".xz": lzma.LZMAFile}
+
+
 def read_records(path: Path) -> Iterator[Record]:
-    """The records of a `results.jsonl`, or `.jsonl.gz`; raises BadResults naming file and line."""
+    """The records of a `results.jsonl`, packed (`.xz`, `.gz`) or not; raises BadResults naming file and line."""
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
+        with _PACKED[path.suffix](path) if path.suffix in _PACKED else path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     yield _parse(Record, line, path, number)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, lzma.LZMAError) as error:
         raise BadResults(f"{path}: {getattr(error, 'strerror', None) or error}") from error
 
 
@@ -338,7 +343,7 @@ def read_in_brief(path: Path) -> Iterator[Record]:
 
     The file may be replaced, not written to.
     """
-    if path.suffix == ".gz":
+    if path.suffix in _PACKED:
         yield from read_records(path)
         return
     begin = 0
@@ -405,6 +410,6 @@ def in_pieces(records: Iterable[Record], piece_bytes: int) -> Iterator[tuple[lis
 
 
 def write_packed(path: Path, records: Iterable[Record]) -> None:
-    """Write a `.jsonl.gz`, sorted by cell, without defaults; the same records give the same bytes."""
+    """Write a `.jsonl.xz`, sorted by cell, without defaults; the same records give the same bytes."""
     lines = (r.model_dump_json(exclude_defaults=True) + "\n" for r in sorted(records, key=lambda r: r.cell_id))
-    path.write_bytes(gzip.compress("".join(lines).encode(), mtime=0))
+    path.write_bytes(lzma.compress("".join(lines).encode()))

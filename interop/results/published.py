@@ -4,7 +4,8 @@ Belongs here: the command, the plan. Does not belong here: what is kept of recor
 (`site`), how another release of a client is had (`interop.drivers.releases`).
 
 What this machine cannot play is left out with a line, and what was kept of it earlier stays. What was played already
-is not played again: an interrupted command goes on.
+is not played again: an interrupted command goes on. With `--complete` a run that is kept gets the cells it lacks
+(`completing`), and no others are played; to play all of it again, its file is removed first.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from interop.drivers.registry import DRIVERS
 from interop.drivers.releases import program
 from interop.exit_codes import FELL_SHORT, OK, CommandError
 from interop.requirements.requirements import sentences
+from interop.results.completing import cells_of, joined, of_other_releases, of_today, without_verdict
 from interop.runner.known_failures import Releases, explanation, is_within, load_known_failures
 from interop.runner.presence import PROCESS_ENDED
 from interop.runner.verdict import REFERENCE_CLIENT
@@ -43,7 +45,9 @@ from reports.write import RESULTS, write_whole
 
 PUBLISHED = Path("reports") / "published"
 _RUNS, _PLAN, _DEFECTS, _BROKERS = "runs", "plan.toml", "defects.md", "brokers.md"
-_KEPT = ".jsonl.gz"
+_KEPT = ".jsonl.xz"
+_MORE, _CELLS = "more", "cells.txt"
+"""In the folder of a run's whole results: of the cells played to complete it, and which these are."""
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -66,7 +70,9 @@ class Plan(Strict):
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which plan, which runs of it, where to."""
-    parser.epilog = "Exit code 1: a red defect is not decided, or a run could not be played."
+    parser.epilog = (
+        "A run that is kept is not played again, unless its file is removed. Exit code 1: a red defect is not decided."
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these runs of the plan (all)")
     parser.add_argument(
         "--published", type=Path, default=PUBLISHED, metavar="FOLDER", help="the plan, and what is kept"
@@ -74,6 +80,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--work", type=Path, default=Path("compat") / "published", metavar="FOLDER",
         help="whole results; a run that is there is not played again (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--complete", action="store_true",
+        help="play of runs that are kept the cells that they lack (of new scenarios, or left out) or that have no"
+        " verdict (setup-failed, as on a busy machine), and no others; of scenarios that are gone nothing is kept",
     )  # fmt: skip
     parser.add_argument("-n", dest="workers", default="auto", metavar="N", help="workers of each run (%(default)s)")
 
@@ -84,14 +95,16 @@ def run(options: argparse.Namespace) -> int:
     kept.mkdir(parents=True, exist_ok=True)
     wanted = _wanted(options.published / _PLAN, options.names)
     for planned in wanted:
-        results = options.work / planned.name / RESULTS
-        if not results.exists():
-            _play(planned, results.parent, options.workers)
-        if results.exists():
-            whole = list(_about_its_client(read_records(results)))
-            records = list(slimmed(_as_listed_now(whole)))  # what a log explains, as long as there is one
-            write_whole(kept / f"{planned.name}{_KEPT}", partial(write_packed, records=records))
-            _say(f"kept     {planned.name}: {len(records)} cells")
+        path, work = kept / f"{planned.name}{_KEPT}", options.work / planned.name
+        if not (path.exists() or (work / RESULTS).exists()):
+            _play(planned, work, options.workers)
+        records = _joined(planned.name, (path, work / RESULTS, work / _MORE / RESULTS))
+        if options.complete and records:
+            records = _completed(planned, records, work / _MORE, options.workers)
+        if records:
+            slim = list(slimmed(_as_listed_now(records)))  # what a log explains, as long as there is one
+            write_whole(path, partial(write_packed, records=slim))
+            _say(f"kept     {planned.name}: {len(slim)} cells")
     return _tell(kept, options.published)
 
 
@@ -109,14 +122,52 @@ def _wanted(path: Path, names: Iterable[str]) -> list[Planned]:
     return [by_name[name] for name in names or by_name]
 
 
-def _play(planned: Planned, out: Path, workers: str) -> None:
-    clients = [name for name in planned.clients if _is_there(planned.name, name, _without_client)]
+def _joined(run_name: str, files: Iterable[Path], kept: Sequence[Record] = ()) -> list[Record]:
+    """What is kept, and what was played of it since."""
+    records = list(kept)
+    for file in files:
+        if file.exists():
+            played = list(_about_its_client(read_records(file)))
+            for line in of_other_releases(records, played).values():
+                _say(f"LEFT OUT {run_name}: {line}")
+            records = joined(records, played)
+    return records
+
+
+def _completed(planned: Planned, kept: Sequence[Record], out: Path, workers: str) -> list[Record]:
+    """With the cells that have no verdict yet, as far as this machine can play them, in place of scenarios of old."""
+    clients, brokers = _players(planned)
+    if not clients or not brokers:
+        return list(kept)
+    records = of_today(kept)
+    cells = cells_of(clients, brokers, planned.transports)
+    if missing := without_verdict(cells, records):
+        out.mkdir(parents=True, exist_ok=True)
+        (out / RESULTS).unlink(missing_ok=True)  # of the last time: joined already
+        (out / _CELLS).write_text("\n".join(missing) + "\n", encoding="utf-8")
+        _play(planned, out, workers, out / _CELLS)
+        records = _joined(planned.name, [out / RESULTS], records)
+        left = len(without_verdict(cells, records))
+        _say(f"completed {planned.name}: {len(missing) - left} cells of {len(missing)} that had no verdict")
+    return records
+
+
+def _players(planned: Planned) -> tuple[list[str], list[str]]:
+    """The clients and brokers of a run that this machine has."""
     without_broker = partial(_without_broker, planned.releases)
-    brokers = [name for name in planned.brokers if _is_there(planned.name, name, without_broker)]
+    return (
+        [name for name in planned.clients if _is_there(planned.name, name, _without_client)],
+        [name for name in planned.brokers if _is_there(planned.name, name, without_broker)],
+    )
+
+
+def _play(planned: Planned, out: Path, workers: str, cells: Path | None = None) -> None:
+    clients, brokers = _players(planned)
     if not clients or not brokers:
         return
     words = [f"--{role}={name}" for role, names in (("client", clients), ("broker", brokers)) for name in names]
     words += [f"--transport={name}" for name in planned.transports]
+    words += [f"--cells={cells}"] if cells else []
     if clients[0] != REFERENCE_CLIENT:  # who is named first plays them, and of another they are not kept
         words += ["-m", f"not {ANY_CLIENT}"]
     _say(f"playing  {planned.name}: {', '.join(clients)} with {', '.join(brokers)}")

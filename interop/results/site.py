@@ -24,7 +24,11 @@ from reports.write import RESULTS
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Which runs, and where the site goes."""
     parser.add_argument(
-        "runs", nargs="+", type=Path, metavar="RUN", help="the folder of a run, or its results (.jsonl, .jsonl.gz)"
+        "runs",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        help="the folder of a run, or its results (.jsonl, .jsonl.xz, .jsonl.gz)",
     )
     parser.add_argument("--out", type=Path, default=Path("site"), metavar="FOLDER", help="where to (%(default)s)")
 

@@ -10,6 +10,7 @@ import fnmatch
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from interop.runner.about import About
 from interop.scenario.load import DEFAULT_FOLDER, LoadedScenario
@@ -37,6 +38,10 @@ LIMIT_SECONDS = 60.0
 
 SLOW_LIMIT_SECONDS = 5 * LIMIT_SECONDS
 """The same for a slow scenario: half a minute of work on a machine of its own, which it may not have."""
+
+
+_TEST = "::test_cell["
+"""What stands before a cell's id in the name of its test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +175,8 @@ class Selection:
     """What starts the clients, by name, where that is not the name itself."""
     profiles: Mapping[str, str] = field(default_factory=dict)
     """The files that brokers speak for themselves in, by name."""
+    cells: frozenset[str] | None = None
+    """The ids of those that are wanted, where they were named one by one."""
 
     def rows(self, scenarios: Iterable[LoadedScenario]) -> Iterator[LoadedScenario]:
         """The scenarios that are wanted, in the versions that are about what is wanted.
@@ -187,7 +194,7 @@ class Selection:
 
 def plan(scenarios: Iterable[LoadedScenario], selection: Selection) -> Sequence[Cell]:
     """All cells of a selection, in the order of the scenario files."""
-    return [
+    cells = (
         Cell(
             loaded,
             client,
@@ -204,4 +211,18 @@ def plan(scenarios: Iterable[LoadedScenario], selection: Selection) -> Sequence[
         if not selection.transports or transport in selection.transports
         for broker in selection.brokers
         for client in (selection.clients[:1] if loaded.heading.any_client else selection.clients)
-    ]
+    )
+    return [cell for cell in cells if selection.cells is None or cell.id in selection.cells]
+
+
+def named_cells(file: Path) -> frozenset[str]:
+    """The ids in a file, one a line, alone or in the name of a test as pytest lists it; raises BadCells."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadCells(f"--cells {file}: {getattr(error, 'strerror', None) or error}") from None
+    return frozenset(line.partition(_TEST)[2].removesuffix("]") or line for line in map(str.strip, lines) if line)
+
+
+class BadCells(Exception):
+    """A file of cells that cannot be read; the message is one line."""

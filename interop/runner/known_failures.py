@@ -162,11 +162,12 @@ class KnownFailures:
     ) -> Entry | None:
         """The first entry that speaks of the cell, with this log, and of everything broken in it.
 
+        Where nothing is, as of a broker that was not there, only one that is about the cell whatever happens in it.
         Where each side has a shortcoming of its own there, it takes several, and they are as one.
         """
         broken = set(broken)
         speaking = [entry for entry in self._of(cell) if entry.speaks_of(cell, versions) and re.search(entry.log, log)]
-        alone = next((entry for entry in speaking if not entry.rules or broken <= set(entry.rules)), None)
+        alone = next((entry for entry in speaking if not entry.rules or (broken and broken <= set(entry.rules))), None)
         return alone or _together([entry for entry in speaking if broken & set(entry.rules)], broken)
 
 

@@ -28,7 +28,7 @@ from interop.drivers.choice import Choice, UnusableClient, chosen_clients
 from interop.drivers.registry import COMMAND_PREFIX, DriverStarter, UnknownDriver
 from interop.exit_codes import HARNESS_FELL_SHORT, NOTHING_RAN
 from interop.runner.about import About, UnknownSubject
-from interop.runner.cell import DEFAULT_BROKERS, DEFAULT_CLIENTS, Selection, plan
+from interop.runner.cell import DEFAULT_BROKERS, DEFAULT_CLIENTS, BadCells, Selection, named_cells, plan
 from interop.runner.known_failures import BadKnownFailures, load_known_failures
 from interop.runner.loops import DEFAULT_LOOP, LOOPS, LoopNotThere, loop_factory
 from interop.runner.preflight import ask_brokers, doubts_about
@@ -72,6 +72,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     several("--scenario", "scenario by name or shell pattern, e.g. qos2/* (all)")
     several("--statement", "cells that cite this statement, e.g. MQTT-4.3.3-10 or 5.0:MQTT-4.3.3-10")
     several("--rule", "cells that cite a statement this rule of the judge can find broken")
+    group.addoption("--cells", type=Path, metavar="FILE", help="only cells whose ids stand in this file, one a line")
     group.addoption(
         "--shard", metavar="I/N", help="part I of N of what is selected, split by expected seconds; then merge"
     )
@@ -138,6 +139,7 @@ def _selection(config: pytest.Config, clients: Mapping[str, str]) -> Selection:
         transports=_names(config, "--transport"),
         scenarios=_names(config, "--scenario"),
         about=About(_names(config, "--statement"), _names(config, "--rule")),
+        cells=named_cells(file) if (file := config.getoption("--cells")) is not None else None,
     )
 
 
@@ -237,7 +239,7 @@ class UnknownChoice(Exception):
 
 _USERS_MISTAKES = (
     ScenarioError, BadKnownFailures, BrokerFault, UnknownDriver, UnusableClient, CannotWrite, UnknownChoice,
-    LoopNotThere, BadNetwork, BadShard, UnknownSubject,
+    LoopNotThere, BadNetwork, BadShard, BadCells, UnknownSubject,
 )  # fmt: skip
 
 
@@ -249,7 +251,8 @@ def _said(selection: Selection) -> str:
         "--mqtt": selection.versions,
         "--transport": selection.transports,
     }
-    return " ".join(f"{option} {','.join(names)}" for option, names in given.items() if names) or "the selection"
+    said = [f"{option} {','.join(names)}" for option, names in given.items() if names]
+    return " ".join([*said, *["--cells"] * (selection.cells is not None)]) or "the selection"
 
 
 def _check_expressions(config: pytest.Config) -> None:

@@ -23,24 +23,52 @@ def brought_by(stage: Stage, player: Player, event: MessageEvent) -> list[TraceE
 
 
 def who_repeats(stage: Stage, player: Player, event: MessageEvent) -> Sender | None:
-    """The client, where its application was told a message again that the broker had only sent again; else nobody.
+    """Who made more messages of one; nobody, where nobody is known to have.
+
+    The client, where its application was told a message again that the broker had only sent again. The broker, where
+    it passed a PUBLISH of QoS 2 on again that it had only been sent again.
 
     A PUBLISH of QoS 2 whose identifier is not released yet is the same message, however often it comes.
     [3.1.1 MQTT-4.3.3-2, 5.0 MQTT-4.3.3-10]
     """
-    packets = {entry.index for entry in brought_by(stage, player, event)}
+    brought = brought_by(stage, player, event)
+    delivered = _as_messages(stage, player.name, brought, Sender.BROKER)
+    if player.inbox.told[event.topic, event.payload] > delivered:
+        return Sender.CLIENT
+    sent, messages = list[TraceEntry](), 0
+    for name in stage.players:
+        of_link = [each for each in stage.trace.publishes(name, event.topic, event.payload) if _is_taken(each)]
+        messages += _as_messages(stage, name, of_link, None)
+        sent += of_link
+    is_repeated = messages < len(sent) and all(_qos(each) is QoS.EXACTLY_ONCE for each in sent)
+    is_live = not any(isinstance(each.packet, Publish) and each.packet.retain for each in brought)
+    return Sender.BROKER if is_repeated and is_live and delivered > messages else None
+
+
+def _as_messages(stage: Stage, link: str, publishes: list[TraceEntry], sender: Sender | None) -> int:
+    """How many messages these PUBLISH packets of a link are to whom they reach; no `sender`: all that a broker got."""
+    indices = {entry.index for entry in publishes}
     unreleased: set[int | None] = set()
-    delivered = 0
-    for entry in stage.entries(player.name):
+    messages = 0
+    for entry in stage.entries(link):
         packet = entry.packet
-        if entry.sender is not Sender.BROKER or not entry.delivered:
-            continue
-        if isinstance(packet, ConnAck) and not packet.session_present:
+        if isinstance(packet, ConnAck) and entry.delivered and not packet.session_present:
             unreleased.clear()
+        elif not (entry.sender is sender and entry.delivered if sender else _is_taken(entry)):
+            continue
         elif isinstance(packet, PubRel):
             unreleased.discard(packet.packet_id)
-        elif isinstance(packet, Publish) and entry.index in packets:
-            delivered += packet.packet_id not in unreleased
+        elif isinstance(packet, Publish) and entry.index in indices:
+            messages += packet.packet_id not in unreleased
             if packet.qos is QoS.EXACTLY_ONCE:
                 unreleased.add(packet.packet_id)
-    return Sender.CLIENT if player.inbox.told[event.topic, event.payload] > delivered else None
+    return messages
+
+
+def _is_taken(entry: TraceEntry) -> bool:
+    """Whether it reached the broker."""
+    return entry.delivered and entry.receiver is Sender.BROKER
+
+
+def _qos(entry: TraceEntry) -> QoS | None:
+    return entry.packet.qos if isinstance(entry.packet, Publish) else None

@@ -10,10 +10,11 @@ import pytest
 from interop.brokers import registry
 from interop.brokers.reference import ReferenceSpec
 from interop.cli import main
-from interop.results import published
+from interop.results import completing, published
 from interop.runner.known_failures import KnownFailures, load_known_failures
+from interop.runner.parts import id_of
 from interop.scenario.load import load_scenarios
-from reports.record import Finding, KnownFailure, Record, Verdict, read_records, write_records
+from reports.record import Finding, KnownFailure, Record, Verdict, read_records, write_packed, write_records
 
 PLAN = """
 [[run]]
@@ -108,7 +109,7 @@ def test_what_was_played_is_kept_small_and_not_played_again(folder: Path, monkey
     monkeypatch.setattr(published, "_play", lambda *_: pytest.fail("it was there"))
     played(folder, cell("a/one"), cell("a/two"))
     assert run(folder) == 0
-    kept = list(read_records(folder / "published" / "runs" / "small.jsonl.gz"))
+    kept = list(read_records(folder / "published" / "runs" / "small.jsonl.xz"))
     assert [each.scenario for each in kept] == ["a/one", "a/two"]
     assert {each.rerun for each in kept} == {""}
 
@@ -117,7 +118,7 @@ def test_cells_for_which_any_client_does_are_kept_of_ours_only(folder: Path) -> 
     for_any = next(loaded.name for loaded in load_scenarios() if loaded.scenario.any_client)
     played(folder, cell("a/one", client="paho"), cell(for_any, client="paho"), cell(for_any))
     assert run(folder) == 0
-    kept = list(read_records(folder / "published" / "runs" / "small.jsonl.gz"))
+    kept = list(read_records(folder / "published" / "runs" / "small.jsonl.xz"))
     assert {(each.client, each.scenario) for each in kept} == {("paho", "a/one"), ("builtin", for_any)}
 
 
@@ -144,7 +145,7 @@ def test_of_what_ended_by_itself_nothing_is_kept(
 ) -> None:
     played(folder, cell("a/one"), cell("a/two", verdict=verdict, reason=reason))
     assert run(folder) == 0
-    kept = list(read_records(folder / "published" / "runs" / "small.jsonl.gz"))
+    kept = list(read_records(folder / "published" / "runs" / "small.jsonl.xz"))
     assert [each.scenario for each in kept] == ["a/one"]
     assert f"LEFT OUT builtin with reference: {reason}" in capsys.readouterr().out
 
@@ -201,7 +202,7 @@ def test_what_is_decided_after_it_was_played_is_kept_with_its_decision(
     monkeypatch.setattr(published, "load_known_failures", load)
     assert run(folder) == 0
     assert asked["brokers"] == {"reference"}
-    (kept,) = read_records(folder / "published" / "runs" / "small.jsonl.gz")
+    (kept,) = read_records(folder / "published" / "runs" / "small.jsonl.xz")
     assert kept.known_failure == KnownFailure(reason="It is slow.")
 
 
@@ -224,7 +225,7 @@ def test_a_pass_is_unexpected_as_long_as_its_entry_says_so(
     monkeypatch.setattr(published, "load_known_failures", lambda **_: load_known_failures(folder / "known.yaml"))
     played(folder, cell("a/one", unexpected_pass=True))
     assert run(folder) == 0
-    (kept,) = read_records(folder / "published" / "runs" / "small.jsonl.gz")
+    (kept,) = read_records(folder / "published" / "runs" / "small.jsonl.xz")
     assert kept.unexpected_pass is not now_and_then
 
 
@@ -249,3 +250,138 @@ def test_the_plan_that_ships_can_be_followed() -> None:
     root = Path(__file__).resolve().parents[2]
     plan = published._wanted(root / published.PUBLISHED / "plan.toml", [])
     assert {"reference", "mosquitto"} <= {planned.name for planned in plan}
+
+
+# --- completing -------------------------------------------------------------------------------------------------------
+
+SLOW = {"verdict": Verdict.SETUP_FAILED, "reason": "this machine was too busy"}
+OURS = {"broker": "reference 0.1.0", "client": "builtin 0.1.0"}
+
+
+@pytest.fixture
+def all_cells(monkeypatch: pytest.MonkeyPatch) -> list[Record]:
+    """All that a run of ours plays today, as if there were few scenarios."""
+    few = [loaded for loaded in load_scenarios() if not loaded.heading.slow][:3]
+    monkeypatch.setattr(completing, "load_scenarios", lambda: few)
+    found = completing.cells_of(["builtin"], ["reference"], [])
+    return [cell(each.scenario, mqtt=each.mqtt, transport=each.transport) for each in found]
+
+
+def keep(folder: Path, *records: Record) -> None:
+    (folder / "published" / "runs").mkdir(exist_ok=True)
+    write_packed(folder / "published" / "runs" / "small.jsonl.xz", records)
+
+
+def kept(folder: Path) -> dict[str, Record]:
+    return {each.cell_id: each for each in read_records(folder / "published" / "runs" / "small.jsonl.xz")}
+
+
+def playing(monkeypatch: pytest.MonkeyPatch, *records: Record) -> list[list[str]]:
+    """Play these, whatever is asked for; gives the ids of the cells that were asked for, each time."""
+    asked: list[list[str]] = []
+
+    def play(words: list[str], **_: object) -> None:
+        given = dict(word.partition("=")[::2] for word in words if word.startswith("--"))
+        asked.append(Path(given["--cells"]).read_text().splitlines())
+        write_records(Path(given["--out"]) / "results.jsonl", records)
+
+    monkeypatch.setattr(published.subprocess, "run", play)
+    return asked
+
+
+def test_a_run_that_is_kept_is_not_played_again_on_another_machine(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(published, "_play", lambda *_: pytest.fail("it is kept"))
+    keep(folder, cell("a/one"))
+    assert run(folder) == 0
+    assert [each.scenario for each in kept(folder).values()] == ["a/one"]
+
+
+def test_a_run_is_completed_by_the_cells_that_are_absent_or_withheld_and_no_others(
+    folder: Path, all_cells: list[Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent, withheld, *others = all_cells
+    keep(folder, withheld.model_copy(update=SLOW), *others)
+    asked = playing(monkeypatch, absent, withheld)
+    assert run(folder, "--complete") == 0
+    assert asked == [[id_of(absent), id_of(withheld)]]
+    assert kept(folder).keys() == {each.cell_id for each in all_cells}
+    assert {each.verdict for each in kept(folder).values()} == {Verdict.PASS}
+    assert run(folder, "--complete") == 0
+    assert len(asked) == 1
+
+
+def test_what_is_withheld_again_may_be_played_another_time_and_replaces_no_verdict(
+    folder: Path, all_cells: list[Record], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    withheld, settled, *others = all_cells
+    keep(folder, settled, *others)
+    asked = playing(monkeypatch, *(each.model_copy(update=SLOW) for each in (withheld, settled)))
+    for _ in range(2):
+        assert run(folder, "--complete") == 0
+    assert asked == [[id_of(withheld)]] * 2
+    assert "completed small: 0 cells of 1 that had no verdict" in capsys.readouterr().out
+    assert kept(folder)[withheld.cell_id].verdict is Verdict.SETUP_FAILED
+    assert kept(folder)[settled.cell_id].verdict is Verdict.PASS
+
+
+def test_a_setup_that_is_known_to_fail_is_decided_and_not_played_again(
+    folder: Path, all_cells: list[Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decided, *others = all_cells
+    keep(folder, decided.model_copy(update=SLOW | {"known_failure": KnownFailure(reason="It closes.")}), *others)
+    assert run(folder, "--complete") == 0
+    assert playing(monkeypatch) == []
+
+
+def test_nothing_that_another_release_did_is_put_to_a_run(
+    folder: Path, all_cells: list[Record], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent, *others = all_cells
+    keep(folder, *(each.model_copy(update={"implementations": OURS}) for each in others))
+    playing(monkeypatch, absent.model_copy(update={"implementations": OURS | {"broker": "reference 0.2.0"}}))
+    assert run(folder, "--complete") == 0
+    assert absent.cell_id not in kept(folder)
+    said = "LEFT OUT small: reference: reference 0.2.0 was played, reference 0.1.0 is kept"
+    assert said in capsys.readouterr().out
+
+
+def test_a_run_that_is_completed_has_no_cells_of_scenarios_that_are_gone(
+    folder: Path, all_cells: list[Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(folder, cell("a/gone"), *all_cells)
+    assert run(folder, "--complete") == 0
+    assert kept(folder).keys() == {each.cell_id for each in all_cells}
+
+
+def test_a_run_that_this_machine_cannot_complete_stays_as_it_is(
+    folder: Path, all_cells: list[Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "published" / "plan.toml").write_text(PLAN.replace('"builtin", ', ""))
+    keep(folder, cell("a/gone"), *all_cells[1:])
+    asked = playing(monkeypatch)
+    assert run(folder, "--complete") == 0
+    assert len(kept(folder)) == len(all_cells)
+    assert asked == []
+
+
+def test_what_was_played_to_complete_a_run_is_decided_with_its_log_as_long_as_that_is_there(
+    folder: Path, all_cells: list[Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two, *others = all_cells
+    keep(folder, *others)
+    playing(monkeypatch, *(each.model_copy(update=BROKEN | {"log": "boom"}) for each in (one, two)))
+    assert run(folder, "--complete") == 1
+    entry = "- {broker: reference, scenarios: ['*'], log: boom, intermittent: true, rules: [r], reason: It is slow.}"
+    (folder / "known.yaml").write_text(entry)
+    monkeypatch.setattr(published, "load_known_failures", lambda **_: load_known_failures(folder / "known.yaml"))
+    assert run(folder) == 0
+
+
+def test_nothing_slow_belongs_to_a_run_and_what_any_client_does_only_to_ours() -> None:
+    ours, foreign = (completing.cells_of([client], ["reference"], ["tcp"]) for client in ("builtin", "paho"))
+    assert not any(each.loaded.heading.slow for each in ours)
+    assert {each.transport for each in ours} == {"tcp"}
+    left_out = {each.scenario for each in ours} - {each.scenario for each in foreign}
+    assert left_out == {each.scenario for each in ours if each.loaded.heading.any_client}

@@ -27,9 +27,9 @@ def test_slim_records_show_the_same_outcomes_and_defects_each_with_its_smallest_
 
 def test_slim_records_take_a_hundredth_of_the_room(tmp_path: Path) -> None:
     cells = list(matrix(1500))
-    write_packed(tmp_path / "slim.jsonl.gz", slimmed(cells))
+    write_packed(tmp_path / "slim.jsonl.xz", slimmed(cells))
     whole = sum(len(each.model_dump_json()) for each in cells)
-    assert (tmp_path / "slim.jsonl.gz").stat().st_size < whole / 100
+    assert (tmp_path / "slim.jsonl.xz").stat().st_size < whole / 100
 
 
 def test_what_is_slim_stays_as_it_is() -> None:
@@ -55,7 +55,7 @@ def test_a_time_is_kept_to_the_minute() -> None:
 
 
 def test_what_was_packed_is_read_again_and_the_same_records_are_the_same_bytes(tmp_path: Path) -> None:
-    one, two = tmp_path / "one.jsonl.gz", tmp_path / "two.jsonl.gz"
+    one, two = tmp_path / "one.jsonl.xz", tmp_path / "two.jsonl.xz"
     cells = list(slimmed(matrix(60)))
     write_packed(one, cells)
     write_packed(two, reversed(cells))
@@ -65,8 +65,8 @@ def test_what_was_packed_is_read_again_and_the_same_records_are_the_same_bytes(t
 
 @pytest.mark.parametrize("keep", [10, -9], ids=["begun", "cut off"])
 def test_a_packed_file_that_is_not_whole_says_so(tmp_path: Path, keep: int) -> None:
-    path = tmp_path / "cut.jsonl.gz"
+    path = tmp_path / "cut.jsonl.xz"
     write_packed(path, slimmed(matrix(60)))
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(BadResults, match=r"cut\.jsonl\.gz"):
+    with pytest.raises(BadResults, match=r"cut\.jsonl\.xz"):
         list(read_records(path))

@@ -81,6 +81,16 @@ def test_what_is_known_of_both_sides_explains_a_cell_in_which_both_show_it(
     assert (found.reason if found else None) == reason
 
 
+@pytest.mark.parametrize(("rules", "is_explained"), [("\n  rules: [wire]", False), ("", True)])
+def test_where_nothing_was_seen_to_be_broken_an_entry_that_says_what_breaks_explains_nothing(
+    tmp_path: Path, rules: str, is_explained: bool
+) -> None:
+    path = tmp_path / "known.yaml"
+    path.write_text(f"- scenarios: [qos1/*]{rules}\n  client: acme\n  reason: It ends there.\n")
+    found = load_known_failures(path).entry_that_explains(a_cell("qos1/resumed"), {}, [], "")
+    assert (found is not None) == is_explained
+
+
 def test_where_one_side_is_open_to_two_readings_the_other_does_not_explain_both(tmp_path: Path) -> None:
     path = tmp_path / "known.yaml"
     path.write_text(AMBIGUOUS.replace("  reason", "  rules: [wire]\n  reason") + BOTH.replace("qos1/*", "will/*"))

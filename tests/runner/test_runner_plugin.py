@@ -357,6 +357,22 @@ def test_a_run_that_was_to_end_at_its_first_failure_is_1_and_says_what_did_not_r
     assert "1 new failure in 1 cell; 1 cell did not run." in (tmp_path / "out" / "summary.md").read_text()
 
 
+def test_cells_may_be_named_one_by_one_in_a_file_by_their_ids_or_as_they_are_listed(tmp_path: Path) -> None:
+    scenarios = collection(tmp_path, right=RIGHT, wrong=WRONG)
+    listed = matrix(scenarios, "--collect-only", "-q").stdout.splitlines()
+    (line,) = [each for each in listed if "delivery/right" in each]
+    for text in (line, line.partition("[")[2].removesuffix("]")):
+        (tmp_path / "cells.txt").write_text(f"{text}\n\n")
+        assert matrix(scenarios, "--cells", str(tmp_path / "cells.txt"), "-n", "1").returncode == 0
+        assert [record["scenario"] for record in records(scenarios)] == ["delivery/right"]
+
+
+def test_a_file_of_cells_that_is_not_there_is_2_in_a_line(tmp_path: Path) -> None:
+    run = matrix(collection(tmp_path, right=RIGHT), "--cells", "nowhere.txt")
+    assert run.returncode == 2
+    assert "--cells nowhere.txt: No such file or directory" in run.stdout + run.stderr
+
+
 @pytest.mark.parametrize(
     "options",
     [

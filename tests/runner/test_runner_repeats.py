@@ -1,13 +1,17 @@
-"""A client that tells its application a message again is not taken for a broker that sent it again."""
+"""A client that tells its application a message again is not taken for a broker that sent it again, and the reverse."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
-from runner_stage import played, scenario
+from runner_stage import play_at, played, scenario
 
 from interop.drivers.contract import MessageEvent, PropertyValues
+from interop.mutants.registry import MUTANTS
+from interop.mutants.wrong_ends import WrongBrokerSpec
+from interop.runner.cell import Cell
 from interop.runner.known_failures import Entry, KnownFailures
 
 REPEATED = """
@@ -122,3 +126,35 @@ steps:
 """
     head = 'title: x\nversions: {"5.0": {level: must, cites: [MQTT-3.3.2-18]}}\n'
     assert played(scenario(tmp_path, document, head)).verdict == verdict
+
+
+RESUMED = """
+judges: client
+actors: {pub: {session: kept}, sub: {}}
+steps:
+  - {do: subscribe, as: sub, topic: t, qos: 2}
+  - {do: connect, as: pub}
+  - {do: cut, link: pub, at: PUBREC, from: broker, packet: lost}
+  - {do: publish, as: pub, topic: t, qos: 2, payload: once, outcome: pending}
+  - {do: connect, as: pub}
+  - {do: receive, as: sub, topic: t, payload: once}
+"""
+
+
+@pytest.mark.parametrize("last_step", ["", "  - {do: nothing, as: sub, seconds: 0.3}\n"], ids=["the end", "nothing"])
+def test_a_client_does_not_answer_for_a_broker_that_passes_its_repeat_of_qos_2_on(
+    tmp_path: Path, last_step: str
+) -> None:
+    """[5.0 MQTT-4.3.3-10] Until PUBREL it is the same message."""
+    loaded = scenario(tmp_path, RESUMED + last_step)
+    assert played(loaded).verdict == "pass"
+    wrong = WrongBrokerSpec(MUTANTS["delivers repeated QoS 2 messages"])
+    record = asyncio.run(play_at(Cell(loaded, "builtin", "reference", "5.0", "tcp"), wrong))
+    assert (record.verdict, record.blame) == ("fail", "broker")
+    assert [(each.blame, each.rule) for each in record.findings] == [("broker", "qos2-not-forwarded-twice")]
+
+
+def test_a_client_answers_for_a_message_of_qos_2_that_it_sends_as_a_new_one(tmp_path: Path) -> None:
+    again = "  - {do: publish, as: pub, topic: t, qos: 2, payload: once}\n"
+    record = played(scenario(tmp_path, RESUMED + again))
+    assert (record.verdict, record.blame) == ("fail", "client")

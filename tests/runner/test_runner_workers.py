@@ -13,7 +13,7 @@ from interop.runner.plugin import pytest_cmdline_main
 
 SELECTED = {
     "--client": [], "--broker": [], "--broker-profile": [], "--mqtt": [], "--transport": [], "--scenario": [],
-    "--statement": [], "--rule": [], "--scenarios": None,
+    "--statement": [], "--rule": [], "--scenarios": None, "--cells": None,
 }  # fmt: skip
 OPTIONS = {
     "numprocesses": None, "dist": "no", "usepdb": False, "capture": "fd", "collectonly": False, "help": False,
