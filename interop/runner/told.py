@@ -238,12 +238,14 @@ async def nothing(stage: Stage, step: steps.Nothing) -> Observed:
     player = await ready(stage, step.actor)
     moment = stage.moment
     topic = None if step.topic is None else stage.names.topic(step.topic)
-    await stage.quiet_until(moment + step.seconds)
+    end = max(moment + step.seconds, stage.pace.now())
+    await stage.quiet_until(end)
     unwanted = player.inbox.oldest(topic)
     if unwanted is not None:
         what = f"{shown_payload(unwanted.event.payload)} on {stage.names.relative(unwanted.event.topic)!r}"
         by = who_repeats(stage, player, unwanted.event)
-        raise StepFailed(f"{player.name} to get nothing for {step.seconds:g} s", f"it got {what}", by=by)
+        is_late = unwanted.at > end  # a machine that was late listened too long
+        raise StepFailed(f"{player.name} to get nothing for {step.seconds:g} s", f"it got {what}", by=by, timed=is_late)
     return Observed(0.0, step.seconds, None)
 
 

@@ -8,6 +8,7 @@ import pytest
 from runner_stage import played, scenario
 
 from interop.runner import window
+from interop.runner.stage import Stage
 
 TAKEN_OVER = """
 actors: {a: {client_id: same}, b: {client_id: same}, pub: {}}
@@ -171,3 +172,30 @@ steps:
     assert from_the_action.verdict == "fail"
     assert "the broker closed it after" in from_the_action.reason
     assert played(scenario(tmp_path, late.replace("1.2", "1.2, since_last_of: client"))).verdict == "pass"
+
+
+UNWANTED = """
+judges: broker
+actors: {sub: {}, pub: {}}
+steps:
+  - {do: subscribe, as: sub, topic: t}
+  - {do: delay, link: sub, at: PUBLISH, from: broker, seconds: 0.4}
+  - {do: publish, as: pub, topic: t, payload: x}
+  - {do: nothing, as: sub, seconds: 0.2}
+"""
+
+
+def test_a_message_that_came_within_the_window_is_no_matter_of_time(tmp_path: Path) -> None:
+    (finding,) = played(scenario(tmp_path, UNWANTED.replace("0.2", "1.0"))).findings
+    assert "it got 'x' on 't'" in finding.message
+    assert finding.window_seconds is None
+
+
+def test_a_message_that_came_after_the_window_of_a_machine_that_listened_too_long_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_time = Stage.rest_until
+    monkeypatch.setattr(Stage, "rest_until", lambda stage, moment: in_time(stage, moment + 0.6))
+    (finding,) = played(scenario(tmp_path, UNWANTED)).findings
+    assert "it got 'x' on 't'" in finding.message
+    assert finding.window_seconds == 0.2
