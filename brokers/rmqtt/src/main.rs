@@ -16,6 +16,9 @@ use tokio::signal::unix::{signal, SignalKind};
 const RETAINER: &str = "rmqtt-retainer";
 const SHARED: &str = "rmqtt-shared-subscription";
 
+/// What a Remaining Length can say, in bytes.
+const LARGEST_PACKET: u32 = 268_435_455;
+
 fn with(listener: Builder, name: &str, value: &Value) -> Result<Builder, Box<dyn Error>> {
     let number = value.as_u64().ok_or(format!("{name} is no number"))?;
     Ok(match name {
@@ -36,13 +39,22 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let wish: Value = serde_json::from_str(&std::fs::read_to_string(file)?)?;
     let text = |name: &str| wish[name].as_str().ok_or(format!("{name} is missing"));
     let address = format!("{}:{}", text("host")?, wish["port"]).parse()?;
-    // Or every message expires after five minutes.
-    let mut listener = Builder::new().name("interop").laddr(address).nodelay(true).message_expiry_interval(Duration::ZERO);
+    // Or every message expires after five minutes, a packet may have no more than 1 MiB, and there are no topic aliases.
+    let mut listener = Builder::new()
+        .name("interop")
+        .laddr(address)
+        .nodelay(true)
+        .message_expiry_interval(Duration::ZERO)
+        .max_packet_size(LARGEST_PACKET)
+        .max_topic_aliases(16);
     for (name, value) in wish["settings"].as_object().into_iter().flatten() {
         listener = with(listener, name, value)?;
     }
     let context = ServerContext::new()
-        .plugins_config_map_add(RETAINER, "")
+        // Or it refuses connections where the machine has much to do.
+        .busy_check_enable(false)
+        // Or a retained message expires as soon as one would that says nothing of it: at once.
+        .plugins_config_map_add(RETAINER, "retained_message_ttl = \"0s\"")
         .plugins_config_map_add(SHARED, "")
         .build()
         .await;
