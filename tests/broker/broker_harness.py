@@ -68,12 +68,20 @@ class World:
 
     def take_in(self) -> None:
         """Let the broker have all that is stored."""
+        while self.take_slice(3):
+            pass
+
+    def take_slice(self, most: int) -> bool:
+        """Let the broker have so many of the rows it wants next; whether there were any to be had."""
         assert self.store is not None
-        while (wanted := self.broker.next_read()) is not None:
-            rows = self.store.read(*wanted, 3)
-            covered = KeyRange(wanted.begin, rows[2][0] + b"\0") if len(rows) == 3 else wanted
-            self.broker.take_rows(covered, rows, self.now)
-            self.collect()
+        wanted = self.broker.next_read()
+        if wanted is None:
+            return False
+        rows = self.store.read(*wanted, most)
+        covered = KeyRange(wanted.begin, rows[-1][0] + b"\0") if len(rows) == most else wanted
+        self.broker.take_rows(covered, rows, self.now)
+        self.collect()
+        return True
 
     def restarted(self, down_seconds: float = 0.0, **settings: Any) -> World:
         """Another broker after a crash of this one: nobody said goodbye."""

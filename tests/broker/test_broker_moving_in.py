@@ -6,18 +6,13 @@ import pytest
 from broker_harness import V5, Client, World, kept
 
 from reference_broker.broker import Broker, BrokerConfig
+from reference_broker.broker.keeping import belongings
+from reference_broker.broker.values.rows import EntryRow
 from reference_broker.store.memory import MemoryStore
 from reference_broker.wire.packets import ConnAck, Publish
 
+SLICE = 16
 TIMEOUT_SECONDS = 5.0
-
-
-def read_once(world: World, rows: int) -> None:
-    """The store answers one question of the broker's."""
-    wanted = world.broker.next_read()
-    assert wanted is not None
-    world.broker.take_rows(wanted, world.store.read(*wanted, rows), world.now)
-    world.collect()
 
 
 @pytest.fixture
@@ -32,7 +27,7 @@ def world() -> World:
     world = World(Broker(config, seed=1, keeps=True))
     world.store = before.store
     world.broker.load(world.now, before.unix_time)
-    read_once(world, 1000)
+    world.take_slice(1000)
     return world
 
 
@@ -76,3 +71,38 @@ def test_nobody_is_waited_for_who_has_gone(world, waiting):
     world.take_in()
     assert list(world.broker.links) == []
     assert not world.broker.house.sessions.get("sleeper").sender
+
+
+def test_no_slice_of_a_long_queue_takes_longer_than_the_others(monkeypatch):
+    """Others are served between two slices, and only there."""
+    before = World(store=MemoryStore())
+    sleeper, publisher = before.client("sleeper", V5, **kept(V5)), before.client("p", V5)
+    sleeper.subscribe("t", qos=1)
+    sleeper.drop()
+    for number in range(40 * SLICE):
+        publisher.publish("t", b"%d" % number, 1)
+    looked = [0]
+    decoded = EntryRow.decoded
+    monkeypatch.setattr(EntryRow, "decoded", lambda value: Counted(decoded(value), looked))
+    monkeypatch.setattr(belongings, "_MOST_MESSAGES", SLICE)
+    world = World(Broker(BrokerConfig(), seed=1, keeps=True))
+    world.store = before.store
+    world.broker.load(world.now, before.unix_time)
+    costs = []
+    while world.take_slice(SLICE):
+        costs.append(looked[0])
+        looked[0] = 0
+    assert sum(costs) >= 40 * SLICE
+    assert max(costs) <= 10 * SLICE
+
+
+class Counted:
+    """A row that counts how often it is looked at."""
+
+    def __init__(self, row: EntryRow, looked: list[int]) -> None:
+        self._row = row
+        self._looked = looked
+
+    def __getattr__(self, name: str) -> object:
+        self._looked[0] += 1
+        return getattr(self._row, name)

@@ -25,6 +25,7 @@ from reference_broker.wire.types import QoS, Version
 
 ONE = QoS.AT_LEAST_ONCE
 PAYLOAD_BYTES = 8
+SLEEPS = {"clean_start": False, "session_expiry_interval": 100}
 TERMS = Terms(ONE, False, False, ())
 
 
@@ -41,10 +42,10 @@ def kept(first: int, count: int) -> Burst:
     return Burst(data, 0, len(data) // count, count, 5, 7, form, ONE, False, 0.0, "p")
 
 
-def single(number: int, interval: int | None) -> Delivery:
+def single(number: int, interval: int | None, qos: QoS = ONE) -> Delivery:
     """A message by itself."""
     properties = Properties(message_expiry_interval=interval)
-    return Delivery(Message("t", b"%08d" % number, ONE, False, properties, 0.0), ONE, retain=False)
+    return Delivery(Message("t", b"%08d" % number, qos, False, properties, 0.0), qos, retain=False)
 
 
 STEPS = st.lists(
@@ -53,7 +54,8 @@ STEPS = st.lists(
         st.tuples(st.just("run"), st.integers(1, 6)),
         st.tuples(st.just("take"), st.integers(1, 4)),
         st.tuples(st.just("launch"), st.integers(1, 4)),
-        st.tuples(st.just("expire"), st.just(10)),
+        st.tuples(st.just("qos 0"), st.just(100)),
+        st.tuples(st.just("expire"), st.just(1)),
     ),
     max_size=40,
 )
@@ -61,16 +63,17 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_both_forms_are_one_queue(steps):
-    """Against a plain list of payloads and expiry times."""
-    waiting, model, number = Waiting(), deque(), 0
+    """Against a plain list of payloads, expiry times and QoS."""
+    waiting, model, number, now = Waiting(), deque(), 0, 0.0
     for step, value in steps:
-        if step == "one":
-            waiting.append(single(number, value))
-            model.append((number, value))
+        if step in {"one", "qos 0"}:
+            qos = ONE if step == "one" else QoS.AT_MOST_ONCE
+            waiting.append(single(number, value, qos))
+            model.append((number, value, qos))
             number += 1
         elif step == "run":
             waiting.append_run(WaitingRun(kept(number, value), 0, value, ONE, TERMS))
-            model.extend((each, None) for each in range(number, number + value))
+            model.extend((each, None, ONE) for each in range(number, number + value))
             number += value
         elif step == "take":
             for _ in range(min(value, len(model))):
@@ -82,11 +85,42 @@ def test_both_forms_are_one_queue(steps):
             ]
             waiting.drop_from_run(first, count)
         elif step == "expire":
-            waiting.drop_expired(value)
-            model = deque(each for each in model if each[1] is None or each[1] > value)
-        assert [delivery.message.payload for delivery in waiting] == [b"%08d" % each for each, _ in model]
+            now += value
+            waiting.drop_expired(now)
+            is_first_over = bool(model) and model[0][1] == 1
+            while model and model[0][1] == 1:
+                model.popleft()
+            if not is_first_over:
+                model = deque(each for each in model if each[1] != 1)
+        assert [delivery.message.payload for delivery in waiting] == [b"%08d" % each for each, *_ in model]
+        assert waiting.has_qos0() is any(each[2] is QoS.AT_MOST_ONCE for each in model)
         assert len(waiting) == len(model)
         assert waiting.size_bytes == PAYLOAD_BYTES * len(model)
+
+
+def test_for_each_message_that_has_no_room_not_all_that_wait_are_looked_at(monkeypatch):
+    """Ten thousand that wait would take all the time there is, in each session that wants the message."""
+    looked = []
+    is_expired = Message.is_expired
+    monkeypatch.setattr(Message, "is_expired", lambda message, now: looked.append(now) or is_expired(message, now))
+    waiting = Waiting(single(number, 100 if number else None) for number in range(1000))
+    for late in range(100):
+        waiting.drop_expired(50 + late * 1e-5)
+    assert len(looked) <= 1000 + 2 * 100
+    waiting.drop_expired(101.0)
+    assert len(waiting) == 1
+
+
+def test_of_messages_that_were_accepted_in_turn_the_first_makes_room_as_soon_as_its_time_is_over():
+    world = World(queue_maximum_messages=3)
+    sleeper, publisher = world.client("s", V5, **SLEEPS), world.client("p", V5)
+    sleeper.subscribe("t", qos=1)
+    sleeper.drop()
+    for number in range(6):
+        publisher.publish("t", b"%d" % number, 1, message_expiry_interval=3)
+        world.advance(1.0)
+    sleeper.connect(**SLEEPS)
+    assert [message.payload for message in sleeper.messages()] == [b"4", b"5"]
 
 
 @pytest.mark.parametrize("version", ALL_VERSIONS)

@@ -47,14 +47,17 @@ _MOST_MESSAGES = 1_000
 _MOST_LET_GO = 10_000
 """The same, of what is quick."""
 
+_PART_BYTES = 15
+"""What the identities of a part have in common: all but the last byte."""
+
 
 class Bodies:
     """Messages and bursts that came from the store, for all sessions that have to get some of them."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._by_owner: dict[bytes, dict[bytes, tuple[Body, Message | Burst]]] = {}
-        """By owner and identity: one dictionary of a million would take long to grow, and to go."""
+        self._parts: dict[bytes, dict[bytes, tuple[Body, Message | Burst]]] = {}
+        """By identity, 256 in a part: one dictionary of a million would take long to grow, and to go."""
         self._counts: dict[bytes, int] = {}
         self._readings: dict[bytes, tuple[Reading, Reading]] = {}
         self._let_go = Reading(b"", b"", self._let_some_go)
@@ -66,10 +69,10 @@ class Bodies:
 
     def _let_some_go(self, _rows: Sequence[Row], _now: float) -> None:
         gone = 0
-        while self._by_owner and gone < _MOST_LET_GO:
-            _, bodies = self._by_owner.popitem()
+        while self._parts and gone < _MOST_LET_GO:
+            _, bodies = self._parts.popitem()
             gone += len(bodies)
-        if not self._by_owner:
+        if not self._parts:
             self._counts.clear()
             self._readings.clear()
 
@@ -85,7 +88,7 @@ class Bodies:
 
     def get(self, identity: bytes) -> tuple[Body, Message | Burst]:
         """A body and what it says; it was read."""
-        return self._by_owner[identity[:8]][identity]
+        return self._parts[identity[:_PART_BYTES]][identity]
 
     def _take_counts(self, rows: Sequence[Row], _now: float) -> None:
         for key, value in rows:
@@ -99,7 +102,7 @@ class Bodies:
             kept = decode_body(value, zero)
             content = _burst(kept, zero) if isinstance(kept, Packets) else kept
             content.body = body
-            self._by_owner.setdefault(identity[:8], {})[identity] = body, content
+            self._parts.setdefault(identity[:_PART_BYTES], {})[identity] = body, content
 
 
 class Belongings:
@@ -124,13 +127,15 @@ class Belongings:
         self._retained = retained
         self._done = done
         self._entries: deque[tuple[bytes, EntryRow]] = deque()
+        self._owners: set[bytes] = set()
+        """Numbers of the sessions that were the first to need what these entries say."""
         self._renumbered: set[Stage] = set()
         self._makers = {Stage.WAITING: self._wait, Stage.SENT: self._fly, Stage.RELEASED: self._release}
         """What is made of a row, by how far its delivery had come."""
         self._queue = Waiting(keeper=session.ledger, queues=session.queues)
         self._bringing: dict[str, BringingRow] = {}
         self._places: list[bytes] = []
-        """The keys of what waits, in order."""
+        """The keys of what waits, in order, where retained messages have their turn among it."""
         self._brought: dict[str, set[str]] = {}
         self._entries_read = Reading(
             ENTRY + number, ENTRY + number + NUMBER.pack(journal.first_number), self._take_entries
@@ -164,14 +169,18 @@ class Belongings:
             self._bringing[key[9:].decode()] = BringingRow.decoded(value)
 
     def _take_entries(self, rows: Sequence[Row], _now: float) -> None:
-        self._entries += [(key, EntryRow.decoded(value)) for key, value in rows]
+        for key, value in rows:
+            row = EntryRow.decoded(value)
+            self._entries.append((key, row))
+            if row.stage is not Stage.RELEASED:
+                self._owners.add(row.body[:8])
+            if row.count > 1 and row.stage is not Stage.WAITING:
+                self._renumbered.add(row.stage)
         if not self._entries_read.is_over:
             return
-        owners = {row.body[:8] for _, row in self._entries if row.stage is not Stage.RELEASED} - {self._number}
-        for owner in owners:
+        for owner in self._owners - {self._number}:
             self._readings += self._bodies.readings(owner)
         self._readings.append(self._built)
-        self._renumbered = {row.stage for _, row in self._entries if row.count > 1} - {Stage.WAITING}
 
     # --- making it ---------------------------------------------------------------------------------------------------
 
@@ -204,7 +213,8 @@ class Belongings:
         else:
             entry = self._delivery(body, content, row, row.index)
         entry.row = key
-        self._places.append(key)
+        if self._bringing:
+            self._places.append(key)
         self._queue.append_all((entry,))
 
     def _fly(self, key: bytes, row: EntryRow, now: float) -> None:

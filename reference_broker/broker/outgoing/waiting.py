@@ -114,6 +114,10 @@ class BringingRecord(Protocol):
         """There will be no more."""
 
 
+_SECONDS_FOR_EACH = 50e-6
+"""Of a message that waits, until it is looked at again whether its time is over, which takes a hundredth of that."""
+
+
 class Queues:
     """What waits in all sessions together."""
 
@@ -132,7 +136,10 @@ class Waiting:
     Retained messages that are still to be looked up, by filter in `retained`, are in neither figure.
     """
 
-    __slots__ = ("_count", "_entries", "_expiring", "_keeper", "_left", "_queues", "retained", "size_bytes")
+    __slots__ = (
+        *("_count", "_entries", "_expiring", "_keeper", "_left", "_look_at", "_qos0", "_queues"),
+        *("retained", "size_bytes"),
+    )
 
     def __init__(
         self,
@@ -149,6 +156,8 @@ class Waiting:
         self.retained: dict[str, WaitingRetained] | None = None
         self._count = 0
         self._expiring = 0
+        self._look_at = 0.0
+        self._qos0 = 0
         self.size_bytes = 0
         for delivery in deliveries:
             self.append(delivery)
@@ -182,6 +191,7 @@ class Waiting:
         """One message more."""
         self._entries.append(delivery)
         self._expiring += delivery.message.expires_at is not None
+        self._qos0 += not delivery.qos
         self._grow(1, waiting_bytes(delivery.message))
 
     def append_run(self, waiting: WaitingRun) -> None:
@@ -239,6 +249,7 @@ class Waiting:
         self._entries.popleft()
         self._left += 1
         self._expiring -= entry.message.expires_at is not None
+        self._qos0 -= not entry.qos
         self._grow(-1, -waiting_bytes(entry.message))
         if self._keeper is not None:
             self._keeper.left(entry)
@@ -266,23 +277,33 @@ class Waiting:
 
     def has_qos0(self) -> bool:
         """Whether QoS 0 messages wait; those of runs are none."""
-        return any(isinstance(entry, Delivery) and entry.qos == QoS.AT_MOST_ONCE for entry in self._entries)
+        return self._qos0 > 0
 
     def may_expire(self) -> bool:
         """Whether there are messages that `drop_expired` may forget some day."""
         return self._expiring > 0
 
     def drop_expired(self, now: float) -> None:
-        """Forget the messages whose time is over. [5.0 MQTT-3.3.2-5]"""
-        if self.may_expire():
+        """Forget messages whose time is over: the first ones, or, where the first is not, all. [5.0 MQTT-3.3.2-5]
+
+        Where each that comes asks again for so many as wait, looking at all would take all the time there is: it is
+        done again after a while only.
+        """
+        if not self.may_expire():
+            return
+        left = self._left
+        while self._entries and isinstance(first := self._entries[0], Delivery) and first.message.is_expired(now):
+            self.popleft()
+        if self._left == left and now >= self._look_at:
             self.take_out(lambda delivery: delivery.message.is_expired(now))
+            self._look_at = now + len(self._entries) * _SECONDS_FOR_EACH
 
     def take_out(self, is_unwanted: Callable[[Delivery], bool]) -> list[Delivery]:
         """Take out some messages, wherever they wait; those of a run are all alike."""
         taken: list[Delivery] = []
         entries, self._entries = self._entries, deque()
         self._grow(-self._count, -self.size_bytes)
-        self._expiring = 0
+        self._expiring = self._qos0 = 0
         kept: list[int] = []
         for number, entry in enumerate(entries, self._left):
             if isinstance(entry, WaitingRun):
