@@ -119,7 +119,7 @@ class BrokerConnection(Connection):
         if self._is_behind():
             self._rest += data
             return
-        if self.link.reading_paused and self.link.version is None:  # it came too early, with its CONNECT at once
+        if self.link.reading_paused:  # it came too early, with its CONNECT at once, or others made it wait meanwhile
             self._rest = data
             self._server.pause(self)
             return

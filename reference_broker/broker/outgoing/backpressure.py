@@ -26,8 +26,8 @@ _ANSWERS_FACTOR = 2
 """How far above the bound for messages answers may bring a connection before it is not read any more."""
 
 
-_PILED_UP, _DRAINED = 0.5, 0.25
-"""The parts of a queue's bounds above which publishers wait, and below which they go on."""
+_PILED_UP, _DRAINED, _LOW = 0.5, 0.25, 0.05
+"""The parts of a queue's bounds above which publishers wait, below which they go on, and below which it has none."""
 
 
 class _Congestion:
@@ -48,6 +48,8 @@ class Backpressure:
         self._round = round_
         self._tolerated_bytes = min(_TOLERATED_BYTES, config.outgoing_maximum_bytes)
         self._congested: dict[Output, _Congestion] = {}
+        self._feeding: dict[Output, set[Output]] = {}
+        """Whose messages made a queue grow: all of them wait for it at once, or each would add to it once more."""
         self._resting: dict[Output, Timer] = {}
         """Who sent more than it may in its time, and when that is over."""
 
@@ -69,13 +71,21 @@ class Backpressure:
         if publisher is None:
             return
         for output in changed:
-            if self._has_queued(output, _PILED_UP) and not publisher.is_closed():
-                self._hold_back(publisher, self._congestion(output), reads_on=publisher.has_to_acknowledge())
+            if not self._has_queued(output, _LOW) or publisher.is_closed():
+                continue
+            feeding = self._feeding.setdefault(output, set())
+            feeding.add(publisher)
+            if self._has_queued(output, _PILED_UP):
+                congestion = self._congestion(output)
+                for each in feeding - congestion.publishers:
+                    self._hold_back(each, congestion, reads_on=each.has_to_acknowledge())
 
     def drained(self, output: Output) -> None:
         """Somebody has read everything, or messages that waited in its session have left."""
         if output in self._congested and not output.held_bytes and not self._has_queued(output, _DRAINED):
             self.forget(output)
+        if output in self._feeding and not self._has_queued(output, _LOW):
+            del self._feeding[output]
 
     def rest(self, output: Output, until: float) -> None:
         """Do not read somebody before a time, which is never earlier than the last one."""
@@ -93,6 +103,9 @@ class Backpressure:
         if (timer := self._resting.pop(output, None)) is not None:
             timer.cancel()
         self.forget(output)
+        self._feeding.pop(output, None)
+        for feeding in self._feeding.values():
+            feeding.discard(output)
 
     def forget(self, output: Output) -> None:
         """Nobody waits for it any more: it is closed, or has caught up."""
