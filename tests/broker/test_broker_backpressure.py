@@ -190,6 +190,35 @@ def test_a_publisher_waits_for_a_queue_that_piles_up():
     assert acknowledge(subscriber) == 1
 
 
+def test_all_whose_messages_made_a_queue_grow_wait_for_it_together():
+    """One after the other, each would have added what it had sent meanwhile: more than there is room for."""
+    world = World(**FEW)
+    subscriber = world.client("s", V5)
+    subscriber.subscribe("t", qos=1)
+    publishers = [world.client(f"p{number}", V5) for number in range(3)]
+    other = world.client("o", V5)
+    publish(other, 5, "elsewhere")
+    publish(publishers[0], 3)
+    publish(publishers[1], 3)
+    assert not any(publisher.link.reading_paused for publisher in publishers)
+    publish(publishers[2], 1)
+    assert all(publisher.link.reading_paused for publisher in publishers)
+    assert not other.link.reading_paused
+    assert [acknowledge(subscriber) for _ in range(4)] == [2, 2, 2, 1]
+    assert not any(publisher.link.reading_paused for publisher in publishers)
+
+
+def test_who_is_gone_waits_for_no_queue_that_he_fed():
+    world = World(**FEW)
+    subscriber, gone, publisher = world.client("s", V5), world.client("g", V5), world.client("p", V5)
+    subscriber.subscribe("t", qos=1)
+    publish(gone, 6)
+    gone.drop()
+    publish(publisher, 1)
+    assert publisher.link.reading_paused
+    assert not world.broker.house.backpressure.is_waiting(gone.link)
+
+
 def test_a_subscriber_that_acknowledges_nothing_is_left_behind():
     world = World(**FEW, backpressure_seconds=1)
     subscriber, publisher = world.client("s", V311), world.client("p", V311)

@@ -58,6 +58,47 @@ def test_a_peer_that_speaks_something_else_gets_one_log_line_and_the_end(
     assert caplog.messages[0].startswith("127.0.0.1:")
 
 
+@pytest.mark.parametrize("transport", [Transport.TCP, Transport.WS])
+def test_many_publishers_together_lose_nothing_that_a_slower_subscriber_is_to_get(
+    run: Run, transport: Transport, certificates: TestCertificates
+) -> None:
+    """A message of each waits; then each sends at once a quarter of what there is room for."""
+    publishers, each = 20, 250
+
+    async def main() -> set[tuple[str, bytes]]:
+        broker = BrokerConfig(maximum_inflight=1, queue_maximum_messages=1000, backpressure_seconds=60)
+        async with (
+            BrokerServer(on_free_ports(certificates, broker)) as server,
+            peer(server.addresses[transport], Version.V311, "slower") as slower,
+            contextlib.AsyncExitStack() as stack,
+        ):
+            await subscribe(slower, "#", QoS.AT_LEAST_ONCE)
+            address = server.addresses[transport]
+            peers = [
+                await stack.enter_async_context(peer(address, Version.V311, f"p{number}"))
+                for number in range(publishers)
+            ]
+            messages = {
+                publisher: [Publish(f"p{number}", b"%d" % n, QoS.AT_LEAST_ONCE, packet_id=n + 1) for n in range(each)]
+                for number, publisher in enumerate(peers)
+            }
+            for count in (slice(0, 1), slice(1, each)):
+                for publisher in peers:
+                    publisher.send(*messages[publisher][count])
+                    if count.stop == 1:
+                        assert isinstance(await publisher.receive(), PubAck)
+            received = set()
+            while len(received) < publishers * each:
+                message = await slower.receive()
+                assert isinstance(message, Publish)
+                received.add((message.topic, message.payload))
+                slower.send(PubAck(message.packet_id or 0))
+            return received
+
+    received = run(asyncio.wait_for(main(), 60))
+    assert len(received) == publishers * each
+
+
 @everywhere
 def test_a_subscriber_that_does_not_read_costs_bounded_memory_and_the_others_nothing(
     run: Run, transport: Transport, certificates: TestCertificates
