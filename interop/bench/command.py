@@ -163,7 +163,7 @@ def _run_growth(options: argparse.Namespace) -> int:
     _print(as_text(growth_table(figures)))
     if options.out and not options.quick:
         made = document([], _command(options))
-        _write_all({options.out / "growth.md": growth_page(made, growth_table(figures))})
+        _write_all(_kept_beside(options.out / "growth.md", growth_page(made, growth_table(figures))))
     return OK
 
 
@@ -175,7 +175,8 @@ def _run_durable(options: argparse.Namespace) -> int:
     costs = measure_durable(options.broker, seconds, rounds, lambda cost: _print(" ".join(durable_table([cost])[1])))
     _print(as_text(durable_table(costs)))
     if options.out and not options.quick:
-        _write_all({options.out / "durable.md": durable_page(document([], _command(options)), durable_table(costs))})
+        text = durable_page(document([], _command(options)), durable_table(costs))
+        _write_all(_kept_beside(options.out / "durable.md", text))
     return OK
 
 
@@ -187,7 +188,8 @@ def _run_crowds(options: argparse.Namespace) -> int:
     costs = measure_crowds(options.broker, crowds, lambda cost: _print(" ".join(crowds_table([cost])[1])))
     _print(as_text(crowds_table(costs)))
     if options.out and not options.quick:
-        _write_all({options.out / "crowds.md": crowds_page(document([], _command(options)), crowds_table(costs))})
+        text = crowds_page(document([], _command(options)), crowds_table(costs))
+        _write_all(_kept_beside(options.out / "crowds.md", text))
     return OK
 
 
@@ -200,13 +202,16 @@ def _pages(suite: str, made: Document, out: Path) -> dict[Path | None, str]:
     """What a suite leaves in the folder of benchmarks, with what people wrote there kept."""
     if suite == ONE_BY_ONE:
         file = out / "one-by-one.md"
-        return {file: one_by_one_page(made) + _notes(file), out / "one-by-one.svg": curves(made.entries)}
-    file = out / "README.md"
-    return {
+        return _kept_beside(file, one_by_one_page(made)) | {out / "one-by-one.svg": curves(made.entries)}
+    return _kept_beside(out / "README.md", readme(made)) | {
         out / "latest.json": to_json(made),
         out / "latest.html": page(made),
-        file: readme(made) + _notes(file),
     }
+
+
+def _kept_beside(file: Path, text: str) -> dict[Path | None, str]:
+    """A page that is made anew, with what people wrote into it."""
+    return {file: text + _notes(file)}
 
 
 def _notes(file: Path) -> str:
