@@ -26,8 +26,8 @@ _ANSWERS_FACTOR = 2
 """How far above the bound for messages answers may bring a connection before it is not read any more."""
 
 
-_PILED_UP, _DRAINED = 0.5, 0.25
-"""The parts of a queue's bounds above which publishers wait, and below which they go on."""
+_PILED_UP, _DRAINED, _GROWS = 0.5, 0.25, 0.05
+"""The parts of a queue's bounds above which publishers wait, below which they go on, and above which they are noted."""
 
 
 class _Congestion:
@@ -49,7 +49,7 @@ class Backpressure:
         self._tolerated_bytes = min(_TOLERATED_BYTES, config.outgoing_maximum_bytes)
         self._congested: dict[Output, _Congestion] = {}
         self._feeding: dict[Output, set[Output]] = {}
-        """Whose messages wait in a queue: all of them are held back together, or each would add to it once more."""
+        """Whose messages made a queue grow: they are held back together, or each would add to it once more."""
         self._resting: dict[Output, Timer] = {}
         """Who sent more than it may in its time, and when that is over."""
 
@@ -71,7 +71,7 @@ class Backpressure:
         if publisher is None:
             return
         for output in changed:
-            if not output.queue() or publisher.is_closed():
+            if publisher.is_closed() or not self._has_queued(output, _GROWS):
                 continue
             feeding = self._feeding.setdefault(output, set())
             feeding.add(publisher)
@@ -84,7 +84,7 @@ class Backpressure:
         """Somebody has read everything, or messages that waited in its session have left."""
         if output in self._congested and not output.held_bytes and not self._has_queued(output, _DRAINED):
             self.forget(output)
-        if output in self._feeding and not output.queue():
+        if output in self._feeding and not self._has_queued(output, _GROWS):
             del self._feeding[output]
 
     def rest(self, output: Output, until: float) -> None:
