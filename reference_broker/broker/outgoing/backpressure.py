@@ -77,8 +77,9 @@ class Backpressure:
             feeding.add(publisher)
             if self._has_queued(output, _PILED_UP):
                 congestion = self._congestion(output)
-                for each in feeding - congestion.publishers:
-                    self._hold_back(each, congestion, reads_on=each.has_to_acknowledge())
+                if congestion.timer is not None:  # it is not left behind
+                    for each in feeding - congestion.publishers:
+                        self._hold_back(each, congestion, reads_on=each.has_to_acknowledge())
 
     def drained(self, output: Output) -> None:
         """Somebody has read everything, or messages that waited in its session have left."""
