@@ -162,7 +162,7 @@ def _standing_still(real: Any, self: Any, now: float) -> None:
 
 def _all_is_new(real: Any, self: Any, rows: Any, now: float) -> None:
     real(self, rows, now)
-    for _, content in (each for bodies in self._by_owner.values() for each in bodies.values()):
+    for _, content in (each for bodies in self._parts.values() for each in bodies.values()):
         content.accepted_at = now
         if isinstance(content, Message) and content.properties.message_expiry_interval is not None:
             content.expires_at = now + content.properties.message_expiry_interval
