@@ -102,7 +102,9 @@ def _dead_members_count(real: Any, self: Any, session: Any, now: float) -> None:
         router = self.house.router
         shares = {name: router.shared_subscription(name) for name, each in session.subscriptions.items() if each.share}
         members = {name: session.subscriptions[name] for name in shares}
+        subscribed = session.subscribed
         real(self, session, now)
+        session.subscribed = subscribed  # of one that has none nobody is chosen
         for name, shared in shares.items():
             if shared:
                 shared.join(members[name])
