@@ -41,7 +41,7 @@ def run(cell: Cell, broker: str, *, repeat: int = 1) -> Result:
     A run that fell short stands for all.
     """
     if lacking := lacks(cell, broker):
-        return Result(cell.name, shown_name(broker), "", lacks=lacking)
+        return Result(cell.name, shown_name(broker), "", lacks=lacking, offered_per_second=cell.rate)
     if cell.outstanding == AUTOMATIC:
         bound = _OUTSTANDING if _DROPS_WHEN_FLOODED in broker and not cell.qos else 0
         cell = replace(cell, outstanding=bound)

@@ -52,7 +52,7 @@ def measure(cell: Cell, target: Target) -> Result:
             after, seconds = usage(target.pid), (time.monotonic_ns() - began_ns) / 1e9
             reports = crew.reports()
     except BadStream as problem:
-        return Result(cell.name, target.name, target.version, failure=str(problem))
+        return Result(cell.name, target.name, target.version, failure=str(problem), offered_per_second=cell.rate)
     return _result(cell, target, crew.share, reports, began_ns, seconds, (before, after))
 
 

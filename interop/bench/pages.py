@@ -37,8 +37,8 @@ def readme(run: Document) -> str:
 
 def one_by_one_page(run: Document) -> str:
     """The page about packets that come one by one: how many a second, and how late at a given rate."""
-    loads = [each for each in run.entries if each.result.offered_per_second or each.result.latency]
-    rates = [each for each in run.entries if each not in loads]
+    loads = [each for each in run.entries if each.result.offered_per_second]
+    rates = [each for each in run.entries if not each.result.offered_per_second]
     parts = [
         "# One PUBLISH per send",
         "A publisher that sends each packet by itself wakes the broker for each, and pays for the waking. This is the "

@@ -7,6 +7,7 @@ Does not belong here: what a verb does (`act`, `fault`, `observe`), how a cell b
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from typing import TypeVar
@@ -151,12 +152,21 @@ class Stage:
                 return entry, entry.packet
         return None
 
-    def last_heard(self, link: str, sender: Sender) -> float:
-        """When (cell clock) the last packet from a side came through on a link's newest connection; else its begin."""
-        for entry in self.trace.of(link, self.last_open(link), newest_first=True):
-            if entry.sender is sender and entry.delivered and entry.packet is not None:
-                return entry.at
-        return self.trace.entries[self.last_open(link)].at
+    def last_heard(self, link: str, sender: Sender, connection: int | None = None) -> float:
+        """When (cell clock) the last packet of a side came through on a link's connection, the newest or that one.
+
+        It is minus infinity where none did.
+        """
+        if connection is None:
+            connection = self.links[link].connections
+        return next(
+            (
+                entry.at
+                for entry in self.trace.of(link, newest_first=True)
+                if (entry.connection, entry.sender) == (connection, sender) and entry.delivered and entry.packet
+            ),
+            -math.inf,
+        )
 
     def is_exchanging(self, link: str) -> bool:
         """Whether somebody has yet to answer what reached it of a message to the client, on a link's open connection.

@@ -6,7 +6,6 @@ Does not belong here: what is looked for (`told`, `on_the_wire`), how time is ke
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -85,7 +84,7 @@ def _was_kept_waiting(stage: Stage, ending: TraceEntry) -> bool:
     """Whether it is a broker that had not heard of its client for one and a half keep alives. [5.0 MQTT-3.1.2-22]"""
     if ending.sender is not Sender.BROKER:
         return False
-    keep_alive_seconds, heard_at = 0, math.inf
+    keep_alive_seconds = 0
     for entry in stage.entries(ending.link):
         if entry.connection != ending.connection or entry.index > ending.index:
             continue
@@ -93,8 +92,7 @@ def _was_kept_waiting(stage: Stage, ending: TraceEntry) -> bool:
             keep_alive_seconds = entry.packet.keep_alive
         elif isinstance(entry.packet, ConnAck) and entry.packet.properties.server_keep_alive is not None:
             keep_alive_seconds = entry.packet.properties.server_keep_alive
-        if entry.delivered and entry.sender is Sender.CLIENT and entry.packet is not None:
-            heard_at = entry.at
+    heard_at = stage.last_heard(ending.link, Sender.CLIENT, ending.connection)
     return keep_alive_seconds > 0 and ending.at - heard_at >= 1.5 * keep_alive_seconds
 
 

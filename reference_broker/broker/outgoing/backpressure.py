@@ -68,10 +68,10 @@ class Backpressure:
         changed, round_.changed = round_.changed, {}
         for output in changed:
             self.drained(output)
-        if publisher is None:
+        if publisher is None or publisher.is_closed():
             return
         for output in changed:
-            if publisher.is_closed() or not self._has_queued(output, _GROWS):
+            if not self._has_queued(output, _GROWS):
                 continue
             feeding = self._feeding.setdefault(output, set())
             feeding.add(publisher)
